@@ -1,0 +1,98 @@
+//! Tables of all contended locks, of sleeping waiters, and of cgroups: fixed, open-addressed, one
+//! part per CPU where a program writes them. None needs a lock or an allocation.
+
+use core::mem::{offset_of, size_of};
+
+/// `LCB_F_SPIN` of include/trace/events/lock.h (v5.19, commit ee042be16cb4).
+pub const LCB_F_SPIN: u32 = 1 << 0;
+/// `LCB_F_READ`.
+pub const LCB_F_READ: u32 = 1 << 1;
+/// `LCB_F_WRITE`.
+pub const LCB_F_WRITE: u32 = 1 << 2;
+/// `LCB_F_RT`.
+pub const LCB_F_RT: u32 = 1 << 3;
+/// `LCB_F_PERCPU`.
+pub const LCB_F_PERCPU: u32 = 1 << 4;
+/// `LCB_F_MUTEX`.
+pub const LCB_F_MUTEX: u32 = 1 << 5;
+
+/// The stack id of a wait whose stack was not taken.
+pub const NO_STACK: i32 = -1;
+/// Octaves of the short histogram of a contended lock: its bucket is the position of the highest set
+/// bit of the wait in nanoseconds, and the last one also has what is longer.
+pub const WAIT_OCTAVES: usize = 40;
+/// Places that are tried before an entry is given up.
+pub const MAX_PROBES: u32 = 8;
+/// Places in the table by task; a power of two.
+pub const TASK_SLOTS: u32 = 16384;
+/// Places for cgroups on each CPU; a power of two.
+pub const CGROUP_SLOTS: u32 = 256;
+
+/// The waits for one lock, by one call path, on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ContentionEntry {
+    /// The lock's address; 0 in a free place.
+    pub lock: u64,
+    /// The call stack, or [`NO_STACK`].
+    pub stack_id: i32,
+    /// The tracepoint's LCB_F_ flags at the first begin of the wait.
+    pub flags: u32,
+    /// The site, plus 1, of the hold of the target lock inside which the waits happened; 0 outside.
+    pub hold_site: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// Waits.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+    /// The longest.
+    pub longest_ns: u64,
+    /// Waits by octave.
+    pub octaves: [u32; WAIT_OCTAVES],
+}
+
+/// What is kept of a task between two events that may be on different CPUs. Tasks share places by
+/// the low bits of their pid; both sides of each pair check the pid.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskSlot {
+    /// The lock for which the task sleeps; 0 where it does not.
+    pub lock: u64,
+    /// When the wait began (CLOCK_MONOTONIC, ns).
+    pub began_ns: u64,
+    /// The sleeping task.
+    pub pid: u32,
+    /// The tracepoint's LCB_F_ flags at the first begin.
+    pub flags: u32,
+    /// The call stack, or [`NO_STACK`].
+    pub stack_id: i32,
+    /// kprobe only: the task that has entered a lock function.
+    pub entry_pid: u32,
+    /// kprobe only: the lock that it asked for.
+    pub entry_lock: u64,
+}
+
+/// The holds and waits of a cgroup on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CgroupEntry {
+    /// The cgroup's id, plus 1; 0 in a free place.
+    pub key: u64,
+    /// Write holds.
+    pub holds: u64,
+    /// Their time.
+    pub held_ns: u64,
+    /// Contended acquisitions.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+}
+
+const _: () = {
+    assert!(offset_of!(ContentionEntry, waits) == 24);
+    assert!(size_of::<ContentionEntry>() == 48 + 4 * WAIT_OCTAVES);
+    assert!(size_of::<TaskSlot>() == 40);
+    assert!(size_of::<CgroupEntry>() == 40);
+    assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());
+};

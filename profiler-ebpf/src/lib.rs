@@ -1,0 +1,31 @@
+//! The memory layout that lockprof's eBPF programs and its user space share.
+//!
+//! Everything here is plain data: `repr(C)`, no implicit padding, every bit pattern valid, sizes and
+//! offsets asserted at compile time. The programs (`main.rs`) write it, the daemon maps it and reads
+//! it; neither side has a second definition of any number, name or bucket.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod contention;
+mod cpu;
+mod histogram;
+mod names;
+
+pub use contention::{
+    CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
+    LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
+};
+pub use cpu::{
+    BLAME_COLUMNS, CpuState, HoldSlot, HolderClocks, Longest, MAX_SITE_RANGES, PendingWait,
+    READ_DEPTH, READERS_COLUMN, ReadFrame, ReadStack, RunControl, SPAN_DEPTH, SiteRange,
+    SiteRanges, SiteTotals, SpanFrame, SpanStack, SpanTotals, TextRange, WAIT_DEPTH, WaitFrame,
+    WaitStack,
+};
+pub use histogram::{
+    BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,
+    floor_log2,
+};
+pub use names::{Loss, Phase, Site, Span};

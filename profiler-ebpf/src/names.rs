@@ -1,0 +1,228 @@
+//! Who took the lock, what ran inside a hold, and what was lost: enumerations that index the tables
+//! of both sides.
+
+/// Declares an enumeration whose discriminants are table indices from 0, with its number of
+/// variants, all of them in order, and the name by which recordings and reports know each.
+macro_rules! table_index {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+
+        impl $name {
+            /// Every variant, in the order of the discriminants.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+            /// How many variants there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name in recordings and reports.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The variant that has this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// The position in tables.
+            #[inline(always)]
+            #[must_use]
+            pub const fn index(self) -> usize { self as usize }
+
+            /// The variant at a position of tables.
+            #[must_use]
+            pub fn from_index(index: usize) -> Option<Self> {
+                Self::ALL.get(index).copied()
+            }
+        }
+    };
+}
+
+table_index! {
+    /// Who took the lock. The writers come first: they alone hold it exclusively, and have a clock
+    /// in [`HolderClocks`](crate::HolderClocks).
+    Site {
+        /// The return address could not be read.
+        Unknown = "unknown",
+        /// The return address is in no function that is known to take tasklist_lock.
+        Other = "other",
+        /// `copy_process`: a new task is linked in.
+        Fork = "fork",
+        /// `do_exit`, with `exit_notify` inlined: a task becomes a zombie.
+        Exit = "exit",
+        /// `release_task`: a dead task is unlinked.
+        Reap = "reap",
+        /// `begin_new_exec`, with `de_thread` inlined.
+        Exec = "exec",
+        /// `ksys_setsid`.
+        Setsid = "setsid",
+        /// `__do_sys_setpgid`.
+        Setpgid = "setpgid",
+        /// `ptrace_attach`, `ptrace_detach`, `ptrace_traceme`.
+        Ptrace = "ptrace",
+        /// `keyctl_session_to_parent`.
+        Keyctl = "keyctl",
+        /// A reader: `do_wait`.
+        ReadDoWait = "read:do_wait",
+        /// A reader: `kill` of a process group or of all.
+        ReadKill = "read:kill",
+        /// A reader: /proc.
+        ReadProc = "read:proc",
+        /// Any other reader.
+        ReadOther = "read:other",
+    }
+}
+
+impl Site {
+    /// Places in tables that the programs index by site: a power of two, so that a mask shows the
+    /// verifier that an index is in bounds.
+    pub const SLOTS: usize = 16;
+
+    /// A site's index as the programs keep it, in bounds of tables of [`Site::SLOTS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(index: u32) -> usize {
+        index as usize & (Self::SLOTS - 1)
+    }
+
+    /// How many sites are writers; they are the first ones.
+    pub const WRITERS: usize = Self::ReadDoWait as usize;
+
+    /// Whether the site takes the lock for writing.
+    #[must_use]
+    pub const fn is_writer(self) -> bool {
+        (self as usize) < Self::WRITERS
+    }
+}
+
+const _: () = assert!(Site::SLOTS.is_power_of_two() && Site::COUNT <= Site::SLOTS);
+
+table_index! {
+    /// A call whose time inside a hold is measured. Named after the kernel's function.
+    Span {
+        /// Frees a `struct pid`; takes pidmap_lock.
+        FreePid = "free_pid",
+        /// Mixes bytes into the input pool; takes its lock.
+        AddDeviceRandomness = "add_device_randomness",
+        /// Unlinks a task from a `struct pid`; contains free_pid before Linux 6.15.
+        ChangePid = "__change_pid",
+        /// Frees queued signals.
+        FlushSigqueue = "flush_sigqueue",
+        /// Cleans up the CPU timers of a thread.
+        PosixCpuTimersExit = "posix_cpu_timers_exit",
+        /// Cleans up the CPU timers of a process.
+        PosixCpuTimersExitGroup = "posix_cpu_timers_exit_group",
+        /// Drops the /proc entries of a task; outside every hold.
+        ProcFlushPid = "proc_flush_pid",
+        /// The whole of a reap, of which the hold is a part: calls are counted, no time is taken.
+        ReleaseTask = "release_task",
+    }
+}
+
+table_index! {
+    /// What happened and is not in the numbers, counted per CPU by the programs. Losses that the
+    /// kernel counts (recursion misses, kretprobe misses) are read from it, and are not here.
+    Loss {
+        /// The lock was released, and this CPU had seen no acquisition of that hold.
+        HoldWithoutStart = "hold_without_start",
+        /// The lock was acquired where a hold was still open on this CPU.
+        HoldOverwritten = "hold_overwritten",
+        /// kprobe only: the lock's address, kept from the entry, was gone at the return.
+        EntryLost = "entry_lost",
+        /// The target lock's wait ended, and no acquisition followed on this CPU.
+        WaitUnclaimed = "wait_unclaimed",
+        /// A wait for the target lock ended without its beginning.
+        TargetWaitWithoutStart = "target_wait_without_start",
+        /// A wait whose blame could not be settled: the holder's clocks kept changing. The wait
+        /// itself is in the numbers.
+        BlameUnsettled = "blame_unsettled",
+        /// A clock went backwards; the duration was dropped.
+        ClockBackwards = "clock_backwards",
+        /// A duration beyond the last bucket; it is in totals and in the last bucket.
+        BucketOverflow = "bucket_overflow",
+        /// A span was entered deeper than the stack of spans.
+        SpanOverflow = "span_overflow",
+        /// A span was left that this hold had not entered, or was still open at the release.
+        SpanUnmatched = "span_unmatched",
+        /// More waits nested on a CPU than the stack of waits has places.
+        WaitOverflow = "wait_overflow",
+        /// A spinning wait whose end was not seen: the kernel skips a program that would interrupt
+        /// itself.
+        WaitWithoutEnd = "wait_without_end",
+        /// A spinning wait ended without its beginning, on a lock that is not the target.
+        WaitWithoutStart = "wait_without_start",
+        /// A spinning wait began as one task and ended as another; it was dropped.
+        WaitMigrated = "wait_migrated",
+        /// A sleeping wait took the place of another task's in the table by task.
+        TaskSlotTaken = "task_slot_taken",
+        /// A sleeping wait ended without its beginning.
+        SleepWithoutStart = "sleep_without_start",
+        /// No free place in the table of contended locks.
+        ContentionTableFull = "contention_table_full",
+        /// No call stack could be taken for a wait.
+        StackMissing = "stack_missing",
+        /// No free place in the table of cgroups.
+        CgroupTableFull = "cgroup_table_full",
+        /// More read holds nested on a CPU than the stack has places.
+        ReadOverflow = "read_overflow",
+        /// A read hold was released that this CPU had not seen acquired (or its task had moved).
+        ReadWithoutStart = "read_without_start",
+    }
+}
+
+impl Loss {
+    /// Whether a write hold or a wait of the target lock is missing, and so counts towards the
+    /// threshold above which a run is void.
+    #[must_use]
+    pub const fn is_of_target(self) -> bool {
+        matches!(
+            self,
+            Self::HoldWithoutStart
+                | Self::HoldOverwritten
+                | Self::EntryLost
+                | Self::WaitUnclaimed
+                | Self::TargetWaitWithoutStart
+                | Self::ClockBackwards
+        )
+    }
+}
+
+table_index! {
+    /// What the run is doing; maxima are kept for each phase apart.
+    Phase {
+        /// Calibration and the load's warm-up: in no result.
+        WarmUp = "warm-up",
+        /// The measured time.
+        Measured = "measured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lead_back() {
+        for (index, site) in Site::ALL.iter().enumerate() {
+            assert_eq!(site.index(), index);
+            assert_eq!(Site::from_name(site.name()), Some(*site));
+        }
+        for span in Span::ALL {
+            assert_eq!(Span::from_name(span.name()), Some(*span));
+        }
+        for loss in Loss::ALL {
+            assert_eq!(Loss::from_name(loss.name()), Some(*loss));
+        }
+    }
+
+    #[test]
+    fn writers_come_first() {
+        for site in Site::ALL {
+            assert_eq!(site.is_writer(), !site.name().starts_with("read:"));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the daemon decides before the programs are loaded. The kernel freezes these, so the verifier
+//! and the JIT see constants.
+
+use aya_ebpf::Global;
+use lockprof_abi::{MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange};
+
+/// The address of the target lock.
+#[unsafe(no_mangle)]
+static TARGET_LOCK: Global<u64> = Global::new(0);
+
+/// `_raw_write_lock_irq`: a return address in it is followed by the caller's.
+#[unsafe(no_mangle)]
+static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange { start: 0, end: 0 });
+
+/// `_raw_read_lock`.
+#[unsafe(no_mangle)]
+static READ_FUNCTION: Global<TextRange> = Global::new(TextRange { start: 0, end: 0 });
+
+/// The functions that are known to take the lock.
+#[unsafe(no_mangle)]
+static SITE_RANGES: SiteRanges = SiteRanges::EMPTY;
+
+/// 1 where the acquisitions of the target lock are probed, so that a wait can be claimed by its
+/// acquisition.
+#[unsafe(no_mangle)]
+static CLAIM_WAITS: Global<u32> = Global::new(0);
+
+/// The same for readers.
+#[unsafe(no_mangle)]
+static CLAIM_READ_WAITS: Global<u32> = Global::new(0);
+
+/// 1 where totals by cgroup are kept.
+#[unsafe(no_mangle)]
+static KEEP_CGROUPS: Global<u32> = Global::new(0);
+
+/// 1 where the call stacks of waiters are taken.
+#[unsafe(no_mangle)]
+static TAKE_STACKS: Global<u32> = Global::new(0);
+
+/// Places for contended locks on each CPU, less 1; the number of places is a power of two.
+#[unsafe(no_mangle)]
+static CONTENTION_MASK: Global<u32> = Global::new(0);
+
+#[inline(always)]
+pub fn is_target(lock: u64) -> bool {
+    lock == TARGET_LOCK.load()
+}
+
+#[inline(always)]
+pub fn lock_function() -> TextRange {
+    LOCK_FUNCTION.load()
+}
+
+#[inline(always)]
+pub fn read_function() -> TextRange {
+    READ_FUNCTION.load()
+}
+
+#[inline(always)]
+pub fn claim_waits() -> bool {
+    CLAIM_WAITS.load() != 0
+}
+
+#[inline(always)]
+pub fn claim_read_waits() -> bool {
+    CLAIM_READ_WAITS.load() != 0
+}
+
+#[inline(always)]
+pub fn keep_cgroups() -> bool {
+    KEEP_CGROUPS.load() != 0
+}
+
+#[inline(always)]
+pub fn take_stacks() -> bool {
+    TAKE_STACKS.load() != 0
+}
+
+#[inline(always)]
+pub fn contention_mask() -> u32 {
+    CONTENTION_MASK.load()
+}
+
+/// One of the known sites; `None` past the last one.
+#[inline(always)]
+pub fn site_range(index: usize) -> Option<SiteRange> {
+    if index >= MAX_SITE_RANGES {
+        return None;
+    }
+    // The whole table does not fit the stack of a program, and a plain read would be folded to the
+    // empty table that was compiled in.
+    // SAFETY: the index is in bounds, and the table is plain data that never changes once loaded.
+    let range = unsafe { core::ptr::read_volatile(&raw const SITE_RANGES.ranges[index]) };
+    (range.text.end != 0).then_some(range)
+}

@@ -1,0 +1,95 @@
+//! All maps. Each is an array that user space maps into its memory (`BPF_F_MMAPABLE`), so that a
+//! refresh costs no system call; elements that belong to one CPU are found by its number.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    helpers::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, StackTrace},
+};
+use lockprof_abi::{
+    CgroupEntry, ContentionEntry, CpuState, HolderClocks, Loss, Phase, RunControl, TASK_SLOTS,
+    TaskSlot,
+};
+
+/// One element a possible CPU; the loader sets the number.
+#[map]
+static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// One element.
+#[map]
+static CLOCKS: Array<HolderClocks> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// One element.
+#[map]
+static CONTROL: Array<RunControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// A table of contended locks a possible CPU; the loader sets the number.
+#[map]
+pub static CONTENTION: Array<ContentionEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Tasks between two events.
+#[map]
+static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, 0);
+
+/// A table of cgroups a possible CPU; the loader sets the number, 1 where they are not kept.
+#[map]
+pub static CGROUPS: Array<CgroupEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Call stacks of waiters; the loader sets the number.
+#[map]
+pub static STACKS: StackTrace = StackTrace::with_max_entries(1, 0);
+
+/// What the learner keeps: the task that is inside release_task, and the lock that it asked for.
+#[map]
+pub static LEARNED: Array<[u64; 2]> = Array::with_max_entries(1, 0);
+
+/// The number of this CPU.
+#[inline(always)]
+pub fn this_cpu() -> u32 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// The state of this CPU.
+#[inline(always)]
+pub fn cpu_state() -> Option<&'static mut CpuState> {
+    let state = CPUS.get_ptr_mut(this_cpu())?;
+    // SAFETY: the element is aligned, initialised (zeroes are a valid state) and lives as long as
+    // the program. It is written only on this CPU; programs that interrupt one another here touch
+    // different parts or leave them as they found them (see `wait`).
+    Some(unsafe { &mut *state })
+}
+
+/// The holders' clocks.
+#[inline(always)]
+pub fn clocks() -> Option<*mut HolderClocks> {
+    CLOCKS.get_ptr_mut(0)
+}
+
+/// The phase of the run, as an index that is in bounds.
+#[inline(always)]
+pub fn phase() -> usize {
+    let Some(control) = CONTROL.get_ptr(0) else {
+        return Phase::WarmUp.index();
+    };
+    // SAFETY: the element is aligned and initialised; user space changes it with one store.
+    let phase = unsafe { core::ptr::read_volatile(&raw const (*control).phase) };
+    if phase as usize == Phase::Measured.index() {
+        Phase::Measured.index()
+    } else {
+        Phase::WarmUp.index()
+    }
+}
+
+/// The place of a task.
+#[inline(always)]
+pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {
+    TASKS.get_ptr_mut(pid & (TASK_SLOTS - 1))
+}
+
+/// Counts a loss on this CPU.
+#[inline(always)]
+pub fn lose(cpu: &mut CpuState, loss: Loss) {
+    cpu.losses[loss.index()] += 1;
+}

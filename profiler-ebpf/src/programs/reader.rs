@@ -1,0 +1,121 @@
+//! Read holds of the target lock (`--readers`). A reader keeps interrupts on, so an interrupt may
+//! read inside its hold: a small stack per CPU. Where the kernel preempts, a reader still does not
+//! move (the lock disables preemption).
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use lockprof_abi::{Loss, READ_DEPTH, Site};
+
+use super::{
+    constants,
+    hold::{book_wait, count_hold, keep_entry, take_entry},
+    maps::{self, lose},
+    site,
+};
+
+#[fexit]
+fn read_acquired(ctx: FExitContext) -> i32 {
+    if constants::is_target(ctx.arg(0)) {
+        acquired(site::from_trampoline(
+            ctx.as_ptr(),
+            constants::read_function(),
+            Site::ReadOther,
+        ));
+    }
+    0
+}
+
+#[fentry]
+fn read_released(ctx: FEntryContext) -> i32 {
+    if constants::is_target(ctx.arg(0)) {
+        released();
+    }
+    0
+}
+
+#[kprobe]
+fn kprobe_read_entered(ctx: ProbeContext) -> u32 {
+    // Other locks are read too often to keep each: only the target is kept.
+    if let Some(lock) = ctx.arg(0)
+        && constants::is_target(lock)
+    {
+        keep_entry(lock);
+    }
+    0
+}
+
+#[kretprobe]
+fn kretprobe_read_acquired(ctx: RetProbeContext) -> u32 {
+    if take_entry().is_some_and(constants::is_target) {
+        acquired(site::from_return(ctx.regs, Site::ReadOther));
+    }
+    0
+}
+
+#[kprobe]
+fn kprobe_read_released(ctx: ProbeContext) -> u32 {
+    if ctx.arg(0).is_some_and(constants::is_target) {
+        released();
+    }
+    0
+}
+
+#[inline(always)]
+fn acquired(site: u32) {
+    let Some(cpu) = maps::cpu_state() else { return };
+    // A reader whose return address is unknown, or is a writer's (a stale word of the frame), is a
+    // reader all the same.
+    let site = if (site as usize) < Site::WRITERS || site as usize >= Site::COUNT {
+        Site::ReadOther as u32
+    } else {
+        site
+    };
+    if cpu.pending_read_wait.present != 0 {
+        cpu.pending_read_wait.present = 0;
+        let wait = &raw const cpu.pending_read_wait;
+        book_wait(cpu, wait, Site::slot(site));
+    }
+    cpu.open_reads.seen = 1;
+    let depth = cpu.open_reads.depth;
+    if depth as usize >= READ_DEPTH {
+        lose(cpu, Loss::ReadOverflow);
+        return;
+    }
+    let frame = &mut cpu.open_reads.frames[depth as usize & (READ_DEPTH - 1)];
+    frame.site = site;
+    frame.pid = bpf_get_current_pid_tgid() as u32;
+    // SAFETY: the helper has no precondition.
+    frame.start_ns = unsafe { bpf_ktime_get_ns() };
+    cpu.open_reads.depth = depth + 1;
+}
+
+#[inline(always)]
+fn released() {
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let Some(cpu) = maps::cpu_state() else { return };
+    let depth = cpu.open_reads.depth;
+    if depth == 0 {
+        if cpu.open_reads.seen != 0 {
+            lose(cpu, Loss::ReadWithoutStart);
+        }
+        return;
+    }
+    cpu.open_reads.depth = depth - 1;
+    let frame = &cpu.open_reads.frames[(depth - 1) as usize & (READ_DEPTH - 1)];
+    let (site, pid, start_ns) = (Site::slot(frame.site), frame.pid, frame.start_ns);
+    if pid != bpf_get_current_pid_tgid() as u32 {
+        lose(cpu, Loss::ReadWithoutStart);
+        return;
+    }
+    let held_ns = now_ns.wrapping_sub(start_ns);
+    if held_ns >> 63 != 0 {
+        lose(cpu, Loss::ClockBackwards);
+        return;
+    }
+    count_hold(cpu, site, held_ns);
+}

@@ -1,0 +1,129 @@
+//! Calls inside a hold: their number, their time, and their time without the calls inside them.
+
+use aya_ebpf::{
+    helpers::bpf_ktime_get_ns,
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use core::arch::asm;
+use lockprof_abi::{Loss, SPAN_DEPTH, Site, Span};
+
+use super::maps::{self, lose};
+
+/// The four programs of a span.
+macro_rules! span_programs {
+    ($($span:ident: $entered:ident $left:ident $kprobe_entered:ident $kretprobe_left:ident,)+) => {
+        $(
+            #[fentry]
+            fn $entered(_ctx: FEntryContext) -> i32 {
+                entered(Span::$span);
+                0
+            }
+
+            #[fexit]
+            fn $left(_ctx: FExitContext) -> i32 {
+                left(Span::$span);
+                0
+            }
+
+            #[kprobe]
+            fn $kprobe_entered(_ctx: ProbeContext) -> u32 {
+                entered(Span::$span);
+                0
+            }
+
+            #[kretprobe]
+            fn $kretprobe_left(_ctx: RetProbeContext) -> u32 {
+                left(Span::$span);
+                0
+            }
+        )+
+    };
+}
+
+span_programs! {
+    FreePid: span_entered_free_pid span_left_free_pid
+        kprobe_span_entered_free_pid kretprobe_span_left_free_pid,
+    AddDeviceRandomness: span_entered_add_device_randomness span_left_add_device_randomness
+        kprobe_span_entered_add_device_randomness kretprobe_span_left_add_device_randomness,
+    ChangePid: span_entered_change_pid span_left_change_pid
+        kprobe_span_entered_change_pid kretprobe_span_left_change_pid,
+    FlushSigqueue: span_entered_flush_sigqueue span_left_flush_sigqueue
+        kprobe_span_entered_flush_sigqueue kretprobe_span_left_flush_sigqueue,
+    PosixCpuTimersExit: span_entered_posix_cpu_timers_exit span_left_posix_cpu_timers_exit
+        kprobe_span_entered_posix_cpu_timers_exit kretprobe_span_left_posix_cpu_timers_exit,
+    PosixCpuTimersExitGroup: span_entered_posix_cpu_timers_exit_group
+        span_left_posix_cpu_timers_exit_group
+        kprobe_span_entered_posix_cpu_timers_exit_group
+        kretprobe_span_left_posix_cpu_timers_exit_group,
+    ProcFlushPid: span_entered_proc_flush_pid span_left_proc_flush_pid
+        kprobe_span_entered_proc_flush_pid kretprobe_span_left_proc_flush_pid,
+    ReleaseTask: span_entered_release_task span_left_release_task
+        kprobe_span_entered_release_task kretprobe_span_left_release_task,
+}
+
+/// A span begins. Interrupts are off in a hold, so whatever is called on this CPU while its hold is
+/// open is called inside it.
+#[inline(always)]
+fn entered(span: Span) {
+    let Some(cpu) = maps::cpu_state() else { return };
+    if cpu.hold.start_ns == 0 {
+        count_outside(&mut cpu.calls_outside[span.index()]);
+        return;
+    }
+    let depth = cpu.open_spans.depth;
+    if depth as usize >= SPAN_DEPTH {
+        lose(cpu, Loss::SpanOverflow);
+        return;
+    }
+    let frame = &mut cpu.open_spans.frames[depth as usize & (SPAN_DEPTH - 1)];
+    cpu.open_spans.depth = depth + 1;
+    frame.span = span as u32;
+    frame.inner_ns = 0;
+    // SAFETY: the helper has no precondition.
+    frame.start_ns = unsafe { bpf_ktime_get_ns() };
+}
+
+/// Adds one. An interrupt or, where the kernel preempts, another task may run this program between
+/// the load and the store of a plain increment; Rust's atomics do not exist on this target.
+#[inline(always)]
+fn count_outside(calls: &mut u64) {
+    // SAFETY: the instruction adds to eight aligned bytes that the reference keeps valid, and changes
+    // no register.
+    unsafe {
+        asm!("lock *(u64 *)({calls} + 0) += {one}", calls = in(reg) calls, one = in(reg) 1_u64);
+    }
+}
+
+/// A span ends. The clock is read first.
+#[inline(always)]
+fn left(span: Span) {
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let Some(cpu) = maps::cpu_state() else { return };
+    if cpu.hold.start_ns == 0 {
+        return;
+    }
+    let depth = cpu.open_spans.depth;
+    let innermost = depth.wrapping_sub(1) as usize & (SPAN_DEPTH - 1);
+    let frame = &cpu.open_spans.frames[innermost];
+    if depth == 0 || frame.span != span as u32 {
+        lose(cpu, Loss::SpanUnmatched);
+        return;
+    }
+    let in_hold_ns = now_ns.wrapping_sub(frame.start_ns);
+    let self_ns = in_hold_ns.wrapping_sub(frame.inner_ns);
+    cpu.open_spans.depth = innermost as u32;
+    if in_hold_ns >> 63 != 0 {
+        lose(cpu, Loss::ClockBackwards);
+        return;
+    }
+    let totals = &mut cpu.spans[Site::slot(cpu.hold.site)][span.index()];
+    totals.calls += 1;
+    totals.in_hold_ns += in_hold_ns;
+    totals.self_ns += self_ns;
+    if depth > 1 {
+        let outer = depth.wrapping_sub(2) as usize & (SPAN_DEPTH - 1);
+        cpu.open_spans.frames[outer].inner_ns += in_hold_ns;
+    }
+}

@@ -1,0 +1,296 @@
+//! Waits of every lock, from the tracepoints contention_begin and contention_end (since v5.19).
+//!
+//! A spinning wait stays on its CPU, and waits nest there: an interrupt may wait inside a task's
+//! wait, and the inner wait_lock of a qrwlock inside the wait of the lock. So they are a small stack
+//! per CPU. A sleeping wait is kept by task.
+//!
+//! The two programs may interrupt each other, never themselves (the kernel skips and counts that).
+//! `began` writes a frame before it raises the depth, and `ended` lowers the depth to the frame that
+//! it found, which drops whatever an interrupt left above it.
+
+use core::ptr::read_volatile;
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    macros::raw_tracepoint,
+    programs::RawTracePointContext,
+};
+use lockprof_abi::{
+    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, PendingWait,
+    READERS_COLUMN, Site, TaskSlot, WAIT_DEPTH, WaitFrame,
+};
+
+use super::{
+    constants,
+    contention::{self, Wait},
+    maps::{self, lose},
+};
+
+#[raw_tracepoint]
+fn contention_began(ctx: RawTracePointContext) -> i32 {
+    let lock: u64 = ctx.arg(0);
+    let flags: u32 = ctx.arg(1);
+    let Some(cpu) = maps::cpu_state() else {
+        return 0;
+    };
+    // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
+    if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
+        spin_began(&ctx, cpu, lock, flags);
+    } else {
+        sleep_began(&ctx, cpu, lock, flags);
+    }
+    0
+}
+
+#[raw_tracepoint]
+fn contention_ended(ctx: RawTracePointContext) -> i32 {
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let lock: u64 = ctx.arg(0);
+    let Some(cpu) = maps::cpu_state() else {
+        return 0;
+    };
+    let depth = cpu.open_waits.depth as usize;
+    let mut found = WAIT_DEPTH;
+    // The innermost frame of this lock.
+    for (index, frame) in cpu.open_waits.frames.iter().enumerate() {
+        if index < depth && frame.lock == lock {
+            found = index;
+        }
+    }
+    if found < WAIT_DEPTH {
+        cpu.open_waits.depth = found as u32;
+        spin_ended(cpu, found, now_ns);
+    } else {
+        sleep_ended(cpu, lock, now_ns);
+    }
+    0
+}
+
+#[inline(always)]
+fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
+    let pid = bpf_get_current_pid_tgid() as u32;
+    let mut depth = cpu.open_waits.depth as usize;
+    cpu.open_waits.seen = 1;
+    // Who spins is not switched out, and an interrupt runs as the task that it interrupted: frames of
+    // another task are of waits whose end was not seen.
+    if depth > 0 && cpu.open_waits.frames[(depth - 1) & (WAIT_DEPTH - 1)].pid != pid {
+        lose(cpu, Loss::WaitWithoutEnd);
+        depth = 0;
+    }
+    // queued_write_lock_slowpath and queued_read_lock_slowpath take lock->wait_lock, four bytes into
+    // the lock, inside their own wait (kernel/locking/qrwlock.c, 6.1 to 7.2).
+    let outer = &cpu.open_waits.frames[depth.wrapping_sub(1) & (WAIT_DEPTH - 1)];
+    let ignored = depth > 0
+        && outer.lock.wrapping_add(4) == lock
+        && outer.flags & (LCB_F_READ | LCB_F_WRITE) != 0;
+    let hold_site = if cpu.hold.start_ns != 0 {
+        cpu.hold.site + 1
+    } else {
+        0
+    };
+    let stack_id = if ignored || hold_site != 0 {
+        NO_STACK
+    } else {
+        contention::take_stack(ctx, cpu)
+    };
+    if depth >= WAIT_DEPTH {
+        lose(cpu, Loss::WaitOverflow);
+        return;
+    }
+    let frame = &mut cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)];
+    frame.lock = lock;
+    frame.pid = pid;
+    frame.flags = flags;
+    frame.stack_id = stack_id;
+    frame.hold_site = hold_site;
+    frame.ignored = u32::from(ignored);
+    // SAFETY: the helper has no precondition.
+    frame.began_ns = unsafe { bpf_ktime_get_ns() };
+    if constants::claim_waits() && constants::is_target(lock) {
+        read_clocks(frame);
+    }
+    cpu.open_waits.depth = depth as u32 + 1;
+}
+
+/// Reads the holders' clocks as they stood at one moment.
+#[inline(always)]
+fn read_clocks(frame: &mut WaitFrame) {
+    frame.settled = 0;
+    let Some(clocks) = maps::clocks() else { return };
+    for _attempt in 0..4 {
+        // SAFETY: the element is in the map; a holder may write at the same time, which the sequence
+        // tells.
+        unsafe {
+            let before = read_volatile(&raw const (*clocks).sequence);
+            let since_ns = read_volatile(&raw const (*clocks).since_ns);
+            let site = read_volatile(&raw const (*clocks).site);
+            for (copy, clock) in frame.held_ns.iter_mut().zip(&(*clocks).held_ns) {
+                *copy = read_volatile(clock);
+            }
+            if before & 1 == 0 && before == read_volatile(&raw const (*clocks).sequence) {
+                let progress_ns = frame.began_ns.wrapping_sub(since_ns);
+                frame.progress_ns = if since_ns == 0 || progress_ns >> 63 != 0 {
+                    0
+                } else {
+                    progress_ns
+                };
+                frame.progress_site = site;
+                frame.settled = 1;
+                return;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
+    let frame = &raw const cpu.open_waits.frames[index & (WAIT_DEPTH - 1)];
+    // SAFETY: the frame is part of this CPU's state; nothing below writes it.
+    let frame = unsafe { &*frame };
+    if frame.ignored != 0 {
+        return;
+    }
+    if frame.pid != bpf_get_current_pid_tgid() as u32 {
+        lose(cpu, Loss::WaitMigrated);
+        return;
+    }
+    let waited_ns = now_ns.wrapping_sub(frame.began_ns);
+    if waited_ns >> 63 != 0 {
+        lose(cpu, Loss::ClockBackwards);
+        return;
+    }
+    if constants::is_target(frame.lock) {
+        if frame.flags & LCB_F_WRITE != 0 {
+            if constants::claim_waits() {
+                if cpu.pending_wait.present != 0 {
+                    lose(cpu, Loss::WaitUnclaimed);
+                }
+                let pending = &raw mut cpu.pending_wait;
+                leave_pending(cpu, pending, frame, waited_ns);
+            }
+        } else if constants::claim_read_waits() {
+            let pending = &raw mut cpu.pending_read_wait;
+            leave_pending(cpu, pending, frame, waited_ns);
+        }
+    }
+    contention::add(
+        cpu,
+        &Wait {
+            lock: frame.lock,
+            flags: frame.flags,
+            stack_id: frame.stack_id,
+            hold_site: frame.hold_site,
+            waited_ns,
+        },
+    );
+}
+
+/// Leaves a wait of the target lock for the acquisition that follows at once on this CPU, with whose
+/// holds it waited behind: the difference of the holders' clocks, less what was over of the hold in
+/// progress when it began. The waiter has the lock now, so no clock moves.
+#[inline(always)]
+fn leave_pending(cpu: &mut CpuState, pending: *mut PendingWait, frame: &WaitFrame, waited_ns: u64) {
+    // SAFETY: the pending wait is part of this CPU's state, and `frame` is another part.
+    let pending = unsafe { &mut *pending };
+    pending.present = 1;
+    pending.waited_ns = waited_ns;
+    pending.began_ns = frame.began_ns;
+    pending.settled = frame.settled;
+    if frame.settled == 0 {
+        lose(cpu, Loss::BlameUnsettled);
+        return;
+    }
+    let Some(clocks) = maps::clocks() else { return };
+    let mut rest_ns = waited_ns;
+    // SAFETY: the element is in the map, and no one writes it while this CPU has the lock.
+    let clocks = unsafe { &(*clocks).held_ns };
+    let befores = frame.held_ns.iter();
+    let columns = pending.blame_ns.iter_mut().take(Site::WRITERS);
+    for (index, ((clock, before_ns), column_ns)) in
+        clocks.iter().zip(befores).zip(columns).enumerate()
+    {
+        // SAFETY: a reference is valid for reading.
+        let held_ns = unsafe { read_volatile(clock) };
+        let mut blame_ns = held_ns.wrapping_sub(*before_ns);
+        if index as u32 == frame.progress_site {
+            blame_ns = if blame_ns > frame.progress_ns {
+                blame_ns - frame.progress_ns
+            } else {
+                0
+            };
+        }
+        // The clocks of two CPUs may differ by some nanoseconds: no more is booked than was waited.
+        if blame_ns > rest_ns {
+            blame_ns = rest_ns;
+        }
+        rest_ns -= blame_ns;
+        *column_ns = blame_ns;
+    }
+    pending.blame_ns[READERS_COLUMN] = rest_ns;
+}
+
+#[inline(always)]
+fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
+    let pid = bpf_get_current_pid_tgid() as u32;
+    let Some(slot) = maps::task_slot(pid) else {
+        return;
+    };
+    // SAFETY: the slot is in the map. A task with the same low bits of its pid may write at the same
+    // time; the end checks pid and lock.
+    let slot: &mut TaskSlot = unsafe { &mut *slot };
+    if slot.lock != 0 {
+        // A mutex says again that it waits when spinning for its owner has failed: one wait.
+        if slot.lock == lock && slot.pid == pid {
+            return;
+        }
+        lose(cpu, Loss::TaskSlotTaken);
+    }
+    let stack_id = if cpu.hold.start_ns != 0 {
+        NO_STACK
+    } else {
+        contention::take_stack(ctx, cpu)
+    };
+    slot.pid = pid;
+    slot.flags = flags;
+    slot.stack_id = stack_id;
+    slot.lock = lock;
+    // SAFETY: the helper has no precondition.
+    slot.began_ns = unsafe { bpf_ktime_get_ns() };
+}
+
+#[inline(always)]
+fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
+    let pid = bpf_get_current_pid_tgid() as u32;
+    let Some(slot) = maps::task_slot(pid) else {
+        return;
+    };
+    // SAFETY: as in `sleep_began`.
+    let slot: &mut TaskSlot = unsafe { &mut *slot };
+    if slot.lock != lock || slot.pid != pid {
+        let loss = if constants::is_target(lock) && cpu.open_waits.seen != 0 {
+            Loss::TargetWaitWithoutStart
+        } else {
+            // The tracepoint's end does not say how the wait was made.
+            Loss::WaitWithoutStart
+        };
+        lose(cpu, loss);
+        return;
+    }
+    slot.lock = 0;
+    let waited_ns = now_ns.wrapping_sub(slot.began_ns);
+    if waited_ns >> 63 != 0 {
+        lose(cpu, Loss::ClockBackwards);
+        return;
+    }
+    contention::add(
+        cpu,
+        &Wait {
+            lock,
+            flags: slot.flags,
+            stack_id: slot.stack_id,
+            hold_site: 0,
+            waited_ns,
+        },
+    );
+}
