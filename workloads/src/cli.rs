@@ -1,0 +1,344 @@
+//! What can be asked for on the command line.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// The most workers that one run can have.
+const TASKS_MAX: i64 = 4096;
+
+/// The command line of a workload, for `#[command(flatten)]` into a program's own arguments.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct WorkloadArgs {
+    /// Which workload, and how.
+    #[command(subcommand)]
+    pub command: WorkloadCommand,
+}
+
+/// A workload with its options.
+#[derive(Subcommand, Clone, Debug, PartialEq)]
+pub enum WorkloadCommand {
+    /// Create a thread with an empty body, join it, count
+    ///
+    /// This is will-it-scale's threadspawn1. Each thread's life takes tasklist_lock for writing
+    /// three times: at its fork, its exit and its reaping.
+    #[command(after_help = "\
+Examples:
+  threadspawn -t 24                               will-it-scale's threadspawn1_processes -t 24
+  threadspawn -t 4 --mode threads -d 5            four threads of one process, for five seconds
+  threadspawn --iterations 1000 --warm-up 0       exactly 1000 threads, then stop")]
+    Threadspawn(Options),
+    /// Fork a process that exits at once, wait for it, count
+    #[command(after_help = "\
+Examples:
+  forkexit -t 8                                   eight processes that fork, for ten seconds
+  forkexit --iterations 1000 --warm-up 0          exactly 1000 children, then stop")]
+    Forkexit(Options),
+    /// Call setsid() as a session leader, which is refused with EPERM
+    ///
+    /// The call takes tasklist_lock for writing and releases it at once: there is no shorter hold.
+    /// What a profiler reports for it is the profiler's own cost.
+    #[command(after_help = "\
+Examples:
+  nullhold -d 2                                   one caller, nobody to wait for
+  nullhold --iterations 100000 --warm-up 0        exactly 100000 null holds
+  nullhold -t 2 --until-signalled                 two callers, until SIGINT or SIGTERM")]
+    Nullhold(Options),
+    /// Send no signal to the caller's own process group: kill(0, 0)
+    ///
+    /// The call takes tasklist_lock for reading. Each worker process is a group of its own.
+    #[command(after_help = "\
+Examples:
+  signalgroup -t 2                                two readers, which exclude all writers
+  signalgroup --mode threads -t 2 -d 5            two threads of one group")]
+    Signalgroup(Options),
+}
+
+impl WorkloadCommand {
+    /// Puts a workload and its options together.
+    #[must_use]
+    pub fn new(workload: Workload, options: Options) -> Self {
+        match workload {
+            Workload::Threadspawn => Self::Threadspawn(options),
+            Workload::Forkexit => Self::Forkexit(options),
+            Workload::Nullhold => Self::Nullhold(options),
+            Workload::Signalgroup => Self::Signalgroup(options),
+        }
+    }
+
+    /// Which workload it is.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        match self {
+            Self::Threadspawn(_) => Workload::Threadspawn,
+            Self::Forkexit(_) => Workload::Forkexit,
+            Self::Nullhold(_) => Workload::Nullhold,
+            Self::Signalgroup(_) => Workload::Signalgroup,
+        }
+    }
+
+    /// The options that all workloads share.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        match self {
+            Self::Threadspawn(options)
+            | Self::Forkexit(options)
+            | Self::Nullhold(options)
+            | Self::Signalgroup(options) => options,
+        }
+    }
+
+    /// The arguments that parse to this command, for whoever runs it in a child process.
+    #[must_use]
+    pub fn to_arguments(&self) -> Vec<String> {
+        let mut arguments = vec![self.workload().name().to_owned()];
+        arguments.extend(self.options().to_arguments());
+        arguments
+    }
+}
+
+/// The workloads, by name.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// Threads created and joined.
+    Threadspawn,
+    /// Processes forked and waited for.
+    Forkexit,
+    /// The shortest hold of tasklist_lock for writing.
+    Nullhold,
+    /// Holds of tasklist_lock for reading.
+    Signalgroup,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Threadspawn,
+        Self::Forkexit,
+        Self::Nullhold,
+        Self::Signalgroup,
+    ];
+
+    /// Its name on the command line and in the ground truth.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threadspawn => "threadspawn",
+            Self::Forkexit => "forkexit",
+            Self::Nullhold => "nullhold",
+            Self::Signalgroup => "signalgroup",
+        }
+    }
+}
+
+/// What a worker is.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Each worker is a process
+    #[default]
+    Processes,
+    /// All workers are threads of one process
+    Threads,
+}
+
+impl Mode {
+    /// Its name on the command line and in the ground truth.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Processes => "processes",
+            Self::Threads => "threads",
+        }
+    }
+}
+
+/// When a run ends, unless a signal ends it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// After this much time in the measured window.
+    Duration(Duration),
+    /// When each worker has done this many iterations in the measured window.
+    Iterations(NonZeroU64),
+    /// At SIGINT or SIGTERM.
+    UntilSignalled,
+}
+
+/// The options that all workloads share.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Number of workers
+    #[arg(short, long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=TASKS_MAX))]
+    pub tasks: u32,
+
+    /// What a worker is
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    pub mode: Mode,
+
+    /// Seconds of load before the measured ones
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    pub warm_up: Duration,
+
+    /// Measured seconds
+    #[arg(short, long, value_name = "SECONDS", default_value = "10",
+          value_parser = parse_positive_seconds)]
+    pub duration: Duration,
+
+    /// Stop when each worker has done exactly N measured iterations, however long it takes
+    ///
+    /// Iterations of the warm-up come on top; with --warm-up 0 there are none.
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    pub iterations: Option<NonZeroU64>,
+
+    /// Run until SIGINT or SIGTERM
+    #[arg(long, conflicts_with_all = ["duration", "iterations"])]
+    pub until_signalled: bool,
+
+    /// Leave the workers unpinned
+    ///
+    /// Otherwise each is pinned to a CPU of its own when there are CPUs enough.
+    #[arg(long)]
+    pub no_affinity: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tasks: 1,
+            mode: Mode::default(),
+            warm_up: Duration::from_secs(2),
+            duration: Duration::from_secs(10),
+            iterations: None,
+            until_signalled: false,
+            no_affinity: false,
+        }
+    }
+}
+
+impl Options {
+    /// When the run ends.
+    #[must_use]
+    pub fn length(&self) -> Length {
+        match self.iterations {
+            _ if self.until_signalled => Length::UntilSignalled,
+            Some(iterations) => Length::Iterations(iterations),
+            None => Length::Duration(self.duration),
+        }
+    }
+
+    fn to_arguments(&self) -> Vec<String> {
+        let Self {
+            tasks,
+            mode,
+            warm_up,
+            duration: _,
+            iterations: _,
+            until_signalled: _,
+            no_affinity,
+        } = self;
+        let mut arguments = vec![
+            format!("--tasks={tasks}"),
+            format!("--mode={}", mode.name()),
+            format!("--warm-up={}", warm_up.as_secs_f64()),
+        ];
+        arguments.push(match self.length() {
+            Length::Duration(duration) => format!("--duration={}", duration.as_secs_f64()),
+            Length::Iterations(iterations) => format!("--iterations={iterations}"),
+            Length::UntilSignalled => "--until-signalled".to_owned(),
+        });
+        if *no_affinity {
+            arguments.push("--no-affinity".to_owned());
+        }
+        arguments
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds, such as 2 or 0.5".to_owned())
+}
+
+fn parse_positive_seconds(text: &str) -> Result<Duration, String> {
+    match parse_seconds(text)? {
+        Duration::ZERO => Err("expected more than 0 (--until-signalled runs without end)".into()),
+        duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct TestCli {
+        #[command(flatten)]
+        workload: WorkloadArgs,
+    }
+
+    fn parse(line: &str) -> Result<WorkloadCommand, clap::Error> {
+        let words = std::iter::once("test").chain(line.split_whitespace());
+        TestCli::try_parse_from(words).map(|cli| cli.workload.command)
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        TestCli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        for workload in Workload::ALL {
+            assert_eq!(
+                parse(workload.name()).unwrap(),
+                WorkloadCommand::new(workload, Options::default())
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_parse_back_to_the_same_command() {
+        for line in [
+            "threadspawn -t 24 -d 5",
+            "forkexit --mode threads --warm-up 0.25 --iterations 7",
+            "nullhold --until-signalled --no-affinity",
+            "signalgroup -d 1.5 --warm-up 0",
+        ] {
+            let command = parse(line).unwrap();
+            let arguments = command.to_arguments().join(" ");
+            assert_eq!(parse(&arguments).unwrap(), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (line, kind) in [
+            ("threadspawn -t 0", ErrorKind::ValueValidation),
+            ("threadspawn -t 5000", ErrorKind::ValueValidation),
+            ("threadspawn -d 0", ErrorKind::ValueValidation),
+            ("threadspawn -d -1", ErrorKind::UnknownArgument),
+            ("threadspawn -d NaN", ErrorKind::ValueValidation),
+            ("threadspawn --warm-up inf", ErrorKind::ValueValidation),
+            ("threadspawn --iterations 0", ErrorKind::ValueValidation),
+            (
+                "threadspawn -d 1 --iterations 1",
+                ErrorKind::ArgumentConflict,
+            ),
+            (
+                "threadspawn -d 1 --until-signalled",
+                ErrorKind::ArgumentConflict,
+            ),
+            ("threadspawn --mode fibres", ErrorKind::InvalidValue),
+            ("threadspwan", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the driver must know of a workload, and how a worker says what went wrong.
+
+use std::io;
+
+use crate::{Workload, forkexit, nullhold, signalgroup, task_limits, threadspawn};
+
+/// A workload as the driver sees it.
+pub(crate) struct Load {
+    /// will-it-scale's `testcase_description`.
+    pub(crate) description: &'static str,
+    /// What each worker process does before it is released.
+    pub(crate) session: Session,
+    /// One iteration; it leaves nothing half-done, whether it succeeds or fails.
+    pub(crate) iterate: fn() -> Result<(), Failure>,
+    /// How many tasks one iteration creates and reaps.
+    pub(crate) tasks_per_iteration: u64,
+    /// How many null holds one iteration makes.
+    pub(crate) null_holds_per_iteration: u64,
+}
+
+impl Load {
+    pub(crate) fn of(workload: Workload) -> Self {
+        match workload {
+            Workload::Threadspawn => threadspawn::load(),
+            Workload::Forkexit => forkexit::load(),
+            Workload::Nullhold => nullhold::load(),
+            Workload::Signalgroup => signalgroup::load(),
+        }
+    }
+}
+
+/// The session and process group of a worker process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// Those of the main process.
+    Inherited,
+    /// A session of its own, which it leads.
+    Own,
+    /// A process group of its own in the inherited session.
+    OwnGroup,
+}
+
+/// What a worker tried to do. The numbers travel through shared memory; 0 stands for "nothing".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Operation {
+    Pin = 1,
+    PthreadCreate,
+    PthreadJoin,
+    Fork,
+    Wait,
+    Setsid,
+    Setpgid,
+    Kill,
+}
+
+impl Operation {
+    const ALL: [Self; 8] = [
+        Self::Pin,
+        Self::PthreadCreate,
+        Self::PthreadJoin,
+        Self::Fork,
+        Self::Wait,
+        Self::Setsid,
+        Self::Setpgid,
+        Self::Kill,
+    ];
+
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| *operation as u32 == number)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pin => "sched_setaffinity",
+            Self::PthreadCreate => "pthread_create",
+            Self::PthreadJoin => "pthread_join",
+            Self::Fork => "fork",
+            Self::Wait => "waitpid",
+            Self::Setsid => "setsid",
+            Self::Setpgid => "setpgid",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+/// An operation that did not do what it should, and the error number it gave (0: it succeeded
+/// where it should have failed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) operation: Operation,
+    pub(crate) errno: i32,
+}
+
+impl Failure {
+    /// The operation has just failed, and `errno` says why.
+    pub(crate) fn last(operation: Operation) -> Self {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        Self { operation, errno }
+    }
+
+    /// Describes it; reads the limits of this process, so it is for the main process.
+    pub(crate) fn describe(self) -> String {
+        let Self { operation, errno } = self;
+        let name = operation.name();
+        match (operation, errno) {
+            (_, 0) => format!("{name} succeeded, which it must not"),
+            (Operation::PthreadCreate | Operation::Fork, libc::EAGAIN) => format!(
+                "{name} failed with EAGAIN: a limit on the number of tasks is reached ({})",
+                task_limits::describe()
+            ),
+            _ => format!("{name} failed: {}", io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_survive_shared_memory() {
+        for operation in Operation::ALL {
+            assert_eq!(Operation::from_number(operation as u32), Some(operation));
+        }
+        assert_eq!(Operation::from_number(0), None);
+        assert_eq!(Operation::from_number(99), None);
+    }
+
+    #[test]
+    fn eagain_names_the_limits() {
+        let failure = Failure {
+            operation: Operation::Fork,
+            errno: libc::EAGAIN,
+        };
+        let text = failure.describe();
+        assert!(text.contains("RLIMIT_NPROC"), "{text}");
+        assert!(text.contains("kernel.threads-max"), "{text}");
+    }
+}

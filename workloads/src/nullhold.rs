@@ -1,0 +1,31 @@
+//! The shortest hold of tasklist_lock for writing.
+
+use crate::load::{Failure, Load, Operation, Session};
+
+pub(crate) fn load() -> Load {
+    Load {
+        description: "setsid refused with EPERM",
+        // ksys_setsid() of kernel/sys.c takes the lock for writing before it looks whether the
+        // caller leads a session already; if so, it refuses and releases the lock.
+        session: Session::Own,
+        iterate,
+        tasks_per_iteration: 0,
+        null_holds_per_iteration: 1,
+    }
+}
+
+fn iterate() -> Result<(), Failure> {
+    // SAFETY: setsid has no arguments and touches no memory of the caller.
+    if unsafe { libc::setsid() } != -1 {
+        return Err(Failure {
+            operation: Operation::Setsid,
+            errno: 0,
+        });
+    }
+    let failure = Failure::last(Operation::Setsid);
+    if failure.errno == libc::EPERM {
+        Ok(())
+    } else {
+        Err(failure)
+    }
+}
