@@ -1,0 +1,431 @@
+//! The command line: what was typed, and what it means.
+
+use std::{
+    num::NonZeroU64,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use workloads::{
+    Mode, Options as WorkloadOptions, Workload as BundledLoad, WorkloadArgs, WorkloadCommand,
+};
+
+use crate::{
+    daemon::{LoadSpec, Settings},
+    kernel::{AttachChoice, DEFAULT_LOCK, Request},
+    recording::schema::{Clock, Detail, Workload},
+    run::{online_cpus, output_directory},
+};
+
+/// How long is a kernel lock held, by whom, doing what, and who waits for it?
+///
+/// Exit status: 0 done, 1 failed, 2 bad usage, 3 the run is void because of losses.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lockprof",
+    version,
+    after_help = "\
+Examples:
+  lockprof run --workload threadspawn -t 24       profile a load that comes with lockprof
+  lockprof run -- make -j8                        profile a load of your own
+  lockprof attach -d 10                           what this machine does now
+  lockprof report lockprof-20261122-201500        the table again, from the recording
+  lockprof doctor                                 what this kernel allows"
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Profile a load: a bundled one, or a command of your own
+    Run(RunArguments),
+    /// Profile what this machine does now, until Ctrl-C or for -d seconds
+    Attach(AttachArguments),
+    /// Show a recording
+    Report(ReportArguments),
+    /// Run a bundled load alone, in the manner of will-it-scale
+    Workload(WorkloadArgs),
+    /// Say what this kernel allows, and how that was found out
+    Doctor(DoctorArguments),
+}
+
+/// `lockprof run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// The bundled load to run
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "command",
+        required_unless_present = "command"
+    )]
+    workload: Option<BundledLoad>,
+    /// Workers of the bundled load [default: one for each online CPU]
+    #[arg(short = 't', long, value_name = "N", conflicts_with = "command",
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    tasks: Option<u32>,
+    /// Whether the workers are processes or threads of one process
+    #[arg(long, value_enum, default_value_t = Mode::Processes, conflicts_with = "command")]
+    mode: Mode,
+    /// Do not pin the workers of the bundled load to CPUs
+    #[arg(long, conflicts_with = "command")]
+    no_affinity: bool,
+    /// Let each worker of the bundled load do exactly this many iterations
+    #[arg(long, value_name = "N", conflicts_with_all = ["command", "duration"])]
+    iterations: Option<NonZeroU64>,
+    /// Measured seconds [default: 10 of a bundled load; of a command, until it ends]
+    #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds)]
+    duration: Option<Duration>,
+    /// Seconds of the load before the measured ones [default: 2 of a bundled load, 0 of a command]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    warm_up: Option<Duration>,
+    #[command(flatten)]
+    measure: MeasureArguments,
+    /// How much to measure inside a hold: holds alone, or the calls in them too
+    #[arg(long, value_enum, default_value_t = DetailChoice::Spans)]
+    detail: DetailChoice,
+    /// The command to profile, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// `lockprof attach`.
+#[derive(Args, Debug)]
+pub struct AttachArguments {
+    /// Measured seconds [default: until SIGINT or SIGTERM]
+    #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds)]
+    duration: Option<Duration>,
+    #[command(flatten)]
+    measure: MeasureArguments,
+    /// How much to measure inside a hold: holds alone, or the calls in them too
+    #[arg(long, value_enum, default_value_t = DetailChoice::Holds)]
+    detail: DetailChoice,
+}
+
+/// What `run` and `attach` share.
+#[derive(Args, Debug)]
+struct MeasureArguments {
+    /// The folder for the recording and its pictures [default: ./lockprof-TIME]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// The lock to follow: any rwlock that is taken with write_lock_irq()
+    #[arg(long, value_name = "SYMBOL", default_value = DEFAULT_LOCK)]
+    lock: String,
+    /// The kind of probe; auto takes the best that this kernel allows
+    #[arg(long, value_enum, default_value_t = AttachWord::Auto)]
+    attach: AttachWord,
+    /// Follow readers of the lock too. Two more probes, on functions that all rwlocks of the kernel
+    /// share: each costs every read_lock() of the machine the time of a probe
+    #[arg(long)]
+    readers: bool,
+    /// Keep totals by cgroup
+    #[arg(long)]
+    cgroups: bool,
+    /// Seconds between two readings of the counters
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = positive_seconds)]
+    interval: Duration,
+    /// The share of the lock's events, in per cent, that may be lost before the run is void
+    #[arg(long, value_name = "PERCENT", default_value = "0.1", value_parser = percent)]
+    loss_threshold: f64,
+    /// Say nothing while it runs
+    #[arg(short, long)]
+    quiet: bool,
+    /// Write the recording alone: no table, no pictures
+    #[arg(long)]
+    no_report: bool,
+    /// What a nanosecond is, where lockprof runs in a lab that knows
+    #[arg(long, hide = true, value_enum)]
+    clock: Option<ClockWord>,
+}
+
+/// `lockprof report`.
+#[derive(Args, Debug)]
+pub struct ReportArguments {
+    /// A recording, or the folder that has one
+    pub recording: PathBuf,
+    /// What to show
+    #[arg(long, value_enum, default_value_t = FormatWord::Table)]
+    pub format: FormatWord,
+    /// Where to write it [default: standard output]
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+}
+
+/// `lockprof doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArguments {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `--detail`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DetailChoice {
+    /// Holds alone: two probes in each hold
+    Holds,
+    /// Holds and the calls in them: two probes more for each call
+    Spans,
+}
+
+/// `--attach`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AttachWord {
+    /// The best that this kernel allows
+    Auto,
+    /// fentry and fexit
+    Fentry,
+    /// kprobe and kretprobe
+    Kprobe,
+    /// The contention tracepoints alone
+    Wait,
+}
+
+/// `--clock`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ClockWord {
+    /// An emulated machine's time
+    Wall,
+    /// One nanosecond a guest instruction
+    Instructions,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatWord {
+    /// A table for a terminal
+    Table,
+    /// One JSON object
+    Json,
+    /// One tidy table
+    Csv,
+    /// The pictures, written into the folder of -o (or of the recording)
+    Svg,
+}
+
+impl RunArguments {
+    /// What is to be measured, and whether a report follows.
+    ///
+    /// # Errors
+    /// The words contradict each other.
+    pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
+        let bundled = self.workload.map(|workload| self.bundled(workload));
+        let (default_warm_up, default_duration) = match bundled {
+            Some(_) => (2, Some(Duration::from_secs(10))),
+            None => (0, None),
+        };
+        let warm_up = self.warm_up.unwrap_or(Duration::from_secs(default_warm_up));
+        let duration = match self.iterations {
+            Some(_) => None,
+            None => self.duration.or(default_duration),
+        };
+        let load = match bundled {
+            Some(command) => bundled_spec(&command),
+            None => command_spec(&self.command)?,
+        };
+        let settings = Settings {
+            warm_up,
+            duration,
+            load: Some(load),
+            ..self.measure.settings(self.detail, launched)?
+        };
+        Ok((settings, !self.measure.no_report))
+    }
+
+    fn bundled(&self, workload: BundledLoad) -> WorkloadCommand {
+        let defaults = WorkloadOptions::default();
+        WorkloadCommand::new(
+            workload,
+            WorkloadOptions {
+                tasks: self.tasks.unwrap_or_else(online_cpus),
+                mode: self.mode,
+                warm_up: self.warm_up.unwrap_or(defaults.warm_up),
+                duration: self.duration.unwrap_or(defaults.duration),
+                iterations: self.iterations,
+                no_affinity: self.no_affinity,
+                ..defaults
+            },
+        )
+    }
+}
+
+fn bundled_spec(command: &WorkloadCommand) -> LoadSpec {
+    let arguments = command.to_arguments();
+    let mut words = vec!["lockprof".to_owned(), "workload".to_owned()];
+    words.extend(arguments.iter().cloned());
+    LoadSpec::Bundled {
+        workload: Workload {
+            name: command.workload().name().to_owned(),
+            tasks: Some(command.options().tasks),
+            mode: Some(command.options().mode.name().to_owned()),
+            command: words,
+        },
+        arguments,
+    }
+}
+
+fn command_spec(command: &[String]) -> Result<LoadSpec> {
+    let Some(program) = command.first() else {
+        bail!("the command to profile is empty");
+    };
+    Ok(LoadSpec::Command {
+        workload: Workload {
+            name: program.clone(),
+            tasks: None,
+            mode: None,
+            command: command.to_vec(),
+        },
+    })
+}
+
+impl AttachArguments {
+    /// What is to be measured, and whether a report follows.
+    ///
+    /// # Errors
+    /// The output's folder cannot be named.
+    pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
+        let settings = Settings {
+            duration: self.duration,
+            ..self.measure.settings(self.detail, launched)?
+        };
+        Ok((settings, !self.measure.no_report))
+    }
+}
+
+impl MeasureArguments {
+    fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {
+        let directory = match &self.output {
+            Some(directory) => directory.clone(),
+            None => output_directory()?,
+        };
+        Ok(Settings {
+            request: Request {
+                attach: match self.attach {
+                    AttachWord::Auto => AttachChoice::Auto,
+                    AttachWord::Fentry => AttachChoice::Fentry,
+                    AttachWord::Kprobe => AttachChoice::Kprobe,
+                    AttachWord::Wait => AttachChoice::Wait,
+                },
+                detail: match detail {
+                    DetailChoice::Holds => Detail::Holds,
+                    DetailChoice::Spans => Detail::Spans,
+                },
+                readers: self.readers,
+                lock: self.lock.clone(),
+            },
+            cgroups: self.cgroups,
+            interval: self.interval,
+            warm_up: Duration::ZERO,
+            duration: None,
+            load: None,
+            recording: directory.join(crate::recording::FILE_NAME),
+            quiet: self.quiet,
+            clock: self.clock.map(|clock| match clock {
+                ClockWord::Wall => Clock::EmulatedWall,
+                ClockWord::Instructions => Clock::Instructions,
+            }),
+            loss_threshold: self.loss_threshold,
+            launched,
+        })
+    }
+}
+
+/// The longest time that can be asked for: a year.
+const LONGEST_S: f64 = 366.0 * 86400.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_error| "not a number of seconds".to_owned())?;
+    if !(0.0..=LONGEST_S).contains(&seconds) {
+        return Err("between 0 seconds and a year".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let length = seconds(text)?;
+    if length < Duration::from_millis(1) {
+        return Err("at least 0.001 seconds".to_owned());
+    }
+    Ok(length)
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text
+        .parse()
+        .map_err(|_error| "not a number of per cent".to_owned())?;
+    if !(0.0..=100.0).contains(&percent) {
+        return Err("between 0 and 100".to_owned());
+    }
+    Ok(percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    fn run(words: &[&str]) -> Result<Settings, String> {
+        let words = ["lockprof", "run"].iter().chain(words);
+        match Arguments::try_parse_from(words)
+            .map_err(|error| error.to_string())?
+            .command
+        {
+            Command::Run(arguments) => {
+                let settings = arguments.settings(Instant::now());
+                settings
+                    .map(|(settings, _)| settings)
+                    .map_err(|error| error.to_string())
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_bundled_load_has_the_contract_s_defaults() {
+        let settings = run(&["--workload", "threadspawn", "-t", "24"]).expect("valid");
+        assert_eq!(settings.warm_up, Duration::from_secs(2));
+        assert_eq!(settings.duration, Some(Duration::from_secs(10)));
+        assert_eq!(settings.request.detail, Detail::Spans);
+        let Some(LoadSpec::Bundled {
+            workload,
+            arguments,
+        }) = settings.load
+        else {
+            panic!("{:?}", settings.load);
+        };
+        assert_eq!(workload.tasks, Some(24));
+        assert_eq!(arguments[0], "threadspawn");
+    }
+
+    #[test]
+    fn a_command_is_measured_from_its_start_to_its_end() {
+        let settings = run(&["--", "make", "-j8"]).expect("valid");
+        assert_eq!(settings.warm_up, Duration::ZERO);
+        assert_eq!(settings.duration, None);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert!(run(&[]).is_err());
+        assert!(run(&["--workload", "threadspawn", "--", "make"]).is_err());
+        assert!(run(&["-t", "2", "--", "make"]).is_err());
+        assert!(run(&["--workload", "threadspawn", "-t", "0"]).is_err());
+        assert!(run(&["--workload", "threadspawn", "-d", "0"]).is_err());
+        assert!(run(&["--workload", "threadspawn", "-d", "nan"]).is_err());
+        assert!(run(&["--workload", "threadspawn", "--interval", "-1"]).is_err());
+        assert!(run(&["--workload", "threadspawn", "--iterations", "5", "-d", "2"]).is_err());
+    }
+}

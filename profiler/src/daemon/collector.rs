@@ -1,0 +1,311 @@
+//! Turns readings of the programs' counters into what happened between them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Longest, Phase as AbiPhase, Site};
+
+use super::{
+    cgroups::CgroupPaths,
+    delta::{self, Sums},
+    source::Source,
+};
+use crate::{
+    kernel::Kallsyms,
+    probe::calibrate::zeroed_state,
+    recording::schema::{
+        CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent, Phase,
+    },
+};
+
+/// What the waits of one interval are summed by, over CPUs: lock, flags, stack, and the site inside
+/// whose hold they happened.
+type ContentionKey = (u64, u32, i32, u32);
+
+/// Remembers the last reading.
+#[derive(Debug)]
+pub struct Collector {
+    cpus: Vec<Box<CpuState>>,
+    contention: HashMap<usize, ContentionEntry>,
+    cgroups: HashMap<usize, CgroupEntry>,
+    known_stacks: HashSet<i32>,
+    longest: HashMap<(Phase, Kind, Site), u64>,
+    symbols: Kallsyms,
+    cgroup_paths: CgroupPaths,
+    /// CLOCK_MONOTONIC when the probes were attached, in nanoseconds.
+    attached_ns: u64,
+}
+
+impl Collector {
+    /// Begins with counters at zero.
+    #[must_use]
+    pub fn new(cpus: usize, symbols: Kallsyms, attached_ns: u64) -> Self {
+        Self {
+            cpus: (0..cpus).map(|_| zeroed_state()).collect(),
+            contention: HashMap::new(),
+            cgroups: HashMap::new(),
+            known_stacks: HashSet::new(),
+            longest: HashMap::new(),
+            symbols,
+            cgroup_paths: CgroupPaths::default(),
+            attached_ns,
+        }
+    }
+
+    /// Fills in what the programs counted since the last call.
+    pub fn collect(&mut self, source: &impl Source, interval: &mut Interval) {
+        let mut sums = Sums::default();
+        let mut after = zeroed_state();
+        for number in 0..self.cpus.len() {
+            source.read_cpu(number, &mut after);
+            let before = &self.cpus[number];
+            interval.cpus.extend(delta::cpu(number, before, &after));
+            sums.add(before, &after);
+            self.longest_of(number as u32, &after, interval);
+            std::mem::swap(&mut self.cpus[number], &mut after);
+        }
+        interval.spans = sums.spans();
+        interval.calls_outside = sums.calls_outside();
+        interval.blame = sums.blame();
+        interval.losses = sums.losses();
+        interval.contention = self.contention(source);
+        self.stacks(source, interval);
+        self.cgroups(source, interval);
+    }
+
+    /// Holds that ended and their time, since the last call, for the progress line.
+    #[must_use]
+    pub fn holds(cpus: &[CpuInterval]) -> (u64, u64) {
+        cpus.iter()
+            .flat_map(|cpu| &cpu.sites)
+            .filter(|site| Site::from_name(&site.site).is_some_and(Site::is_writer))
+            .fold((0, 0), |(holds, held_ns), site| {
+                (holds + site.holds, held_ns + site.held_ns)
+            })
+    }
+
+    /// Holds and waits longer than any before in this phase.
+    fn longest_of(&mut self, cpu: u32, state: &CpuState, interval: &mut Interval) {
+        let phase = interval.phase;
+        let index = match phase {
+            Phase::WarmUp => AbiPhase::WarmUp.index(),
+            Phase::Measured => AbiPhase::Measured.index(),
+        };
+        let kinds = [
+            (Kind::Hold, &state.longest_hold[index]),
+            (Kind::Wait, &state.longest_wait[index]),
+        ];
+        for (kind, by_site) in kinds {
+            for (site, longest) in Site::ALL.iter().zip(by_site) {
+                let known = self.longest.entry((phase, kind, *site)).or_default();
+                if longest.duration_ns > *known {
+                    *known = longest.duration_ns;
+                    let event = self.event(cpu, kind, *site, longest);
+                    interval
+                        .longest
+                        .retain(|other| (other.kind, &other.site) != (event.kind, &event.site));
+                    interval.longest.push(event);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, cpu: u32, kind: Kind, site: Site, longest: &Longest) -> LongestEvent {
+        let end = longest
+            .comm
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(longest.comm.len());
+        LongestEvent {
+            kind,
+            site: site.name().to_owned(),
+            ns: longest.duration_ns,
+            at_s: longest.ended_ns.saturating_sub(self.attached_ns) as f64 / 1e9,
+            cpu,
+            pid: longest.pid,
+            tgid: longest.tgid,
+            comm: String::from_utf8_lossy(&longest.comm[..end]).into_owned(),
+            cgroup: self.cgroup_paths.path(longest.cgroup),
+        }
+    }
+
+    fn contention(&mut self, source: &impl Source) -> Vec<ContentionInterval> {
+        let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
+        let mut after = free_contention();
+        for place in 0..source.contention_places() {
+            if !source.read_contention(place, &mut after) {
+                continue;
+            }
+            let before = self.contention.insert(place, after);
+            let before = before.unwrap_or_else(free_contention);
+            let (pairs, waits) = delta::sparse(&before.octaves, &after.octaves);
+            if waits == 0 {
+                continue;
+            }
+            let key = (after.lock, after.flags, after.stack_id, after.hold_site);
+            let (sum, octaves) = sums
+                .entry(key)
+                .or_insert_with(|| (self.new_contention(&after), vec![0; after.octaves.len()]));
+            sum.waits += waits;
+            sum.waited_ns += after.waited_ns.wrapping_sub(before.waited_ns);
+            sum.longest_ns = sum.longest_ns.max(after.longest_ns);
+            for pair in pairs.chunks_exact(2) {
+                octaves[pair[0] as usize] += pair[1];
+            }
+        }
+        sums.into_values()
+            .map(|(mut sum, octaves)| {
+                sum.octaves = delta::sparse(&vec![0; octaves.len()], &octaves).0;
+                sum
+            })
+            .collect()
+    }
+
+    fn new_contention(&self, entry: &ContentionEntry) -> ContentionInterval {
+        ContentionInterval {
+            lock: format!("{:#x}", entry.lock),
+            name: self.lock_name(entry.lock),
+            flags: entry.flags,
+            stack: (entry.stack_id >= 0).then_some(entry.stack_id),
+            in_hold_of: entry
+                .hold_site
+                .checked_sub(1)
+                .and_then(|site| Site::from_index(site as usize))
+                .map(|site| site.name().to_owned()),
+            waits: 0,
+            waited_ns: 0,
+            longest_ns: 0,
+            octaves: Vec::new(),
+        }
+    }
+
+    /// The name of a lock that is a variable of the kernel, or stands in one.
+    fn lock_name(&self, lock: u64) -> Option<String> {
+        // Without CONFIG_KALLSYMS_ALL the nearest symbol is a marker of the linker.
+        if !self.symbols.has_objects() {
+            return None;
+        }
+        let (symbol, offset) = self.symbols.resolve_object(lock)?;
+        Some(if offset == 0 {
+            symbol.to_owned()
+        } else {
+            format!("{symbol}+{offset:#x}")
+        })
+    }
+
+    /// Call stacks that are used for the first time.
+    fn stacks(&mut self, source: &impl Source, interval: &mut Interval) {
+        let ids: Vec<i32> = interval
+            .contention
+            .iter()
+            .filter_map(|contention| contention.stack)
+            .collect();
+        for id in ids {
+            if self.known_stacks.insert(id)
+                && let Some(frames) = source.stack(id.unsigned_abs())
+            {
+                let frames: Vec<String> =
+                    frames.iter().map(|address| self.frame(*address)).collect();
+                interval
+                    .stacks
+                    .insert(id, without_tracing(&frames).to_vec());
+            }
+        }
+    }
+
+    fn frame(&self, address: u64) -> String {
+        match self.symbols.resolve(address) {
+            Some((symbol, offset)) => format!("{symbol}+{offset:#x}"),
+            None => format!("{address:#x}"),
+        }
+    }
+
+    fn cgroups(&mut self, source: &impl Source, interval: &mut Interval) {
+        let mut after = free_cgroup();
+        for place in 0..source.cgroup_places() {
+            if !source.read_cgroup(place, &mut after) {
+                continue;
+            }
+            let before = self.cgroups.insert(place, after);
+            let before = before.unwrap_or_else(free_cgroup);
+            let change = CgroupInterval {
+                holds: after.holds.wrapping_sub(before.holds),
+                held_ns: after.held_ns.wrapping_sub(before.held_ns),
+                waits: after.waits.wrapping_sub(before.waits),
+                waited_ns: after.waited_ns.wrapping_sub(before.waited_ns),
+            };
+            if change.holds + change.waits > 0 {
+                let path = self.cgroup_paths.path(after.key - 1);
+                let sum = interval.cgroups.entry(path).or_default();
+                sum.holds += change.holds;
+                sum.held_ns += change.held_ns;
+                sum.waits += change.waits;
+                sum.waited_ns += change.waited_ns;
+            }
+        }
+    }
+}
+
+/// The stack without its innermost frames that belong to tracing: the eBPF program and what called
+/// it, up to the tracepoint.
+fn without_tracing(frames: &[String]) -> &[String] {
+    const TRACING: [&str; 4] = ["__traceiter_", "__bpf_trace_", "bpf_trace_run", "bpf_prog_"];
+    let last = frames
+        .iter()
+        .take(DEEPEST_TRACING)
+        .rposition(|frame| TRACING.iter().any(|start| frame.starts_with(start)));
+    &frames[last.map_or(0, |last| last + 1)..]
+}
+
+/// Frames among which those of tracing are searched.
+const DEEPEST_TRACING: usize = 8;
+
+fn free_contention() -> ContentionEntry {
+    ContentionEntry {
+        lock: 0,
+        stack_id: 0,
+        flags: 0,
+        hold_site: 0,
+        reserved: 0,
+        waits: 0,
+        waited_ns: 0,
+        longest_ns: 0,
+        octaves: [0; lockprof_abi::WAIT_OCTAVES],
+    }
+}
+
+fn free_cgroup() -> CgroupEntry {
+    CgroupEntry {
+        key: 0,
+        holds: 0,
+        held_ns: 0,
+        waits: 0,
+        waited_ns: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_stack_begins_where_the_tracepoint_was_hit() {
+        let stack = frames(&[
+            "0xffffffffc0000a90",
+            "bpf_trace_run2+0x90",
+            "__bpf_trace_contention_begin+0xe",
+            "__traceiter_contention_begin+0x3c",
+            "queued_write_lock_slowpath+0x81",
+            "release_task+0x12c",
+        ]);
+        assert_eq!(
+            without_tracing(&stack)[0],
+            "queued_write_lock_slowpath+0x81"
+        );
+        assert_eq!(without_tracing(&stack[4..]), &stack[4..]);
+        assert_eq!(without_tracing(&[]), &[] as &[String]);
+    }
+}

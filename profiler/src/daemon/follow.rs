@@ -1,0 +1,423 @@
+//! A run from the attached probes to the footer.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval_at, sleep_until},
+};
+use workloads::{GroundTruth, WorkloadLine};
+
+use super::{
+    Collector, LoadSpec, Outcome, Settings,
+    cost::Usage,
+    load::{Load, LoadEvent},
+    progress::{Moment, Progress},
+    run_time::{self, RunTimeWindow},
+};
+use crate::{
+    probe::{calibrate, misses, programs::Programs},
+    recording::{
+        RecordingWriter,
+        schema::{Calibration, Clock, Ended, Footer, Interval, Line, Phase, RunTime},
+    },
+    units::TimeUnit,
+};
+
+/// How long a load that was asked to end may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Null holds in the window in which the programs' run time is measured.
+const TIMED_NULL_HOLDS: u64 = 200;
+/// A warm-up that is long enough for a window of the programs' run time under the load.
+const ENOUGH_WARM_UP: Duration = Duration::from_millis(500);
+
+/// Attached probes, and all that is needed until they are detached.
+pub(super) struct Session {
+    pub settings: Settings,
+    pub collector: Collector,
+    pub programs: Programs,
+    pub recording: RecordingWriter,
+    pub progress: Progress,
+    pub release: String,
+    pub clock: Clock,
+    pub exact: bool,
+    pub attached: Instant,
+    pub launch_to_attach_s: f64,
+    pub usage_at_attach: Usage,
+    pub state: State,
+}
+
+/// What changes while the load runs.
+pub(super) struct State {
+    phase: Phase,
+    /// What the progress line calls what goes on.
+    doing: &'static str,
+    phase_began: Instant,
+    interval_began: Instant,
+    usage: Usage,
+    missed: BTreeMap<String, Option<u64>>,
+    iterations: Option<u64>,
+    null_hold: Option<calibrate::NullHold>,
+    run_time: Vec<RunTime>,
+    calibrated: bool,
+    ground_truth: Option<GroundTruth>,
+    load_status: Option<ExitStatus>,
+}
+
+impl State {
+    pub fn new(usage: Usage) -> Self {
+        let now = Instant::now();
+        Self {
+            phase: Phase::WarmUp,
+            doing: "warm-up",
+            phase_began: now,
+            interval_began: now,
+            usage,
+            missed: BTreeMap::new(),
+            iterations: None,
+            null_hold: None,
+            run_time: Vec::new(),
+            calibrated: false,
+            ground_truth: None,
+            load_status: None,
+        }
+    }
+}
+
+/// The signals that end a run.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    /// Waits for one. The next one then has its default effect: it kills, the kernel detaches the
+    /// probes, and the recording keeps what was written.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        // SAFETY: the default disposition runs no handler.
+        unsafe {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            libc::signal(libc::SIGTERM, libc::SIG_DFL);
+        }
+    }
+}
+
+impl Session {
+    /// Measures the null hold and, around some more, the programs' own run time.
+    pub fn calibrate(&mut self) -> Result<()> {
+        if !self.exact {
+            return Ok(());
+        }
+        self.state.null_hold = calibrate::null_hold(&self.programs)?;
+        if let Some(window) = RunTimeWindow::open(&self.programs) {
+            calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
+            self.state.run_time = window.close(&self.programs);
+        }
+        Ok(())
+    }
+
+    /// Runs the load, or waits, until something ends the run.
+    pub async fn follow(&mut self) -> Result<Ended> {
+        let mut signals = Signals::listen()?;
+        let mut logger = self.listen_to_programs()?;
+        let spec = self.settings.load.clone();
+        let keeps_time = matches!(spec, Some(LoadSpec::Bundled { .. }));
+        let warm_up = self.settings.warm_up;
+        let mut window = (warm_up >= ENOUGH_WARM_UP && self.exact)
+            .then(|| RunTimeWindow::open(&self.programs))
+            .flatten();
+        self.begin(Phase::WarmUp, "warm-up");
+        let mut load = spec.as_ref().map(Load::start).transpose()?;
+        let mut deadline = (!keeps_time).then(|| Instant::now() + warm_up);
+        let mut ending: Option<Ended> = None;
+        let mut ticker = interval_at(
+            (Instant::now() + self.settings.interval).into(),
+            self.settings.interval,
+        );
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let window_ends = window.as_ref().map(|window| window.ends);
+            tokio::select! {
+                () = signals.next(), if ending.is_none() => {
+                    self.progress.say("ending; a second signal gives up what is not yet written");
+                    ending = Some(Ended::Signal);
+                    let Some(load) = &load else { break };
+                    load.terminate();
+                    deadline = Some(Instant::now() + PATIENCE);
+                }
+                () = at(window_ends), if window_ends.is_some() => {
+                    if let Some(window) = window.take() {
+                        let later = window.close(&self.programs);
+                        let first = std::mem::take(&mut self.state.run_time);
+                        self.state.run_time = run_time::merge(first, later);
+                    }
+                }
+                () = at(deadline), if deadline.is_some() => {
+                    if ending.is_some() {
+                        return Err(anyhow!(
+                            "the load did not end within {} s of SIGTERM; it is killed",
+                            PATIENCE.as_secs()
+                        ));
+                    }
+                    if self.state.phase == Phase::WarmUp {
+                        window = None;
+                        self.close_interval()?;
+                        self.begin(Phase::Measured, "measuring");
+                        if load.is_none() {
+                            self.progress.say(&self.what_is_measured());
+                        }
+                        deadline = self.settings.duration.map(|length| Instant::now() + length);
+                    } else {
+                        self.close_interval()?;
+                        self.begin(Phase::WarmUp, "ending");
+                        ending = Some(Ended::Duration);
+                        let Some(load) = &load else { break };
+                        load.terminate();
+                        deadline = Some(Instant::now() + PATIENCE);
+                    }
+                }
+                event = next(&mut load), if load.is_some() => {
+                    if let LoadEvent::Ended(status) = self.heard(event?, &mut window)? {
+                        self.state.load_status = Some(status);
+                        load = None;
+                        break;
+                    }
+                }
+                _ = ticker.tick() => self.close_interval()?,
+                ready = readable(&mut logger), if logger.is_some() => ready?,
+            }
+        }
+        drop(load);
+        Ok(ending.unwrap_or(Ended::LoadEnded))
+    }
+
+    /// Said when there is no load to wait for.
+    fn what_is_measured(&self) -> String {
+        let lock = &self.settings.request.lock;
+        match self.settings.duration {
+            Some(length) => format!("measuring {lock} for {} s", length.as_secs_f64()),
+            None => format!("measuring {lock} until Ctrl-C"),
+        }
+    }
+
+    /// Registers the programs' log records with the runtime.
+    fn listen_to_programs(&mut self) -> Result<Option<Logger>> {
+        let Some(logger) = self.programs.logger() else {
+            return Ok(None);
+        };
+        // SAFETY: the logger owns the descriptor of its ring buffer, keeps it open and never
+        // replaces it while it is registered.
+        unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }
+            .map(Some)
+            .context("cannot wait for log records of the programs")
+    }
+
+    /// Acts on what the load said; returns its end.
+    fn heard(&mut self, event: LoadEvent, window: &mut Option<RunTimeWindow>) -> Result<LoadEvent> {
+        match &event {
+            LoadEvent::Said(WorkloadLine::Measurement) => {
+                *window = None;
+                self.close_interval()?;
+                self.begin(Phase::Measured, "measuring");
+            }
+            LoadEvent::Said(WorkloadLine::Average(_)) => {
+                self.close_interval()?;
+                self.begin(Phase::WarmUp, "ending");
+            }
+            LoadEvent::Said(WorkloadLine::Second { total, .. }) => {
+                *self.state.iterations.get_or_insert(0) += total;
+            }
+            LoadEvent::Said(WorkloadLine::GroundTruth(truth)) => {
+                self.state.ground_truth = Some(truth.clone());
+            }
+            LoadEvent::Said(WorkloadLine::Warmup | WorkloadLine::Other) | LoadEvent::Ended(_) => {}
+        }
+        Ok(event)
+    }
+
+    /// Changes the phase.
+    fn begin(&mut self, phase: Phase, doing: &'static str) {
+        self.programs.control.set_phase(match phase {
+            Phase::WarmUp => lockprof_abi::Phase::WarmUp,
+            Phase::Measured => lockprof_abi::Phase::Measured,
+        });
+        self.state.phase = phase;
+        self.state.doing = doing;
+        self.state.phase_began = Instant::now();
+    }
+
+    /// Reads the counters, and writes what happened since the last reading.
+    fn close_interval(&mut self) -> Result<()> {
+        let missed = misses::read(&self.programs, &self.release);
+        self.close_interval_with(missed)
+    }
+
+    fn close_interval_with(&mut self, missed: BTreeMap<String, Option<u64>>) -> Result<()> {
+        self.write_calibration()?;
+        let now = Instant::now();
+        let seconds = (now - self.state.interval_began).as_secs_f64();
+        let mut interval = Interval {
+            at_s: (now - self.attached).as_secs_f64(),
+            seconds,
+            phase: self.state.phase,
+            cpus: Vec::new(),
+            spans: Vec::new(),
+            calls_outside: BTreeMap::new(),
+            blame: Vec::new(),
+            contention: Vec::new(),
+            stacks: BTreeMap::new(),
+            cgroups: BTreeMap::new(),
+            longest: Vec::new(),
+            losses: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            own: Default::default(),
+            machine: Default::default(),
+            iterations: self.state.iterations.take(),
+        };
+        self.collector.collect(&self.programs, &mut interval);
+        let usage = Usage::read();
+        (interval.own, interval.machine) = usage.since(&self.state.usage);
+        for (program, total) in &missed {
+            let before = self
+                .state
+                .missed
+                .get(program)
+                .copied()
+                .flatten()
+                .unwrap_or(0);
+            let change = total.map(|total| total.saturating_sub(before));
+            interval.missed.insert(program.clone(), change);
+        }
+        self.state.usage = usage;
+        self.state.missed = missed;
+        self.state.interval_began = now;
+        let (holds, held_ns) = Collector::holds(&interval.cpus);
+        self.recording.write(&Line::Interval(Box::new(interval)))?;
+        self.progress.show(&Moment {
+            elapsed: self.state.phase_began.elapsed(),
+            whole: match (self.state.phase, self.state.doing) {
+                (Phase::Measured, _) => self.settings.duration,
+                (Phase::WarmUp, "warm-up") => Some(self.settings.warm_up),
+                (Phase::WarmUp, _) => None,
+            },
+            phase: self.state.doing,
+            holds,
+            held_ns,
+            seconds,
+            unit: TimeUnit::of(self.clock),
+            exact: self.exact,
+        });
+        Ok(())
+    }
+
+    /// Writes the calibration once, before the first measured interval is written.
+    fn write_calibration(&mut self) -> Result<()> {
+        let done = self.state.calibrated || self.state.phase == Phase::WarmUp;
+        if let (false, Some(null_hold)) = (done, self.state.null_hold) {
+            self.state.calibrated = true;
+            self.recording.write(&Line::Calibration(Calibration {
+                null_holds: null_hold.holds,
+                null_hold_ns: null_hold.mean_ns,
+                null_hold_p50_ns: null_hold.p50_ns,
+                run_time: std::mem::take(&mut self.state.run_time),
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// Detaches, reads the counters once more, and writes the footer; without an end, the run has
+    /// failed, and no footer says that it ended in order.
+    pub fn finish(&mut self, ended: Option<Ended>) -> Result<()> {
+        let missed = misses::read(&self.programs, &self.release);
+        let began = Instant::now();
+        let attached_s = (began - self.attached).as_secs_f64();
+        let detached = self.programs.detach();
+        let detach_s = began.elapsed().as_secs_f64();
+        self.progress.finish();
+        let Some(ended) = ended else { return detached };
+        self.close_interval_with(missed)?;
+        let tasks_created = self
+            .state
+            .usage
+            .tasks_created
+            .saturating_sub(self.usage_at_attach.tasks_created);
+        self.recording.write(&Line::Footer(Box::new(Footer {
+            ended,
+            attached_s,
+            launch_to_attach_s: self.launch_to_attach_s,
+            detach_s,
+            tasks_created,
+            ground_truth: self.state.ground_truth.clone(),
+            load_status: self.state.load_status.map(status_number),
+            write_failures: self.recording.failures().to_vec(),
+        })))?;
+        detached
+    }
+
+    /// What the caller is told.
+    pub fn outcome(&self, ended: Ended) -> Outcome {
+        Outcome {
+            ended,
+            load_status: self.state.load_status.map(status_number),
+            ground_truth: self.state.ground_truth.clone(),
+        }
+    }
+}
+
+/// Waits for a moment, for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the load, for ever where there is none.
+async fn next(load: &mut Option<Load>) -> Result<LoadEvent> {
+    match load {
+        Some(load) => load.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+type Logger = AsyncFd<aya_log::EbpfLogger<&'static dyn log::Log>>;
+
+/// Passes on what the programs have logged.
+async fn readable(logger: &mut Option<Logger>) -> Result<()> {
+    let Some(logger) = logger else {
+        return std::future::pending().await;
+    };
+    let mut guard = logger
+        .readable_mut()
+        .await
+        .context("cannot wait for log records of the programs")?;
+    guard.get_inner_mut().flush();
+    guard.clear_ready();
+    Ok(())
+}
+
+/// An exit status as a shell would give it.
+fn status_number(status: ExitStatus) -> i32 {
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1)
+}

@@ -1,0 +1,147 @@
+//! The load that a run drives: a bundled workload, or the user's own command.
+
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+use workloads::{WorkloadLine, parse_line};
+
+use crate::recording::schema::Workload;
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadSpec {
+    /// A bundled workload, by the words of `lockprof workload`.
+    Bundled {
+        /// What is recorded of it.
+        workload: Workload,
+        /// The words after `lockprof workload`.
+        arguments: Vec<String>,
+    },
+    /// The user's command.
+    Command {
+        /// What is recorded of it.
+        workload: Workload,
+    },
+}
+
+impl LoadSpec {
+    /// What is recorded of it.
+    #[must_use]
+    pub fn workload(&self) -> &Workload {
+        match self {
+            Self::Bundled { workload, .. } | Self::Command { workload } => workload,
+        }
+    }
+}
+
+/// A load that runs. Killed when dropped, and by the kernel when this process dies.
+#[derive(Debug)]
+pub struct Load {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+    name: String,
+}
+
+/// What a load does next.
+#[derive(Debug, PartialEq)]
+pub enum LoadEvent {
+    /// A bundled workload said something.
+    Said(WorkloadLine),
+    /// It ended.
+    Ended(ExitStatus),
+}
+
+impl Load {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(spec: &LoadSpec) -> Result<Self> {
+        let (mut command, name, bundled) = match spec {
+            LoadSpec::Bundled {
+                arguments,
+                workload,
+            } => {
+                let mut command = Command::new("/proc/self/exe");
+                command.arg("workload").args(arguments);
+                // Ctrl-C at the terminal reaches lockprof alone, which then ends the load in order.
+                command.process_group(0);
+                command.stdin(Stdio::null()).stdout(Stdio::piped());
+                (command, &workload.name, true)
+            }
+            LoadSpec::Command { workload } => {
+                let mut words = workload.command.iter();
+                let program = words.next().context("the command to profile is empty")?;
+                let mut command = Command::new(program);
+                command.args(words);
+                (command, program, false)
+            }
+        };
+        command.kill_on_drop(true);
+        let signal = if bundled {
+            libc::SIGKILL
+        } else {
+            libc::SIGTERM
+        };
+        let parent = std::process::id();
+        // SAFETY: between fork and exec only async-signal-safe calls are made.
+        unsafe {
+            command.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+                // The parent may have died before the line above.
+                if libc::getppid().unsigned_abs() != parent {
+                    libc::_exit(1);
+                }
+                Ok(())
+            });
+        }
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start the load {name}"))?;
+        let lines = child
+            .stdout
+            .take()
+            .map(|stdout| BufReader::new(stdout).lines());
+        Ok(Self {
+            child,
+            lines,
+            name: name.clone(),
+        })
+    }
+
+    /// Waits for what it does next. May be cancelled and called again.
+    ///
+    /// # Errors
+    /// Its output cannot be read, or it cannot be waited for.
+    pub async fn next(&mut self) -> Result<LoadEvent> {
+        if let Some(lines) = &mut self.lines {
+            let line = lines
+                .next_line()
+                .await
+                .with_context(|| format!("cannot read what the load {} prints", self.name))?;
+            if let Some(line) = line {
+                return Ok(LoadEvent::Said(parse_line(&line)));
+            }
+            self.lines = None;
+        }
+        let status = self
+            .child
+            .wait()
+            .await
+            .with_context(|| format!("cannot wait for the load {}", self.name))?;
+        Ok(LoadEvent::Ended(status))
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // SAFETY: the child has not been waited for (its id is still known), so the number is
+            // its own.
+            unsafe { libc::kill(pid, libc::SIGTERM) };
+        }
+    }
+}

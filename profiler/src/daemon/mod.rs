@@ -1,0 +1,88 @@
+//! The daemon: attaches, drives or waits for a load, reads the counters at each interval, and writes
+//! the recording.
+
+mod cgroups;
+mod collector;
+mod cost;
+mod delta;
+mod follow;
+mod load;
+mod prepare;
+mod progress;
+mod run_time;
+mod source;
+
+pub use collector::Collector;
+pub use load::LoadSpec;
+pub use source::Source;
+
+use std::{path::PathBuf, time::Duration, time::Instant};
+
+use anyhow::{Context as _, Result};
+use workloads::GroundTruth;
+
+use crate::{
+    kernel::Request,
+    recording::schema::{Clock, Ended},
+};
+
+/// What the user asked for, validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Lock, method, detail, readers.
+    pub request: Request,
+    /// Whether to keep totals by cgroup.
+    pub cgroups: bool,
+    /// Between two readings of the counters.
+    pub interval: Duration,
+    /// Before the measured time.
+    pub warm_up: Duration,
+    /// The measured time; until the load ends or a signal comes where there is none. A bundled
+    /// workload keeps the time itself.
+    pub duration: Option<Duration>,
+    /// What to run.
+    pub load: Option<LoadSpec>,
+    /// The recording to write.
+    pub recording: PathBuf,
+    /// Nothing on standard error but errors.
+    pub quiet: bool,
+    /// What a nanosecond is, where the caller knows better than this machine (the lab does).
+    pub clock: Option<Clock>,
+    /// The share of lost events above which the run is void.
+    pub loss_threshold: f64,
+    /// When lockprof was launched.
+    pub launched: Instant,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Why.
+    pub ended: Ended,
+    /// The load's exit status, where it was started here: a signal's number plus 128.
+    pub load_status: Option<i32>,
+    /// What the load knows of itself.
+    pub ground_truth: Option<GroundTruth>,
+}
+
+/// Measures, from the first probe to the footer of the recording.
+///
+/// # Errors
+/// The kernel cannot be probed, the load cannot be run, or the recording cannot be written. No probe
+/// and no load is left behind.
+pub fn run(settings: &Settings) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut session = prepare::attach(settings)?;
+        session.calibrate()?;
+        let ended = session.follow().await;
+        let finished = session.finish(ended.as_ref().ok().copied());
+        // The first error is the cause of what follows it.
+        let ended = ended?;
+        finished?;
+        Ok(session.outcome(ended))
+    })
+}

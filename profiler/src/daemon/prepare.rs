@@ -1,0 +1,154 @@
+//! From a request to attached probes and the recording's header.
+
+use std::{
+    env,
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use lockprof_abi::TextRange;
+
+use super::{Collector, Settings, cost, cost::Usage, follow::Session, progress::Progress};
+use crate::{
+    kernel::{
+        AttachPlan, Capabilities, Kallsyms, Role, kernel_identity, lock_function, plan, site_ranges,
+    },
+    probe::{
+        learn,
+        programs::{Constants, Programs},
+    },
+    recording::{
+        RecordingWriter,
+        schema::{AddressSource, Clock, Header, Line, Lock, SCHEMA, Tier},
+    },
+};
+
+/// Probes the kernel, plans, loads, attaches, and writes the header.
+pub(super) fn attach(settings: &Settings) -> Result<Session> {
+    let progress = Progress::new(settings.quiet);
+    let symbols = Kallsyms::read();
+    let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
+    let plan = plan(&capabilities, &settings.request)?;
+    if plan.tier != Tier::Exact {
+        progress.say(&format!(
+            "this kernel allows only the {} tier; for the exact one, in a VM: \
+             cargo xtask run --vm -- {}",
+            plan.tier.name(),
+            words_after_run()
+        ));
+    }
+    let symbols = symbols?;
+    let lock = find_lock(&plan)?;
+    let constants = constants(settings, &plan, &symbols, &lock)?;
+    let mut recording = RecordingWriter::create(&settings.recording)?;
+
+    let mut programs = Programs::load(&constants)?;
+    let usage = Usage::read();
+    programs.attach(&plan)?;
+    let attached_ns = cost::monotonic_ns();
+    let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
+
+    let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
+        Clock::EmulatedWall
+    } else {
+        Clock::Hardware
+    });
+    let kernel = kernel_identity(&capabilities);
+    let release = kernel.release.clone();
+    recording.write(&Line::Header(Box::new(Header {
+        schema: SCHEMA,
+        lockprof: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at_s: SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64()),
+        kernel,
+        clock,
+        tier: plan.tier,
+        attach: plan.to_recording(),
+        lock,
+        detail: settings.request.detail,
+        readers: settings.request.readers,
+        cgroups: settings.cgroups,
+        interval_s: settings.interval.as_secs_f64(),
+        loss_threshold: settings.loss_threshold,
+        workload: settings.load.as_ref().map(|load| load.workload().clone()),
+        command_line: env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    })))?;
+
+    Ok(Session {
+        settings: settings.clone(),
+        collector: Collector::new(programs.cpus.len(), symbols, attached_ns),
+        programs,
+        recording,
+        progress,
+        release,
+        clock,
+        exact: plan.tier == Tier::Exact,
+        attached: Instant::now(),
+        launch_to_attach_s,
+        usage_at_attach: usage,
+        state: super::follow::State::new(usage),
+    })
+}
+
+/// What stands after `run` or `attach` on the command line, to be repeated.
+fn words_after_run() -> String {
+    let words: Vec<String> = env::args_os()
+        .skip(2)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    words.join(" ")
+}
+
+/// The lock with its address, learned where kallsyms hides it.
+fn find_lock(plan: &AttachPlan) -> Result<Lock> {
+    let address = match plan.lock.source {
+        AddressSource::Learned => {
+            let address = learn::tasklist_lock(plan.method)
+                .with_context(|| format!("cannot learn the address of {}", plan.lock.name))?;
+            Some(address)
+        }
+        AddressSource::Kallsyms | AddressSource::Stacks | AddressSource::Unknown => {
+            plan.lock.address
+        }
+    };
+    Ok(Lock {
+        name: plan.lock.name.clone(),
+        address: address.map(|address| format!("{address:#x}")),
+        address_source: plan.lock.source,
+    })
+}
+
+fn constants(
+    settings: &Settings,
+    plan: &AttachPlan,
+    symbols: &Kallsyms,
+    lock: &Lock,
+) -> Result<Constants> {
+    let target_lock = lock
+        .address
+        .as_deref()
+        .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
+        .unwrap_or(0);
+    let attached = |role| {
+        plan.probes
+            .iter()
+            .any(|probe| probe.role == role && probe.absent.is_none())
+    };
+    let empty = TextRange { start: 0, end: 0 };
+    Ok(Constants {
+        target_lock,
+        lock_function: lock_function(symbols, false).unwrap_or(empty),
+        read_function: lock_function(symbols, true).unwrap_or(empty),
+        sites: site_ranges(symbols),
+        claim_waits: attached(Role::Acquire),
+        claim_read_waits: attached(Role::ReadAcquire),
+        cgroups: settings.cgroups,
+        cpus: u32::try_from(
+            aya::util::nr_cpus()
+                .map_err(|(path, error)| anyhow::anyhow!("cannot read {path}: {error}"))?,
+        )?,
+    })
+}

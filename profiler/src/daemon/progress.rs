@@ -1,0 +1,141 @@
+//! What is seen on standard error while a run goes on.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::units::TimeUnit;
+
+/// A bar on a terminal, lines elsewhere, or nothing.
+#[derive(Debug)]
+pub enum Progress {
+    /// `--quiet`.
+    Silent,
+    /// Standard error is no terminal.
+    Lines,
+    /// Standard error is a terminal.
+    Bar(ProgressBar),
+}
+
+/// What happened in the last interval.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Since the phase began.
+    pub elapsed: Duration,
+    /// How long the phase will take, where that is known.
+    pub whole: Option<Duration>,
+    /// The name of the phase.
+    pub phase: &'static str,
+    /// Write holds in the interval, and their time.
+    pub holds: u64,
+    /// Their time.
+    pub held_ns: u64,
+    /// The interval's length in seconds.
+    pub seconds: f64,
+    /// What its nanoseconds are.
+    pub unit: TimeUnit,
+    /// Whether holds are measured at all.
+    pub exact: bool,
+}
+
+impl Progress {
+    /// Chooses by the flag and the kind of standard error.
+    #[must_use]
+    pub fn new(quiet: bool) -> Self {
+        if quiet {
+            return Self::Silent;
+        }
+        if !stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let bar = ProgressBar::new(1000);
+        if let Ok(style) = ProgressStyle::with_template("{bar:20} {msg}") {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    /// Shows a moment.
+    pub fn show(&self, moment: &Moment) {
+        match self {
+            Self::Silent => {}
+            Self::Lines => eprintln!("lockprof: {}", describe(moment)),
+            Self::Bar(bar) => {
+                if let Some(whole) = moment.whole {
+                    let share = moment.elapsed.as_secs_f64() / whole.as_secs_f64().max(1e-9);
+                    bar.set_position((share.min(1.0) * 1000.0) as u64);
+                }
+                bar.set_message(describe(moment));
+                bar.tick();
+            }
+        }
+    }
+
+    /// Says something that is to stay.
+    pub fn say(&self, message: &str) {
+        match self {
+            Self::Silent => {}
+            Self::Lines => eprintln!("lockprof: {message}"),
+            Self::Bar(bar) => bar.println(format!("lockprof: {message}")),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn describe(moment: &Moment) -> String {
+    let whole = moment
+        .whole
+        .map_or_else(String::new, |whole| format!("/{:.0}", whole.as_secs_f64()));
+    let time = format!(
+        "{} {:.0}{whole} s",
+        moment.phase,
+        moment.elapsed.as_secs_f64()
+    );
+    if !moment.exact {
+        return format!("{time}  contended waits only: this kernel's tier is wait-only");
+    }
+    let rate = moment.holds as f64 / moment.seconds.max(1e-9);
+    if moment.holds == 0 {
+        return format!("{time}  no holds");
+    }
+    let mean = moment.held_ns as f64 / moment.holds as f64;
+    format!(
+        "{time}  {rate:.0} holds/s, mean hold {}",
+        moment.unit.format(mean)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_one_short_line() {
+        let moment = Moment {
+            elapsed: Duration::from_secs(3),
+            whole: Some(Duration::from_secs(10)),
+            phase: "measuring",
+            holds: 3000,
+            held_ns: 3_000_000,
+            seconds: 1.0,
+            unit: TimeUnit::of(crate::recording::schema::Clock::Hardware),
+            exact: true,
+        };
+        assert!(describe(&moment).starts_with("measuring 3/10 s  3000 holds/s, mean hold 1"));
+        let idle = Moment {
+            holds: 0,
+            whole: None,
+            ..moment
+        };
+        assert_eq!(describe(&idle), "measuring 3 s  no holds");
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the daemon reads what the programs counted.
+
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState};
+
+use crate::probe::programs::Programs;
+
+/// The counters of the programs: live maps, or a fake in tests.
+pub trait Source {
+    /// How many CPUs there are.
+    fn cpus(&self) -> usize;
+    /// Copies the state of a CPU.
+    fn read_cpu(&self, cpu: usize, into: &mut CpuState);
+    /// How many places the tables of contended locks have, over all CPUs.
+    fn contention_places(&self) -> usize;
+    /// Copies one of them; false where it is free.
+    fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool;
+    /// How many places the tables of cgroups have, over all CPUs.
+    fn cgroup_places(&self) -> usize;
+    /// Copies one of them; false where it is free.
+    fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool;
+    /// The addresses of a call stack, the innermost first.
+    fn stack(&self, id: u32) -> Option<Vec<u64>>;
+}
+
+impl Source for Programs {
+    fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
+        self.cpus.read(cpu, into);
+    }
+
+    fn contention_places(&self) -> usize {
+        self.contention.len()
+    }
+
+    fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool {
+        let taken = self.contention.first_word(place) != 0;
+        if taken {
+            self.contention.read(place, into);
+        }
+        taken
+    }
+
+    fn cgroup_places(&self) -> usize {
+        self.cgroups.len()
+    }
+
+    fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool {
+        let taken = self.cgroups.first_word(place) != 0;
+        if taken {
+            self.cgroups.read(place, into);
+        }
+        taken
+    }
+
+    fn stack(&self, id: u32) -> Option<Vec<u64>> {
+        let stack = self.stacks.get(&id, 0).ok()?;
+        Some(stack.frames().iter().map(|frame| frame.ip).collect())
+    }
+}

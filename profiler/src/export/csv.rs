@@ -1,0 +1,278 @@
+//! One tidy table: a row is one number.
+//!
+//! | column | what |
+//! |---|---|
+//! | section | `run`, `site`, `distribution`, `span`, `blame`, `contention`, `cpu`, `series`, `loss` |
+//! | site | the site (of the waiter in `blame`, of the hold in `span`); empty where there is none |
+//! | name | span, holder, lock, CPU or loss; `hold` or `wait` in `distribution` |
+//! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` |
+//! | metric | what the number is |
+//! | value | the number; empty where it is not known |
+//! | unit | `ns` (or `insn`), `s`, `share`, `1/s`, or `count` |
+//!
+//! A distribution is `section == "distribution"`: site, hold or wait, bounds of the bucket, count.
+
+use anyhow::Result;
+
+use super::{Exporter, printable};
+use crate::profile::{Contention, Durations, Profile, SeriesPoint};
+
+const HEADER: &str = "section,site,name,from,to,metric,value,unit\n";
+
+/// One tidy table.
+#[derive(Clone, Copy, Debug)]
+pub struct Csv;
+
+impl Exporter for Csv {
+    fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
+        let mut rows = Rows {
+            text: HEADER.to_owned(),
+        };
+        let time = profile.unit().name();
+        run(profile, &mut rows, time);
+        sites(profile, &mut rows, time);
+        spans_and_blame(profile, &mut rows, time);
+        for contention in &profile.contention {
+            self::contention(contention, &mut rows, time);
+        }
+        let (holds, waits) = (profile.holds_known(), profile.waits_known());
+        for cpu in &profile.cpus {
+            let row = Row {
+                section: "cpu",
+                name: &cpu.cpu.to_string(),
+                ..Row::default()
+            };
+            rows.add(row, "holds", holds.then_some(cpu.holds), "count");
+            rows.add(row, "held", holds.then_some(cpu.held_ns), time);
+            rows.add(row, "contended", waits.then_some(cpu.waits), "count");
+            rows.add(row, "waited", waits.then_some(cpu.waited_ns), time);
+        }
+        for point in &profile.series {
+            series(profile, point, &mut rows, time);
+        }
+        for (loss, count) in profile.losses.happened() {
+            let row = Row {
+                section: "loss",
+                name: &loss,
+                ..Row::default()
+            };
+            rows.add(row, "lost", Some(count), "count");
+        }
+        for program in profile.losses.unknown() {
+            let row = Row {
+                section: "loss",
+                name: &format!("missed:{program}"),
+                ..Row::default()
+            };
+            rows.add(row, "lost", None::<u64>, "count");
+        }
+        Ok(rows.text.into_bytes())
+    }
+}
+
+/// What the numbers of some rows have in common.
+#[derive(Clone, Copy, Default)]
+struct Row<'a> {
+    section: &'a str,
+    site: &'a str,
+    name: &'a str,
+    range: Option<(f64, f64)>,
+}
+
+struct Rows {
+    text: String,
+}
+
+impl Rows {
+    fn add(&mut self, row: Row<'_>, metric: &str, value: Option<impl ToString>, unit: &str) {
+        let (from, to) = row.range.map_or_else(Default::default, |(from, to)| {
+            (from.to_string(), to.to_string())
+        });
+        let value = value.map_or_else(String::new, |value| value.to_string());
+        let cells = [
+            row.section,
+            row.site,
+            row.name,
+            &from,
+            &to,
+            metric,
+            &value,
+            unit,
+        ];
+        for (index, cell) in cells.iter().enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.text.push_str(&quoted(cell));
+        }
+        self.text.push('\n');
+    }
+
+    fn lengths(&mut self, row: Row<'_>, kind: &str, durations: Option<&Durations>, unit: &str) {
+        for (metric, value) in [
+            ("mean", durations.and_then(Durations::mean_ns)),
+            (
+                "p50",
+                durations.and_then(|durations| durations.quantile_ns(0.5)),
+            ),
+            (
+                "p90",
+                durations.and_then(|durations| durations.quantile_ns(0.9)),
+            ),
+            (
+                "p99",
+                durations.and_then(|durations| durations.quantile_ns(0.99)),
+            ),
+            ("max", durations.and_then(Durations::max_ns)),
+        ] {
+            self.add(row, &format!("{kind}_{metric}"), value, unit);
+        }
+    }
+}
+
+/// As RFC 4180 has it.
+fn quoted(cell: &str) -> String {
+    let cell = printable(cell);
+    if cell.contains([',', '"']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.into_owned()
+    }
+}
+
+fn run(profile: &Profile, rows: &mut Rows, time: &str) {
+    let row = Row {
+        section: "run",
+        ..Row::default()
+    };
+    let null_hold = profile
+        .calibration
+        .as_ref()
+        .map(|calibration| calibration.null_hold_ns);
+    rows.add(row, "void", Some(u8::from(profile.void())), "count");
+    rows.add(row, "cut_short", Some(u8::from(profile.cut_short)), "count");
+    rows.add(row, "duration", Some(profile.measured_s), "s");
+    rows.add(row, "held", profile.held_share(), "share");
+    rows.add(row, "lives", profile.lives(), "count");
+    rows.add(row, "iterations", profile.iterations(), "count");
+    rows.add(
+        row,
+        "iteration_rate",
+        profile.iterations_per_second(),
+        "1/s",
+    );
+    rows.add(row, "null_hold", null_hold, time);
+}
+
+fn sites(profile: &Profile, rows: &mut Rows, time: &str) {
+    for site in &profile.sites {
+        let row = Row {
+            section: "site",
+            site: site.site.name(),
+            ..Row::default()
+        };
+        let (hold, wait) = (site.hold.as_ref(), site.wait.as_ref());
+        rows.add(row, "holds", hold.map(Durations::count), "count");
+        rows.add(row, "held", hold.map(|hold| hold.total_ns), time);
+        rows.lengths(row, "hold", hold, time);
+        rows.add(row, "contended", wait.map(Durations::count), "count");
+        rows.add(row, "waited", wait.map(|wait| wait.total_ns), time);
+        rows.lengths(row, "wait", wait, time);
+    }
+    for site in &profile.sites {
+        for (name, durations) in [("hold", &site.hold), ("wait", &site.wait)] {
+            for (low, high, count) in durations.iter().flat_map(|d| d.histogram.buckets()) {
+                let range = Some((low as f64, high as f64));
+                let row = Row {
+                    section: "distribution",
+                    site: site.site.name(),
+                    name,
+                    range,
+                };
+                rows.add(row, "count", Some(count), "count");
+            }
+        }
+    }
+}
+
+fn spans_and_blame(profile: &Profile, rows: &mut Rows, time: &str) {
+    for span in &profile.spans {
+        let site = span.site.map_or("", |site| site.name());
+        let row = Row {
+            section: "span",
+            site,
+            name: span.span.name(),
+            range: None,
+        };
+        rows.add(row, "calls", Some(span.calls), "count");
+        rows.add(row, "calls_in_hold", Some(span.calls_in_hold()), "count");
+        rows.add(row, "in_hold", span.in_hold_ns, time);
+        rows.add(row, "self", span.self_ns, time);
+    }
+    for pair in &profile.blame {
+        let name = pair
+            .holder
+            .map_or("readers and hand-over", |site| site.name());
+        let row = Row {
+            section: "blame",
+            site: pair.waiter.name(),
+            name,
+            range: None,
+        };
+        rows.add(row, "waited", Some(pair.waited_ns), time);
+    }
+}
+
+/// By lock alone would not be tidy: the caller is part of the name.
+fn contention(contention: &Contention, rows: &mut Rows, time: &str) {
+    let caller = contention.caller.as_deref().unwrap_or("?");
+    let name = format!(
+        "{} {} by {caller}",
+        contention.lock(),
+        contention.kind.name()
+    );
+    let site = contention.in_hold_of.map_or("", |site| site.name());
+    let row = Row {
+        section: "contention",
+        site,
+        name: &name,
+        range: None,
+    };
+    rows.add(row, "waits", Some(contention.waits.count()), "count");
+    rows.add(row, "waited", Some(contention.waits.total_ns), time);
+    rows.lengths(row, "wait", Some(&contention.waits), time);
+}
+
+fn series(profile: &Profile, point: &SeriesPoint, rows: &mut Rows, time: &str) {
+    let range = Some((point.at_s - point.seconds, point.at_s));
+    let name = if point.is_measured() {
+        "measured"
+    } else {
+        "warm-up"
+    };
+    let row = Row {
+        section: "series",
+        site: "",
+        name,
+        range,
+    };
+    let per_second = |count: Option<u64>| point.per_second(count? as f64);
+    rows.add(row, "held", point.held_share(), "share");
+    rows.add(row, "holds", point.holds, "count");
+    rows.add(row, "mean_hold", point.mean_hold_ns(), time);
+    rows.add(row, "lives", per_second(point.lives), "1/s");
+    rows.add(row, "iterations", per_second(point.iterations), "1/s");
+    rows.add(
+        row,
+        "tasks_created",
+        per_second(Some(point.tasks_created)),
+        "1/s",
+    );
+    rows.add(
+        row,
+        "steal",
+        point.steal_share(profile.header.kernel.cpus_online),
+        "share",
+    );
+    rows.add(row, "own_cpu", point.per_second(point.own_cpu_s), "share");
+}

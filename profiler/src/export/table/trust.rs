@@ -1,0 +1,175 @@
+//! How far the numbers can be trusted: what is missing, what the measuring itself cost, and what
+//! others counted.
+
+use super::page::{Emphasis, Page};
+use crate::{
+    profile::{GroundTruthCheck, Profile},
+    recording::schema::Calibration,
+    units::{self, UNKNOWN},
+};
+
+/// What has to be said before any number.
+pub(super) fn warnings(profile: &Profile, page: &mut Page) {
+    let losses = &profile.losses;
+    if losses.void {
+        page.sentence(
+            &format!(
+                "VOID: {} of the lock's events are missing ({} lost, {} seen; the limit is {}). \
+                 Do not rely on the numbers below.",
+                units::percent(losses.share()),
+                units::count(losses.target_losses),
+                units::count(losses.target_events),
+                units::percent(losses.threshold),
+            ),
+            Emphasis::Warning,
+        );
+    }
+    if profile.cut_short {
+        page.sentence(
+            "CUT SHORT: the recording has no end; the numbers are those up to its last interval.",
+            Emphasis::Warning,
+        );
+    }
+    if !losses.not_written.is_empty() {
+        page.sentence(
+            &format!(
+                "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals \
+                 are missing.",
+                losses.not_written.len(),
+                losses.not_written[0]
+            ),
+            Emphasis::Warning,
+        );
+    }
+    if profile.intervals == 0 {
+        page.sentence(
+            "Nothing was measured: the run ended in its warm-up.",
+            Emphasis::Warning,
+        );
+    }
+}
+
+/// What the measuring cost, what others counted, and what was lost.
+pub(super) fn trust(profile: &Profile, page: &mut Page) {
+    page.heading("How far to trust this");
+    if let Some(calibration) = &profile.calibration {
+        page.field("null hold", &null_hold(profile, calibration));
+        if !calibration.run_time.is_empty() {
+            page.field("probes", &run_time(profile, calibration));
+        }
+    } else if profile.holds_known() {
+        page.field("null hold", "not measured");
+    }
+    page.field("own cost", &own_cost(profile));
+    page.field("precision", &precision(profile));
+    if let Some(text) = ground_truth(&profile.ground_truth) {
+        page.field("ground truth", &text);
+    }
+    page.field("losses", &losses(profile));
+}
+
+fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
+    let unit = profile.unit();
+    format!(
+        "{} (mean of {}, median {}): a setsid() that fails at once; what the probes add to each \
+         hold is less than this",
+        unit.format(calibration.null_hold_ns),
+        units::count(calibration.null_holds),
+        unit.format(calibration.null_hold_p50_ns),
+    )
+}
+
+fn run_time(profile: &Profile, calibration: &Calibration) -> String {
+    let programs: Vec<String> = calibration
+        .run_time
+        .iter()
+        .map(|run| format!("{} {}", run.program, profile.unit().format(run.ns_per_run)))
+        .collect();
+    format!("{} a run, without trampolines", programs.join(", "))
+}
+
+fn own_cost(profile: &Profile) -> String {
+    let measured = || profile.series.iter().filter(|point| point.is_measured());
+    let cpu_s: f64 = measured().map(|point| point.own_cpu_s).sum();
+    let resident = measured()
+        .map(|point| point.own_resident_bytes)
+        .max()
+        .unwrap_or(0);
+    let share = profile.per_second(1).map(|per_second| cpu_s * per_second);
+    let steal_s: f64 = measured().map(|point| point.steal_s).sum();
+    let cpus = f64::from(profile.header.kernel.cpus_online) * profile.measured_s;
+    let steal = if cpus > 0.0 {
+        units::percent(steal_s / cpus)
+    } else {
+        UNKNOWN.to_owned()
+    };
+    format!(
+        "{} of one CPU, {} resident; stolen by the hypervisor: {steal} of all CPUs",
+        share.map_or_else(|| UNKNOWN.to_owned(), units::percent),
+        units::bytes(resident),
+    )
+}
+
+fn precision(profile: &Profile) -> String {
+    let steps = units::percent(lockprof_abi::RELATIVE_ERROR);
+    if profile.holds_known() {
+        format!("means are exact; p50 and p99 within {steps}; other locks' within a third")
+    } else {
+        "means are exact; p50 and p99 within a third".to_owned()
+    }
+}
+
+fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
+    let kernel = check.tasks_created_by_kernel?;
+    let mut text = format!(
+        "from attach to detach the kernel created {} tasks",
+        units::count(kernel)
+    );
+    if let Some(load) = check.lives_by_load {
+        text += &format!(", {} of them the load's", units::count(load));
+    }
+    if let (Some(fork), Some(exit), Some(reap)) =
+        (check.fork_holds, check.exit_holds, check.reap_holds)
+    {
+        text += &format!(
+            "; holds seen: fork {}{}, exit {}, reap {}",
+            units::count(fork),
+            match check.fork_difference() {
+                Some(0) => " (all)".to_owned(),
+                Some(difference) => format!(" ({difference:+})"),
+                None => String::new(),
+            },
+            units::count(exit),
+            units::count(reap),
+        );
+    }
+    Some(text)
+}
+
+fn losses(profile: &Profile) -> String {
+    let losses = &profile.losses;
+    let happened: Vec<String> = losses
+        .happened()
+        .map(|(name, count)| format!("{name} {}", units::count(count)))
+        .collect();
+    let mut text = if happened.is_empty() {
+        format!(
+            "none of the {} kinds that this kernel lets us count",
+            losses.kinds_counted()
+        )
+    } else {
+        format!(
+            "{} ({} of the lock's events)",
+            happened.join(", "),
+            units::percent(losses.share())
+        )
+    };
+    let unknown: Vec<&str> = losses.unknown().collect();
+    if !unknown.is_empty() {
+        text += &format!(
+            "; unknown: runs of {} that the kernel refused",
+            unknown.join(", ")
+        );
+    }
+    text
+}

@@ -1,0 +1,263 @@
+//! What the kernel offers: plain data, as [`Capabilities::probe`] finds it and tests make it up.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::config::ConfigFacts;
+use super::spin_waits::CpuFacts;
+
+/// What came of really trying something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Trial {
+    /// It was done, and undone at once.
+    Works,
+    /// The kernel refused.
+    Refused {
+        /// What was tried and the kernel's answer.
+        error: String,
+    },
+    /// It was not tried.
+    Untried {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Trial {
+    /// Whether it works.
+    #[must_use]
+    pub const fn works(&self) -> bool {
+        matches!(self, Self::Works)
+    }
+
+    /// Whether it was not tried.
+    #[must_use]
+    pub const fn is_untried(&self) -> bool {
+        matches!(self, Self::Untried { .. })
+    }
+
+    /// Why it does not work, as far as that is known.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        match self {
+            Self::Works => None,
+            Self::Refused { error } => Some(error),
+            Self::Untried { reason } => Some(reason),
+        }
+    }
+}
+
+/// Effective capabilities of the calling process (`CapEff` of /proc/self/status), the ones that
+/// matter here. CAP_PERFMON and CAP_BPF are of Linux 5.8; include/uapi/linux/capability.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CapabilitySet {
+    /// CAP_BPF (39): to load programs.
+    pub bpf: bool,
+    /// CAP_PERFMON (38): to load tracing programs and to open perf events.
+    pub perfmon: bool,
+    /// CAP_SYS_ADMIN (21): all of that, and to see other programs.
+    pub sys_admin: bool,
+    /// CAP_SYSLOG (34): to see kernel addresses.
+    pub syslog: bool,
+}
+
+impl CapabilitySet {
+    /// The set in the hexadecimal mask of /proc.
+    #[must_use]
+    pub const fn from_mask(mask: u64) -> Self {
+        Self {
+            bpf: mask & (1 << 39) != 0,
+            perfmon: mask & (1 << 38) != 0,
+            sys_admin: mask & (1 << 21) != 0,
+            syslog: mask & (1 << 34) != 0,
+        }
+    }
+
+    /// Whether tracing programs may be loaded and attached.
+    #[must_use]
+    pub const fn can_trace(self) -> bool {
+        self.sys_admin || (self.bpf && self.perfmon)
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// The effective user.
+    pub euid: u32,
+    /// Its capabilities; `None` where /proc does not tell.
+    pub capabilities: Option<CapabilitySet>,
+}
+
+impl User {
+    /// Whether tracing programs may be loaded, as far as it depends on who asks.
+    #[must_use]
+    pub fn can_trace(&self) -> bool {
+        self.capabilities
+            .map_or(self.euid == 0, CapabilitySet::can_trace)
+    }
+}
+
+/// uname(2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Uname {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// `uname -m`.
+    pub machine: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// CPUs that are online.
+    pub cpus_online: Option<u32>,
+    /// CPUs that the kernel has room for.
+    pub cpus_possible: Option<u32>,
+    /// The clock source.
+    pub clock_source: Option<String>,
+    /// The CPU's model name.
+    pub cpu_model: Option<String>,
+    /// Whether the CPU is QEMU's emulation: its times are not a hardware's.
+    pub emulated: bool,
+    /// The boot's id.
+    pub boot_id: Option<String>,
+}
+
+/// What the administrator set; `None` where the kernel does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// kernel.kptr_restrict: 1 hides addresses from all without CAP_SYSLOG, 2 from everybody.
+    pub kptr_restrict: Option<i64>,
+    /// kernel.perf_event_paranoid.
+    pub perf_event_paranoid: Option<i64>,
+    /// kernel.unprivileged_bpf_disabled.
+    pub unprivileged_bpf_disabled: Option<i64>,
+    /// kernel.bpf_stats_enabled.
+    pub bpf_stats_enabled: Option<i64>,
+    /// The lockdown mode: `none`, `integrity` or `confidentiality`.
+    pub lockdown: Option<String>,
+}
+
+/// What the kernel's BTF says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BtfFacts {
+    /// Why it cannot be used; `None` where it can.
+    pub error: Option<String>,
+    /// Whether it has the contention tracepoints (`btf_trace_contention_begin`).
+    pub contention_tracepoints: bool,
+    /// Whether it has `struct release_task_post`.
+    pub release_task_post: bool,
+    /// The parameters of `detach_pid`: 2, and 3 since Linux 6.15.
+    pub detach_pid_parameters: Option<u32>,
+}
+
+/// What /proc/kallsyms says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SymbolFacts {
+    /// Why it cannot be used; `None` where it can.
+    pub error: Option<String>,
+    /// Whether addresses are hidden.
+    pub hidden: bool,
+    /// Whether it has objects too (CONFIG_KALLSYMS_ALL).
+    pub objects: bool,
+}
+
+/// A lock's symbol.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LockSymbol {
+    /// Its name.
+    pub name: String,
+    /// Whether kallsyms has it.
+    pub present: bool,
+    /// Its address.
+    pub address: Option<u64>,
+}
+
+/// What is known of a function; `None` where the source could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FunctionFacts {
+    /// Whether kallsyms has it, among the kernel's own.
+    pub symbol: Option<bool>,
+    /// What the compiler made of it instead: `name.isra.0`.
+    pub variants: Vec<String>,
+    /// Whether BTF has it.
+    pub btf: Option<bool>,
+}
+
+/// What came of really trying each kind of probe, with an empty program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trials {
+    /// An fentry program on the unlock function.
+    pub fentry: Trial,
+    /// An fexit program on the lock function.
+    pub fexit: Trial,
+    /// A kprobe on the unlock function, with a program.
+    pub kprobe: Trial,
+    /// A kretprobe on the lock function, with a program.
+    pub kretprobe: Trial,
+    /// A raw tracepoint program on contention_begin.
+    pub raw_tracepoint: Trial,
+    /// A program that calls bpf_probe_read_kernel.
+    pub kernel_reads: Trial,
+}
+
+/// A BPF program of somebody else on a hook of ours: it lengthens what we measure, and where both
+/// are kprobes, one can make the other miss events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SharedHook {
+    /// The program's id.
+    pub program_id: u32,
+    /// Its name.
+    pub program: String,
+    /// `fentry`, `fexit`, `fmod_ret`, `kprobe`, `kretprobe` or `raw_tracepoint`.
+    pub kind: String,
+    /// The function or tracepoint.
+    pub target: String,
+}
+
+/// BPF programs that are loaded already.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Others {
+    /// Why they cannot be seen; `None` where they can.
+    pub error: Option<String>,
+    /// The names of the programs of each tracing type.
+    pub programs: BTreeMap<String, Vec<String>>,
+    /// Those that share a hook.
+    pub shared: Vec<SharedHook>,
+    /// Links of which the kernel does not tell on what they are.
+    pub unknown_targets: u32,
+}
+
+/// What the running kernel offers to whom asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Who asks.
+    pub user: User,
+    /// The kernel's name.
+    pub uname: Uname,
+    /// The machine.
+    pub machine: Machine,
+    /// Its CPU, as far as spin locks depend on it.
+    pub cpu: CpuFacts,
+    /// The kernel's configuration.
+    pub config: ConfigFacts,
+    /// What the administrator set.
+    pub settings: Settings,
+    /// What BTF says.
+    pub btf: BtfFacts,
+    /// What kallsyms says.
+    pub symbols: SymbolFacts,
+    /// The locks that were asked for.
+    pub locks: Vec<LockSymbol>,
+    /// The functions that matter, by name.
+    pub functions: BTreeMap<String, FunctionFacts>,
+    /// What was tried.
+    pub trials: Trials,
+    /// Other BPF programs.
+    pub others: Others,
+}

@@ -1,0 +1,162 @@
+//! Capabilities of kernels that tests plan for.
+
+use std::collections::BTreeMap;
+
+use super::capabilities::{
+    BtfFacts, Capabilities, CapabilitySet, FunctionFacts, LockSymbol, Machine, Others, Settings,
+    SymbolFacts, Trial, Trials, Uname, User,
+};
+use super::config::ConfigFacts;
+use super::sites::{DEFAULT_LOCK, hooked_functions};
+use super::spin_waits::{CpuFacts, Hypervisor};
+
+pub(crate) const ADDRESS: u64 = 0xffff_ffff_82a0_a080;
+
+/// Debian's 6.12: everything works.
+pub(crate) fn debian_6_12() -> Capabilities {
+    let everything = FunctionFacts {
+        symbol: Some(true),
+        variants: Vec::new(),
+        btf: Some(true),
+    };
+    let functions: BTreeMap<String, FunctionFacts> = hooked_functions()
+        .chain(["detach_pid", "__traceiter_contention_begin"])
+        .map(|name| (name.to_owned(), everything.clone()))
+        .collect();
+    Capabilities {
+        user: User {
+            euid: 0,
+            capabilities: Some(CapabilitySet::from_mask(u64::MAX)),
+        },
+        uname: Uname {
+            release: "6.12.107+deb13-cloud-amd64".into(),
+            version: "#1 SMP PREEMPT_DYNAMIC Debian 6.12.107-1".into(),
+            machine: "x86_64".into(),
+        },
+        machine: Machine {
+            cpus_online: Some(4),
+            cpus_possible: Some(4),
+            clock_source: Some("tsc".into()),
+            cpu_model: Some("QEMU Virtual CPU version 2.5+".into()),
+            emulated: true,
+            boot_id: Some("5e0c".into()),
+        },
+        cpu: CpuFacts {
+            x86: true,
+            hypervisor_flag: Some(false),
+            hypervisor: Hypervisor::None,
+            pv_spin_locks: Some(true),
+            nopvspin: false,
+            one_cpu: false,
+        },
+        config: ConfigFacts::default(),
+        settings: Settings {
+            kptr_restrict: Some(0),
+            perf_event_paranoid: Some(2),
+            unprivileged_bpf_disabled: Some(2),
+            bpf_stats_enabled: Some(0),
+            lockdown: Some("none".into()),
+        },
+        btf: BtfFacts {
+            error: None,
+            contention_tracepoints: true,
+            release_task_post: false,
+            detach_pid_parameters: Some(2),
+        },
+        symbols: SymbolFacts {
+            error: None,
+            hidden: false,
+            objects: true,
+        },
+        locks: vec![LockSymbol {
+            name: DEFAULT_LOCK.into(),
+            present: true,
+            address: Some(ADDRESS),
+        }],
+        functions,
+        trials: Trials {
+            fentry: Trial::Works,
+            fexit: Trial::Works,
+            kprobe: Trial::Works,
+            kretprobe: Trial::Works,
+            raw_tracepoint: Trial::Works,
+            kernel_reads: Trial::Works,
+        },
+        others: Others::default(),
+    }
+}
+
+pub(crate) fn refused(error: &str) -> Trial {
+    Trial::Refused {
+        error: error.into(),
+    }
+}
+
+pub(crate) fn no_fentry(capabilities: &mut Capabilities, why: &str) {
+    capabilities.trials.fentry = refused(why);
+    capabilities.trials.fexit = refused(why);
+}
+
+pub(crate) fn no_kprobes(capabilities: &mut Capabilities, why: &str) {
+    capabilities.trials.kprobe = refused(why);
+    capabilities.trials.kretprobe = refused(why);
+}
+
+pub(crate) fn lose(capabilities: &mut Capabilities, function: &str) {
+    capabilities.functions.insert(
+        function.to_owned(),
+        FunctionFacts {
+            symbol: Some(false),
+            variants: Vec::new(),
+            btf: Some(false),
+        },
+    );
+}
+
+pub(crate) fn without_btf(capabilities: &mut Capabilities) {
+    capabilities.btf = BtfFacts {
+        error: Some("cannot read /sys/kernel/btf/vmlinux: No such file or directory".into()),
+        ..BtfFacts::default()
+    };
+    for facts in capabilities.functions.values_mut() {
+        facts.btf = None;
+    }
+    no_fentry(capabilities, "needs BTF");
+}
+
+pub(crate) fn hide_addresses(capabilities: &mut Capabilities, kptr_restrict: i64) {
+    capabilities.settings.kptr_restrict = Some(kptr_restrict);
+    capabilities.symbols.hidden = true;
+    capabilities.locks[0].address = None;
+}
+
+/// The machine that lockprof is developed on: 6.18 that refuses tracing programs.
+pub(crate) fn development_host() -> Capabilities {
+    let mut host = debian_6_12();
+    host.uname.release = "6.18.44".into();
+    host.uname.version = "#1 SMP PREEMPT_DYNAMIC".into();
+    host.machine.emulated = false;
+    host.machine.cpu_model = Some("AMD EPYC".into());
+    no_fentry(
+        &mut host,
+        "loading an empty fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1)",
+    );
+    no_kprobes(
+        &mut host,
+        "the kernel offers no kprobe events (CONFIG_KPROBE_EVENTS)",
+    );
+    host.symbols.objects = false;
+    host.locks[0].present = false;
+    host.locks[0].address = None;
+    host.btf.release_task_post = true;
+    host.btf.detach_pid_parameters = Some(3);
+    host.functions.insert(
+        "free_pids".into(),
+        FunctionFacts {
+            symbol: Some(true),
+            variants: Vec::new(),
+            btf: Some(true),
+        },
+    );
+    host
+}

@@ -1,0 +1,43 @@
+//! What the running kernel is and what it allows: symbols, BTF, trials, and the attach plan.
+//!
+//! Everything that reads the machine fills plain data ([`Capabilities`], [`Kallsyms`]); everything
+//! that decides ([`plan()`], [`site_ranges`], [`classify_stack`]) is pure.
+
+mod bpf_syscall;
+mod btf;
+mod capabilities;
+mod config;
+#[cfg(test)]
+pub(crate) mod examples;
+mod findings;
+mod forbidden;
+mod identity;
+mod kallsyms;
+mod machine;
+mod others;
+mod plan;
+mod probing;
+mod sites;
+mod spin_waits;
+mod trials;
+
+pub use btf::{Btf, BtfError, BtfKind, BtfType};
+pub use capabilities::{
+    BtfFacts, Capabilities, CapabilitySet, FunctionFacts, LockSymbol, Machine, Others, Settings,
+    SharedHook, SymbolFacts, Trial, Trials, Uname, User,
+};
+pub use config::ConfigFacts;
+pub use findings::{Finding, Preemption, Unlock};
+pub use forbidden::refuse;
+pub use identity::kernel_identity;
+pub use kallsyms::{Kallsyms, KallsymsError};
+pub use plan::{
+    AttachChoice, AttachPlan, PlanError, PlannedLock, PlannedProbe, ProbeKind, Request, Role, plan,
+    span_has_left, span_program_stem,
+};
+pub use sites::{
+    DEFAULT_LOCK, LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION,
+    SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,
+    hooked_functions, lock_function, site_functions, site_of_function, site_ranges,
+};
+pub use spin_waits::{CpuFacts, Hypervisor, SpinWaits};

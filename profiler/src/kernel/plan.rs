@@ -1,0 +1,328 @@
+//! Which probes are attached, in which order, and why those: pure.
+
+mod lock;
+#[cfg(test)]
+mod probe_tests;
+mod probes;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::capabilities::Capabilities;
+use super::findings::Unlock;
+use super::forbidden::refuse;
+use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
+use crate::recording::schema::{Attach, Detail, Method, Probe, Tier};
+
+pub use lock::PlannedLock;
+pub use probes::{PlannedProbe, ProbeKind, Role, span_has_left, span_program_stem};
+
+/// What `--attach` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachChoice {
+    /// The best that the kernel allows.
+    #[default]
+    Auto,
+    /// fentry and fexit, or nothing.
+    Fentry,
+    /// kprobe and kretprobe, or nothing.
+    Kprobe,
+    /// The contention tracepoints alone.
+    Wait,
+}
+
+/// What is to be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// What `--attach` asks for.
+    pub attach: AttachChoice,
+    /// How much is measured inside a hold.
+    pub detail: Detail,
+    /// Whether readers are followed.
+    pub readers: bool,
+    /// The lock's symbol.
+    pub lock: String,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            attach: AttachChoice::Auto,
+            detail: Detail::Spans,
+            readers: false,
+            lock: DEFAULT_LOCK.to_owned(),
+        }
+    }
+}
+
+/// What is attached, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttachPlan {
+    /// What this kernel allows.
+    pub tier: Tier,
+    /// By which kind of probe.
+    pub method: Method,
+    /// Why this, and why the better ones are not possible: a sentence each.
+    pub reasons: Vec<String>,
+    /// The lock.
+    pub lock: PlannedLock,
+    /// Every probe, in the order of attaching: what is inside first, what begins a measurement last,
+    /// so that an end without its beginning is never counted as a loss of the whole.
+    pub probes: Vec<PlannedProbe>,
+}
+
+impl AttachPlan {
+    /// The probes that this kernel has a place for, in the order of attaching.
+    pub fn attachable(&self) -> impl Iterator<Item = &PlannedProbe> {
+        self.probes.iter().filter(|probe| probe.absent.is_none())
+    }
+
+    /// The plan as the recording has it.
+    #[must_use]
+    pub fn to_recording(&self) -> Attach {
+        Attach {
+            method: self.method,
+            reasons: self.reasons.clone(),
+            probes: self
+                .probes
+                .iter()
+                .map(|probe| Probe {
+                    program: probe.program.clone(),
+                    target: probe.target.clone(),
+                    absent: probe.absent.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Why nothing can be attached as asked.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// Who asks may not trace.
+    #[error(
+        "attaching probes needs root, or CAP_BPF and CAP_PERFMON: run it with sudo (`lockprof doctor` tells what this kernel offers without)"
+    )]
+    Privileges,
+    /// `--attach` asks for what this kernel does not allow.
+    #[error("--attach {asked} is not possible here: {why}. Use {instead} instead")]
+    NotPossible {
+        /// What was asked for.
+        asked: &'static str,
+        /// Why not.
+        why: String,
+        /// What to use.
+        instead: &'static str,
+    },
+    /// Not even the contention tracepoints can be used.
+    #[error("this kernel allows nothing that lockprof can use: {}", .reasons.join("; "))]
+    Unsupported {
+        /// Why each method is not possible.
+        reasons: Vec<String>,
+    },
+    /// The lock's address can be neither read nor learned.
+    #[error("the address of the lock {lock} is not known: {why}")]
+    UnknownLock {
+        /// Its symbol.
+        lock: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A probe would be put on a function on which none may be.
+    #[error("{0}")]
+    Forbidden(String),
+}
+
+/// Decides what to attach.
+///
+/// # Errors
+/// Where nothing can be attached as asked; the error says what is missing and what to use instead.
+pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan, PlanError> {
+    if !capabilities.user.can_trace() {
+        return Err(PlanError::Privileges);
+    }
+    let (method, mut reasons) = choose(capabilities, request.attach)?;
+    let tier = match method {
+        Method::Fentry | Method::Kprobe => Tier::Exact,
+        Method::Wait => Tier::WaitOnly,
+    };
+    let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
+    let probes = probes::in_order(capabilities, request, method, &lock);
+    for probe in &probes {
+        if let Some(reason) = refuse(&probe.target) {
+            return Err(PlanError::Forbidden(reason));
+        }
+    }
+    if tier == Tier::Exact {
+        if let Some(why) = contention_obstacle(capabilities) {
+            reasons.push(format!("Waits are not measured: {why}."));
+        }
+        if let Some(why) = capabilities.trials.kernel_reads.obstacle() {
+            reasons.push(format!(
+                "Holds cannot be told apart by site, since programs may not read the kernel's memory: {why}."
+            ));
+        }
+        if let Some(probe) = probes::missing_reader(&probes) {
+            reasons.push(format!(
+                "Read holds are not measured: {} is inlined or absent.",
+                probe.target
+            ));
+        }
+    } else if request.readers {
+        reasons.push(
+            "Read holds are not measured: they need the exact tier. Readers' waits are in the contention of all locks."
+                .to_owned(),
+        );
+    }
+    Ok(AttachPlan {
+        tier,
+        method,
+        reasons,
+        lock,
+        probes,
+    })
+}
+
+/// Chooses the method; the reasons say why it, and why none that is better.
+fn choose(
+    capabilities: &Capabilities,
+    choice: AttachChoice,
+) -> Result<(Method, Vec<String>), PlanError> {
+    let holds = hold_obstacle(capabilities);
+    let fentry = holds.clone().or_else(|| fentry_obstacle(capabilities));
+    let kprobe = holds.clone().or_else(|| kprobe_obstacle(capabilities));
+    let wait = contention_obstacle(capabilities);
+    let best = if fentry.is_none() {
+        "--attach fentry"
+    } else if kprobe.is_none() {
+        "--attach kprobe"
+    } else {
+        "--attach wait"
+    };
+    let not_possible = |asked, why: Option<String>| match (why, &wait) {
+        (None, _) => None,
+        (Some(why), Some(wait)) if best == "--attach wait" => {
+            let mut reasons = vec![why, wait.clone()];
+            reasons.dedup();
+            Some(PlanError::Unsupported { reasons })
+        }
+        (Some(why), _) => Some(PlanError::NotPossible {
+            asked,
+            why,
+            instead: best,
+        }),
+    };
+    let asked_for = |what: &str| format!("{what}: asked for by --attach.");
+    match choice {
+        AttachChoice::Fentry => match not_possible("fentry", fentry) {
+            Some(error) => Err(error),
+            None => Ok((Method::Fentry, vec![asked_for("fentry and fexit programs")])),
+        },
+        AttachChoice::Kprobe => match not_possible("kprobe", kprobe) {
+            Some(error) => Err(error),
+            None => Ok((Method::Kprobe, vec![asked_for("kprobes and kretprobes")])),
+        },
+        AttachChoice::Wait => match not_possible("wait", wait.clone()) {
+            Some(error) => Err(error),
+            None => Ok((
+                Method::Wait,
+                vec![asked_for("Contention tracepoints alone")],
+            )),
+        },
+        AttachChoice::Auto => auto(holds, fentry, kprobe, wait),
+    }
+}
+
+fn auto(
+    holds: Option<String>,
+    fentry: Option<String>,
+    kprobe: Option<String>,
+    wait: Option<String>,
+) -> Result<(Method, Vec<String>), PlanError> {
+    let mut reasons = Vec::new();
+    if let Some(why) = holds {
+        reasons.push(format!("Holds cannot be measured: {why}."));
+    } else {
+        let Some(why) = fentry else {
+            let reason = "fentry and fexit programs, the cheapest exact probes, work here.";
+            return Ok((Method::Fentry, vec![reason.to_owned()]));
+        };
+        reasons.push(format!("fentry and fexit are not possible: {why}."));
+        let Some(why) = kprobe else {
+            reasons.push("kprobes and kretprobes work here.".to_owned());
+            return Ok((Method::Kprobe, reasons));
+        };
+        reasons.push(format!("kprobes are not possible: {why}."));
+    }
+    match wait {
+        None => {
+            reasons.push(
+                "The contention tracepoints work here: waits are measured, holds are not."
+                    .to_owned(),
+            );
+            Ok((Method::Wait, reasons))
+        }
+        Some(why) => {
+            reasons.push(format!("Waits cannot be measured: {why}."));
+            Err(PlanError::Unsupported { reasons })
+        }
+    }
+}
+
+/// Why no probe of any kind can see a write hold.
+fn hold_obstacle(capabilities: &Capabilities) -> Option<String> {
+    let unlock = capabilities.unlock();
+    let what = match unlock.value {
+        Unlock::OutOfLine | Unlock::Unknown => return None,
+        Unlock::Inlined => format!(
+            "{UNLOCK_FUNCTION} is inlined into its callers, as in kernels without preemption, so the end of a hold cannot be probed"
+        ),
+        Unlock::BothInlined => format!(
+            "{LOCK_FUNCTION} and {UNLOCK_FUNCTION} are inlined into their callers, so a hold cannot be probed"
+        ),
+        Unlock::Realtime => {
+            return Some(format!(
+                "{}, which may sleep while it holds the lock, and lockprof does not follow that",
+                unlock.how
+            ));
+        }
+    };
+    Some(format!("{what} ({})", unlock.how))
+}
+
+fn fentry_obstacle(capabilities: &Capabilities) -> Option<String> {
+    if let Some(error) = &capabilities.btf.error {
+        return Some(format!("they need the kernel's BTF: {error}"));
+    }
+    let trials = &capabilities.trials;
+    both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle())
+}
+
+fn kprobe_obstacle(capabilities: &Capabilities) -> Option<String> {
+    let trials = &capabilities.trials;
+    both_obstacles(trials.kprobe.obstacle(), trials.kretprobe.obstacle())
+}
+
+fn both_obstacles(first: Option<&str>, second: Option<&str>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) if first != second => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second).map(str::to_owned),
+    }
+}
+
+/// Why waits cannot be measured.
+fn contention_obstacle(capabilities: &Capabilities) -> Option<String> {
+    if capabilities.contention_tracepoints().value == Some(false) {
+        return Some(
+            "this kernel has no contention tracepoints (Linux 5.19 and later have)".to_owned(),
+        );
+    }
+    capabilities
+        .trials
+        .raw_tracepoint
+        .obstacle()
+        .map(str::to_owned)
+}

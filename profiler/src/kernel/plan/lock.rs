@@ -1,0 +1,85 @@
+//! The lock's address: read, or to be learned.
+
+use serde::Serialize;
+
+use super::super::capabilities::Capabilities;
+use super::super::sites::DEFAULT_LOCK;
+use super::PlanError;
+use crate::recording::schema::{AddressSource, Tier};
+
+/// The lock, and how its address is known or will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedLock {
+    /// Its symbol.
+    pub name: String,
+    /// Its address, where kallsyms has it.
+    pub address: Option<u64>,
+    /// How the address is known, or will be.
+    pub source: AddressSource,
+    /// The same as a sentence.
+    pub how: String,
+}
+
+/// The lock's address, or how it will be known.
+pub(super) fn planned_lock(
+    capabilities: &Capabilities,
+    name: &str,
+    tier: Tier,
+) -> Result<PlannedLock, PlanError> {
+    let symbols = &capabilities.symbols;
+    let found = capabilities.locks.iter().find(|lock| lock.name == name);
+    let planned = |address, source, how: String| PlannedLock {
+        name: name.to_owned(),
+        address,
+        source,
+        how,
+    };
+    if let Some(address) = found.and_then(|lock| lock.address) {
+        let how = "/proc/kallsyms has it".to_owned();
+        return Ok(planned(Some(address), AddressSource::Kallsyms, how));
+    }
+    let present = found.is_some_and(|lock| lock.present);
+    if present && !symbols.hidden && symbols.error.is_none() {
+        // Only where privileges are assumed that whom asks does not have.
+        let how = "/proc/kallsyms has it, and shows its address to root".to_owned();
+        return Ok(planned(None, AddressSource::Kallsyms, how));
+    }
+    let why = if let Some(error) = &symbols.error {
+        error.clone()
+    } else if symbols.hidden {
+        match capabilities.settings.kptr_restrict {
+            Some(value) => {
+                format!("/proc/kallsyms hides addresses (kernel.kptr_restrict is {value})")
+            }
+            None => "/proc/kallsyms hides addresses".to_owned(),
+        }
+    } else if !symbols.objects {
+        "/proc/kallsyms has functions only (no CONFIG_KALLSYMS_ALL)".to_owned()
+    } else {
+        "/proc/kallsyms has no such object".to_owned()
+    };
+    if name != DEFAULT_LOCK {
+        let advice = if symbols.hidden {
+            "set kernel.kptr_restrict to 1, and run as root"
+        } else {
+            "only tasklist_lock can be followed without its symbol"
+        };
+        return Err(PlanError::UnknownLock {
+            lock: name.to_owned(),
+            why: format!("{why}; {advice}"),
+        });
+    }
+    if tier == Tier::Exact {
+        let how = format!("{why}; it is learned from the first write lock inside release_task");
+        return Ok(planned(None, AddressSource::Learned, how));
+    }
+    if symbols.error.is_none() && !symbols.hidden {
+        let how = format!(
+            "{why}; it is learned from the call stack of a contended write lock inside release_task"
+        );
+        return Ok(planned(None, AddressSource::Stacks, how));
+    }
+    let how =
+        format!("{why}, so call stacks have no names, and its waits are among those of all locks");
+    Ok(planned(None, AddressSource::Unknown, how))
+}

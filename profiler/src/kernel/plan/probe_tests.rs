@@ -1,0 +1,161 @@
+//! Which probes are planned, by name and in order.
+
+use super::super::capabilities::FunctionFacts;
+use super::super::examples::{debian_6_12, hide_addresses, lose};
+use super::super::sites::READ_UNLOCK_FUNCTION;
+use super::*;
+
+fn names(capabilities: &Capabilities, request: &Request) -> Vec<String> {
+    plan(capabilities, request)
+        .unwrap()
+        .probes
+        .into_iter()
+        .map(|probe| format!("{} {} {}", probe.program, probe.kind.name(), probe.target))
+        .collect()
+}
+
+#[test]
+fn the_order_is_spans_contention_release_acquire() {
+    let request = Request {
+        readers: true,
+        ..Request::default()
+    };
+    assert_eq!(
+        names(&debian_6_12(), &request),
+        [
+            "span_left_free_pid fexit free_pid",
+            "span_entered_free_pid fentry free_pid",
+            "span_left_add_device_randomness fexit add_device_randomness",
+            "span_entered_add_device_randomness fentry add_device_randomness",
+            "span_left_change_pid fexit __change_pid",
+            "span_entered_change_pid fentry __change_pid",
+            "span_left_flush_sigqueue fexit flush_sigqueue",
+            "span_entered_flush_sigqueue fentry flush_sigqueue",
+            "span_left_posix_cpu_timers_exit fexit posix_cpu_timers_exit",
+            "span_entered_posix_cpu_timers_exit fentry posix_cpu_timers_exit",
+            "span_left_posix_cpu_timers_exit_group fexit posix_cpu_timers_exit_group",
+            "span_entered_posix_cpu_timers_exit_group fentry posix_cpu_timers_exit_group",
+            "span_entered_proc_flush_pid fentry proc_flush_pid",
+            "span_entered_release_task fentry release_task",
+            "contention_ended raw_tp contention_end",
+            "contention_began raw_tp contention_begin",
+            "lock_released fentry _raw_write_unlock_irq",
+            "lock_acquired fexit _raw_write_lock_irq",
+            "read_released fentry _raw_read_unlock",
+            "read_acquired fexit _raw_read_lock",
+        ]
+    );
+}
+
+#[test]
+fn kprobes_have_a_program_at_the_entry_and_names_of_their_own() {
+    let request = Request {
+        attach: AttachChoice::Kprobe,
+        detail: Detail::Holds,
+        readers: true,
+        ..Request::default()
+    };
+    assert_eq!(
+        names(&debian_6_12(), &request),
+        [
+            "contention_ended raw_tp contention_end",
+            "contention_began raw_tp contention_begin",
+            "kprobe_lock_released kprobe _raw_write_unlock_irq",
+            "kprobe_lock_entered kprobe _raw_write_lock_irq",
+            "kretprobe_lock_acquired kretprobe _raw_write_lock_irq",
+            "kprobe_read_released kprobe _raw_read_unlock",
+            "kprobe_read_entered kprobe _raw_read_lock",
+            "kretprobe_read_acquired kretprobe _raw_read_lock",
+        ]
+    );
+    let spans = names(
+        &debian_6_12(),
+        &Request {
+            detail: Detail::Spans,
+            ..request
+        },
+    );
+    assert_eq!(spans[0], "kretprobe_span_left_free_pid kretprobe free_pid");
+    assert_eq!(spans[1], "kprobe_span_entered_free_pid kprobe free_pid");
+}
+
+#[test]
+fn callees_that_a_kernel_lacks_are_listed_and_not_attached() {
+    let mut capabilities = debian_6_12();
+    lose(&mut capabilities, "flush_sigqueue");
+    lose(&mut capabilities, "free_pid");
+    capabilities.functions.insert(
+        "__change_pid".into(),
+        FunctionFacts {
+            symbol: Some(false),
+            variants: vec!["__change_pid.isra.0".into()],
+            btf: Some(false),
+        },
+    );
+    capabilities.functions.insert(
+        "proc_flush_pid".into(),
+        FunctionFacts {
+            symbol: Some(true),
+            variants: Vec::new(),
+            btf: Some(false),
+        },
+    );
+    let by_fentry = plan(&capabilities, &Request::default()).unwrap();
+    assert_eq!(by_fentry.tier, Tier::Exact);
+    let absent = |plan: &AttachPlan, target: &str| -> Vec<String> {
+        plan.probes
+            .iter()
+            .filter(|probe| probe.target == target)
+            .filter_map(|probe| probe.absent.clone())
+            .collect()
+    };
+    assert_eq!(
+        absent(&by_fentry, "flush_sigqueue"),
+        ["not in this kernel's symbols: inlined or absent"; 2]
+    );
+    assert!(absent(&by_fentry, "__change_pid")[0].contains("__change_pid.isra.0"));
+    assert!(absent(&by_fentry, "proc_flush_pid")[0].contains("not in its BTF"));
+    assert_eq!(by_fentry.probes.len() - by_fentry.attachable().count(), 7);
+    let request = Request {
+        attach: AttachChoice::Kprobe,
+        ..Request::default()
+    };
+    let by_kprobe = plan(&capabilities, &request).unwrap();
+    assert!(absent(&by_kprobe, "proc_flush_pid").is_empty());
+    assert_eq!(
+        by_kprobe.to_recording().probes.len(),
+        by_kprobe.probes.len()
+    );
+}
+
+#[test]
+fn half_a_read_hold_is_not_attached() {
+    let mut capabilities = debian_6_12();
+    lose(&mut capabilities, READ_UNLOCK_FUNCTION);
+    let request = Request {
+        readers: true,
+        detail: Detail::Holds,
+        ..Request::default()
+    };
+    let plan = plan(&capabilities, &request).unwrap();
+    assert_eq!(plan.attachable().count(), 4);
+    assert!(plan.reasons.iter().any(|reason| {
+        reason == "Read holds are not measured: _raw_read_unlock is inlined or absent."
+    }));
+}
+
+#[test]
+fn a_reap_is_marked_where_neither_the_lock_nor_sites_have_addresses() {
+    let mut capabilities = debian_6_12();
+    hide_addresses(&mut capabilities, 2);
+    let request = Request {
+        detail: Detail::Holds,
+        ..Request::default()
+    };
+    assert_eq!(
+        names(&capabilities, &request)[0],
+        "span_entered_release_task fentry release_task"
+    );
+    capabilities.symbols.hidden = false;
+    assert!(!names(&capabilities, &request)[0].starts_with("span"));
+}

@@ -1,0 +1,249 @@
+//! The programs of the eBPF object by name, what each is put on, and in which order.
+
+use lockprof_abi::Span;
+use serde::Serialize;
+
+use super::super::capabilities::Capabilities;
+use super::super::sites::{
+    LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
+    UNLOCK_FUNCTION,
+};
+use super::{PlannedLock, Request, contention_obstacle};
+use crate::recording::schema::{AddressSource, Detail, Method};
+
+/// A kind of probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// A tracing program at a function's entry.
+    FEntry,
+    /// A tracing program at its return.
+    FExit,
+    /// A kprobe at a function's entry.
+    Kprobe,
+    /// A kprobe at its return.
+    Kretprobe,
+    /// A raw tracepoint.
+    RawTracepoint,
+}
+
+impl ProbeKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FEntry => "fentry",
+            Self::FExit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Kretprobe => "kretprobe",
+            Self::RawTracepoint => "raw_tp",
+        }
+    }
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A call inside a hold.
+    Span,
+    /// Waits.
+    Contention,
+    /// The end of a write hold.
+    Release,
+    /// kprobe only: which lock is asked for.
+    Entry,
+    /// The beginning of a write hold.
+    Acquire,
+    /// The end of a read hold.
+    ReadRelease,
+    /// kprobe only: which lock a reader asks for.
+    ReadEntry,
+    /// The beginning of a read hold.
+    ReadAcquire,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedProbe {
+    /// The program's name in the eBPF object.
+    pub program: String,
+    /// Its kind.
+    pub kind: ProbeKind,
+    /// The kernel function or tracepoint.
+    pub target: String,
+    /// What it is for.
+    pub role: Role,
+    /// Why this kernel has no place for it; `None` where it has one.
+    pub absent: Option<String>,
+}
+
+/// The part of a program's name that stands for a span: the function's without leading underscores,
+/// since `__change_pid` would be a name reserved for the compiler.
+#[must_use]
+pub fn span_program_stem(span: Span) -> &'static str {
+    span.name().trim_start_matches('_')
+}
+
+/// Whether the end of a span is probed.
+///
+/// `release_task` takes the lock itself, and `proc_flush_pid` runs after the unlock (6.1 to 7.2) or
+/// before the lock (the posted deferral): neither can be inside a hold, so their calls are counted
+/// and no time is taken.
+#[must_use]
+pub const fn span_has_left(span: Span) -> bool {
+    !matches!(span, Span::ReleaseTask | Span::ProcFlushPid)
+}
+
+/// A probe of read holds that this kernel has no place for.
+pub(super) fn missing_reader(probes: &[PlannedProbe]) -> Option<&PlannedProbe> {
+    probes.iter().find(|probe| {
+        let of_readers = matches!(
+            probe.role,
+            Role::ReadRelease | Role::ReadEntry | Role::ReadAcquire
+        );
+        of_readers && probe.absent.is_some()
+    })
+}
+
+/// The probes, in the order of attaching.
+pub(super) fn in_order(
+    capabilities: &Capabilities,
+    request: &Request,
+    method: Method,
+    lock: &PlannedLock,
+) -> Vec<PlannedProbe> {
+    let mut list = List {
+        capabilities,
+        method,
+        probes: Vec::new(),
+    };
+    let exact = method != Method::Wait;
+    if exact {
+        let nameless = capabilities.symbols.hidden || capabilities.symbols.error.is_some();
+        let marks_reaps = lock.source == AddressSource::Learned && nameless;
+        let spans = Span::ALL.iter().copied().filter(|span| {
+            request.detail == Detail::Spans || (marks_reaps && *span == Span::ReleaseTask)
+        });
+        list.spans(spans);
+    }
+    list.contention();
+    if exact {
+        let write = [
+            ("lock_released", UNLOCK_FUNCTION, Role::Release),
+            ("lock_entered", LOCK_FUNCTION, Role::Entry),
+            ("lock_acquired", LOCK_FUNCTION, Role::Acquire),
+        ];
+        let read = [
+            ("read_released", READ_UNLOCK_FUNCTION, Role::ReadRelease),
+            ("read_entered", READ_LOCK_FUNCTION, Role::ReadEntry),
+            ("read_acquired", READ_LOCK_FUNCTION, Role::ReadAcquire),
+        ];
+        list.hold(write);
+        if request.readers {
+            list.hold(read);
+            list.all_readers_or_none();
+        }
+    }
+    list.probes
+}
+
+struct List<'a> {
+    capabilities: &'a Capabilities,
+    method: Method,
+    probes: Vec<PlannedProbe>,
+}
+
+impl List<'_> {
+    /// Ends before beginnings: a span that is entered while only its end is attached is not counted,
+    /// the other way round it would stay open.
+    fn spans(&mut self, spans: impl Iterator<Item = Span>) {
+        for span in spans {
+            let stem = span_program_stem(span);
+            if span_has_left(span) {
+                self.function(&format!("span_left_{stem}"), span.name(), Role::Span, true);
+            }
+            let program = format!("span_entered_{stem}");
+            self.function(&program, span.name(), Role::Span, false);
+        }
+    }
+
+    fn contention(&mut self) {
+        let absent = contention_obstacle(self.capabilities);
+        for (program, target) in [
+            ("contention_ended", TRACEPOINT_ENDED),
+            ("contention_began", TRACEPOINT_BEGAN),
+        ] {
+            self.probes.push(PlannedProbe {
+                program: program.to_owned(),
+                kind: ProbeKind::RawTracepoint,
+                target: target.to_owned(),
+                role: Role::Contention,
+                absent: absent.clone(),
+            });
+        }
+    }
+
+    /// The probes of a hold. With fentry there is none at the entry: an fexit program sees the
+    /// function's arguments.
+    fn hold(&mut self, probes: [(&str, &str, Role); 3]) {
+        for (program, target, role) in probes {
+            let at_entry = matches!(role, Role::Entry | Role::ReadEntry);
+            let at_return = matches!(role, Role::Acquire | Role::ReadAcquire);
+            if self.method == Method::Kprobe || !at_entry {
+                self.function(program, target, role, at_return);
+            }
+        }
+    }
+
+    /// A read hold whose beginning or end cannot be seen is not measured at all.
+    fn all_readers_or_none(&mut self) {
+        let Some(missing) = missing_reader(&self.probes) else {
+            return;
+        };
+        let why = format!("not useful without {}", missing.target);
+        for probe in &mut self.probes {
+            if matches!(
+                probe.role,
+                Role::ReadRelease | Role::ReadEntry | Role::ReadAcquire
+            ) {
+                probe.absent.get_or_insert_with(|| why.clone());
+            }
+        }
+    }
+
+    fn function(&mut self, program: &str, target: &str, role: Role, on_return: bool) {
+        let (prefix, kind) = match (self.method, on_return) {
+            (Method::Kprobe, false) => ("kprobe_", ProbeKind::Kprobe),
+            (Method::Kprobe, true) => ("kretprobe_", ProbeKind::Kretprobe),
+            (_, false) => ("", ProbeKind::FEntry),
+            (_, true) => ("", ProbeKind::FExit),
+        };
+        self.probes.push(PlannedProbe {
+            program: format!("{prefix}{program}"),
+            kind,
+            target: target.to_owned(),
+            role,
+            absent: self.absent(target),
+        });
+    }
+
+    /// Why this kernel has no place for a probe on a function.
+    fn absent(&self, function: &str) -> Option<String> {
+        let facts = self.capabilities.function(function);
+        let by_btf = self.method == Method::Fentry;
+        match (facts.symbol, facts.btf, facts.variants.first()) {
+            (Some(false), _, Some(variant)) => Some(format!(
+                "the compiler made {variant} of it, and a probe needs the plain function"
+            )),
+            (Some(false), _, None) | (None, Some(false), _) => {
+                Some("not in this kernel's symbols: inlined or absent".to_owned())
+            }
+            (Some(true), Some(false), _) if by_btf => Some(
+                "in this kernel's symbols but not in its BTF, which fentry and fexit need"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}

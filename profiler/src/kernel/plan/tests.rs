@@ -1,0 +1,345 @@
+//! The plan over a table of kernels, and what it says.
+
+use super::super::capabilities::{CapabilitySet, FunctionFacts, LockSymbol};
+use super::super::examples::{
+    ADDRESS, debian_6_12, development_host, hide_addresses, lose, no_fentry, no_kprobes, refused,
+    without_btf,
+};
+use super::super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
+use super::*;
+use crate::recording::schema::{AddressSource, Deferral};
+
+/// A change of the capabilities, and the tier, method and address source that follow; or a part of
+/// the error's text.
+type Case = (
+    &'static str,
+    fn(&mut Capabilities),
+    Result<(Tier, Method, AddressSource), &'static str>,
+);
+
+const EXACT: Result<(Tier, Method, AddressSource), &str> =
+    Ok((Tier::Exact, Method::Fentry, AddressSource::Kallsyms));
+const BY_KPROBE: Result<(Tier, Method, AddressSource), &str> =
+    Ok((Tier::Exact, Method::Kprobe, AddressSource::Kallsyms));
+const WAIT_ONLY: Result<(Tier, Method, AddressSource), &str> =
+    Ok((Tier::WaitOnly, Method::Wait, AddressSource::Kallsyms));
+
+const CASES: &[Case] = &[
+    ("Debian 6.12", |_| {}, EXACT),
+    (
+        "Debian 6.1",
+        |c| c.uname.release = "6.1.0-56-cloud-amd64".into(),
+        EXACT,
+    ),
+    (
+        "Debian 7.2",
+        |c| {
+            c.uname.version = "#1 SMP PREEMPT_LAZY Debian 7.2.13-1".into();
+            c.btf.release_task_post = true;
+        },
+        EXACT,
+    ),
+    (
+        "the development host",
+        |c| *c = development_host(),
+        Ok((Tier::WaitOnly, Method::Wait, AddressSource::Stacks)),
+    ),
+    (
+        "Ubuntu azure: the unlock is inlined",
+        |c| {
+            c.uname.version = "#17-Ubuntu SMP".into();
+            lose(c, UNLOCK_FUNCTION);
+        },
+        WAIT_ONLY,
+    ),
+    (
+        "Debian 6.12 arm64: lock and unlock are inlined",
+        |c| {
+            c.uname.version = "#1 SMP Debian".into();
+            lose(c, UNLOCK_FUNCTION);
+            lose(c, LOCK_FUNCTION);
+        },
+        WAIT_ONLY,
+    ),
+    (
+        "a debugging kernel without preemption: nothing is inlined",
+        |c| c.uname.version = "#1 SMP".into(),
+        EXACT,
+    ),
+    (
+        "PREEMPT_RT",
+        |c| {
+            c.uname.version = "#1 SMP PREEMPT_RT Debian 6.12.107-1".into();
+            lose(c, LOCK_FUNCTION);
+            lose(c, UNLOCK_FUNCTION);
+        },
+        WAIT_ONLY,
+    ),
+    ("no BTF", without_btf, BY_KPROBE),
+    (
+        "no BTF and no kprobes",
+        |c| {
+            without_btf(c);
+            no_kprobes(c, "none");
+        },
+        WAIT_ONLY,
+    ),
+    (
+        "arm64 without direct calls: loads, does not attach",
+        |c| {
+            no_fentry(
+                c,
+                "attaching an empty fentry program to _raw_write_unlock_irq: not supported",
+            );
+        },
+        BY_KPROBE,
+    ),
+    (
+        "lockdown confidentiality",
+        |c| {
+            c.settings.lockdown = Some("confidentiality".into());
+            no_kprobes(
+                c,
+                "creating a kprobe on _raw_write_unlock_irq: Operation not permitted",
+            );
+            c.trials.kernel_reads = refused("unknown func bpf_probe_read_kernel");
+        },
+        EXACT,
+    ),
+    (
+        "kptr_restrict=2",
+        |c| hide_addresses(c, 2),
+        Ok((Tier::Exact, Method::Fentry, AddressSource::Learned)),
+    ),
+    (
+        "kptr_restrict=2 and waits only",
+        |c| {
+            hide_addresses(c, 2);
+            no_fentry(c, "no");
+            no_kprobes(c, "no");
+        },
+        Ok((Tier::WaitOnly, Method::Wait, AddressSource::Unknown)),
+    ),
+    (
+        "no KALLSYMS_ALL",
+        |c| {
+            c.symbols.objects = false;
+            c.locks[0] = LockSymbol {
+                name: DEFAULT_LOCK.into(),
+                ..LockSymbol::default()
+            };
+        },
+        Ok((Tier::Exact, Method::Fentry, AddressSource::Learned)),
+    ),
+    (
+        "5.15: holds without waits",
+        |c| {
+            c.uname.release = "5.15.0-130-generic".into();
+            lose(c, "__traceiter_contention_begin");
+            c.btf.contention_tracepoints = false;
+            c.trials.raw_tracepoint = refused("no such tracepoint");
+        },
+        EXACT,
+    ),
+    (
+        "5.10 without preemption",
+        |c| {
+            c.uname.version = "#1 SMP Debian 5.10".into();
+            lose(c, UNLOCK_FUNCTION);
+            lose(c, "__traceiter_contention_begin");
+            c.btf.contention_tracepoints = false;
+            c.trials.raw_tracepoint = refused("no such tracepoint");
+        },
+        Err("no contention tracepoints (Linux 5.19 and later have)"),
+    ),
+    (
+        "no CAP_BPF",
+        |c| {
+            c.user.euid = 1000;
+            c.user.capabilities = Some(CapabilitySet::default());
+        },
+        Err("needs root, or CAP_BPF and CAP_PERFMON"),
+    ),
+    (
+        "CAP_BPF and CAP_PERFMON without root",
+        |c| {
+            c.user.euid = 1000;
+            c.user.capabilities = Some(CapabilitySet::from_mask(3 << 38));
+        },
+        EXACT,
+    ),
+    (
+        "a container: root, and BPF is refused",
+        |c| {
+            no_fentry(c, "Operation not permitted");
+            no_kprobes(c, "Operation not permitted");
+            c.trials.raw_tracepoint = refused("loading: Operation not permitted");
+        },
+        Err("allows nothing that lockprof can use"),
+    ),
+    (
+        "no kallsyms, no BTF: the version string decides",
+        |c| {
+            without_btf(c);
+            c.symbols.error = Some("cannot read /proc/kallsyms".into());
+            c.locks[0].address = None;
+            for facts in c.functions.values_mut() {
+                facts.symbol = None;
+            }
+        },
+        Ok((Tier::Exact, Method::Kprobe, AddressSource::Learned)),
+    ),
+];
+
+#[test]
+fn every_kernel_gets_the_best_that_it_allows() {
+    for (name, change, expected) in CASES {
+        let mut capabilities = debian_6_12();
+        change(&mut capabilities);
+        let planned = plan(&capabilities, &Request::default());
+        match (planned, expected) {
+            (Ok(plan), Ok(expected)) => {
+                assert_eq!(
+                    (plan.tier, plan.method, plan.lock.source),
+                    *expected,
+                    "{name}"
+                );
+                assert!(!plan.reasons.is_empty(), "{name}");
+                for reason in &plan.reasons {
+                    assert!(reason.ends_with('.'), "{name}: {reason}");
+                }
+            }
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{name}: {error}");
+            }
+            (planned, expected) => panic!("{name}: {planned:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn waits_alone_need_two_programs() {
+    let request = Request {
+        attach: AttachChoice::Wait,
+        readers: true,
+        ..Request::default()
+    };
+    let plan = plan(&debian_6_12(), &request).unwrap();
+    assert_eq!(plan.probes.len(), 2);
+    assert_eq!(plan.tier, Tier::WaitOnly);
+    assert_eq!(
+        plan.reasons[0],
+        "Contention tracepoints alone: asked for by --attach."
+    );
+    assert!(plan.reasons[1].starts_with("Read holds are not measured"));
+}
+
+#[test]
+fn reasons_say_why_the_better_methods_are_not_possible() {
+    let plan = plan(&development_host(), &Request::default()).unwrap();
+    assert_eq!(
+        plan.reasons,
+        [
+            "fentry and fexit are not possible: loading an empty fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1).",
+            "kprobes are not possible: the kernel offers no kprobe events (CONFIG_KPROBE_EVENTS).",
+            "The contention tracepoints work here: waits are measured, holds are not.",
+        ]
+    );
+}
+
+#[test]
+fn an_explicit_choice_that_is_not_possible_names_what_is() {
+    let ask = |capabilities: &Capabilities, attach| {
+        let request = Request {
+            attach,
+            ..Request::default()
+        };
+        plan(capabilities, &request).unwrap_err().to_string()
+    };
+    let mut no_btf = debian_6_12();
+    without_btf(&mut no_btf);
+    assert_eq!(
+        ask(&no_btf, AttachChoice::Fentry),
+        "--attach fentry is not possible here: they need the kernel's BTF: cannot read /sys/kernel/btf/vmlinux: No such file or directory. Use --attach kprobe instead"
+    );
+    let host = development_host();
+    for choice in [AttachChoice::Fentry, AttachChoice::Kprobe] {
+        assert!(ask(&host, choice).ends_with("Use --attach wait instead"));
+    }
+    let mut old = debian_6_12();
+    lose(&mut old, "__traceiter_contention_begin");
+    old.btf.contention_tracepoints = false;
+    old.trials.raw_tracepoint = refused("no");
+    assert!(ask(&old, AttachChoice::Wait).ends_with("Use --attach fentry instead"));
+    no_fentry(&mut old, "no fentry");
+    no_kprobes(&mut old, "no kprobes");
+    assert_eq!(
+        ask(&old, AttachChoice::Wait),
+        "this kernel allows nothing that lockprof can use: this kernel has no contention tracepoints (Linux 5.19 and later have)"
+    );
+    assert!(ask(&old, AttachChoice::Fentry).contains("no fentry; "));
+}
+
+#[test]
+fn a_lock_without_an_address_must_be_tasklist_lock() {
+    let ask = |change: fn(&mut Capabilities)| {
+        let mut capabilities = debian_6_12();
+        change(&mut capabilities);
+        let request = Request {
+            lock: "other_lock".into(),
+            ..Request::default()
+        };
+        plan(&capabilities, &request)
+    };
+    assert_eq!(
+        ask(|_| {}).unwrap_err().to_string(),
+        "the address of the lock other_lock is not known: /proc/kallsyms has no such object; only tasklist_lock can be followed without its symbol"
+    );
+    assert!(
+        ask(|c| hide_addresses(c, 2))
+            .unwrap_err()
+            .to_string()
+            .contains("set kernel.kptr_restrict to 1")
+    );
+    let found = ask(|c| c.locks[0].name = "other_lock".into()).unwrap();
+    assert_eq!(found.lock.address, Some(ADDRESS));
+}
+
+#[test]
+fn what_is_lost_without_kernel_reads_or_tracepoints_is_said() {
+    let mut capabilities = debian_6_12();
+    capabilities.trials.kernel_reads = refused("locked down");
+    lose(&mut capabilities, "__traceiter_contention_begin");
+    capabilities.btf.contention_tracepoints = false;
+    capabilities.trials.raw_tracepoint = refused("no such tracepoint");
+    let plan = plan(&capabilities, &Request::default()).unwrap();
+    assert!(plan.reasons[1].starts_with("Waits are not measured: "));
+    assert!(plan.reasons[2].starts_with("Holds cannot be told apart by site"));
+    let waits: Vec<_> = plan
+        .probes
+        .iter()
+        .filter(|probe| probe.role == Role::Contention)
+        .collect();
+    assert!(waits.len() == 2 && waits.iter().all(|probe| probe.absent.is_some()));
+}
+
+#[test]
+fn the_deferral_is_told_by_btf_and_symbols() {
+    assert_eq!(debian_6_12().deferral().value, Deferral::Unknown);
+    let merged = development_host().deferral();
+    assert_eq!(merged.value, Deferral::Merged);
+    assert_eq!(
+        merged.how,
+        "it has free_pids and struct release_task_post, and detach_pid takes 3 parameters"
+    );
+    let mut posted = debian_6_12();
+    posted.functions.insert(
+        "detach_pid_return".into(),
+        FunctionFacts {
+            symbol: Some(true),
+            variants: Vec::new(),
+            btf: Some(true),
+        },
+    );
+    assert_eq!(posted.deferral().value, Deferral::Posted);
+}

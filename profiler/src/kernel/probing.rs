@@ -1,0 +1,193 @@
+//! Finding out what the kernel offers.
+
+use std::collections::BTreeMap;
+
+use super::btf::{Btf, BtfError, BtfKind};
+use super::capabilities::{
+    BtfFacts, Capabilities, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
+};
+use super::config::ConfigFacts;
+use super::kallsyms::{Kallsyms, KallsymsError};
+use super::sites::{
+    DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
+    hooked_functions,
+};
+use super::trials::{self, Targets};
+use super::{machine, others};
+
+/// Functions that are looked up but never probed.
+const MARKERS: &[&str] = &[
+    // Linux 6.15, commit 7903f907a226.
+    "free_pids",
+    // The version of the deferral that was first posted.
+    "detach_pid_return",
+    "detach_pid",
+    // kernel/trace: the tracepoint's own function, in kallsyms without CONFIG_KALLSYMS_ALL too.
+    "__traceiter_contention_begin",
+    // CONFIG_PARAVIRT_SPINLOCKS (kernel/locking/qspinlock.c).
+    "__pv_queued_spin_lock_slowpath",
+];
+
+impl Capabilities {
+    /// Finds out what the kernel offers for the default lock. It never fails: what cannot be found
+    /// out is left unknown.
+    #[must_use]
+    pub fn probe() -> Self {
+        Self::probe_with(&Kallsyms::read(), DEFAULT_LOCK)
+    }
+
+    /// Finds out what the kernel offers for a lock, with symbols that were read already.
+    #[must_use]
+    pub fn probe_with(kallsyms: &Result<Kallsyms, KallsymsError>, lock: &str) -> Self {
+        let user = machine::user();
+        let uname = machine::uname();
+        let config = ConfigFacts::of_release(&uname.release);
+        let names: Vec<&str> = hooked_functions().chain(MARKERS.iter().copied()).collect();
+        let mut functions: BTreeMap<String, FunctionFacts> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), FunctionFacts::default()))
+            .collect();
+
+        let kallsyms = kallsyms.as_ref();
+        let symbols = symbol_facts(kallsyms, &mut functions);
+        let locks = vec![lock_symbol(kallsyms.ok(), lock)];
+        let pv_spin_locks = functions
+            .get("__pv_queued_spin_lock_slowpath")
+            .and_then(|facts| facts.symbol);
+
+        let mut hooks: Vec<(&str, u32)> = vec![(TRACEPOINT_BEGAN, 0), (TRACEPOINT_ENDED, 0)];
+        let (btf, ids) = btf_facts(&names, &mut functions);
+        hooks.extend(hooked_functions().map(|name| (name, ids.get(name).copied().unwrap_or(0))));
+
+        // Before the trials, whose own programs the kernel may keep for a moment.
+        let others = others::look(&hooks);
+        let id_of = |name: &str| {
+            ids.get(name).copied().ok_or_else(|| {
+                btf.error
+                    .clone()
+                    .unwrap_or_else(|| "BTF does not have it".to_owned())
+            })
+        };
+        let trials = make_trials(
+            &user,
+            &Targets {
+                lock: id_of(LOCK_FUNCTION),
+                unlock: id_of(UNLOCK_FUNCTION),
+            },
+        );
+        let (machine, cpu) = machine::machine(pv_spin_locks);
+        Self {
+            user,
+            uname,
+            machine,
+            cpu,
+            config,
+            settings: machine::settings(),
+            btf,
+            symbols,
+            locks,
+            functions,
+            trials,
+            others,
+        }
+    }
+}
+
+fn make_trials(user: &User, targets: &Targets) -> Trials {
+    if user.can_trace() {
+        trials::all(targets)
+    } else {
+        trials::untried("only root (CAP_BPF and CAP_PERFMON) may try")
+    }
+}
+
+fn symbol_facts(
+    kallsyms: Result<&Kallsyms, &KallsymsError>,
+    functions: &mut BTreeMap<String, FunctionFacts>,
+) -> SymbolFacts {
+    let kallsyms = match kallsyms {
+        Ok(kallsyms) if kallsyms.is_empty() => {
+            return SymbolFacts {
+                error: Some("/proc/kallsyms is empty".to_owned()),
+                ..SymbolFacts::default()
+            };
+        }
+        Ok(kallsyms) => kallsyms,
+        Err(error) => {
+            return SymbolFacts {
+                error: Some(error.to_string()),
+                ..SymbolFacts::default()
+            };
+        }
+    };
+    for (name, facts) in functions {
+        facts.symbol = Some(kallsyms.has_function(name));
+        facts.variants = kallsyms
+            .variants_of(name)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+    }
+    SymbolFacts {
+        error: None,
+        hidden: kallsyms.hidden(),
+        objects: kallsyms.has_objects(),
+    }
+}
+
+fn lock_symbol(kallsyms: Option<&Kallsyms>, name: &str) -> LockSymbol {
+    LockSymbol {
+        name: name.to_owned(),
+        present: kallsyms.is_some_and(|kallsyms| kallsyms.has_object(name)),
+        address: kallsyms.and_then(|kallsyms| kallsyms.address_of_object(name)),
+    }
+}
+
+/// What BTF says, and the ids of the functions that it has.
+fn btf_facts(
+    names: &[&str],
+    functions: &mut BTreeMap<String, FunctionFacts>,
+) -> (BtfFacts, BTreeMap<String, u32>) {
+    match read_btf(names) {
+        Ok((facts, ids)) => {
+            for (name, function) in functions {
+                function.btf = Some(ids.contains_key(name));
+            }
+            (facts, ids)
+        }
+        Err(error) => {
+            let facts = BtfFacts {
+                error: Some(error.to_string()),
+                ..BtfFacts::default()
+            };
+            (facts, BTreeMap::new())
+        }
+    }
+}
+
+fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfError> {
+    let btf = Btf::from_sys_fs()?;
+    let functions = btf.find(BtfKind::Func, names)?;
+    let detach_pid = functions
+        .iter()
+        .find(|function| function.name == "detach_pid")
+        .map(|function| function.refers_to);
+    let facts = BtfFacts {
+        error: None,
+        contention_tracepoints: !btf
+            .find(BtfKind::Typedef, &["btf_trace_contention_begin"])?
+            .is_empty(),
+        release_task_post: !btf
+            .find(BtfKind::Struct, &["release_task_post"])?
+            .is_empty(),
+        detach_pid_parameters: match detach_pid {
+            Some(prototype) => btf.parameters(prototype)?,
+            None => None,
+        },
+    };
+    let ids = functions
+        .iter()
+        .map(|function| (function.name.to_owned(), function.id))
+        .collect();
+    Ok((facts, ids))
+}

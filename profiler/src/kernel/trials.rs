@@ -1,0 +1,205 @@
+//! Really trying each kind of probe, with an empty program, on the functions that a run would use.
+//! Every probe is removed at once.
+
+use std::os::fd::AsFd as _;
+
+use super::bpf_syscall::{ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program};
+use super::capabilities::{Trial, Trials};
+use super::machine::{first_cpu_online, line_of};
+use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
+
+/// Where the kernel tells the number of the kprobe PMU (v4.17, CONFIG_KPROBE_EVENTS).
+const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe/type";
+
+/// `r0 = 0; exit` (struct bpf_insn of include/uapi/linux/bpf.h, little-endian fields in a word).
+const EMPTY: &[u64] = &[instruction(0xb7, 0, 0, 0), instruction(0x95, 0, 0, 0)];
+
+/// `r1 = fp - 8; r2 = 8; r3 = 0; bpf_probe_read_kernel(r1, r2, r3); r0 = 0; exit`.
+const READS_KERNEL: &[u64] = &[
+    instruction(0xbf, 1 | (10 << 4), 0, 0),
+    instruction(0x07, 1, 0, -8),
+    instruction(0xb7, 2, 0, 8),
+    instruction(0xb7, 3, 0, 0),
+    instruction(0x85, 0, 0, 113),
+    instruction(0xb7, 0, 0, 0),
+    instruction(0x95, 0, 0, 0),
+];
+
+/// An instruction as the word that the kernel reads: code, registers, offset, immediate.
+const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
+    let offset = offset.to_ne_bytes();
+    let immediate = immediate.to_ne_bytes();
+    u64::from_ne_bytes([
+        code,
+        registers,
+        offset[0],
+        offset[1],
+        immediate[0],
+        immediate[1],
+        immediate[2],
+        immediate[3],
+    ])
+}
+
+/// What the trials need to know.
+pub(super) struct Targets {
+    /// The BTF id of the lock function, where BTF has it.
+    pub(super) lock: Result<u32, String>,
+    /// That of the unlock function.
+    pub(super) unlock: Result<u32, String>,
+}
+
+/// No trial was made, for this reason. That the kernel offers no kprobes can be seen all the same.
+pub(super) fn untried(reason: &str) -> Trials {
+    let untried = Trial::Untried {
+        reason: reason.to_owned(),
+    };
+    let kprobe = match kprobe_pmu() {
+        Ok(_) => untried.clone(),
+        Err(refused) => refused,
+    };
+    Trials {
+        fentry: untried.clone(),
+        fexit: untried.clone(),
+        kprobe: kprobe.clone(),
+        kretprobe: kprobe,
+        raw_tracepoint: untried.clone(),
+        kernel_reads: untried,
+    }
+}
+
+/// Tries each kind of probe.
+pub(super) fn all(targets: &Targets) -> Trials {
+    Trials {
+        fentry: tracing(
+            targets.unlock.as_ref(),
+            UNLOCK_FUNCTION,
+            "fentry",
+            ProgramKind::Fentry,
+        ),
+        fexit: tracing(
+            targets.lock.as_ref(),
+            LOCK_FUNCTION,
+            "fexit",
+            ProgramKind::Fexit,
+        ),
+        kprobe: kprobe(UNLOCK_FUNCTION, false),
+        kretprobe: kprobe(LOCK_FUNCTION, true),
+        raw_tracepoint: raw_tracepoint(),
+        kernel_reads: kernel_reads(),
+    }
+}
+
+fn refused(what: &str, why: &dyn std::fmt::Display) -> Trial {
+    Trial::Refused {
+        error: format!("{what}: {why}"),
+    }
+}
+
+fn tracing(
+    function_id: Result<&u32, &String>,
+    function: &str,
+    name: &str,
+    kind: impl Fn(u32) -> ProgramKind,
+) -> Trial {
+    let function_id = match function_id {
+        Ok(id) => *id,
+        Err(why) => return refused(&format!("an {name} program needs {function} in BTF"), why),
+    };
+    let program = match load(kind(function_id), EMPTY) {
+        Ok(program) => program,
+        Err(error) => {
+            return refused(
+                &format!("loading an empty {name} program for {function}"),
+                &error,
+            );
+        }
+    };
+    match open_raw_tracepoint(None, program.as_fd()) {
+        Ok(_attached) => Trial::Works,
+        Err(error) => refused(
+            &format!("attaching an empty {name} program to {function}"),
+            &error,
+        ),
+    }
+}
+
+/// The number of the kprobe PMU.
+fn kprobe_pmu() -> Result<u32, Trial> {
+    line_of(KPROBE_PMU)
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| {
+            refused(
+                "the kernel offers no kprobe events (CONFIG_KPROBE_EVENTS)",
+                &format_args!("there is no {KPROBE_PMU}"),
+            )
+        })
+}
+
+fn kprobe(function: &str, on_return: bool) -> Trial {
+    let name = if on_return { "kretprobe" } else { "kprobe" };
+    let pmu = match kprobe_pmu() {
+        Ok(pmu) => pmu,
+        Err(refused) => return refused,
+    };
+    let event = match open_kprobe(pmu, function, on_return, first_cpu_online()) {
+        Ok(event) => event,
+        Err(error) => return refused(&format!("creating a {name} on {function}"), &error),
+    };
+    let program = match load(ProgramKind::Kprobe, EMPTY) {
+        Ok(program) => program,
+        Err(error) => return refused("loading an empty kprobe program", &error),
+    };
+    match set_program(event.as_fd(), program.as_fd()) {
+        Ok(()) => Trial::Works,
+        Err(error) => refused(
+            &format!("giving the {name} on {function} a program"),
+            &error,
+        ),
+    }
+}
+
+fn raw_tracepoint() -> Trial {
+    let program = match load(ProgramKind::RawTracepoint, EMPTY) {
+        Ok(program) => program,
+        Err(error) => return refused("loading an empty raw tracepoint program", &error),
+    };
+    match open_raw_tracepoint(Some(TRACEPOINT_BEGAN), program.as_fd()) {
+        Ok(_attached) => Trial::Works,
+        Err(error) => refused(
+            &format!("attaching an empty program to the tracepoint {TRACEPOINT_BEGAN}"),
+            &error,
+        ),
+    }
+}
+
+fn kernel_reads() -> Trial {
+    match load(ProgramKind::RawTracepoint, READS_KERNEL) {
+        Ok(_program) => Trial::Works,
+        Err(error) => refused("loading a program that calls bpf_probe_read_kernel", &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_are_encoded_as_the_kernel_reads_them() {
+        let bytes = EMPTY[0].to_ne_bytes();
+        assert_eq!(bytes, [0xb7, 0, 0, 0, 0, 0, 0, 0]);
+        let bytes = READS_KERNEL[1].to_ne_bytes();
+        assert_eq!(bytes[..4], [0x07, 1, 0, 0]);
+        assert_eq!(bytes[4..], (-8_i32).to_ne_bytes());
+    }
+
+    #[test]
+    fn what_is_not_in_btf_is_refused_without_a_trial() {
+        let missing = String::from("BTF does not have it");
+        let trial = tracing(Err(&missing), "f", "fentry", ProgramKind::Fentry);
+        assert_eq!(
+            trial.obstacle(),
+            Some("an fentry program needs f in BTF: BTF does not have it")
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! lockprof: how long a kernel lock is held, by whom, doing what, and who waits for it.
+//!
+//! `kernel` says what the running kernel allows, `probe` attaches the eBPF programs, `daemon` reads
+//! them and writes a `recording`; `profile` is what a recording says, and `export` shows it.
+
+pub mod cli;
+pub mod daemon;
+pub mod doctor;
+pub mod export;
+pub mod kernel;
+pub mod probe;
+pub mod profile;
+pub mod recording;
+pub mod report;
+pub mod run;
+pub mod units;

@@ -1,0 +1,138 @@
+//! Arrays of the programs, mapped into this process: reading them costs no system call.
+
+use std::{
+    io, marker::PhantomData, os::fd::AsFd, os::fd::AsRawFd as _, ptr::NonNull,
+    sync::atomic::AtomicU64, sync::atomic::Ordering,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::{Ebpf, maps::Map};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, HolderClocks, RunControl};
+
+/// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
+/// bytes, and so is the alignment at most.
+///
+/// # Safety
+/// The implementer must be `repr(C)`, without padding and without a field that has invalid values.
+pub unsafe trait Shared: Copy {}
+
+// SAFETY: `lockprof_abi` asserts at compile time that there is no padding; all fields are integers.
+unsafe impl Shared for CpuState {}
+// SAFETY: as above.
+unsafe impl Shared for ContentionEntry {}
+// SAFETY: as above.
+unsafe impl Shared for CgroupEntry {}
+// SAFETY: as above.
+unsafe impl Shared for HolderClocks {}
+// SAFETY: as above.
+unsafe impl Shared for RunControl {}
+
+/// A mapped array. Unmapped when dropped.
+#[derive(Debug)]
+pub struct MappedArray<T> {
+    start: NonNull<AtomicU64>,
+    bytes: usize,
+    elements: usize,
+    of: PhantomData<T>,
+}
+
+impl<T: Shared> MappedArray<T> {
+    const WORDS: usize = size_of::<T>() / 8;
+
+    /// Maps the array called `name`, which has this many elements.
+    ///
+    /// # Errors
+    /// There is no such array, or the kernel refuses to map it.
+    pub fn open(ebpf: &Ebpf, name: &str, elements: usize) -> Result<Self> {
+        const { assert!(size_of::<T>().is_multiple_of(8)) };
+        let Some(Map::Array(data)) = ebpf.map(name) else {
+            return Err(anyhow!("the eBPF object has no array {name}"));
+        };
+        let bytes = elements * size_of::<T>();
+        // SAFETY: a fresh mapping at an address of the kernel's choice, checked below.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                data.fd().as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error())
+                .with_context(|| format!("cannot map the array {name} ({bytes} bytes)"));
+        }
+        let start = NonNull::new(start.cast())
+            .ok_or_else(|| anyhow!("the array {name} was mapped at address 0"))?;
+        Ok(Self {
+            start,
+            bytes,
+            elements,
+            of: PhantomData,
+        })
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.elements
+    }
+
+    /// Whether there is no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    fn words(&self, index: usize) -> &[AtomicU64] {
+        assert!(
+            index < self.elements,
+            "element {index} of {}",
+            self.elements
+        );
+        // SAFETY: the element lies in the mapping, which lives as long as `self`; the programs write
+        // it word by word, which an atomic may be shared with.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr().add(index * Self::WORDS), Self::WORDS)
+        }
+    }
+
+    /// Copies an element. Each word is whole; two words may be from two moments while the programs
+    /// are attached.
+    pub fn read(&self, index: usize, into: &mut T) {
+        let target: *mut u64 = std::ptr::from_mut(into).cast();
+        for (offset, word) in self.words(index).iter().enumerate() {
+            // SAFETY: `T` is that many words of plain data, aligned to at most eight bytes, and the
+            // offset is below their number; an unaligned write suits any alignment.
+            unsafe {
+                target
+                    .add(offset)
+                    .write_unaligned(word.load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    /// The first word of an element: enough to see whether a place of a table is taken.
+    #[must_use]
+    pub fn first_word(&self, index: usize) -> u64 {
+        self.words(index)[0].load(Ordering::Relaxed)
+    }
+}
+
+impl MappedArray<RunControl> {
+    /// Tells the programs the phase of the run.
+    pub fn set_phase(&self, phase: lockprof_abi::Phase) {
+        self.words(0)[0].store(phase as u64, Ordering::Relaxed);
+    }
+}
+
+impl<T> Drop for MappedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `open` with this length, and nothing borrows it any more.
+        unsafe {
+            libc::munmap(self.start.as_ptr().cast(), self.bytes);
+        }
+    }
+}

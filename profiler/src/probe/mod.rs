@@ -1,0 +1,8 @@
+//! The kernel side from user space: loading, attaching, reading and detaching the programs.
+
+pub mod calibrate;
+pub mod learn;
+mod link_info;
+pub mod memory;
+pub mod misses;
+pub mod programs;

@@ -1,0 +1,149 @@
+//! Who asked for a lock, by the call stack of a wait.
+
+use std::collections::BTreeMap;
+
+/// Functions of locks and of tracing, by how their names begin: they stand between a wait and who
+/// asked for the lock.
+const BETWEEN: &[&str] = &[
+    // Spinning locks.
+    "_raw_spin_",
+    "_raw_read_",
+    "_raw_write_",
+    "__raw_",
+    "do_raw_",
+    "native_queued_",
+    "queued_spin_",
+    "queued_read_",
+    "queued_write_",
+    "__pv_queued_",
+    "pv_queued_",
+    "osq_lock",
+    // Sleeping locks.
+    "__mutex_",
+    "mutex_",
+    "__ww_mutex_",
+    "ww_mutex_",
+    "rwsem_",
+    "__down",
+    "down_",
+    "percpu_down_",
+    "percpu_rwsem_",
+    "__percpu_",
+    "rt_mutex_",
+    "__rt_mutex_",
+    "rt_spin_",
+    "rt_read_",
+    "rt_write_",
+    "rtlock_",
+    "rwbase_",
+    // Tracing.
+    "__traceiter_",
+    "__bpf_trace_",
+    "trace_",
+    "perf_trace_",
+    "bpf_trace_",
+    "bpf_prog_",
+    "bpf_get_stack",
+    "__bpf_get_stack",
+    "__bpf_prog_",
+    "bpf_trampoline_",
+    "get_perf_callchain",
+    "arch_rethook_trampoline",
+    "kretprobe_trampoline",
+    "return_to_handler",
+    "ftrace_",
+];
+
+/// The function of a frame like `release_task+0x5a` or `foo.part.0+0x5a [module]`.
+#[must_use]
+pub fn symbol_of(frame: &str) -> &str {
+    frame.split('+').next().unwrap_or(frame)
+}
+
+/// The function that asked for the lock: the innermost one that is no lock's and no tracer's own.
+#[must_use]
+pub fn caller_of(frames: &[String]) -> Option<&str> {
+    frames
+        .iter()
+        .map(|frame| symbol_of(frame))
+        .find(|symbol| !is_between(symbol))
+}
+
+/// Whether release_task itself asked for the lock.
+pub(super) fn asked_by_release_task(frames: &[String]) -> bool {
+    caller_of(frames).and_then(|symbol| symbol.split('.').next()) == Some("release_task")
+}
+
+fn is_between(symbol: &str) -> bool {
+    symbol == "down" || BETWEEN.iter().any(|start| symbol.starts_with(start))
+}
+
+/// The caller of each stack, looked up once.
+pub(super) fn callers(stacks: &BTreeMap<i32, Vec<String>>) -> BTreeMap<i32, &str> {
+    stacks
+        .iter()
+        .filter_map(|(&id, frames)| Some((id, caller_of(frames)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(frames: &[&str]) -> Option<String> {
+        let frames: Vec<String> = frames.iter().map(|&frame| frame.to_owned()).collect();
+        caller_of(&frames).map(str::to_owned)
+    }
+
+    #[test]
+    fn lock_and_tracing_functions_are_skipped() {
+        assert_eq!(
+            caller(&[
+                "bpf_prog_6deef7357e7b4530_contention_began+0x5f",
+                "bpf_trace_run2+0x8a",
+                "__bpf_trace_contention_begin+0x9",
+                "__traceiter_contention_begin+0x3a",
+                "queued_write_lock_slowpath+0x2f4",
+                "_raw_write_lock_irq+0x4e",
+                "release_task+0x9d",
+                "wait_consider_task+0x6c7",
+            ]),
+            Some("release_task".to_owned())
+        );
+        assert_eq!(
+            caller(&[
+                "__mutex_lock.constprop.0+0x1",
+                "mutex_lock+0x2",
+                "pipe_write+0x3"
+            ]),
+            Some("pipe_write".to_owned())
+        );
+        assert_eq!(
+            caller(&[
+                "rwsem_down_write_slowpath+0x1",
+                "down_write_killable+0x2",
+                "vm_mmap_pgoff+0x3"
+            ]),
+            Some("vm_mmap_pgoff".to_owned())
+        );
+        // These begin like locks, and are none.
+        assert_eq!(
+            caller(&["bpf_map_update_elem+0x1"]),
+            Some("bpf_map_update_elem".to_owned())
+        );
+        assert_eq!(
+            caller(&["downgrade_thing+0x1"]),
+            Some("downgrade_thing".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_stack_may_tell_nothing() {
+        assert_eq!(caller(&[]), None);
+        assert_eq!(caller(&["_raw_spin_lock+0x1"]), None);
+        assert_eq!(
+            caller(&["0xffffffff81000000"]),
+            Some("0xffffffff81000000".to_owned())
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! What the profiler counted beside what the load and the kernel counted.
+
+use std::collections::BTreeMap;
+
+use lockprof_abi::{Site, Span};
+
+use crate::recording::schema::{Footer, Interval};
+
+/// Totals from attach to detach, warm-up included.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attached {
+    /// Holds by site; none where holds were not measured.
+    pub holds: Option<BTreeMap<Site, u64>>,
+    /// Calls of spans: all of them, and those inside a hold.
+    pub spans: BTreeMap<Span, SpanCalls>,
+    /// Tasks created on the whole machine, from /proc/stat.
+    pub tasks_created: u64,
+}
+
+/// Calls of one span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanCalls {
+    /// All calls.
+    pub calls: u64,
+    /// Those inside a hold.
+    pub calls_in_hold: u64,
+}
+
+impl Attached {
+    /// Adds an interval of either phase.
+    pub(super) fn add(&mut self, interval: &Interval) {
+        if let Some(holds) = &mut self.holds {
+            for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
+                if let Some(site) = Site::from_name(&totals.site) {
+                    let sum = holds.entry(site).or_default();
+                    *sum = sum.saturating_add(totals.holds);
+                }
+            }
+        }
+        for span in &interval.spans {
+            if let Some(kind) = Span::from_name(&span.span) {
+                let sum = self.spans.entry(kind).or_default();
+                sum.calls = sum.calls.saturating_add(span.calls);
+                sum.calls_in_hold = sum.calls_in_hold.saturating_add(span.calls);
+            }
+        }
+        for (name, &calls) in &interval.calls_outside {
+            if let Some(kind) = Span::from_name(name) {
+                let sum = self.spans.entry(kind).or_default();
+                sum.calls = sum.calls.saturating_add(calls);
+            }
+        }
+        self.tasks_created = self
+            .tasks_created
+            .saturating_add(interval.machine.tasks_created);
+    }
+}
+
+/// What the profiler counted from attach to detach, beside what others counted. None is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroundTruthCheck {
+    /// Lives by the load's own account, and the load's main process.
+    pub lives_by_load: Option<u64>,
+    /// Null holds by the load's own account.
+    pub null_holds_by_load: Option<u64>,
+    /// Tasks created by the kernel's account: with the background's.
+    pub tasks_created_by_kernel: Option<u64>,
+    /// Holds of fork.
+    pub fork_holds: Option<u64>,
+    /// Holds of exit.
+    pub exit_holds: Option<u64>,
+    /// Holds of reap.
+    pub reap_holds: Option<u64>,
+    /// Holds of setsid.
+    pub setsid_holds: Option<u64>,
+}
+
+impl GroundTruthCheck {
+    pub(super) fn new(attached: &Attached, footer: Option<&Footer>) -> Self {
+        let holds = |site: Site| {
+            attached
+                .holds
+                .as_ref()
+                .map(|holds| holds.get(&site).copied().unwrap_or(0))
+        };
+        let truth = footer.and_then(|footer| footer.ground_truth.as_ref());
+        Self {
+            // The load leaves its main process to whoever started it: that is us.
+            lives_by_load: truth.map(|truth| truth.tasks_created.saturating_add(1)),
+            null_holds_by_load: truth.map(|truth| truth.null_holds),
+            tasks_created_by_kernel: footer.map(|footer| footer.tasks_created),
+            fork_holds: holds(Site::Fork),
+            exit_holds: holds(Site::Exit),
+            reap_holds: holds(Site::Reap),
+            setsid_holds: holds(Site::Setsid),
+        }
+    }
+
+    /// Fork holds less the tasks that the kernel created: 0 where nothing was lost; a little above
+    /// where forks failed late. A task that is created while the probes are attached or detached
+    /// may be on one side only.
+    #[must_use]
+    pub fn fork_difference(&self) -> Option<i64> {
+        self.fork_holds?
+            .checked_signed_diff(self.tasks_created_by_kernel?)
+    }
+}

@@ -1,0 +1,243 @@
+//! The model: what a recording says about the lock. Pure: nothing here reads or writes a file.
+
+mod builder;
+mod callers;
+mod contention;
+mod durations;
+mod ground_truth;
+mod histogram;
+mod losses;
+mod series;
+mod sites;
+mod spans;
+
+pub use builder::ProfileBuilder;
+pub use callers::{caller_of, symbol_of};
+pub use contention::{Contention, LockKind, StackWaits};
+pub use durations::Durations;
+pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
+pub use histogram::{Histogram, Scale};
+pub use losses::Losses;
+pub use series::{CpuShare, CpuTotals, SeriesPoint};
+pub use sites::{Blame, SiteProfile, symbol_of_site};
+pub use spans::SpanProfile;
+
+use std::collections::BTreeMap;
+
+use lockprof_abi::Site;
+
+use crate::{
+    recording::{
+        Recording,
+        schema::{Calibration, CgroupInterval, Clock, Footer, Header, Method, Tier},
+    },
+    units::TimeUnit,
+};
+
+/// Says which site a wait for the target lock belongs to, by its call stack (innermost frame
+/// first) and whether it waits to write.
+pub type Classify = fn(&[String], bool) -> Site;
+
+/// What a recording says. Numbers are those of the measured phase where they do not say otherwise.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// What was measured, where, and how.
+    pub header: Header,
+    /// What the probes themselves add to a hold.
+    pub calibration: Option<Calibration>,
+    /// How the run ended.
+    pub footer: Option<Footer>,
+    /// The recording has no footer.
+    pub cut_short: bool,
+    /// The measured time.
+    pub measured_s: f64,
+    /// Intervals of the measured time.
+    pub intervals: u64,
+    /// Every site with a hold or a wait, the one that held the lock longest first.
+    pub sites: Vec<SiteProfile>,
+    /// Calls inside holds by span and site, and outside every hold.
+    pub spans: Vec<SpanProfile>,
+    /// Spans that this kernel lacks or has inlined, and why they were not measured.
+    pub absent_spans: Vec<(String, String)>,
+    /// Who waited behind whose holds, the most waited time first.
+    pub blame: Vec<Blame>,
+    /// Waits for other locks inside holds of this one, the most waited time first.
+    pub inner_waits: Vec<Contention>,
+    /// Waits for all locks by lock and caller, the most waited time first.
+    pub contention: Vec<Contention>,
+    /// The same by whole call stack, for flame graphs.
+    pub waits_by_stack: Vec<StackWaits>,
+    /// Call stacks, the innermost frame first.
+    pub stacks: BTreeMap<i32, Vec<String>>,
+    /// What each CPU did.
+    pub cpus: Vec<CpuTotals>,
+    /// What happened over time, the warm-up included.
+    pub series: Vec<SeriesPoint>,
+    /// Totals by cgroup, where they were asked for.
+    pub cgroups: BTreeMap<String, CgroupInterval>,
+    /// What happened and is not in the numbers.
+    pub losses: Losses,
+    /// Totals from attach to detach.
+    pub attached: Attached,
+    /// The same beside what the load and the kernel counted.
+    pub ground_truth: GroundTruthCheck,
+}
+
+impl Profile {
+    /// Adds up a recording.
+    #[must_use]
+    pub fn from_recording(recording: Recording, classify: Classify) -> Self {
+        let Recording {
+            header,
+            calibration,
+            intervals,
+            footer,
+            cut_short: _,
+        } = recording;
+        let mut builder = ProfileBuilder::new(header);
+        if let Some(calibration) = calibration {
+            builder.add_calibration(calibration);
+        }
+        for interval in intervals {
+            builder.add_interval(interval);
+        }
+        if let Some(footer) = footer {
+            builder.add_footer(footer);
+        }
+        builder.finish(classify)
+    }
+
+    /// What the nanoseconds of this profile are.
+    #[must_use]
+    pub const fn unit(&self) -> TimeUnit {
+        TimeUnit::of(self.header.clock)
+    }
+
+    /// Whether holds were measured.
+    #[must_use]
+    pub const fn holds_known(&self) -> bool {
+        holds_known(&self.header)
+    }
+
+    /// Whether waits were measured.
+    #[must_use]
+    pub fn waits_known(&self) -> bool {
+        waits_known(&self.header)
+    }
+
+    /// The losses of the target lock are above the threshold: the numbers are not to be used.
+    #[must_use]
+    pub const fn void(&self) -> bool {
+        self.losses.void
+    }
+
+    /// What one site did.
+    #[must_use]
+    pub fn site(&self, site: Site) -> Option<&SiteProfile> {
+        self.sites.iter().find(|profile| profile.site == site)
+    }
+
+    /// Write holds; none where holds were not measured.
+    #[must_use]
+    pub fn write_holds(&self) -> Option<u64> {
+        self.over_writers(|hold| hold.count())
+    }
+
+    /// The time of write holds; none where holds were not measured.
+    #[must_use]
+    pub fn held_ns(&self) -> Option<u64> {
+        self.over_writers(|hold| hold.total_ns)
+    }
+
+    /// The share of the measured time that a writer held the lock.
+    #[must_use]
+    pub fn held_share(&self) -> Option<f64> {
+        self.share_of_time(self.held_ns()?)
+    }
+
+    /// A time as a share of the measured time.
+    #[must_use]
+    pub fn share_of_time(&self, ns: u64) -> Option<f64> {
+        (self.measured_s > 0.0).then(|| ns as f64 / (self.measured_s * 1e9))
+    }
+
+    /// Task lives that ended, by reap holds; none where holds were not measured.
+    #[must_use]
+    pub fn lives(&self) -> Option<u64> {
+        self.holds_known().then(|| {
+            self.site(Site::Reap)
+                .and_then(|reap| reap.hold.as_ref())
+                .map_or(0, Durations::count)
+        })
+    }
+
+    /// A count by seconds of the measured time.
+    #[must_use]
+    pub fn per_second(&self, count: u64) -> Option<f64> {
+        (self.measured_s > 0.0).then(|| count as f64 / self.measured_s)
+    }
+
+    /// Iterations of a bundled load: by its own account, else as far as it told on the way.
+    #[must_use]
+    pub fn iterations(&self) -> Option<u64> {
+        let truth = self
+            .footer
+            .as_ref()
+            .and_then(|footer| footer.ground_truth.as_ref());
+        truth.map(|truth| truth.iterations).or_else(|| {
+            let told = || self.series.iter().filter(|point| point.is_measured());
+            told().any(|point| point.iterations.is_some()).then(|| {
+                told()
+                    .filter_map(|point| point.iterations)
+                    .fold(0, u64::saturating_add)
+            })
+        })
+    }
+
+    /// Iterations of a bundled load per second.
+    #[must_use]
+    pub fn iterations_per_second(&self) -> Option<f64> {
+        let truth = self
+            .footer
+            .as_ref()
+            .and_then(|footer| footer.ground_truth.as_ref());
+        truth
+            .map(|truth| truth.per_second)
+            .or_else(|| self.per_second(self.iterations()?))
+    }
+
+    fn over_writers(&self, number: fn(&Durations) -> u64) -> Option<u64> {
+        self.holds_known().then(|| {
+            let holds = self.sites.iter().filter(|site| site.site.is_writer());
+            holds
+                .filter_map(|site| site.hold.as_ref())
+                .map(number)
+                .fold(0, u64::saturating_add)
+        })
+    }
+}
+
+/// Whether a recording with this header has holds.
+const fn holds_known(header: &Header) -> bool {
+    matches!(header.tier, Tier::Exact | Tier::Bounded)
+}
+
+/// Whether a recording with this header has waits: not on the instruction clock, where CPUs are
+/// switched in the middle of holds, and not where the tracepoints could not be attached.
+fn waits_known(header: &Header) -> bool {
+    let is_contention =
+        |target: &str| target.ends_with("contention_begin") || target.ends_with("contention_end");
+    let absent = header
+        .attach
+        .probes
+        .iter()
+        .any(|probe| is_contention(&probe.target) && probe.absent.is_some());
+    !matches!(header.clock, Clock::Instructions)
+        && !matches!(header.tier, Tier::Unsupported)
+        && !absent
+}
+
+/// Whether the waits for the target lock are to be looked for among those for all locks.
+const fn waits_from_contention(header: &Header) -> bool {
+    matches!(header.attach.method, Method::Wait) || matches!(header.tier, Tier::WaitOnly)
+}

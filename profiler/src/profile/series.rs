@@ -1,0 +1,137 @@
+//! What happened over time, and on each CPU.
+
+use lockprof_abi::Site;
+
+use crate::recording::schema::{Interval, Phase};
+
+/// What one CPU did in the measured time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CpuTotals {
+    /// Its number.
+    pub cpu: u32,
+    /// Write holds.
+    pub holds: u64,
+    /// Their time.
+    pub held_ns: u64,
+    /// Contended acquisitions, readers' included.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+}
+
+/// For which share of an interval a CPU held the lock for writing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuShare {
+    /// The CPU.
+    pub cpu: u32,
+    /// The share.
+    pub held: f64,
+}
+
+/// One interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesPoint {
+    /// Its end, in seconds since the probes were attached.
+    pub at_s: f64,
+    /// Its length.
+    pub seconds: f64,
+    /// Warm-up or measured.
+    pub phase: Phase,
+    /// CPUs that held the lock for writing.
+    pub cpus: Vec<CpuShare>,
+    /// Write holds; none where holds were not measured.
+    pub holds: Option<u64>,
+    /// Their time.
+    pub held_ns: Option<u64>,
+    /// Task lives that ended, by reap holds.
+    pub lives: Option<u64>,
+    /// Iterations of a bundled load, where it told.
+    pub iterations: Option<u64>,
+    /// Tasks that were created on the whole machine.
+    pub tasks_created: u64,
+    /// Time stolen by the hypervisor, over all CPUs.
+    pub steal_s: f64,
+    /// Idle time, over all CPUs.
+    pub idle_s: f64,
+    /// CPU time of the daemon.
+    pub own_cpu_s: f64,
+    /// Resident memory of the daemon.
+    pub own_resident_bytes: u64,
+}
+
+impl SeriesPoint {
+    /// What an interval did; holds only where they are measured at all.
+    pub(super) fn of(interval: &Interval, holds_known: bool) -> Self {
+        let mut holds = 0_u64;
+        let mut held_ns = 0_u64;
+        let mut lives = 0_u64;
+        let mut cpus = Vec::with_capacity(interval.cpus.len());
+        for cpu in &interval.cpus {
+            let mut held_here = 0_u64;
+            for totals in &cpu.sites {
+                let site = Site::from_name(&totals.site).unwrap_or(Site::Unknown);
+                if site.is_writer() {
+                    holds = holds.saturating_add(totals.holds);
+                    held_here = held_here.saturating_add(totals.held_ns);
+                }
+                if site == Site::Reap {
+                    lives = lives.saturating_add(totals.holds);
+                }
+            }
+            held_ns = held_ns.saturating_add(held_here);
+            if held_here > 0 && interval.seconds > 0.0 {
+                cpus.push(CpuShare {
+                    cpu: cpu.cpu,
+                    held: held_here as f64 / (interval.seconds * 1e9),
+                });
+            }
+        }
+        let known = |number| holds_known.then_some(number);
+        Self {
+            at_s: interval.at_s,
+            seconds: interval.seconds,
+            phase: interval.phase,
+            cpus,
+            holds: known(holds),
+            held_ns: known(held_ns),
+            lives: known(lives),
+            iterations: interval.iterations,
+            tasks_created: interval.machine.tasks_created,
+            steal_s: interval.machine.steal_s,
+            idle_s: interval.machine.idle_s,
+            own_cpu_s: interval.own.cpu_s,
+            own_resident_bytes: interval.own.resident_bytes,
+        }
+    }
+
+    /// Whether it is in the results.
+    #[must_use]
+    pub const fn is_measured(&self) -> bool {
+        matches!(self.phase, Phase::Measured)
+    }
+
+    /// The mean length of its write holds.
+    #[must_use]
+    pub fn mean_hold_ns(&self) -> Option<f64> {
+        let holds = self.holds.filter(|&holds| holds > 0)?;
+        Some(self.held_ns? as f64 / holds as f64)
+    }
+
+    /// The share of its length that a writer held the lock.
+    #[must_use]
+    pub fn held_share(&self) -> Option<f64> {
+        (self.seconds > 0.0).then_some(self.held_ns? as f64 / (self.seconds * 1e9))
+    }
+
+    /// A number by seconds.
+    #[must_use]
+    pub fn per_second(&self, number: f64) -> Option<f64> {
+        (self.seconds > 0.0).then_some(number / self.seconds)
+    }
+
+    /// Stolen time as a share of the time of all CPUs.
+    #[must_use]
+    pub fn steal_share(&self, cpus: u32) -> Option<f64> {
+        (self.seconds > 0.0 && cpus > 0).then_some(self.steal_s / (self.seconds * f64::from(cpus)))
+    }
+}

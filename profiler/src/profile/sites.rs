@@ -1,0 +1,57 @@
+//! Holds and waits by site, and who waited behind whom.
+
+use lockprof_abi::Site;
+
+use super::Durations;
+use crate::recording::schema::LongestEvent;
+
+/// What one site did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteProfile {
+    /// The site.
+    pub site: Site,
+    /// Its holds; none where holds were not measured.
+    pub hold: Option<Durations>,
+    /// Its contended acquisitions; none where waits were not measured.
+    pub wait: Option<Durations>,
+    /// Its longest hold.
+    pub longest_hold: Option<LongestEvent>,
+    /// Its longest wait.
+    pub longest_wait: Option<LongestEvent>,
+}
+
+impl SiteProfile {
+    /// The time that it held the lock, for sorting.
+    pub(super) fn weight(&self) -> (u64, u64) {
+        let total = |durations: &Option<Durations>| durations.as_ref().map_or(0, |d| d.total_ns);
+        (total(&self.hold), total(&self.wait))
+    }
+}
+
+/// Waited time of one pair of sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Who waited.
+    pub waiter: Site,
+    /// Behind whose holds; none is readers and hand-over.
+    pub holder: Option<Site>,
+    /// For how long.
+    pub waited_ns: u64,
+}
+
+/// The kernel function that a site is, where it is one.
+#[must_use]
+pub const fn symbol_of_site(site: Site) -> Option<&'static str> {
+    match site {
+        Site::Unknown | Site::Other | Site::ReadKill | Site::ReadProc | Site::ReadOther => None,
+        Site::Fork => Some("copy_process"),
+        Site::Exit => Some("do_exit"),
+        Site::Reap => Some("release_task"),
+        Site::Exec => Some("begin_new_exec"),
+        Site::Setsid => Some("ksys_setsid"),
+        Site::Setpgid => Some("__do_sys_setpgid"),
+        Site::Ptrace => Some("ptrace_attach"),
+        Site::Keyctl => Some("keyctl_session_to_parent"),
+        Site::ReadDoWait => Some("do_wait"),
+    }
+}

@@ -1,0 +1,306 @@
+//! What a line of a recording must be beyond its form, for the writer and the reader alike.
+
+use lockprof_abi::{BUCKETS, Loss, Site, Span, WAIT_OCTAVES};
+use thiserror::Error;
+
+use super::schema::{
+    Calibration, ContentionInterval, CpuInterval, Footer, Header, Interval, Line,
+    READERS_AND_HANDOVER,
+};
+
+/// More CPUs than any Linux has, so that a broken number does not size a picture.
+pub const MAX_CPUS: u32 = 1 << 16;
+
+/// The longest time that makes sense in seconds: three hundred years, for times of day too.
+const MAX_SECONDS: f64 = 1e10;
+
+/// What is wrong with a line that has the right form.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum Problem {
+    /// Something came before the header.
+    #[error("a {0} before the header")]
+    BeforeHeader(&'static str),
+    /// A second header.
+    #[error("a second header")]
+    SecondHeader,
+    /// A second calibration.
+    #[error("a second calibration")]
+    SecondCalibration,
+    /// Something came after the footer.
+    #[error("a {0} after the footer")]
+    AfterFooter(&'static str),
+    /// A name that this version does not know.
+    #[error("unknown {what} {name:?}")]
+    UnknownName {
+        /// What it should name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Buckets come in pairs of number and count.
+    #[error("{what}: {length} numbers are no pairs of bucket and count")]
+    OddPairs {
+        /// Which buckets.
+        what: &'static str,
+        /// How many numbers there are.
+        length: usize,
+    },
+    /// A bucket that does not exist.
+    #[error("{what}: bucket {bucket} of {limit}")]
+    NoSuchBucket {
+        /// Which buckets.
+        what: &'static str,
+        /// The bucket.
+        bucket: u32,
+        /// How many buckets there are.
+        limit: usize,
+    },
+    /// The buckets of a histogram and the count beside it differ.
+    #[error("{what}: the buckets sum up to {sum}, the count beside them is {count}")]
+    SumDiffers {
+        /// Which buckets.
+        what: &'static str,
+        /// The sum.
+        sum: u64,
+        /// The count.
+        count: u64,
+    },
+    /// A number outside its range.
+    #[error("{what}: {value} is not possible")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// Time that runs backwards.
+    #[error("at_s: {at_s} comes after {before}")]
+    TimeBackwards {
+        /// The end of this interval.
+        at_s: f64,
+        /// The end of the one before.
+        before: f64,
+    },
+    /// An address that is not hexadecimal.
+    #[error("{what}: {address:?} is no address")]
+    NotAnAddress {
+        /// Whose address.
+        what: &'static str,
+        /// The text.
+        address: String,
+    },
+}
+
+/// Checks the lines of one recording, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Checker {
+    header: bool,
+    calibration: bool,
+    footer: bool,
+    at_s: f64,
+}
+
+impl Checker {
+    /// Checks the next line.
+    ///
+    /// # Errors
+    ///
+    /// When the line cannot follow those before it, or says what cannot be.
+    pub fn check(&mut self, line: &Line) -> Result<(), Problem> {
+        let name = match line {
+            Line::Header(_) => "header",
+            Line::Calibration(_) => "calibration",
+            Line::Interval(_) => "interval",
+            Line::Footer(_) => "footer",
+        };
+        if self.footer {
+            return Err(Problem::AfterFooter(name));
+        }
+        match line {
+            Line::Header(_) if self.header => return Err(Problem::SecondHeader),
+            Line::Calibration(_) if self.calibration => return Err(Problem::SecondCalibration),
+            Line::Header(header) => check_header(header)?,
+            _ if !self.header => return Err(Problem::BeforeHeader(name)),
+            Line::Calibration(calibration) => check_calibration(calibration)?,
+            Line::Interval(interval) => {
+                check_interval(interval)?;
+                if interval.at_s < self.at_s {
+                    return Err(Problem::TimeBackwards {
+                        at_s: interval.at_s,
+                        before: self.at_s,
+                    });
+                }
+                self.at_s = interval.at_s;
+            }
+            Line::Footer(footer) => check_footer(footer)?,
+        }
+        self.header = true;
+        self.calibration |= matches!(line, Line::Calibration(_));
+        self.footer = matches!(line, Line::Footer(_));
+        Ok(())
+    }
+}
+
+/// The address that a text like `0xffffffff81e0a040` names.
+pub(crate) fn parse_address(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+fn check_header(header: &Header) -> Result<(), Problem> {
+    seconds("started_at_s", header.started_at_s)?;
+    seconds("interval_s", header.interval_s)?;
+    in_range("loss_threshold", header.loss_threshold, 1.0)?;
+    in_range(
+        "cpus_online",
+        header.kernel.cpus_online.into(),
+        MAX_CPUS.into(),
+    )?;
+    in_range(
+        "cpus_possible",
+        header.kernel.cpus_possible.into(),
+        MAX_CPUS.into(),
+    )?;
+    header
+        .lock
+        .address
+        .as_deref()
+        .map_or(Ok(()), |text| address("lock", text))
+}
+
+fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
+    nanoseconds("null_hold_ns", calibration.null_hold_ns)?;
+    nanoseconds("null_hold_p50_ns", calibration.null_hold_p50_ns)?;
+    calibration
+        .run_time
+        .iter()
+        .try_for_each(|run| nanoseconds("ns_per_run", run.ns_per_run))
+}
+
+fn check_interval(interval: &Interval) -> Result<(), Problem> {
+    seconds("at_s", interval.at_s)?;
+    seconds("seconds", interval.seconds)?;
+    interval.cpus.iter().try_for_each(check_cpu)?;
+    for span in &interval.spans {
+        known("span", &span.span, Span::from_name)?;
+        known("site", &span.site, Site::from_name)?;
+    }
+    for span in interval.calls_outside.keys() {
+        known("span", span, Span::from_name)?;
+    }
+    for blame in &interval.blame {
+        known("waiter", &blame.waiter, Site::from_name)?;
+        if blame.holder != READERS_AND_HANDOVER {
+            known("holder", &blame.holder, Site::from_name)?;
+        }
+    }
+    interval.contention.iter().try_for_each(check_contention)?;
+    for event in &interval.longest {
+        known("site", &event.site, Site::from_name)?;
+        seconds("longest at_s", event.at_s)?;
+        in_range("longest cpu", event.cpu.into(), (MAX_CPUS - 1).into())?;
+    }
+    for loss in interval.losses.keys() {
+        known("loss", loss, Loss::from_name)?;
+    }
+    seconds("own cpu_s", interval.own.cpu_s)?;
+    seconds("steal_s", interval.machine.steal_s)?;
+    seconds("idle_s", interval.machine.idle_s)
+}
+
+fn check_cpu(cpu: &CpuInterval) -> Result<(), Problem> {
+    in_range("cpu", cpu.cpu.into(), (MAX_CPUS - 1).into())?;
+    for site in &cpu.sites {
+        known("site", &site.site, Site::from_name)?;
+        pairs("hold_buckets", &site.hold_buckets, BUCKETS, site.holds)?;
+        pairs("wait_buckets", &site.wait_buckets, BUCKETS, site.waits)?;
+    }
+    Ok(())
+}
+
+fn check_contention(contention: &ContentionInterval) -> Result<(), Problem> {
+    address("lock", &contention.lock)?;
+    if let Some(site) = &contention.in_hold_of {
+        known("site", site, Site::from_name)?;
+    }
+    pairs(
+        "octaves",
+        &contention.octaves,
+        WAIT_OCTAVES,
+        contention.waits,
+    )
+}
+
+fn check_footer(footer: &Footer) -> Result<(), Problem> {
+    seconds("attached_s", footer.attached_s)?;
+    seconds("launch_to_attach_s", footer.launch_to_attach_s)?;
+    seconds("detach_s", footer.detach_s)?;
+    let Some(truth) = &footer.ground_truth else {
+        return Ok(());
+    };
+    seconds("warm_up_s", truth.warm_up_s)?;
+    seconds("duration_s", truth.duration_s)?;
+    in_range("per_second", truth.per_second, 1e18)
+}
+
+fn known<T>(what: &'static str, name: &str, look_up: fn(&str) -> Option<T>) -> Result<(), Problem> {
+    match look_up(name) {
+        Some(_) => Ok(()),
+        None => Err(Problem::UnknownName {
+            what,
+            name: name.chars().take(80).collect(),
+        }),
+    }
+}
+
+fn pairs(what: &'static str, numbers: &[u32], limit: usize, count: u64) -> Result<(), Problem> {
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Problem::OddPairs {
+            what,
+            length: numbers.len(),
+        });
+    }
+    let mut sum = 0_u64;
+    for &[bucket, count] in pairs {
+        if bucket as usize >= limit {
+            return Err(Problem::NoSuchBucket {
+                what,
+                bucket,
+                limit,
+            });
+        }
+        sum += u64::from(count);
+    }
+    if sum == count {
+        Ok(())
+    } else {
+        Err(Problem::SumDiffers { what, sum, count })
+    }
+}
+
+fn seconds(what: &'static str, value: f64) -> Result<(), Problem> {
+    in_range(what, value, MAX_SECONDS)
+}
+
+fn nanoseconds(what: &'static str, value: f64) -> Result<(), Problem> {
+    in_range(what, value, MAX_SECONDS * 1e9)
+}
+
+fn in_range(what: &'static str, value: f64, highest: f64) -> Result<(), Problem> {
+    // False for what is not a number, too.
+    if (0.0..=highest).contains(&value) {
+        Ok(())
+    } else {
+        Err(Problem::OutOfRange { what, value })
+    }
+}
+
+fn address(what: &'static str, text: &str) -> Result<(), Problem> {
+    match parse_address(text) {
+        Some(_) => Ok(()),
+        None => Err(Problem::NotAnAddress {
+            what,
+            address: text.chars().take(40).collect(),
+        }),
+    }
+}

@@ -1,0 +1,320 @@
+//! Reads a recording line by line. Nothing in a file, however broken, makes it panic.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{
+    Checker, FILE_NAME, Problem,
+    schema::{Calibration, Footer, Header, Interval, Line, SCHEMA},
+};
+
+/// A longer line is no line of a recording: 256 CPUs with every bucket of every site in use stay
+/// below it.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// Why a file cannot be read as a recording.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It cannot be opened.
+    #[error("cannot open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It cannot be read on.
+    #[error("cannot read line {line}: {source}")]
+    Io {
+        /// The line, from 1.
+        line: u64,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// It has no lines.
+    #[error("the recording is empty")]
+    Empty,
+    /// Its first line is no header.
+    #[error("this is not a lockprof recording: {reason}")]
+    NotARecording {
+        /// What its first line is.
+        reason: String,
+    },
+    /// A later lockprof wrote it.
+    #[error(
+        "made by a newer lockprof {lockprof}: schema {schema}, this one reads up to {SCHEMA}; \
+         update lockprof"
+    )]
+    Newer {
+        /// The version that wrote it.
+        lockprof: String,
+        /// Its schema.
+        schema: u64,
+    },
+    /// A line that is not JSON, or lacks something.
+    #[error("line {line}, column {column}: {message}")]
+    Broken {
+        /// The line, from 1.
+        line: u64,
+        /// The byte in the line, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A line that says what cannot be.
+    #[error("line {line}: {problem}")]
+    Invalid {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        problem: Problem,
+    },
+    /// A line longer than any line of a recording.
+    #[error("line {line} is longer than {} MiB", MAX_LINE_BYTES >> 20)]
+    TooLong {
+        /// The line, from 1.
+        line: u64,
+    },
+}
+
+/// A whole recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// What was measured, where, and how.
+    pub header: Header,
+    /// What the probes themselves add to a hold.
+    pub calibration: Option<Calibration>,
+    /// What happened, in order.
+    pub intervals: Vec<Interval>,
+    /// How the run ended.
+    pub footer: Option<Footer>,
+    /// The recording has no footer: the daemon was killed, the disk was full, or the file was cut.
+    pub cut_short: bool,
+}
+
+impl Recording {
+    /// Reads a recording from a file, or from the `recording.jsonl` of a directory.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        Self::from_lines(RecordingLines::open(path)?)
+    }
+
+    /// Collects the lines of a recording.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn from_lines<R: BufRead>(lines: RecordingLines<R>) -> Result<Self, ReadError> {
+        let mut header = None;
+        let mut calibration = None;
+        let mut intervals = Vec::new();
+        let mut footer = None;
+        for line in lines {
+            match line? {
+                Line::Header(line) => header = Some(*line),
+                Line::Calibration(line) => calibration = Some(line),
+                Line::Interval(line) => intervals.push(*line),
+                Line::Footer(line) => footer = Some(*line),
+            }
+        }
+        let cut_short = footer.is_none();
+        let header = header.ok_or(ReadError::Empty)?;
+        Ok(Self {
+            header,
+            calibration,
+            intervals,
+            footer,
+            cut_short,
+        })
+    }
+}
+
+/// The lines of a recording, read and checked one at a time: the first is the header, and after an
+/// error there is no other.
+#[derive(Debug)]
+pub struct RecordingLines<R> {
+    input: R,
+    /// Lines read so far.
+    number: u64,
+    checker: Checker,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl RecordingLines<BufReader<File>> {
+    /// Opens a file, or the `recording.jsonl` of a directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let path = if path.is_dir() {
+            path.join(FILE_NAME)
+        } else {
+            path.to_owned()
+        };
+        match File::open(&path) {
+            Ok(file) => Ok(Self::new(BufReader::with_capacity(1 << 16, file))),
+            Err(source) => Err(ReadError::Open { path, source }),
+        }
+    }
+}
+
+impl<R: BufRead> RecordingLines<R> {
+    /// Reads from memory, or from what is open already.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            number: 0,
+            checker: Checker::default(),
+            buffer: Vec::new(),
+            ended: false,
+        }
+    }
+
+    fn read_line(&mut self) -> Result<Option<Line>, ReadError> {
+        self.buffer.clear();
+        self.number += 1;
+        let number = self.number;
+        let read = (&mut self.input)
+            .take(MAX_LINE_BYTES + 1)
+            .read_until(b'\n', &mut self.buffer)
+            .map_err(|source| ReadError::Io {
+                line: number,
+                source,
+            })?;
+        if read == 0 {
+            return if number == 1 {
+                Err(ReadError::Empty)
+            } else {
+                Ok(None)
+            };
+        }
+        let whole = self.buffer.ends_with(b"\n");
+        if !whole && self.buffer.len() as u64 > MAX_LINE_BYTES {
+            return Err(ReadError::TooLong { line: number });
+        }
+        if number == 1 {
+            check_first(&self.buffer)?;
+        }
+        match parse(&self.buffer) {
+            Ok(line) => {
+                self.checker
+                    .check(&line)
+                    .map_err(|problem| ReadError::Invalid {
+                        line: number,
+                        problem,
+                    })?;
+                Ok(Some(line))
+            }
+            // The writer ends each line before it begins the next, so only the last can be torn.
+            Err(_) if !whole && number > 1 => Ok(None),
+            Err(error) => Err(ReadError::Broken {
+                line: number,
+                column: error.column(),
+                message: without_position(&error),
+            }),
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for RecordingLines<R> {
+    type Item = Result<Line, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let line = self.read_line().transpose();
+        self.ended = !matches!(line, Some(Ok(_)));
+        line
+    }
+}
+
+/// Reads one line by its tag.
+///
+/// Not by deriving `Deserialize` for [`Line`]: serde would first collect the whole object in a
+/// buffer of its own, which takes several times as long and cannot read back maps whose keys are
+/// numbers (the stacks).
+fn parse(bytes: &[u8]) -> Result<Line, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Tagged {
+        line: Tag,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Tag {
+        Header,
+        Calibration,
+        Interval,
+        Footer,
+    }
+    // Nearly every line; the tag is written first.
+    if bytes.starts_with(br#"{"line":"interval","#) {
+        return serde_json::from_slice(bytes).map(|line| Line::Interval(Box::new(line)));
+    }
+    Ok(match serde_json::from_slice::<Tagged>(bytes)?.line {
+        Tag::Header => Line::Header(Box::new(serde_json::from_slice(bytes)?)),
+        Tag::Calibration => Line::Calibration(serde_json::from_slice(bytes)?),
+        Tag::Interval => Line::Interval(Box::new(serde_json::from_slice(bytes)?)),
+        Tag::Footer => Line::Footer(Box::new(serde_json::from_slice(bytes)?)),
+    })
+}
+
+/// Tells a recording from other files, and a newer one from a broken one, before anything that a
+/// newer schema may have changed is looked at.
+fn check_first(bytes: &[u8]) -> Result<(), ReadError> {
+    #[derive(Deserialize)]
+    struct First {
+        line: String,
+        schema: Option<u64>,
+        lockprof: Option<String>,
+    }
+    let not_a_recording = |reason: String| Err(ReadError::NotARecording { reason });
+    let first: First = match serde_json::from_slice(bytes) {
+        Ok(first) => first,
+        Err(error) => {
+            return not_a_recording(format!(
+                "its first line, column {}: {}",
+                error.column(),
+                without_position(&error)
+            ));
+        }
+    };
+    if first.line != "header" {
+        return not_a_recording("its first line is no header".to_owned());
+    }
+    match first.schema {
+        Some(schema) if schema > u64::from(SCHEMA) => Err(ReadError::Newer {
+            // Its version is for people, and comes from a file: let it not fill the screen.
+            lockprof: first
+                .lockprof
+                .unwrap_or_default()
+                .chars()
+                .take(40)
+                .collect(),
+            schema,
+        }),
+        Some(schema) if schema == u64::from(SCHEMA) => Ok(()),
+        Some(schema) => not_a_recording(format!("there is no schema {schema}")),
+        None => not_a_recording("its header names no schema".to_owned()),
+    }
+}
+
+/// What serde said, without its own "at line 1 column 20": it counts lines in the one line it got.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

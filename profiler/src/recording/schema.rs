@@ -1,0 +1,478 @@
+//! The lines of a recording: JSON Lines, one object a line, told apart by `line`.
+//!
+//! A recording is one `header`, one `calibration` (where the null hold could be measured), an
+//! `interval` for each refresh, and a `footer`. Without its footer it was cut short, and is read all
+//! the same. Everything is a delta: an interval's numbers are what happened in it and in no other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use workloads::GroundTruth;
+
+/// The schema that this program writes, and the newest that it reads.
+pub const SCHEMA: u32 = 1;
+
+/// One line of a recording. [`RecordingLines`](super::RecordingLines) reads it: a derived
+/// `Deserialize` could not, for by a tag serde cannot read back maps whose keys are numbers.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Line {
+    /// The first line.
+    Header(Box<Header>),
+    /// What the probes themselves add to a hold.
+    Calibration(Calibration),
+    /// What happened in one interval.
+    Interval(Box<Interval>),
+    /// The last line of a recording that was not cut short.
+    Footer(Box<Footer>),
+}
+
+/// What was measured, where, and how.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Header {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// The version of lockprof.
+    pub lockprof: String,
+    /// When the probes were attached, in seconds since 1970.
+    pub started_at_s: f64,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What a nanosecond of this recording is.
+    pub clock: Clock,
+    /// What this kernel allowed.
+    pub tier: Tier,
+    /// How the probes were attached.
+    pub attach: Attach,
+    /// The lock that was followed exactly.
+    pub lock: Lock,
+    /// `holds` or `spans`.
+    pub detail: Detail,
+    /// Whether readers of the lock were followed.
+    pub readers: bool,
+    /// Whether totals by cgroup were kept.
+    pub cgroups: bool,
+    /// Seconds between refreshes.
+    pub interval_s: f64,
+    /// The losses, as a share of the target lock's events, above which the run is void.
+    pub loss_threshold: f64,
+    /// The load, where lockprof started it.
+    pub workload: Option<Workload>,
+    /// The command line of lockprof.
+    pub command_line: Vec<String>,
+}
+
+/// The kernel that was measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// /proc/sys/kernel/random/boot_id: two recordings with the same one are one sample.
+    pub boot_id: String,
+    /// CPUs that were online.
+    pub cpus_online: u32,
+    /// CPUs that the kernel has room for.
+    pub cpus_possible: u32,
+    /// The clock source, as /sys names it.
+    pub clock_source: String,
+    /// The CPU's model name.
+    pub cpu_model: String,
+    /// A hash of the kernel's configuration, where it shows one.
+    pub config_hash: Option<String>,
+    /// Whether the kernel has the deferral, by its BTF and symbols.
+    pub deferral: Deferral,
+    /// Whether spinning waits are invisible, since the kernel spins in virt_spin_lock().
+    pub spin_waits_invisible: bool,
+}
+
+/// Which version of the deferral a kernel has, by its BTF and symbols.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Deferral {
+    /// `free_pids` and `struct release_task_post`: Linux 6.15 and later.
+    Merged,
+    /// `detach_pid_return`: the version that was first posted.
+    Posted,
+    /// Neither: it has to be observed.
+    #[default]
+    Unknown,
+}
+
+/// What a nanosecond of a recording is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The machine's own clock.
+    Hardware,
+    /// Time of an emulated machine: real contention, but not a hardware's times.
+    EmulatedWall,
+    /// One nanosecond is one guest instruction; no waits.
+    Instructions,
+}
+
+/// What a kernel allows.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Lock and unlock can be probed.
+    Exact,
+    /// The unlock is inlined: upper and lower bounds.
+    Bounded,
+    /// Contention tracepoints alone.
+    WaitOnly,
+    /// Nothing.
+    Unsupported,
+}
+
+impl Tier {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Bounded => "bounded",
+            Self::WaitOnly => "wait-only",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// By which kind of probe the lock is followed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// fentry and fexit.
+    Fentry,
+    /// kprobe and kretprobe.
+    Kprobe,
+    /// Contention tracepoints alone.
+    Wait,
+}
+
+/// How much is measured inside a hold.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// Holds alone: the cheap level.
+    Holds,
+    /// Holds and the calls inside them.
+    Spans,
+}
+
+/// How the probes were attached, and why not better.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Attach {
+    /// The kind of probe.
+    pub method: Method,
+    /// Why this method and tier, and why not a better one: sentences.
+    pub reasons: Vec<String>,
+    /// Every probe that was planned.
+    pub probes: Vec<Probe>,
+}
+
+/// One probe point.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Probe {
+    /// The program's name in the eBPF object.
+    pub program: String,
+    /// The kernel function or tracepoint.
+    pub target: String,
+    /// Where it could not be attached: why.
+    pub absent: Option<String>,
+}
+
+/// The lock that was followed exactly.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Lock {
+    /// Its symbol.
+    pub name: String,
+    /// Its address, in hexadecimal with 0x; absent where it was never learned.
+    pub address: Option<String>,
+    /// How the address is known.
+    pub address_source: AddressSource,
+}
+
+/// How the lock's address is known.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressSource {
+    /// /proc/kallsyms has it.
+    Kallsyms,
+    /// The first lock that release_task took for writing.
+    Learned,
+    /// A contended lock that was asked for by release_task, by its call stack.
+    Stacks,
+    /// It is not known.
+    Unknown,
+}
+
+/// The load that lockprof started.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Workload {
+    /// A bundled workload's name, or the command's.
+    pub name: String,
+    /// Tasks of a bundled workload.
+    pub tasks: Option<u32>,
+    /// `processes` or `threads`, of a bundled workload.
+    pub mode: Option<String>,
+    /// The command line.
+    pub command: Vec<String>,
+}
+
+/// What the probes themselves add: the hold of a setsid() that fails at once.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Calibration {
+    /// Null holds measured.
+    pub null_holds: u64,
+    /// Their mean length.
+    pub null_hold_ns: f64,
+    /// Their median, by the histogram.
+    pub null_hold_p50_ns: f64,
+    /// BPF's own run time by program, from a short window with BPF_ENABLE_STATS, in which nothing
+    /// else was measured.
+    pub run_time: Vec<RunTime>,
+}
+
+/// The run time of one program in the window of the calibration.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct RunTime {
+    /// The program.
+    pub program: String,
+    /// Runs in the window.
+    pub runs: u64,
+    /// Nanoseconds a run, without the trampoline.
+    pub ns_per_run: f64,
+}
+
+/// What happened in one interval.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Interval {
+    /// Its end, in seconds since the probes were attached.
+    pub at_s: f64,
+    /// Its length.
+    pub seconds: f64,
+    /// In the load's warm-up (or the calibration), or measured.
+    pub phase: Phase,
+    /// What each CPU did; CPUs with nothing are left out.
+    pub cpus: Vec<CpuInterval>,
+    /// Spans inside holds, over all CPUs.
+    pub spans: Vec<SpanInterval>,
+    /// Calls of spans outside every hold, over all CPUs.
+    pub calls_outside: BTreeMap<String, u64>,
+    /// Who waited behind whose holds, over all CPUs.
+    pub blame: Vec<BlameInterval>,
+    /// Waits for all locks, over all CPUs.
+    pub contention: Vec<ContentionInterval>,
+    /// Call stacks that are used here for the first time: the innermost frame first, as
+    /// `symbol+0xoffset` where symbols are known and `0xaddress` where not.
+    pub stacks: BTreeMap<i32, Vec<String>>,
+    /// Totals by cgroup, where asked for: its path (or id) to its totals.
+    pub cgroups: BTreeMap<String, CgroupInterval>,
+    /// Longest holds and waits that are longer than any before in this phase.
+    pub longest: Vec<LongestEvent>,
+    /// Losses that the programs count, by the names of `lockprof_abi::Loss`; zeroes are left out.
+    pub losses: BTreeMap<String, u64>,
+    /// Losses that the kernel counts for each program; `None` where it does not tell.
+    pub missed: BTreeMap<String, Option<u64>>,
+    /// What the daemon used.
+    pub own: OwnCost,
+    /// What the machine did.
+    pub machine: Machine,
+    /// Iterations of a bundled load, where it told.
+    pub iterations: Option<u64>,
+}
+
+/// What the run is doing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Calibration and the load's warm-up: in no result.
+    WarmUp,
+    /// The measured time.
+    Measured,
+}
+
+/// What one CPU did in an interval.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct CpuInterval {
+    /// Its number.
+    pub cpu: u32,
+    /// By site; sites with nothing are left out.
+    pub sites: Vec<SiteInterval>,
+}
+
+/// What one site did on one CPU in an interval.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct SiteInterval {
+    /// The name of a `lockprof_abi::Site`.
+    pub site: String,
+    /// Holds that ended.
+    pub holds: u64,
+    /// Their time.
+    pub held_ns: u64,
+    /// Contended acquisitions.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+    /// Lengths of holds: bucket, count, bucket, count, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold_buckets: Vec<u32>,
+    /// Lengths of waits: bucket, count, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wait_buckets: Vec<u32>,
+}
+
+/// What a span did inside the holds of a site in an interval.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct SpanInterval {
+    /// The name of a `lockprof_abi::Span`.
+    pub span: String,
+    /// The name of the holder's `lockprof_abi::Site`.
+    pub site: String,
+    /// Calls inside a hold.
+    pub calls: u64,
+    /// Their time, with the spans that they contain.
+    pub in_hold_ns: u64,
+    /// Their time, without the spans that they contain.
+    pub self_ns: u64,
+}
+
+/// Waited time of one pair.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct BlameInterval {
+    /// The waiter's site.
+    pub waiter: String,
+    /// The holder's site, or `readers and hand-over`.
+    pub holder: String,
+    /// The waited time.
+    pub waited_ns: u64,
+}
+
+/// The holder's name of waited time that no writer's hold accounts for.
+pub const READERS_AND_HANDOVER: &str = "readers and hand-over";
+
+/// Waits for one lock by one call path.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct ContentionInterval {
+    /// The lock's address, in hexadecimal with 0x.
+    pub lock: String,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// The tracepoint's LCB_F_ flags.
+    pub flags: u32,
+    /// The call stack's id, where one was taken.
+    pub stack: Option<i32>,
+    /// The site of the hold of the target lock inside which the waits happened.
+    pub in_hold_of: Option<String>,
+    /// Waits.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+    /// The longest since the probes were attached.
+    pub longest_ns: u64,
+    /// Octave, count, octave, count, … (octave n: 2^n ns up to 2^(n+1) ns).
+    pub octaves: Vec<u32>,
+}
+
+/// What a cgroup did in an interval.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct CgroupInterval {
+    /// Write holds.
+    pub holds: u64,
+    /// Their time.
+    pub held_ns: u64,
+    /// Contended acquisitions.
+    pub waits: u64,
+    /// Their time.
+    pub waited_ns: u64,
+}
+
+/// A long hold or wait.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct LongestEvent {
+    /// `hold` or `wait`.
+    pub kind: Kind,
+    /// The site.
+    pub site: String,
+    /// Its length.
+    pub ns: u64,
+    /// Its end, in seconds since the probes were attached.
+    pub at_s: f64,
+    /// The CPU.
+    pub cpu: u32,
+    /// The thread.
+    pub pid: u32,
+    /// The process.
+    pub tgid: u32,
+    /// The thread's name.
+    pub comm: String,
+    /// The cgroup's path, or its id where no path is known.
+    pub cgroup: String,
+}
+
+/// Hold or wait.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A hold.
+    Hold,
+    /// A wait.
+    Wait,
+}
+
+/// What the daemon used in an interval.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct OwnCost {
+    /// CPU time of the daemon.
+    pub cpu_s: f64,
+    /// Its resident memory at the interval's end.
+    pub resident_bytes: u64,
+}
+
+/// What the machine did in an interval, from /proc/stat.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Machine {
+    /// Time stolen by the hypervisor, over all CPUs.
+    pub steal_s: f64,
+    /// Idle time, over all CPUs.
+    pub idle_s: f64,
+    /// Tasks created (`processes`).
+    pub tasks_created: u64,
+}
+
+/// How a run ended, and what only its end can tell.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Footer {
+    /// Why it ended.
+    pub ended: Ended,
+    /// From the first probe attached to the last one detached.
+    pub attached_s: f64,
+    /// From launch to the first probe attached.
+    pub launch_to_attach_s: f64,
+    /// For how long detaching took.
+    pub detach_s: f64,
+    /// Tasks created between attach and detach, from /proc/stat: with the background's.
+    pub tasks_created: u64,
+    /// What the load itself counted.
+    pub ground_truth: Option<GroundTruth>,
+    /// The exit status of the load, where lockprof started it.
+    pub load_status: Option<i32>,
+    /// Recording lines that could not be written, and why.
+    pub write_failures: Vec<String>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The load ended by itself.
+    LoadEnded,
+    /// The asked-for time was over.
+    Duration,
+    /// SIGINT or SIGTERM.
+    Signal,
+}

@@ -1,0 +1,118 @@
+//! Makes views of recordings: reads one, renders it, writes it where it is wanted.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    export::{Format, Picture},
+    profile::{Classify, Profile, ProfileBuilder},
+    recording::{ReadError, RecordingLines, give_to_caller, schema::Line},
+};
+
+/// Whether the numbers of a recording can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They can.
+    Valid,
+    /// Too much was lost: the exit status is 3.
+    Void,
+}
+
+impl Verdict {
+    /// The verdict on a profile.
+    #[must_use]
+    pub const fn of(profile: &Profile) -> Self {
+        if profile.void() {
+            Self::Void
+        } else {
+            Self::Valid
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct ReportRequest {
+    /// The recording, or the directory of a run.
+    pub recording: PathBuf,
+    /// What it is to become.
+    pub format: Format,
+    /// Where to; standard output where there is none.
+    pub output: Option<PathBuf>,
+}
+
+/// Reads a recording, renders it, and writes the result.
+///
+/// # Errors
+///
+/// When the recording cannot be read or the result cannot be written. A reader of standard output
+/// that has gone away is no error.
+pub fn report(request: &ReportRequest, classify: Classify) -> Result<Verdict> {
+    let profile = read_profile(&request.recording, classify)?;
+    let bytes = request.format.exporter().export(&profile)?;
+    match &request.output {
+        Some(path) => write_file(path, &bytes)?,
+        None => write_or_broken_pipe(&mut io::stdout().lock(), &bytes)
+            .context("cannot write to standard output")?,
+    }
+    Ok(Verdict::of(&profile))
+}
+
+/// Reads the profile of a recording line by line: a long recording is never in memory as a whole.
+///
+/// # Errors
+///
+/// When the recording cannot be read.
+pub fn read_profile(path: &Path, classify: Classify) -> Result<Profile> {
+    build(path, classify).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes every picture into a directory, under its own name.
+///
+/// # Errors
+///
+/// When one cannot be drawn or written.
+pub fn write_pictures(directory: &Path, profile: &Profile) -> Result<Vec<PathBuf>> {
+    let write = |&picture: &Picture| {
+        let path = directory.join(picture.file_name());
+        write_file(&path, &Format::Svg(picture).exporter().export(profile)?)?;
+        Ok(path)
+    };
+    Picture::ALL.iter().map(write).collect()
+}
+
+/// Writes all of it; whoever was to read it may have gone away (`lockprof report … | head`).
+///
+/// # Errors
+///
+/// Any but a broken pipe.
+pub fn write_or_broken_pipe(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    match output.write_all(bytes).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn build(path: &Path, classify: Classify) -> Result<Profile, ReadError> {
+    let mut lines = RecordingLines::open(path)?;
+    // The first line is the header, or an error.
+    let header = match lines.next().transpose()? {
+        Some(Line::Header(header)) => *header,
+        _ => return Err(ReadError::Empty),
+    };
+    let mut builder = ProfileBuilder::new(header);
+    for line in lines {
+        builder.add(line?);
+    }
+    Ok(builder.finish(classify))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    give_to_caller(path).with_context(|| format!("cannot change the owner of {}", path.display()))
+}

@@ -1,0 +1,113 @@
+//! Reports as files: where they go, and what the exit status is to be.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use lockprof::{
+    export::{Format, Picture},
+    recording::{FILE_NAME, Recording, schema::Line},
+    report::{ReportRequest, Verdict, read_profile, report, write_or_broken_pipe, write_pictures},
+};
+
+use crate::fixture::{Synthetic, bytes, classify};
+
+#[test]
+fn a_directory_is_reported_into_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(
+        directory.path().join(FILE_NAME),
+        bytes(&Synthetic::default().lines()),
+    )
+    .unwrap();
+    let output = directory.path().join("summary.json");
+    let request = ReportRequest {
+        recording: directory.path().to_owned(),
+        format: Format::Json,
+        output: Some(output.clone()),
+    };
+    assert_eq!(report(&request, classify).unwrap(), Verdict::Valid);
+    assert!(fs::read_to_string(output).unwrap().starts_with("{\n"));
+}
+
+#[test]
+fn pictures_lie_beside_the_recording() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = write_pictures(directory.path(), &Synthetic::default().profile()).unwrap();
+    assert_eq!(paths.len(), Picture::ALL.len());
+    for name in ["distribution.svg", "heatmap.svg"] {
+        let svg = fs::read_to_string(directory.path().join(name)).unwrap();
+        assert!(svg.starts_with("<svg "), "{svg}");
+    }
+}
+
+#[test]
+fn a_void_recording_has_a_report_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut lines = Synthetic::default().lines();
+    let Some(Line::Interval(interval)) = lines.get_mut(4) else {
+        panic!("no interval")
+    };
+    interval.losses.insert("entry_lost".into(), 5);
+    let recording = directory.path().join("other-name.jsonl");
+    fs::write(&recording, bytes(&lines)).unwrap();
+    let request = ReportRequest {
+        recording,
+        format: Format::Table {
+            width: 80,
+            color: false,
+        },
+        output: Some(directory.path().join("table.txt")),
+    };
+    assert_eq!(report(&request, classify).unwrap(), Verdict::Void);
+}
+
+#[test]
+fn errors_name_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    fs::write(&path, "hello\n").unwrap();
+    let error = format!("{:#}", read_profile(&path, classify).unwrap_err());
+    assert!(
+        error.contains("notes.txt: this is not a lockprof recording"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    struct Fails(io::ErrorKind);
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    write_or_broken_pipe(&mut Fails(io::ErrorKind::BrokenPipe), b"x").unwrap();
+    write_or_broken_pipe(&mut Fails(io::ErrorKind::StorageFull), b"x").unwrap_err();
+}
+
+/// Recordings that lockprof made of real kernels.
+#[test]
+fn recordings_in_the_data_folder_can_be_shown() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let Ok(entries) = fs::read_dir(data) else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            let recording = Recording::read(&path).unwrap_or_else(|error| {
+                panic!("{}: {error}", path.display());
+            });
+            crate::views::every_view(recording);
+        }
+    }
+}

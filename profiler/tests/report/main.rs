@@ -1,0 +1,18 @@
+//! What is made from recordings: from made-up ones, and from those in `tests/data`.
+
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod pictures;
+#[cfg(test)]
+mod profile;
+#[cfg(test)]
+mod reader;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod views;
+#[cfg(test)]
+mod writer;

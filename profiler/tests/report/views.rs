@@ -1,0 +1,173 @@
+//! JSON and CSV, and all views of anything that can be read.
+
+use lockprof::{
+    export::{Format, Picture},
+    profile::Profile,
+    recording::{
+        Recording,
+        schema::{Clock, Tier},
+    },
+};
+use serde_json::Value;
+
+use crate::fixture::{Synthetic, classify};
+
+/// Makes every view of a recording.
+pub fn every_view(recording: Recording) {
+    let profile = Profile::from_recording(recording, classify);
+    for format in [
+        Format::Table {
+            width: 80,
+            color: true,
+        },
+        Format::Json,
+        Format::Csv,
+        Format::Svg(Picture::Distribution),
+        Format::Svg(Picture::Heatmap),
+    ] {
+        format.exporter().export(&profile).unwrap();
+    }
+}
+
+fn json(synthetic: &Synthetic) -> Value {
+    let bytes = Format::Json
+        .exporter()
+        .export(&synthetic.profile())
+        .unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The field names that users rely on.
+#[test]
+fn json_has_the_fields_of_the_contract() {
+    let json = json(&Synthetic::default());
+    for pointer in [
+        "/schema",
+        "/kernel/release",
+        "/tier",
+        "/attach",
+        "/lock/name",
+        "/lock/address_source",
+        "/duration_s",
+        "/clock",
+        "/workload/name",
+        "/workload/tasks",
+        "/workload/mode",
+        "/workload/iterations",
+        "/workload/lives",
+        "/workload/per_second",
+        "/sites/0/name",
+        "/sites/0/symbol",
+        "/sites/0/holds",
+        "/sites/0/contended",
+        "/sites/0/hold_ns/mean",
+        "/sites/0/hold_ns/p50",
+        "/sites/0/hold_ns/p90",
+        "/sites/0/hold_ns/p99",
+        "/sites/0/hold_ns/max",
+        "/sites/0/wait_ns/mean",
+        "/sites/0/wait_ns/p50",
+        "/sites/0/wait_ns/p90",
+        "/sites/0/wait_ns/p99",
+        "/sites/0/wait_ns/max",
+        "/sites/0/longest/ns",
+        "/sites/0/longest/at_s",
+        "/sites/0/longest/pid",
+        "/sites/0/longest/comm",
+        "/spans/0/name",
+        "/spans/0/site",
+        "/spans/0/calls",
+        "/spans/0/calls_in_hold",
+        "/spans/0/in_hold_ns",
+        "/spans/0/self_ns",
+        "/inner_waits/0",
+        "/blame/0",
+        "/cpus/0",
+        "/contention/0/lock",
+        "/contention/0/site",
+        "/contention/0/count",
+        "/contention/0/wait_ns/mean",
+        "/probe/null_hold_ns",
+        "/probe/run_ns_per_event",
+        "/losses",
+        "/void",
+        "/cut_short",
+        "/ground_truth",
+        "/attached",
+        "/series/0",
+    ] {
+        let value = json.pointer(pointer);
+        assert!(
+            value.is_some_and(|value| !value.is_null()),
+            "{pointer} is {value:?}"
+        );
+    }
+    assert_eq!(json["tier"], "exact");
+    assert_eq!(json["attach"], "fentry");
+    assert_eq!(json["sites"][0]["symbol"], "release_task");
+    assert_eq!(json["ground_truth"]["fork_difference"], 0);
+    assert_eq!(json["losses"]["missed"]["contention_began"], Value::Null);
+}
+
+#[test]
+fn json_says_null_for_what_is_not_known() {
+    let wait_only = json(&Synthetic {
+        tier: Tier::WaitOnly,
+        ..Synthetic::default()
+    });
+    for pointer in [
+        "/sites/0/holds",
+        "/sites/0/hold_ns",
+        "/sites/0/longest",
+        "/write_holds",
+        "/held_share",
+        "/workload/lives",
+        "/attached/holds",
+        "/ground_truth/fork_holds",
+        "/series/0/holds",
+        "/series/0/held_share",
+        "/series/0/lives_per_second",
+    ] {
+        assert_eq!(wait_only.pointer(pointer), Some(&Value::Null), "{pointer}");
+    }
+    assert_eq!(wait_only["sites"][0]["name"], "reap");
+    assert_eq!(wait_only["sites"][0]["contended"], 120);
+
+    let instructions = json(&Synthetic {
+        clock: Clock::Instructions,
+        ..Synthetic::default()
+    });
+    assert_eq!(instructions["unit"], "insn");
+    assert_eq!(instructions["sites"][0]["wait_ns"], Value::Null);
+    assert_eq!(instructions["sites"][0]["contended"], Value::Null);
+    assert_eq!(instructions["contention"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn csv_is_one_tidy_table() {
+    let profile = Synthetic::default().profile();
+    let csv = String::from_utf8(Format::Csv.exporter().export(&profile).unwrap()).unwrap();
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next(),
+        Some("section,site,name,from,to,metric,value,unit")
+    );
+    assert!(lines.all(|line| line.split(',').count() == 8));
+    for line in [
+        "run,,,,,void,0,count",
+        "run,,,,,duration,3,s",
+        "site,reap,,,,holds,120,count",
+        "span,reap,free_pid,,,calls,120,count",
+        "series,,measured,1,2,lives,40,1/s",
+        "contention,reap,pidmap_lock spinlock by free_pid,,,waits,9,count",
+        "loss,,missed:contention_began,,,lost,,count",
+    ] {
+        assert!(csv.lines().any(|other| other == line), "{line} in {csv}");
+    }
+    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let holds = csv
+        .lines()
+        .filter(|line| line.starts_with("distribution,reap,hold,"));
+    let counts = holds.map(|line| line.split(',').nth(6).unwrap().parse::<u64>().unwrap());
+    assert_eq!(counts.sum::<u64>(), reap.hold.as_ref().unwrap().count());
+}
