@@ -89,7 +89,10 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     } else {
         0
     };
-    let stack_id = if ignored || hold_site != 0 {
+    // A stack walk may take longer than the hold that is waited for: the waiter would be late, and
+    // its wait be gone. The target's waits need none, since the acquisition knows the site.
+    let claimed = constants::claim_waits() && constants::is_target(lock);
+    let stack_id = if ignored || claimed || hold_site != 0 {
         NO_STACK
     } else {
         contention::take_stack(ctx, cpu)
@@ -107,7 +110,7 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     frame.ignored = u32::from(ignored);
     // SAFETY: the helper has no precondition.
     frame.began_ns = unsafe { bpf_ktime_get_ns() };
-    if constants::claim_waits() && constants::is_target(lock) {
+    if claimed {
         read_clocks(frame);
     }
     cpu.open_waits.depth = depth as u32 + 1;

@@ -347,6 +347,9 @@ impl Session {
     /// failed, and no footer says that it ended in order.
     pub fn finish(&mut self, ended: Option<Ended>) -> Result<()> {
         let missed = misses::read(&self.programs, &self.release);
+        let tasks_created = Usage::read()
+            .tasks_created
+            .saturating_sub(self.usage_at_attach.tasks_created);
         let began = Instant::now();
         let attached_s = (began - self.attached).as_secs_f64();
         let detached = self.programs.detach();
@@ -354,11 +357,6 @@ impl Session {
         self.progress.finish();
         let Some(ended) = ended else { return detached };
         self.close_interval_with(missed)?;
-        let tasks_created = self
-            .state
-            .usage
-            .tasks_created
-            .saturating_sub(self.usage_at_attach.tasks_created);
         self.recording.write(&Line::Footer(Box::new(Footer {
             ended,
             attached_s,

@@ -43,8 +43,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
     let mut programs = Programs::load(&constants)?;
-    let usage = Usage::read();
     programs.attach(&plan)?;
+    let usage = Usage::read();
     let attached_ns = cost::monotonic_ns();
     let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
 

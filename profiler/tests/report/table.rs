@@ -218,7 +218,7 @@ fn void_and_cut_short() {
     );
     assert!(text.contains("free_pid: 120 calls, never inside a hold (the deferral is seen)"));
     assert!(
-        text.contains("hold_without_start 9 (1.64 % of the lock's events)"),
+        text.contains("hold_without_start 9 (1.64 % of the lock's holds and waits)"),
         "{text}"
     );
 }

@@ -4,7 +4,7 @@
 use super::page::{Emphasis, Page};
 use crate::{
     profile::{GroundTruthCheck, Profile},
-    recording::schema::Calibration,
+    recording::schema::{Calibration, RunTime},
     units::{self, UNKNOWN},
 };
 
@@ -80,11 +80,27 @@ fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
 }
 
 fn run_time(profile: &Profile, calibration: &Calibration) -> String {
-    let programs: Vec<String> = calibration
+    let unit = profile.unit();
+    let (spans, others): (Vec<&RunTime>, Vec<&RunTime>) = calibration
         .run_time
         .iter()
-        .map(|run| format!("{} {}", run.program, profile.unit().format(run.ns_per_run)))
+        .partition(|run| run.program.contains("span_"));
+    let mut programs: Vec<String> = others
+        .iter()
+        .map(|run| format!("{} {}", run.program, unit.format(run.ns_per_run)))
         .collect();
+    let runs: u64 = spans.iter().map(|run| run.runs).sum();
+    if runs > 0 {
+        let total_ns: f64 = spans
+            .iter()
+            .map(|run| run.ns_per_run * run.runs as f64)
+            .sum();
+        programs.push(format!(
+            "the {} of spans {}",
+            spans.len(),
+            unit.format(total_ns / runs as f64)
+        ));
+    }
     format!("{} a run, without trampolines", programs.join(", "))
 }
 
@@ -159,9 +175,13 @@ fn losses(profile: &Profile) -> String {
         )
     } else {
         format!(
-            "{} ({} of the lock's events)",
+            "{} ({} of the lock's holds and waits)",
             happened.join(", "),
-            units::percent(losses.share())
+            if losses.target_losses == 0 {
+                "none".to_owned()
+            } else {
+                units::percent(losses.share())
+            }
         )
     };
     let unknown: Vec<&str> = losses.unknown().collect();
