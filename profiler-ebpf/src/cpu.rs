@@ -91,8 +91,9 @@ impl SiteRanges {
 pub struct RunControl {
     /// The [`Phase`], by index.
     pub phase: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 while every program is attached. Before and after, an event that lacks its other half, or
+    /// its hold, is no loss and proves nothing.
+    pub armed: u32,
 }
 
 /// For how long writers of each site have held the lock since the programs were attached. One for

@@ -144,7 +144,7 @@ fn released() {
     let start_ns = cpu.hold.start_ns;
     if start_ns == 0 {
         // A hold that began before the probes were attached is no loss: the first on this CPU.
-        if cpu.hold.seen != 0 {
+        if cpu.hold.seen != 0 && maps::armed() {
             lose(cpu, Loss::HoldWithoutStart);
         }
         cpu.hold.seen = 1;

@@ -1,6 +1,8 @@
 //! Learns the target lock's address where kallsyms does not tell: the first lock that a task asks to
 //! write inside release_task is tasklist_lock (kernel/exit.c, 6.1 to 7.2).
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::{
     EbpfContext,
     helpers::bpf_get_current_task,
@@ -94,6 +96,9 @@ fn lock_requested<C: EbpfContext>(ctx: &C, lock: u64) {
             return;
         }
         (*learned)[LOCK] = lock;
+        // What comes back from the map is a number to the verifier; the argument is a pointer, whose
+        // bytes it does not let us take apart for the record.
+        let address = read_volatile(&raw const (*learned)[LOCK]);
+        info!(ctx, "release_task writes the lock at {:x}", address);
     }
-    info!(ctx, "release_task writes the lock at {:x}", lock);
 }

@@ -82,6 +82,16 @@ pub fn phase() -> usize {
     }
 }
 
+/// Whether every program is attached.
+#[inline(always)]
+pub fn armed() -> bool {
+    let Some(control) = CONTROL.get_ptr(0) else {
+        return false;
+    };
+    // SAFETY: as in `phase`.
+    unsafe { core::ptr::read_volatile(&raw const (*control).armed) != 0 }
+}
+
 /// The place of a task.
 #[inline(always)]
 pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {

@@ -100,7 +100,7 @@ fn released() {
     let Some(cpu) = maps::cpu_state() else { return };
     let depth = cpu.open_reads.depth;
     if depth == 0 {
-        if cpu.open_reads.seen != 0 {
+        if cpu.open_reads.seen != 0 && maps::armed() {
             lose(cpu, Loss::ReadWithoutStart);
         }
         return;

@@ -68,6 +68,9 @@ span_programs! {
 fn entered(span: Span) {
     let Some(cpu) = maps::cpu_state() else { return };
     if cpu.hold.start_ns == 0 {
+        if !maps::armed() {
+            return;
+        }
         count_outside(&mut cpu.calls_outside[span.index()]);
         return;
     }

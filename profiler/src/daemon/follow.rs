@@ -19,6 +19,7 @@ use super::{
     Collector, LoadSpec, Outcome, Settings,
     cost::Usage,
     load::{Load, LoadEvent},
+    priority,
     progress::{Moment, Progress},
     run_time::{self, RunTimeWindow},
 };
@@ -145,7 +146,11 @@ impl Session {
             .then(|| RunTimeWindow::open(&self.programs))
             .flatten();
         self.begin(Phase::WarmUp, "warm-up");
-        let mut load = spec.as_ref().map(Load::start).transpose()?;
+        let niceness = priority::raise();
+        let mut load = spec
+            .as_ref()
+            .map(|spec| Load::start(spec, niceness))
+            .transpose()?;
         let mut deadline = (!keeps_time).then(|| Instant::now() + warm_up);
         let mut ending: Option<Ended> = None;
         let mut ticker = interval_at(
@@ -255,10 +260,11 @@ impl Session {
 
     /// Changes the phase.
     fn begin(&mut self, phase: Phase, doing: &'static str) {
-        self.programs.control.set_phase(match phase {
+        let told = match phase {
             Phase::WarmUp => lockprof_abi::Phase::WarmUp,
             Phase::Measured => lockprof_abi::Phase::Measured,
-        });
+        };
+        self.programs.control.set(told, true);
         self.state.phase = phase;
         self.state.doing = doing;
         self.state.phase_began = Instant::now();

@@ -56,11 +56,11 @@ pub enum LoadEvent {
 }
 
 impl Load {
-    /// Starts it.
+    /// Starts it with the niceness that lockprof was started with.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(spec: &LoadSpec) -> Result<Self> {
+    pub fn start(spec: &LoadSpec, niceness: i32) -> Result<Self> {
         let (mut command, name, bundled) = match spec {
             LoadSpec::Bundled {
                 arguments,
@@ -92,6 +92,7 @@ impl Load {
         unsafe {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+                libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
                 // The parent may have died before the line above.
                 if libc::getppid().unsigned_abs() != parent {
                     libc::_exit(1);

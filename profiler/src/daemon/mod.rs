@@ -8,6 +8,7 @@ mod delta;
 mod follow;
 mod load;
 mod prepare;
+mod priority;
 mod progress;
 mod run_time;
 mod source;

@@ -252,6 +252,7 @@ fn attached(profile: &Profile, attached: &Attached) -> Value {
         holds,
         spans,
         tasks_created,
+        missed,
     } = attached;
     let holds = holds.as_ref().map(|holds| {
         let holds = holds
@@ -270,6 +271,7 @@ fn attached(profile: &Profile, attached: &Attached) -> Value {
         "seconds": profile.footer.as_ref().map(|footer| footer.attached_s),
         "holds": holds,
         "spans": spans,
+        "missed": missed,
         "tasks_created": tasks_created,
     })
 }

@@ -121,10 +121,18 @@ impl<T: Shared> MappedArray<T> {
     }
 }
 
+// `set` writes both fields with one store.
+const _: () = {
+    assert!(std::mem::offset_of!(RunControl, phase) == 0);
+    assert!(std::mem::offset_of!(RunControl, armed) == 4);
+    assert!(cfg!(target_endian = "little"));
+};
+
 impl MappedArray<RunControl> {
-    /// Tells the programs the phase of the run.
-    pub fn set_phase(&self, phase: lockprof_abi::Phase) {
-        self.words(0)[0].store(phase as u64, Ordering::Relaxed);
+    /// Tells the programs the phase of the run, and whether all of them are attached.
+    pub fn set(&self, phase: lockprof_abi::Phase, armed: bool) {
+        let word = phase as u64 | u64::from(armed) << 32;
+        self.words(0)[0].store(word, Ordering::Relaxed);
     }
 }
 

@@ -157,11 +157,11 @@ impl Programs {
         } else {
             None
         };
-        self.control.set_phase(Phase::WarmUp);
         for probe in plan.probes.iter().filter(|probe| probe.absent.is_none()) {
             let attached = attach_one(&mut self.ebpf, btf.as_ref(), probe)?;
             self.attached.push(attached);
         }
+        self.control.set(Phase::WarmUp, true);
         Ok(())
     }
 
@@ -194,6 +194,7 @@ impl Programs {
     /// # Errors
     /// The kernel refuses; the remaining links close when `self` is dropped.
     pub fn detach(&mut self) -> Result<()> {
+        self.control.set(Phase::WarmUp, false);
         while let Some(Attached { probe, link, .. }) = self.attached.pop() {
             link.detach().with_context(|| {
                 format!("cannot detach {} from {}", probe.program, probe.target)

@@ -15,6 +15,8 @@ pub struct Attached {
     pub spans: BTreeMap<Span, SpanCalls>,
     /// Tasks created on the whole machine, from /proc/stat.
     pub tasks_created: u64,
+    /// Runs of each program that the kernel skipped; none where it does not tell.
+    pub missed: BTreeMap<String, Option<u64>>,
 }
 
 /// Calls of one span.
@@ -49,6 +51,12 @@ impl Attached {
                 let sum = self.spans.entry(kind).or_default();
                 sum.calls = sum.calls.saturating_add(calls);
             }
+        }
+        for (program, count) in &interval.missed {
+            let sum = self.missed.entry(program.clone()).or_insert(Some(0));
+            *sum = sum
+                .zip(*count)
+                .map(|(sum, count)| sum.saturating_add(count));
         }
         self.tasks_created = self
             .tasks_created
