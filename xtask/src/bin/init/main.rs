@@ -1,0 +1,53 @@
+//! The guest's init: runs the steps of a script and sends back what they did.
+//!
+//! It is the only program in the guest that xtask adds beside the steps' own. It makes one process
+//! for each step and no thread, because on an idle guest every fork counts; it sleeps in poll()
+//! until a step prints or ends.
+
+mod machine;
+mod output;
+mod steps;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use xtask::vm::protocol::{GuestScript, Kind, OUT_DIR, SCRIPT_PATH};
+
+use output::Port;
+
+fn main() {
+    // Whatever happens the guest must end: the host waits for it, and a PID 1 that returns is a
+    // kernel panic, which is also the right answer to the early errors that cannot be reported.
+    if let Err(error) = guest() {
+        eprintln!("lockprof guest init: {error:#}");
+    }
+    // SAFETY: reboot() with this constant takes no pointer; there is no file system to lose.
+    unsafe { libc::reboot(libc::RB_POWER_OFF) };
+}
+
+fn guest() -> Result<()> {
+    // SAFETY: getpid() has no preconditions.
+    if unsafe { libc::getpid() } != 1 {
+        bail!("this is the init of lockprof's guests, started by `cargo xtask vm`");
+    }
+    let mounted = machine::mount_all();
+    let mut port = Port::open().context("cannot open the results port")?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    port.send(Kind::Hello, 0, release.trim().as_bytes())?;
+    match mounted.and_then(|()| run_script(&mut port)) {
+        Ok(()) => port.send(Kind::Done, 0, &[])?,
+        Err(error) => port.send(Kind::Trouble, 0, format!("{error:#}").as_bytes())?,
+    }
+    port.drain();
+    Ok(())
+}
+
+fn run_script(port: &mut Port) -> Result<()> {
+    machine::raise_limits()?;
+    machine::seed_random_numbers()?;
+    let text = fs::read(SCRIPT_PATH).with_context(|| format!("cannot read {SCRIPT_PATH}"))?;
+    let script: GuestScript = serde_json::from_slice(&text).context("cannot parse the script")?;
+    steps::run(port, &script)?;
+    output::send_files(port, Path::new(OUT_DIR), "")
+}

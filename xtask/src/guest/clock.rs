@@ -1,0 +1,63 @@
+//! On the instruction clock, two ways to measure must give the same length.
+
+use anyhow::{Result, bail};
+
+use super::summary::Summary;
+use super::{Lab, Verdict, succeed};
+use crate::vm::Clock;
+use crate::vm::protocol::Step;
+
+/// How far the means may be apart, as a share: the contract of the two kinds of probes.
+const AGREEMENT: f64 = 0.05;
+
+fn run(attach: &str) -> Step {
+    Step::new([
+        "lockprof",
+        "run",
+        "--workload",
+        "forkexit",
+        "--tasks",
+        "1",
+        "--iterations",
+        "400",
+        "--warm-up",
+        "0",
+        "--detail",
+        "holds",
+        "--attach",
+        attach,
+        "--clock",
+        "instructions",
+        "--quiet",
+        "--no-report",
+        "--output",
+        &format!("/out/{attach}"),
+    ])
+}
+
+/// The mean hold of each site, less the null hold, is the same by fentry and by kprobe.
+pub fn fentry_and_kprobe_agree(lab: &Lab<'_>) -> Result<Verdict> {
+    let mut request = lab.request(vec![run("fentry"), run("kprobe")]);
+    request.cpus = 1;
+    request.clock = Clock::Instructions;
+    let outcome = succeed(&request)?;
+    let fentry = Summary::of(lab, &outcome, "fentry")?;
+    let kprobe = Summary::of(lab, &outcome, "kprobe")?;
+    for summary in [&fentry, &kprobe] {
+        summary.is_sound()?;
+        super::summary::equal("clock", summary.text("/clock")?, "instructions")?;
+    }
+    for site in ["fork", "exit", "reap"] {
+        let net = |summary: &Summary| -> Result<f64> {
+            Ok(summary.mean_hold(site)? - summary.number("/probe/null_hold_ns")?)
+        };
+        let (first, second) = (net(&fentry)?, net(&kprobe)?);
+        println!(
+            "    {site}: {first:.1} by fentry, {second:.1} by kprobe (instructions, less the null hold)"
+        );
+        if (first - second).abs() > AGREEMENT * first.max(second) {
+            bail!("{site}: {first:.1} instructions by fentry, {second:.1} by kprobe");
+        }
+    }
+    Ok(Verdict::Passed)
+}

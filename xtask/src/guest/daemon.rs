@@ -1,0 +1,141 @@
+//! The daemon's own life: what it learns, what it leaves behind, and what stands beside it.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::summary::{Summary, equal};
+use super::{Lab, Verdict};
+use crate::vm::protocol::Step;
+
+/// What `lockprof attach` prints when its measured time has begun.
+const MEASURING: &str = "measuring";
+/// Null holds of the load between two profilers.
+const NULL_HOLDS: &str = "500";
+
+fn attach(name: &str) -> Step {
+    Step::new([
+        "lockprof",
+        "attach",
+        "--no-report",
+        "--output",
+        &format!("/out/{name}"),
+    ])
+    .background(Some(MEASURING))
+}
+
+fn life(name: &str) -> Step {
+    Step::new([
+        "lockprof",
+        "run",
+        "--workload",
+        "forkexit",
+        "--tasks",
+        "1",
+        "--iterations",
+        "50",
+        "--warm-up",
+        "0",
+        "--quiet",
+        "--no-report",
+        "--output",
+        &format!("/out/{name}"),
+    ])
+}
+
+/// Where kallsyms hides the lock's address, the learned one is the same.
+pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
+    let outcome = lab.succeed(vec![
+        life("shown"),
+        life("hidden").sysctl("kernel.kptr_restrict", "2"),
+    ])?;
+    let shown = Summary::of(lab, &outcome, "shown")?;
+    let hidden = Summary::of(lab, &outcome, "hidden")?;
+    equal("source", shown.text("/lock/address_source")?, "kallsyms")?;
+    equal(
+        "source where hidden",
+        hidden.text("/lock/address_source")?,
+        "learned",
+    )?;
+    equal(
+        "address",
+        shown.text("/lock/address")?,
+        hidden.text("/lock/address")?,
+    )?;
+    let all = |summary: &Summary| summary.count("/write_holds");
+    if all(&hidden)? == 0 {
+        bail!("no hold was seen of the learned lock");
+    }
+    hidden.is_sound()?;
+    Ok(Verdict::Passed)
+}
+
+/// Two profilers at once count the same, and neither loses anything.
+pub fn two_profilers_count_the_same(lab: &Lab<'_>) -> Result<Verdict> {
+    let outcome = crate::vm::run(&lab.request(vec![
+        attach("first"),
+        attach("second"),
+        Step::new([
+            "lockprof",
+            "workload",
+            "nullhold",
+            "--tasks",
+            "1",
+            "--iterations",
+            NULL_HOLDS,
+            "--warm-up",
+            "0",
+        ]),
+        Step::new(["lockprof", "--version"]).signalling(1, libc::SIGINT),
+        Step::new(["lockprof", "--version"]).signalling(0, libc::SIGINT),
+    ]))?;
+    let first = Summary::of(lab, &outcome, "first")?;
+    let second = Summary::of(lab, &outcome, "second")?;
+    first.nothing_was_lost_in_holds()?;
+    second.nothing_was_lost_in_holds()?;
+    // The first one measures while the second one calibrates: it sees all of the second's holds.
+    let by_first = first.holds("setsid")?;
+    equal("setsid holds", by_first, second.attached_holds("setsid")?)?;
+    equal("setsid holds of the load", second.holds("setsid")?, 501)?;
+    Ok(Verdict::Passed)
+}
+
+/// Killed, the daemon leaves no program, and a recording that can be read.
+pub fn sigkill_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
+    let doctor = || Step::new(["lockprof", "doctor", "--json"]);
+    let request = lab.request(vec![
+        doctor(),
+        attach("killed"),
+        doctor(),
+        doctor().signalling(1, libc::SIGKILL),
+        // The kernel frees programs after a grace period of RCU, in which the one above runs.
+        doctor(),
+    ]);
+    let outcome = crate::vm::run(&request)?;
+    let programs = |step: usize| -> Result<usize> {
+        let text = outcome.steps[step].text();
+        let json: Value = serde_json::from_str(&text)
+            .with_context(|| format!("the doctor's JSON of step {step} is broken: {text:.200}"))?;
+        let shared = json
+            .pointer("/capabilities/others/programs")
+            .and_then(Value::as_object)
+            .with_context(|| format!("the doctor does not list programs: {text:.400}"))?;
+        Ok(shared
+            .values()
+            .filter_map(Value::as_array)
+            .map(Vec::len)
+            .sum())
+    };
+    let (before, during, after) = (programs(0)?, programs(2)?, programs(4)?);
+    if during < before + 4 {
+        bail!("the doctor saw {during} programs while lockprof was attached, {before} before");
+    }
+    equal("programs after SIGKILL", after, before)?;
+    equal(
+        "the killed daemon's signal",
+        outcome.steps[1].signal,
+        Some(libc::SIGKILL),
+    )?;
+    let killed = Summary::of(lab, &outcome, "killed")?;
+    equal("cut short", killed.value("/cut_short")?, &Value::Bool(true))?;
+    Ok(Verdict::Passed)
+}

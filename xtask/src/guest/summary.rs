@@ -1,0 +1,198 @@
+//! What a guest's recording says, by `lockprof report --format json` on this machine.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::Lab;
+use crate::vm::VmOutcome;
+
+/// The exit status of a report of a void run.
+const VOID: i32 = 3;
+
+/// The summary of a recording.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    name: String,
+    json: Value,
+}
+
+impl Summary {
+    /// The summary of the recording that a step left in `/out/NAME`.
+    pub fn of(lab: &Lab<'_>, outcome: &VmOutcome, name: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder for a recording")?;
+        outcome.write_files(folder.path())?;
+        let recording = folder.path().join(name).join("recording.jsonl");
+        if !recording.is_file() {
+            bail!("the guest left no recording of {name}");
+        }
+        let output = Command::new(&lab.binaries.lockprof)
+            .args(["report", "--format", "json"])
+            .arg(&recording)
+            .output()
+            .context("cannot start lockprof")?;
+        // Of a void run the report is shown as well: the test says what was lost.
+        if !output.status.success() && output.status.code() != Some(VOID) {
+            let text = fs::read_to_string(&recording).unwrap_or_default();
+            bail!(
+                "cannot report the recording {name}: {}it begins {text:.400}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let json = serde_json::from_str(&text)
+            .with_context(|| format!("the summary of {name} is not JSON"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            json,
+        })
+    }
+
+    /// A value by its path, such as `/lock/address`.
+    pub fn value(&self, path: &str) -> Result<&Value> {
+        self.json
+            .pointer(path)
+            .ok_or_else(|| anyhow!("the summary of {} has no {path}", self.name))
+    }
+
+    /// A count by its path.
+    pub fn count(&self, path: &str) -> Result<u64> {
+        let value = self.value(path)?;
+        value
+            .as_u64()
+            .ok_or_else(|| anyhow!("{path} of {} is {value}, not a count", self.name))
+    }
+
+    /// A number by its path.
+    pub fn number(&self, path: &str) -> Result<f64> {
+        let value = self.value(path)?;
+        value
+            .as_f64()
+            .ok_or_else(|| anyhow!("{path} of {} is {value}, not a number", self.name))
+    }
+
+    /// A text by its path.
+    pub fn text(&self, path: &str) -> Result<&str> {
+        let value = self.value(path)?;
+        value
+            .as_str()
+            .ok_or_else(|| anyhow!("{path} of {} is {value}, not a text", self.name))
+    }
+
+    /// The rows of a list.
+    pub fn rows(&self, path: &str) -> Result<&[Value]> {
+        let value = self.value(path)?;
+        value
+            .as_array()
+            .map(Vec::as_slice)
+            .ok_or_else(|| anyhow!("{path} of {} is no list", self.name))
+    }
+
+    /// Holds of a site from attach to detach; 0 where it had none.
+    pub fn attached_holds(&self, site: &str) -> Result<u64> {
+        let holds = self.value("/attached/holds")?;
+        let holds = holds
+            .as_object()
+            .ok_or_else(|| anyhow!("no holds were measured in {}", self.name))?;
+        Ok(holds.get(site).and_then(Value::as_u64).unwrap_or(0))
+    }
+
+    /// Measured holds of a site; 0 where it had none.
+    pub fn holds(&self, site: &str) -> Result<u64> {
+        let rows = self.rows("/sites")?;
+        let row = rows.iter().find(|row| row["name"] == site);
+        Ok(row.and_then(|row| row["holds"].as_u64()).unwrap_or(0))
+    }
+
+    /// The mean hold of a site.
+    pub fn mean_hold(&self, site: &str) -> Result<f64> {
+        let rows = self.rows("/sites")?;
+        rows.iter()
+            .find(|row| row["name"] == site)
+            .and_then(|row| row["hold_ns"]["mean"].as_f64())
+            .ok_or_else(|| anyhow!("{} has no mean hold of {site}", self.name))
+    }
+
+    /// Calls of a span from attach to detach: all, with those that the kernel says it has skipped,
+    /// and those inside a hold.
+    pub fn span_with_missed(&self, span: &str) -> Result<(u64, u64)> {
+        let row = self.value(&format!("/attached/spans/{span}"))?;
+        let (Some(calls), Some(in_hold)) = (row["calls"].as_u64(), row["calls_in_hold"].as_u64())
+        else {
+            bail!("{} has no counts of {span}: {row}", self.name);
+        };
+        let entered = format!("span_entered_{}", span.trim_start_matches('_'));
+        let missed = self.value("/attached/missed")?.as_object();
+        let missed: u64 = missed
+            .into_iter()
+            .flatten()
+            .filter(|(program, _)| program.trim_start_matches("kprobe_") == entered)
+            .filter_map(|(_, count)| count.as_u64())
+            .sum();
+        Ok((calls + missed, in_hold))
+    }
+
+    /// Fails unless nothing that belongs to a hold was lost, and the run is not void.
+    pub fn nothing_was_lost_in_holds(&self) -> Result<()> {
+        for (loss, count) in self
+            .value("/losses/counted")?
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            let of_holds = [
+                "hold_",
+                "entry_",
+                "span_",
+                "wait_unclaimed",
+                "target_",
+                "clock_",
+            ];
+            let matters = of_holds.iter().any(|start| loss.starts_with(start));
+            if matters && count.as_u64() != Some(0) {
+                bail!("{}: {loss} is {count}", self.name);
+            }
+        }
+        self.is_sound()
+    }
+
+    /// Fails unless nothing of the target lock was lost, and the run is not void.
+    pub fn is_sound(&self) -> Result<()> {
+        let lost = self.count("/losses/target_losses")?;
+        if lost != 0 || self.value("/void")? != &Value::Bool(false) {
+            bail!(
+                "{}: {lost} events of the lock were lost: {}",
+                self.name,
+                self.value("/losses")?
+            );
+        }
+        Ok(())
+    }
+
+    /// Fails unless the sums over CPUs are those over writers' sites.
+    pub fn cpus_agree_with_sites(&self) -> Result<()> {
+        for field in ["holds", "held_ns", "contended", "waited_ns"] {
+            let sum = |list: &str| -> Result<u64> {
+                let rows = self.rows(list)?.iter();
+                Ok(rows.filter_map(|row| row[field].as_u64()).sum())
+            };
+            equal(
+                &format!("{}: {field} over CPUs and over sites", self.name),
+                sum("/cpus")?,
+                sum("/sites")?,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Fails with both values unless they are the same.
+pub fn equal<T: PartialEq + std::fmt::Debug>(what: &str, first: T, second: T) -> Result<()> {
+    if first == second {
+        Ok(())
+    } else {
+        bail!("{what}: {first:?} is not {second:?}")
+    }
+}

@@ -1,0 +1,229 @@
+//! Debian's cloud kernels, fetched with a private apt: its lists and its cache lie in lockprof's
+//! own folder, so the machine's apt sees nothing of it and no privileges are needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::sources::{self, Source};
+use super::version::{self, Package};
+use crate::{paths, process};
+
+/// A package manager of our own, over some sources.
+struct Apt {
+    config: PathBuf,
+}
+
+impl Apt {
+    /// Sets it up in `folder` and reads the archive's lists.
+    fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
+        let make = |name: &str| paths::make(folder.join(name));
+        let (lists, cache, parts) = (
+            make("lists/partial")?,
+            make("cache/archives/partial")?,
+            make("parts")?,
+        );
+        write(&parts.join("private.sources"), &sources::render(sources))?;
+        let config = folder.join("apt.conf");
+        let text = [
+            // The machine's hooks are not meant for us; its proxy is.
+            "#clear APT::Update::Pre-Invoke;".to_owned(),
+            "#clear APT::Update::Post-Invoke;".to_owned(),
+            "#clear APT::Update::Post-Invoke-Success;".to_owned(),
+            "Dir::Etc::sourcelist \"/dev/null\";".to_owned(),
+            format!("Dir::Etc::sourceparts \"{}\";", parts.display()),
+            format!("Dir::State::lists \"{}\";", parent(&lists).display()),
+            format!("Dir::Cache \"{}\";", folder.join("cache").display()),
+            // When apt runs as root it gives up its rights, and then cannot write to our folder.
+            "APT::Sandbox::User \"\";".to_owned(),
+            "Acquire::Languages \"none\";".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";".to_owned(),
+            "Acquire::Retries \"3\";".to_owned(),
+        ]
+        .join("\n");
+        drop(cache);
+        write(&config, &(text + "\n"))?;
+        let apt = Self { config };
+        // A mirror may lack one of the suites; what counts is whether the kernel is found.
+        if !process::status(apt.command("apt-get").args(["--quiet", "update"]))?.success() {
+            eprintln!("lab: not every list could be read; going on with the others");
+        }
+        Ok(apt)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&self.config);
+        command
+    }
+
+    /// The cloud kernels that the lists offer.
+    fn kernels(&self) -> Result<Vec<Package>> {
+        let found = process::output(self.command("apt-cache").args([
+            "search",
+            "--names-only",
+            version::SEARCH,
+        ]))?;
+        let names = found
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        let names = names.collect::<Vec<_>>();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let versions = process::output(self.command("apt-cache").arg("madison").args(names))?;
+        Ok(version::parse_madison(&versions))
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Fetches the newest cloud kernel of a series into `kernels`/VERSION/, whole or not at all, and
+/// gives that folder. The machine's own suites come first, since their lists are small; the
+/// mirror's other suites follow where they lack the series.
+pub fn fetch(series: &str, apt_folder: &Path, kernels: &Path) -> Result<PathBuf> {
+    for program in ["apt-get", "apt-cache", "dpkg-deb"] {
+        if paths::which(program).is_none() {
+            bail!("fetching Debian's kernels needs {program}; give the path of a bzImage instead");
+        }
+    }
+    let codename = sources::codename()?;
+    let all = sources::of_the_machine()?;
+    let own = sources::own(&all, &codename);
+    let others = sources::others(&all, &codename)?;
+    for (name, sources) in [("own", own), ("others", vec![others])] {
+        let apt = Apt::open(&apt_folder.join(name), &sources)?;
+        let offered = apt.kernels()?;
+        if let Some(package) = version::newest(&offered, series) {
+            return unpack(&apt, package, kernels);
+        }
+    }
+    bail!(
+        "the mirror that apt is set to has no cloud kernel of the series {series}; `cargo xtask \
+         kernel list` shows what is in the cache"
+    )
+}
+
+fn unpack(apt: &Apt, package: &Package, kernels: &Path) -> Result<PathBuf> {
+    let destination = kernels.join(&package.version);
+    if destination.join(super::IMAGE).is_file() {
+        return Ok(destination);
+    }
+    // Beside the destination, so that the last step is a rename.
+    let work = tempfile::Builder::new()
+        .prefix(".fetching-")
+        .tempdir_in(kernels)
+        .with_context(|| format!("cannot make a folder in {}", kernels.display()))?;
+    let download = format!("{}={}", package.name, package.version);
+    let mut command = apt.command("apt-get");
+    command
+        .args(["--quiet", "download", &download])
+        .current_dir(work.path());
+    if let Some(companion) = version::companion(package) {
+        command.arg(format!("{companion}={}", package.version));
+    }
+    process::run(&mut command)?;
+    let tree = work.path().join("tree");
+    for path in files(work.path())? {
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            process::run(
+                Command::new("dpkg-deb")
+                    .arg("--extract")
+                    .arg(&path)
+                    .arg(&tree),
+            )?;
+        }
+    }
+    let kernel = paths::make(work.path().join("kernel"))?;
+    let (release, parts) = find_kernel(&tree)
+        .with_context(|| format!("{download} holds no kernel, in none of the known places"))?;
+    for (path, kept) in parts {
+        fs::rename(&path, kernel.join(kept))
+            .with_context(|| format!("cannot move {}", path.display()))?;
+    }
+    write(&kernel.join("release"), &release)?;
+    write(&kernel.join("package"), &download)?;
+    match fs::rename(&kernel, &destination) {
+        Ok(()) => Ok(destination),
+        // Somebody else has fetched it meanwhile.
+        Err(_) if destination.join(super::IMAGE).is_file() => Ok(destination),
+        Err(error) => Err(error).with_context(|| format!("cannot make {}", destination.display())),
+    }
+}
+
+/// A kernel's release and its files, from either of the places where Debian has put them:
+/// /boot/NAME-RELEASE up to 7.1, /usr/lib/modules/RELEASE/NAME since then.
+fn find_kernel(tree: &Path) -> Option<(String, Vec<(PathBuf, &'static str)>)> {
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let boot = files(&tree.join("boot")).unwrap_or_default();
+    let modules = files(&tree.join("usr/lib/modules")).unwrap_or_default();
+    let old = boot.iter().find_map(|path| {
+        let release = name(path).strip_prefix("vmlinuz-")?.to_owned();
+        let config = path.with_file_name(format!("config-{release}"));
+        Some((release, path.clone(), config))
+    });
+    let new = modules
+        .iter()
+        .find(|folder| folder.join("vmlinuz").is_file());
+    let new = new.map(|folder| (name(folder), folder.join("vmlinuz"), folder.join("config")));
+    let (release, image, config) = old.or(new)?;
+    let parts = [(image, super::IMAGE), (config, super::CONFIG)];
+    Some((
+        release,
+        parts
+            .into_iter()
+            .filter(|(path, _)| path.is_file())
+            .collect(),
+    ))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_found_in_both_places() {
+        for (image, config) in [
+            ("boot/vmlinuz-6.1.0-56", "boot/config-6.1.0-56"),
+            (
+                "usr/lib/modules/6.1.0-56/vmlinuz",
+                "usr/lib/modules/6.1.0-56/config",
+            ),
+        ] {
+            let tree = tempfile::tempdir().unwrap();
+            assert!(find_kernel(tree.path()).is_none());
+            let image = tree.path().join(image);
+            fs::create_dir_all(image.parent().unwrap()).unwrap();
+            fs::write(&image, "").unwrap();
+            let found = find_kernel(tree.path()).unwrap();
+            assert_eq!(
+                found,
+                (
+                    "6.1.0-56".to_owned(),
+                    vec![(image.clone(), crate::kernel::IMAGE)]
+                )
+            );
+            fs::write(tree.path().join(config), "").unwrap();
+            assert_eq!(find_kernel(tree.path()).unwrap().1.len(), 2);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Set-up, build, tests and the lab of lockprof: what stands behind `cargo xtask`.
+
+pub mod cargo;
+pub mod doctor;
+pub mod guest;
+pub mod kernel;
+pub mod lock;
+pub mod paths;
+pub mod process;
+pub mod run;
+pub mod setup;
+pub mod signals;
+pub mod test;
+pub mod toolchain;
+pub mod vm;

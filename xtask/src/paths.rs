@@ -1,0 +1,74 @@
+//! Where things are: the workspace, its target folder, and the user's cache.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the checkout: cargo says where xtask's manifest is; without cargo it is the
+/// nearest folder above with a workspace that has an xtask.
+pub fn workspace() -> Result<PathBuf> {
+    if let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR")
+        && let Some(root) = Path::new(&manifest).parent()
+        && root.join("xtask/Cargo.toml").is_file()
+    {
+        return Ok(root.to_owned());
+    }
+    let here = env::current_dir().context("cannot find the current folder")?;
+    match here
+        .ancestors()
+        .find(|dir| dir.join("xtask/Cargo.toml").is_file())
+    {
+        Some(root) => Ok(root.to_owned()),
+        None => bail!("{} is not in a checkout of lockprof", here.display()),
+    }
+}
+
+/// Cargo's target folder.
+pub fn target() -> Result<PathBuf> {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::path::absolute(&dir)
+            .with_context(|| format!("CARGO_TARGET_DIR: {}", Path::new(&dir).display())),
+        None => Ok(workspace()?.join("target")),
+    }
+}
+
+/// lockprof's folder in the user's cache: shared by all checkouts, and safe to delete.
+pub fn cache() -> Result<PathBuf> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    match base {
+        Some(base) => Ok(base.join("lockprof")),
+        None => bail!(
+            "neither XDG_CACHE_HOME nor HOME is set: set one, it is where tools and kernels go"
+        ),
+    }
+}
+
+/// Makes a folder and those above it, and gives it back.
+pub fn make(dir: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// The path of a program that PATH finds.
+pub fn which(program: &str) -> Option<PathBuf> {
+    // Debian's users have no sbin in their PATH, but some of the programs are there.
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|path| is_executable(path))
+}
+
+/// Whether this is a file that may be run.
+pub fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
