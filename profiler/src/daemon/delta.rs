@@ -15,7 +15,7 @@ pub fn cpu(number: usize, before: &CpuState, after: &CpuState) -> Option<CpuInte
         .iter()
         .filter_map(|site| site_interval(*site, before, after))
         .collect();
-    (!sites.is_empty()).then(|| CpuInterval {
+    (!sites.is_empty()).then_some(CpuInterval {
         cpu: number as u32,
         sites,
     })
