@@ -19,15 +19,15 @@ pub(super) fn inner_waits(profile: &Profile, page: &mut Page) {
     }
     page.heading("Inner waits: for another lock while holding this one");
     let unit = profile.unit();
-    let mut grid = Grid::new(
-        &["lock", "kind", "holder", "caller"],
-        &["waits", "waited", "mean", "max"],
-    );
+    let mut grid = Grid::new(&["lock", "kind", "holder", "caller"], lengths_of(page));
     for wait in profile.inner_waits.iter().take(ROWS) {
         let holder = wait.in_hold_of.map_or("", |site| site.name());
         let mut row = names(wait);
         row.insert(2, holder.to_owned());
-        grid.row(row.into_iter().chain(lengths(wait, |ns| unit.format(ns))));
+        grid.row(
+            row.into_iter()
+                .chain(lengths(wait, page, |ns| unit.format(ns))),
+        );
     }
     page.grid(&grid);
     rest(profile.inner_waits.len(), page);
@@ -49,15 +49,12 @@ pub(super) fn other_locks(profile: &Profile, page: &mut Page) {
         return;
     }
     let unit = profile.unit();
-    let mut grid = Grid::new(
-        &["lock", "kind", "caller"],
-        &["waits", "waited", "mean", "max"],
-    );
+    let mut grid = Grid::new(&["lock", "kind", "caller"], lengths_of(page));
     for wait in others.iter().take(ROWS) {
         grid.row(
             names(wait)
                 .into_iter()
-                .chain(lengths(wait, |ns| unit.format(ns))),
+                .chain(lengths(wait, page, |ns| unit.format(ns))),
         );
     }
     page.grid(&grid);
@@ -142,15 +139,27 @@ fn names(wait: &Contention) -> Vec<String> {
     ]
 }
 
-fn lengths(wait: &Contention, format: impl Fn(f64) -> String) -> [String; 4] {
+/// The columns of waits. The mean follows from the others: on a narrow page it makes room for names.
+const fn lengths_of(page: &Page) -> &'static [&'static str] {
+    if page.is_narrow() {
+        &["waits", "waited", "max"]
+    } else {
+        &["waits", "waited", "mean", "max"]
+    }
+}
+
+fn lengths(wait: &Contention, page: &Page, format: impl Fn(f64) -> String) -> Vec<String> {
     let or_unknown =
         |length: Option<f64>| length.map_or_else(|| units::UNKNOWN.to_owned(), &format);
-    [
+    let mut lengths = vec![
         units::count(wait.waits.count()),
         format(wait.waits.total_ns as f64),
-        or_unknown(wait.waits.mean_ns()),
-        or_unknown(wait.waits.max_ns()),
-    ]
+    ];
+    if !page.is_narrow() {
+        lengths.push(or_unknown(wait.waits.mean_ns()));
+    }
+    lengths.push(or_unknown(wait.waits.max_ns()));
+    lengths
 }
 
 fn rest(all: usize, page: &mut Page) {

@@ -33,6 +33,11 @@ impl Page {
         }
     }
 
+    /// No wider than an old terminal: columns that follow from others are left out.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.width <= 80
+    }
+
     pub(super) fn finish(self) -> Vec<u8> {
         self.text.into_bytes()
     }

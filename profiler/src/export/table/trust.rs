@@ -4,7 +4,7 @@
 use super::page::{Emphasis, Page};
 use crate::{
     profile::{GroundTruthCheck, Profile},
-    recording::schema::{Calibration, RunTime},
+    recording::schema::{Calibration, Detail, RunTime},
     units::{self, UNKNOWN},
 };
 
@@ -70,9 +70,13 @@ pub(super) fn trust(profile: &Profile, page: &mut Page) {
 
 fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
     let unit = profile.unit();
+    let spans = match profile.header.detail {
+        Detail::Holds => "",
+        Detail::Spans => ", and more for each call measured in it",
+    };
     format!(
         "{} (mean of {}, median {}): a setsid() that fails at once; what the probes add to each \
-         hold is less than this",
+         hold is less than this{spans}",
         unit.format(calibration.null_hold_ns),
         units::count(calibration.null_holds),
         unit.format(calibration.null_hold_p50_ns),

@@ -1,0 +1,198 @@
+//! lockprof on the kernel that runs the tests: the contention tracepoints alone, which need only that
+//! root may load eBPF programs.
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        io::{BufRead as _, BufReader},
+        path::Path,
+        process::{Child, Command, Output, Stdio},
+    };
+
+    use serde_json::Value;
+
+    fn lockprof() -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockprof"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Why the contention tracepoints cannot be used here, if they cannot.
+    fn obstacle() -> Option<String> {
+        let doctor = lockprof().args(["doctor", "--json"]).output().unwrap();
+        let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        if doctor["assumes_privileges"] == true {
+            return Some("not root".to_owned());
+        }
+        (doctor["tier"] == "unsupported").then(|| doctor["reasons"].to_string())
+    }
+
+    /// Whether to go on; says by name that a test is skipped where not.
+    fn possible(test: &str) -> bool {
+        match obstacle() {
+            Some(why) => {
+                println!("SKIPPED {test}: {why}");
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn report(folder: &Path) -> Value {
+        let Output { stdout, stderr, .. } = lockprof()
+            .args(["report", "--format", "json"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&stderr)))
+    }
+
+    /// `lockprof attach`, once it measures.
+    fn attached(folder: &Path) -> Child {
+        let mut child = lockprof()
+            .args([
+                "attach",
+                "--attach",
+                "wait",
+                "--interval",
+                "0.1",
+                "--no-report",
+                "-o",
+            ])
+            .arg(folder)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        // Until the second reading, so that the recording has an interval.
+        let measuring = lines
+            .by_ref()
+            .filter(|line| line.as_ref().unwrap().contains("measuring "))
+            .nth(2);
+        assert!(measuring.is_some(), "it ended before it measured");
+        // The rest is read, so that the child never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        child
+    }
+
+    fn signal(child: &Child, signal: libc::c_int) {
+        let pid = child.id().try_into().unwrap();
+        // SAFETY: the child has not been waited for, so the number is its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    #[test]
+    fn a_load_is_followed_by_the_tracepoints_alone() {
+        if !possible("a_load_is_followed_by_the_tracepoints_alone") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args([
+                "run",
+                "--attach",
+                "wait",
+                "--workload",
+                "threadspawn",
+                "-t",
+                "4",
+                "-d",
+                "2",
+            ])
+            .args(["--warm-up", "0", "--quiet", "-o"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(table.contains("wait-only"), "{table}");
+        for picture in ["distribution.svg", "heatmap.svg"] {
+            assert!(folder.path().join(picture).is_file(), "no {picture}");
+        }
+        let report = report(folder.path());
+        assert_eq!(report["tier"], "wait-only");
+        // Unknown, and not 0.
+        assert_eq!(report["write_holds"], Value::Null);
+        assert_eq!(report["attached"]["holds"], Value::Null);
+        assert!(
+            !report["contention"].as_array().unwrap().is_empty(),
+            "no contended lock"
+        );
+        let truth = &report["ground_truth"];
+        let by_load = truth["lives_by_load"].as_u64().unwrap();
+        let by_kernel = truth["tasks_created_by_kernel"].as_u64().unwrap();
+        assert!(0 < by_load && by_load <= by_kernel, "{truth}");
+    }
+
+    #[test]
+    fn a_signal_ends_it_in_order() {
+        if !possible("a_signal_ends_it_in_order") {
+            return;
+        }
+        for number in [libc::SIGINT, libc::SIGTERM] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut child = attached(folder.path());
+            signal(&child, number);
+            assert!(child.wait().unwrap().success());
+            let report = report(folder.path());
+            assert_eq!(report["ended"], "signal");
+            assert_eq!(report["cut_short"], false);
+        }
+    }
+
+    #[test]
+    fn what_was_measured_survives_sigkill() {
+        if !possible("what_was_measured_survives_sigkill") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = attached(folder.path());
+        signal(&child, libc::SIGKILL);
+        assert!(!child.wait().unwrap().success());
+        let report = report(folder.path());
+        assert_eq!(report["cut_short"], true);
+        assert!(report["duration_s"].as_f64().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn a_command_that_fails_is_said_to_have_failed() {
+        if !possible("a_command_that_fails_is_said_to_have_failed") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args(["run", "--attach", "wait", "--quiet", "-o"])
+            .arg(folder.path())
+            .args(["--", "false"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("the load ended with status 1"), "{error}");
+        assert!(fs::metadata(folder.path().join("recording.jsonl")).is_ok());
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_leaves_no_probe() {
+        if !possible("a_command_that_does_not_exist_leaves_no_probe") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args(["run", "--attach", "wait", "--quiet", "-o"])
+            .arg(folder.path())
+            .args(["--", "/nonexistent/load"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            error.contains("cannot start the load /nonexistent/load"),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "said once: {error}");
+    }
+}
