@@ -30,8 +30,6 @@ pub mod exit {
 /// As [`daemon::run`]; or the load failed, or the report cannot be written.
 pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
     let directory = settings.recording.parent().unwrap_or(Path::new("."));
-    directory_for_caller(directory)
-        .with_context(|| format!("cannot create the folder {}", directory.display()))?;
     let outcome = daemon::run(settings)?;
     let profile = report::read_profile(&settings.recording, classify_stack)?;
     if with_report {

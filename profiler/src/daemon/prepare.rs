@@ -18,7 +18,7 @@ use crate::{
         programs::{Constants, Programs},
     },
     recording::{
-        RecordingWriter,
+        RecordingWriter, directory_for_caller,
         schema::{AddressSource, Clock, Header, Line, Lock, SCHEMA, Tier},
     },
 };
@@ -40,6 +40,11 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let symbols = symbols?;
     let lock = find_lock(&plan)?;
     let constants = constants(settings, &plan, &symbols, &lock)?;
+    // Only now: a request that this kernel refuses leaves no folder behind.
+    if let Some(directory) = settings.recording.parent() {
+        directory_for_caller(directory)
+            .with_context(|| format!("cannot create the folder {}", directory.display()))?;
+    }
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
     let mut programs = Programs::load(&constants)?;

@@ -22,20 +22,20 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// It cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {cause}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It cannot be read on.
-    #[error("cannot read line {line}: {source}")]
+    #[error("cannot read line {line}: {cause}")]
     Io {
         /// The line, from 1.
         line: u64,
         /// What the operating system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It has no lines.
     #[error("the recording is empty")]
@@ -48,8 +48,9 @@ pub enum ReadError {
     },
     /// A later lockprof wrote it.
     #[error(
-        "made by a newer lockprof {lockprof}: schema {schema}, this one reads up to {SCHEMA}; \
-         update lockprof"
+        "made by a newer lockprof ({}): schema {schema}, this one reads up to {SCHEMA}; update \
+         lockprof",
+        if lockprof.is_empty() { "no version given" } else { lockprof }
     )]
     Newer {
         /// The version that wrote it.
@@ -164,7 +165,7 @@ impl RecordingLines<BufReader<File>> {
         };
         match File::open(&path) {
             Ok(file) => Ok(Self::new(BufReader::with_capacity(1 << 16, file))),
-            Err(source) => Err(ReadError::Open { path, source }),
+            Err(cause) => Err(ReadError::Open { path, cause }),
         }
     }
 }
@@ -188,9 +189,9 @@ impl<R: BufRead> RecordingLines<R> {
         let read = (&mut self.input)
             .take(MAX_LINE_BYTES + 1)
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|source| ReadError::Io {
+            .map_err(|cause| ReadError::Io {
                 line: number,
-                source,
+                cause,
             })?;
         if read == 0 {
             return if number == 1 {

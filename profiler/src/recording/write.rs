@@ -15,30 +15,30 @@ use super::{Checker, Problem, give_to_caller, schema::Line};
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The operating system refused.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("cannot {operation} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         operation: &'static str,
         /// With which file.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The line is one that no reader would accept.
-    #[error("not written to {}: {source}", path.display())]
+    #[error("not written to {}: {cause}", path.display())]
     Invalid {
         /// The recording.
         path: PathBuf,
         /// What is wrong with the line.
-        source: Problem,
+        cause: Problem,
     },
     /// The line has no form in JSON.
-    #[error("not written to {}: {source}", path.display())]
+    #[error("not written to {}: {cause}", path.display())]
     Json {
         /// The recording.
         path: PathBuf,
         /// What the serializer said.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// An earlier write failed in the middle of a line, and the half line could not be taken back.
     #[error("{} ends in half a line after an earlier failure; nothing more is written", path.display())]
@@ -72,10 +72,10 @@ impl RecordingWriter {
     /// When the file cannot be created or given away.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
         let failed = |operation| {
-            move |source| WriteError::Io {
+            move |cause| WriteError::Io {
                 operation,
                 path: path.to_owned(),
-                source,
+                cause,
             }
         };
         let file = File::create(path).map_err(failed("create"))?;
@@ -124,22 +124,22 @@ impl RecordingWriter {
         }
         // The checker moves on only when the line is in the file.
         let mut checker = self.checker.clone();
-        checker.check(line).map_err(|source| WriteError::Invalid {
+        checker.check(line).map_err(|cause| WriteError::Invalid {
             path: self.path.clone(),
-            source,
+            cause,
         })?;
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, line).map_err(|source| WriteError::Json {
+        serde_json::to_writer(&mut self.buffer, line).map_err(|cause| WriteError::Json {
             path: self.path.clone(),
-            source,
+            cause,
         })?;
         self.buffer.push(b'\n');
-        if let Err(source) = self.append() {
+        if let Err(cause) = self.append() {
             self.torn = self.file.set_len(self.whole).is_err();
             return Err(WriteError::Io {
                 operation: "write",
                 path: self.path.clone(),
-                source,
+                cause,
             });
         }
         self.whole += self.buffer.len() as u64;
