@@ -114,7 +114,7 @@ fn a_newer_recording_says_what_to_do() {
     assert_eq!(
         read(newer.as_bytes()).unwrap_err().to_string(),
         format!(
-            "made by a newer lockprof 2.1.0: schema 7, this one reads up to {SCHEMA}; \
+            "made by a newer lockprof (2.1.0): schema 7, this one reads up to {SCHEMA}; \
              update lockprof"
         )
     );

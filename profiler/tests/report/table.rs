@@ -59,12 +59,12 @@ fn exact() {
       reap    readers and hand-over   580 µs  6.25 %
 
     Inner waits: for another lock while holding this one
-      lock         kind      holder  caller    waits  waited     mean      max
-      pidmap_lock  spinlock  reap    free_pid      9  216 µs  24.0 µs  31.0 µs
+      lock         kind      holder  caller    waits  waited      max
+      pidmap_lock  spinlock  reap    free_pid      9  216 µs  31.0 µs
 
     Other contended locks, outside the holds of this one
-      lock                kind      caller       waits  waited     mean      max
-      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  24.0 µs  31.0 µs
+      lock                kind      caller       waits  waited      max
+      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  31.0 µs
       Waits for spinlocks are lower bounds: the first waiter in line emits no event.
 
     The longest hold and wait of each site
@@ -78,7 +78,8 @@ fn exact() {
 
     How far to trust this
       null hold    253 ns (mean of 1,000, median 248 ns): a setsid() that fails at
-                   once; what the probes add to each hold is less than this
+                   once; what the probes add to each hold is less than this, and
+                   more for each call measured in it
       probes       lock_acquired 61 ns, lock_released 83 ns a run, without
                    trampolines
       own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
@@ -114,13 +115,14 @@ fn wait_only() {
       Holds are not measured in this tier.
 
     Other contended locks, outside the holds of this one
-      lock                kind      caller       waits  waited     mean      max
-      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  24.0 µs  31.0 µs
+      lock                kind      caller       waits  waited      max
+      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  31.0 µs
       Waits for spinlocks are lower bounds: the first waiter in line emits no event.
 
     How far to trust this
       null hold    253 ns (mean of 1,000, median 248 ns): a setsid() that fails at
-                   once; what the probes add to each hold is less than this
+                   once; what the probes add to each hold is less than this, and
+                   more for each call measured in it
       probes       lock_acquired 61 ns, lock_released 83 ns a run, without
                    trampolines
       own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
@@ -176,7 +178,8 @@ fn instructions() {
 
     How far to trust this
       null hold    253 insn (mean of 1,000, median 248 insn): a setsid() that fails
-                   at once; what the probes add to each hold is less than this
+                   at once; what the probes add to each hold is less than this, and
+                   more for each call measured in it
       probes       lock_acquired 61 insn, lock_released 83 insn a run, without
                    trampolines
       own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
