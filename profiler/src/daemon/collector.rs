@@ -63,13 +63,15 @@ impl Collector {
             self.longest_of(number as u32, &after, interval);
             std::mem::swap(&mut self.cpus[number], &mut after);
         }
+        // All counters are read before anything is looked up, lest what is read later belong to more
+        // time.
+        self.cgroups(source, interval);
+        interval.contention = self.contention(source);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
         interval.blame = sums.blame();
         interval.losses = sums.losses();
-        interval.contention = self.contention(source);
         self.stacks(source, interval);
-        self.cgroups(source, interval);
     }
 
     /// Holds that ended and their time, since the last call, for the progress line.

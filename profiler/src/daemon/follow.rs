@@ -10,14 +10,14 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval_at, sleep_until},
+    time::{MissedTickBehavior, interval_at},
 };
 use workloads::{GroundTruth, WorkloadLine};
 
 use super::{
     Collector, LoadSpec, Outcome, Settings,
     cost::Usage,
+    events::{Logger, Signals, at, next, readable},
     load::{Load, LoadEvent},
     priority,
     progress::{Moment, Progress},
@@ -88,35 +88,6 @@ impl State {
             calibrated: false,
             ground_truth: None,
             load_status: None,
-        }
-    }
-}
-
-/// The signals that end a run.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
-            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
-        })
-    }
-
-    /// Waits for one. The next one then has its default effect: it kills, the kernel detaches the
-    /// probes, and the recording keeps what was written.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        // SAFETY: the default disposition runs no handler.
-        unsafe {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
-            libc::signal(libc::SIGTERM, libc::SIG_DFL);
         }
     }
 }
@@ -384,38 +355,6 @@ impl Session {
             ground_truth: self.state.ground_truth.clone(),
         }
     }
-}
-
-/// Waits for a moment, for ever where there is none.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for the load, for ever where there is none.
-async fn next(load: &mut Option<Load>) -> Result<LoadEvent> {
-    match load {
-        Some(load) => load.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-type Logger = AsyncFd<aya_log::EbpfLogger<&'static dyn log::Log>>;
-
-/// Passes on what the programs have logged.
-async fn readable(logger: &mut Option<Logger>) -> Result<()> {
-    let Some(logger) = logger else {
-        return std::future::pending().await;
-    };
-    let mut guard = logger
-        .readable_mut()
-        .await
-        .context("cannot wait for log records of the programs")?;
-    guard.get_inner_mut().flush();
-    guard.clear_ready();
-    Ok(())
 }
 
 /// An exit status as a shell would give it.

@@ -1,0 +1,74 @@
+//! What a run waits for: signals, moments, the load, and log records of the programs.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep_until,
+};
+
+use super::load::{Load, LoadEvent};
+
+/// The signals that end a run.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    /// Waits for one. The next one then has its default effect: it kills, the kernel detaches the
+    /// probes, and the recording keeps what was written.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        // SAFETY: the default disposition runs no handler.
+        unsafe {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            libc::signal(libc::SIGTERM, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Waits for a moment, for ever where there is none.
+pub async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the load, for ever where there is none.
+pub async fn next(load: &mut Option<Load>) -> Result<LoadEvent> {
+    match load {
+        Some(load) => load.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The programs' log records, registered with the runtime.
+pub type Logger = AsyncFd<aya_log::EbpfLogger<&'static dyn log::Log>>;
+
+/// Passes on what the programs have logged.
+pub async fn readable(logger: &mut Option<Logger>) -> Result<()> {
+    let Some(logger) = logger else {
+        return std::future::pending().await;
+    };
+    let mut guard = logger
+        .readable_mut()
+        .await
+        .context("cannot wait for log records of the programs")?;
+    guard.get_inner_mut().flush();
+    guard.clear_ready();
+    Ok(())
+}
