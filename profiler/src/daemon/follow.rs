@@ -287,6 +287,7 @@ impl Session {
         self.state.missed = missed;
         self.state.interval_began = now;
         let (holds, held_ns) = Collector::holds(&interval.cpus);
+        let waits = interval.contention.iter().map(|lock| lock.waits).sum();
         self.recording.write(&Line::Interval(Box::new(interval)))?;
         self.progress.show(&Moment {
             elapsed: self.state.phase_began.elapsed(),
@@ -298,6 +299,7 @@ impl Session {
             phase: self.state.doing,
             holds,
             held_ns,
+            waits,
             seconds,
             unit: TimeUnit::of(self.clock),
             exact: self.exact,

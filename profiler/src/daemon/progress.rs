@@ -33,6 +33,8 @@ pub struct Moment {
     pub holds: u64,
     /// Their time.
     pub held_ns: u64,
+    /// Contended waits for any lock in the interval.
+    pub waits: u64,
     /// The interval's length in seconds.
     pub seconds: f64,
     /// What its nanoseconds are.
@@ -100,10 +102,12 @@ fn describe(moment: &Moment) -> String {
         moment.phase,
         moment.elapsed.as_secs_f64()
     );
+    let per_second = |count: u64| count as f64 / moment.seconds.max(1e-9);
     if !moment.exact {
-        return format!("{time}  contended waits only: this kernel's tier is wait-only");
+        let rate = per_second(moment.waits);
+        return format!("{time}  {rate:.0} contended waits/s, all locks");
     }
-    let rate = moment.holds as f64 / moment.seconds.max(1e-9);
+    let rate = per_second(moment.holds);
     if moment.holds == 0 {
         return format!("{time}  no holds");
     }
@@ -126,6 +130,7 @@ mod tests {
             phase: "measuring",
             holds: 3000,
             held_ns: 3_000_000,
+            waits: 20,
             seconds: 1.0,
             unit: TimeUnit::of(crate::recording::schema::Clock::Hardware),
             exact: true,
@@ -137,5 +142,13 @@ mod tests {
             ..moment
         };
         assert_eq!(describe(&idle), "measuring 3 s  no holds");
+        let wait_only = Moment {
+            exact: false,
+            ..moment
+        };
+        assert_eq!(
+            describe(&wait_only),
+            "measuring 3/10 s  20 contended waits/s, all locks"
+        );
     }
 }
