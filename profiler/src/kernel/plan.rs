@@ -150,7 +150,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Wait => Tier::WaitOnly,
     };
     let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
-    let probes = probes::in_order(capabilities, request, method, &lock);
+    let probes = probes::in_order(capabilities, request, method);
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -164,6 +164,12 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
             reasons.push(format!(
                 "Holds cannot be told apart by site, since programs may not read the kernel's memory: {why}."
             ));
+        }
+        if capabilities.symbols.hidden || capabilities.symbols.error.is_some() {
+            reasons.push(
+                "Sites are unknown, since the addresses of functions are: set kernel.kptr_restrict to 1 to see who holds the lock."
+                    .to_owned(),
+            );
         }
         if let Some(probe) = probes::missing_reader(&probes) {
             reasons.push(format!(

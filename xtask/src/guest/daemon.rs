@@ -46,7 +46,9 @@ fn life(name: &str) -> Step {
 pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
     let outcome = lab.succeed(vec![
         life("shown"),
-        life("hidden").sysctl("kernel.kptr_restrict", "2"),
+        life("hidden")
+            .sysctl("kernel.kptr_restrict", "2")
+            .env("LOCKPROF_LOG", "info"),
     ])?;
     let shown = Summary::of(lab, &outcome, "shown")?;
     let hidden = Summary::of(lab, &outcome, "hidden")?;
@@ -61,6 +63,11 @@ pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
         shown.text("/lock/address")?,
         hidden.text("/lock/address")?,
     )?;
+    // The program that learned it has logged it, before the lock was held.
+    let log = String::from_utf8_lossy(&outcome.steps[1].stderr);
+    if !log.contains("release_task writes the lock at") {
+        bail!("the learning program logged nothing: {log}");
+    }
     let all = |summary: &Summary| summary.count("/write_holds");
     if all(&hidden)? == 0 {
         bail!("no hold was seen of the learned lock");

@@ -8,8 +8,8 @@ use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
-use super::{PlannedLock, Request, contention_obstacle};
-use crate::recording::schema::{AddressSource, Detail, Method};
+use super::{Request, contention_obstacle};
+use crate::recording::schema::{Detail, Method};
 
 /// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +111,6 @@ pub(super) fn in_order(
     capabilities: &Capabilities,
     request: &Request,
     method: Method,
-    lock: &PlannedLock,
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
@@ -119,13 +118,8 @@ pub(super) fn in_order(
         probes: Vec::new(),
     };
     let exact = method != Method::Wait;
-    if exact {
-        let nameless = capabilities.symbols.hidden || capabilities.symbols.error.is_some();
-        let marks_reaps = lock.source == AddressSource::Learned && nameless;
-        let spans = Span::ALL.iter().copied().filter(|span| {
-            request.detail == Detail::Spans || (marks_reaps && *span == Span::ReleaseTask)
-        });
-        list.spans(spans);
+    if exact && request.detail == Detail::Spans {
+        list.spans(Span::ALL.iter().copied());
     }
     list.contention();
     if exact {
