@@ -61,7 +61,7 @@ impl Load {
     /// # Errors
     /// It cannot be started.
     pub fn start(spec: &LoadSpec, niceness: i32) -> Result<Self> {
-        let (mut command, name, bundled) = match spec {
+        let (mut command, name) = match spec {
             LoadSpec::Bundled {
                 arguments,
                 workload,
@@ -71,27 +71,22 @@ impl Load {
                 // Ctrl-C at the terminal reaches lockprof alone, which then ends the load in order.
                 command.process_group(0);
                 command.stdin(Stdio::null()).stdout(Stdio::piped());
-                (command, &workload.name, true)
+                (command, &workload.name)
             }
             LoadSpec::Command { workload } => {
                 let mut words = workload.command.iter();
                 let program = words.next().context("the command to profile is empty")?;
                 let mut command = Command::new(program);
                 command.args(words);
-                (command, program, false)
+                (command, program)
             }
         };
         command.kill_on_drop(true);
-        let signal = if bundled {
-            libc::SIGKILL
-        } else {
-            libc::SIGTERM
-        };
         let parent = std::process::id();
         // SAFETY: between fork and exec only async-signal-safe calls are made.
         unsafe {
             command.pre_exec(move || {
-                libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
                 // The parent may have died before the line above.
                 if libc::getppid().unsigned_abs() != parent {

@@ -15,7 +15,7 @@ use lockprof_abi::{
 };
 
 use super::memory::MappedArray;
-use crate::kernel::{AttachPlan, PlannedProbe, ProbeKind, Role};
+use crate::kernel::{AttachPlan, PlannedProbe, ProbeKind};
 
 /// The compiled eBPF programs.
 pub(super) static OBJECT: &[u8] =
@@ -201,14 +201,6 @@ impl Programs {
             })?;
         }
         Ok(())
-    }
-
-    /// Whether a role is attached.
-    #[must_use]
-    pub fn has(&self, role: Role) -> bool {
-        self.attached
-            .iter()
-            .any(|attached| attached.probe.role == role)
     }
 }
 
