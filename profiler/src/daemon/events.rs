@@ -32,6 +32,11 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+        Self::let_the_next_one_kill();
+    }
+
+    /// Gives SIGINT and SIGTERM their default effect.
+    pub fn let_the_next_one_kill() {
         // SAFETY: the default disposition runs no handler.
         unsafe {
             libc::signal(libc::SIGINT, libc::SIG_DFL);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{MissedTickBehavior, interval_at},
@@ -107,8 +107,7 @@ impl Session {
     }
 
     /// Runs the load, or waits, until something ends the run.
-    pub async fn follow(&mut self) -> Result<Ended> {
-        let mut signals = Signals::listen()?;
+    pub async fn follow(&mut self, signals: &mut Signals) -> Result<Ended> {
         let mut logger = self.listen_to_programs()?;
         let spec = self.settings.load.clone();
         let keeps_time = matches!(spec, Some(LoadSpec::Bundled { .. }));
@@ -132,8 +131,12 @@ impl Session {
         loop {
             let window_ends = window.as_ref().map(|window| window.ends);
             tokio::select! {
-                () = signals.next(), if ending.is_none() => {
+                () = signals.next(), if ending != Some(Ended::Signal) => {
                     self.progress.say("ending; a second signal gives up what is not yet written");
+                    if ending.is_none() {
+                        self.close_interval()?;
+                        self.begin(Phase::WarmUp, "ending");
+                    }
                     ending = Some(Ended::Signal);
                     let Some(load) = &load else { break };
                     load.terminate();
@@ -148,10 +151,11 @@ impl Session {
                 }
                 () = at(deadline), if deadline.is_some() => {
                     if ending.is_some() {
-                        return Err(anyhow!(
+                        self.progress.say(&format!(
                             "the load did not end within {} s of SIGTERM; it is killed",
                             PATIENCE.as_secs()
                         ));
+                        break;
                     }
                     if self.state.phase == Phase::WarmUp {
                         window = None;
@@ -182,6 +186,8 @@ impl Session {
             }
         }
         drop(load);
+        // From here on a signal kills, and the kernel detaches what is left.
+        Signals::let_the_next_one_kill();
         Ok(ending.unwrap_or(Ended::LoadEnded))
     }
 

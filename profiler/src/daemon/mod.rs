@@ -23,6 +23,8 @@ use std::{path::PathBuf, time::Duration, time::Instant};
 use anyhow::{Context as _, Result};
 use workloads::GroundTruth;
 
+use events::Signals;
+
 use crate::{
     kernel::Request,
     recording::schema::{Clock, Ended},
@@ -78,9 +80,11 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
+        // Before the first probe: a signal that comes while they are attached ends the run in order.
+        let mut signals = Signals::listen()?;
         let mut session = prepare::attach(settings)?;
         session.calibrate()?;
-        let ended = session.follow().await;
+        let ended = session.follow(&mut signals).await;
         let finished = session.finish(ended.as_ref().ok().copied());
         // The first error is the cause of what follows it.
         let ended = ended?;

@@ -145,6 +145,10 @@ pub fn site_of_function(name: &str) -> Option<Site> {
         .map(|known| known.site)
 }
 
+/// Where a function returns to while another tracer follows it: the caller is unknown then
+/// (arch/x86/kernel/ftrace_64.S, arch/x86/kernel/rethook.c, 6.1 to 7.2).
+const TRAMPOLINES: [&str; 2] = ["return_to_handler", "arch_rethook_trampoline"];
+
 /// The addresses of the known sites, hottest first: the writers, the readers, and last the parts
 /// that the compiler moved out of the way (`.cold`). Empty where addresses are hidden.
 #[must_use]
@@ -163,6 +167,17 @@ pub fn site_ranges(kallsyms: &Kallsyms) -> SiteRanges {
                 }
             }
         }
+    }
+    let trampolines = TRAMPOLINES
+        .iter()
+        .filter_map(|name| kallsyms.range_of(name));
+    // Only beside known sites: alone they would make every other caller one that is known not to be.
+    if !found.is_empty() {
+        found.extend(trampolines.map(|text| SiteRange {
+            text,
+            site: Site::Unknown as u32,
+            reserved: 0,
+        }));
     }
     let mut ranges = SiteRanges::EMPTY;
     for (place, range) in ranges.ranges.iter_mut().zip(found) {
