@@ -29,17 +29,6 @@ fn known_site(address: u64) -> Option<u32> {
     None
 }
 
-/// The site of a return address. Where no site is known (addresses are hidden), none can be told from
-/// the others.
-#[inline(always)]
-fn site_of(address: u64, other: Site) -> u32 {
-    match known_site(address) {
-        Some(site) => site,
-        None if constants::site_range(0).is_none() => Site::Unknown as u32,
-        None => other as u32,
-    }
-}
-
 /// The site that called the traced function, from the context of an fentry or fexit program on a
 /// function of one argument.
 #[inline(always)]
@@ -58,13 +47,11 @@ pub fn from_trampoline(context: *mut c_void, traced: TextRange, other: Site) -> 
     }
     for index in 0..FRAME_WORDS - 1 {
         if traced.contains(words[index]) {
-            return site_of(words[index + 1], other);
+            return known_site(words[index + 1]).unwrap_or(other as u32);
         }
     }
     for word in words {
-        if let Some(site) = known_site(word)
-            && site != Site::Unknown as u32
-        {
+        if let Some(site) = known_site(word) {
             return site;
         }
     }
@@ -72,14 +59,14 @@ pub fn from_trampoline(context: *mut c_void, traced: TextRange, other: Site) -> 
 }
 
 /// The site to which a kretprobe returns. The handler sees the true return address in the
-/// instruction pointer (kernel/trace/rethook.c, rethook_trampoline_handler, 6.1); another tracer's
-/// trampoline in its place is among the ranges, as unknown.
+/// instruction pointer (kernel/trace/rethook.c, rethook_trampoline_handler, 6.1); where another
+/// tracer has replaced it, it lies in no function of a site.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
 pub fn from_return(regs: *const pt_regs, other: Site) -> u32 {
     // SAFETY: the context of a kretprobe is a valid pt_regs.
     let address = unsafe { (*regs).rip };
-    site_of(address, other)
+    known_site(address).unwrap_or(other as u32)
 }
 
 /// Only x86-64 is known to have the return address there.

@@ -5,8 +5,8 @@
 //! per CPU. A sleeping wait is kept by task.
 //!
 //! The two programs may interrupt each other, never themselves (the kernel skips and counts that).
-//! `began` writes a frame before it raises the depth, and `ended` lowers the depth, when it has read
-//! its frame, to the frame that it found, which drops whatever an interrupt left above it.
+//! `began` writes a frame before it raises the depth, and `ended` lowers the depth to the frame that
+//! it found, which drops whatever an interrupt left above it.
 
 use core::ptr::read_volatile;
 
@@ -59,9 +59,8 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         }
     }
     if found < WAIT_DEPTH {
-        spin_ended(cpu, found, now_ns);
-        // Only now: an interrupt that waits meanwhile takes the frames above.
         cpu.open_waits.depth = found as u32;
+        spin_ended(cpu, found, now_ns);
     } else {
         sleep_ended(cpu, lock, now_ns);
     }
@@ -160,13 +159,11 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         return;
     }
     let waited_ns = now_ns.wrapping_sub(frame.began_ns);
-    let of_target = constants::is_target(frame.lock);
     if waited_ns >> 63 != 0 {
-        lose(cpu, backwards(of_target));
+        lose(cpu, Loss::ClockBackwards);
         return;
     }
-    // While a program is still to be attached, or already detached, no acquisition may claim it.
-    if of_target && maps::armed() {
+    if constants::is_target(frame.lock) {
         if frame.flags & LCB_F_WRITE != 0 {
             if constants::claim_waits() {
                 if cpu.pending_wait.present != 0 {
@@ -190,16 +187,6 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
             waited_ns,
         },
     );
-}
-
-/// The loss of a wait whose clock went backwards: only the target's makes a run void.
-#[inline(always)]
-fn backwards(of_target: bool) -> Loss {
-    if of_target {
-        Loss::ClockBackwards
-    } else {
-        Loss::WaitWithoutStart
-    }
 }
 
 /// Leaves a wait of the target lock for the acquisition that follows at once on this CPU, with whose
@@ -296,7 +283,7 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     slot.lock = 0;
     let waited_ns = now_ns.wrapping_sub(slot.began_ns);
     if waited_ns >> 63 != 0 {
-        lose(cpu, backwards(constants::is_target(lock)));
+        lose(cpu, Loss::ClockBackwards);
         return;
     }
     contention::add(
