@@ -67,10 +67,14 @@ pub struct TaskSlot {
     pub flags: u32,
     /// The call stack, or [`NO_STACK`].
     pub stack_id: i32,
-    /// kprobe only: the task that has entered a lock function.
+    /// kprobe only: the task, plus 1, that has entered `_raw_write_lock_irq`.
     pub entry_pid: u32,
     /// kprobe only: the lock that it asked for.
     pub entry_lock: u64,
+    /// kprobe only: the task, plus 1, that has asked to read the target lock and has not got it.
+    pub reader_pid: u32,
+    /// kprobe only: how many other locks have been asked for since by interrupts of that task.
+    pub nested_reads: u32,
 }
 
 /// The holds and waits of a cgroup on one CPU.
@@ -92,7 +96,7 @@ pub struct CgroupEntry {
 const _: () = {
     assert!(offset_of!(ContentionEntry, waits) == 24);
     assert!(size_of::<ContentionEntry>() == 48 + 4 * WAIT_OCTAVES);
-    assert!(size_of::<TaskSlot>() == 40);
+    assert!(size_of::<TaskSlot>() == 48);
     assert!(size_of::<CgroupEntry>() == 40);
     assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());
 };

@@ -12,8 +12,6 @@ pub const BLAME_COLUMNS: usize = Site::WRITERS + 1;
 /// The column of time that no writer's hold accounts for: readers held the lock, or it was being
 /// handed over.
 pub const READERS_COLUMN: usize = Site::WRITERS;
-/// Spans that may be open inside one another in a hold.
-pub const SPAN_DEPTH: usize = 8;
 /// Spinning waits that may be open on one CPU: a task's, a soft interrupt's, an interrupt's, and the
 /// inner wait_lock of a qrwlock in each.
 pub const WAIT_DEPTH: usize = 8;
@@ -22,22 +20,31 @@ pub const READ_DEPTH: usize = 4;
 /// Address ranges of known sites that the programs are given.
 pub const MAX_SITE_RANGES: usize = 40;
 
-/// The addresses of a function: `start <= address < end`.
+/// The addresses of a function.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TextRange {
     /// The first address.
     pub start: u64,
-    /// The first address after the function; 0 in an empty range.
-    pub end: u64,
+    /// How many addresses; 0 in an empty range.
+    pub length: u64,
 }
 
 impl TextRange {
+    /// No address.
+    pub const EMPTY: Self = Self {
+        start: 0,
+        length: 0,
+    };
+
     /// Whether the address is in the range.
+    ///
+    /// One comparison of a difference: two comparisons of the address itself would have the verifier
+    /// follow both sides of each, for every range.
     #[inline(always)]
     #[must_use]
     pub const fn contains(&self, address: u64) -> bool {
-        self.start <= address && address < self.end
+        address.wrapping_sub(self.start) < self.length
     }
 }
 
@@ -65,7 +72,7 @@ impl SiteRanges {
     /// No known site.
     pub const EMPTY: Self = Self {
         ranges: [SiteRange {
-            text: TextRange { start: 0, end: 0 },
+            text: TextRange::EMPTY,
             site: 0,
             reserved: 0,
         }; MAX_SITE_RANGES],
@@ -79,13 +86,17 @@ impl SiteRanges {
             let mut last = [0; 8];
             last[..4].copy_from_slice(&range.site.to_ne_bytes());
             last[4..].copy_from_slice(&range.reserved.to_ne_bytes());
-            words.copy_from_slice(&[range.text.start, range.text.end, u64::from_ne_bytes(last)]);
+            words.copy_from_slice(&[
+                range.text.start,
+                range.text.length,
+                u64::from_ne_bytes(last),
+            ]);
         }
         words
     }
 }
 
-/// What the daemon tells the programs while they run.
+/// What the daemon tells the programs of a CPU while they run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct RunControl {
@@ -97,21 +108,30 @@ pub struct RunControl {
 }
 
 /// For how long writers of each site have held the lock since the programs were attached. One for
-/// all CPUs: only the holder of the lock writes, readers check `sequence` before and after.
+/// all CPUs: only the holder of the lock writes, readers check `progress` before and after.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HolderClocks {
-    /// Odd while a holder writes.
-    pub sequence: u64,
-    /// When the hold in progress began (CLOCK_MONOTONIC, ns); 0 where there is none.
-    pub since_ns: u64,
-    /// The site of the hold in progress, by index.
+    /// When the last hold began (CLOCK_MONOTONIC, ns), times four, plus [`HELD`], [`SETTLING`] or
+    /// [`FREE`]. No two states of the lock have the same value, since clocks go on: a reader that
+    /// finds it unchanged, and not settling, has read the clocks of one moment.
+    pub progress: u64,
+    /// The site of the last hold, by index.
     pub site: u32,
     /// Always 0.
     pub reserved: u32,
     /// Finished holds of each writer's site.
     pub held_ns: [u64; Site::SLOTS],
 }
+
+/// In [`HolderClocks::progress`]: the hold is in progress.
+pub const HELD: u64 = 0;
+/// In [`HolderClocks::progress`]: the holder is adding its hold to its site's clock.
+pub const SETTLING: u64 = 1;
+/// In [`HolderClocks::progress`]: the hold is over.
+pub const FREE: u64 = 2;
+/// Bits of [`HolderClocks::progress`] below the time.
+pub const PROGRESS_BITS: u32 = 2;
 
 /// The hold in progress on this CPU.
 #[repr(C)]
@@ -121,35 +141,30 @@ pub struct HoldSlot {
     pub start_ns: u64,
     /// Its site, by index.
     pub site: u32,
-    /// 1 once this CPU has seen an acquisition: a release before that belongs to a hold that began
-    /// before the programs were attached, and is no loss.
+    /// 1 once this CPU has seen a release without an acquisition: the first belongs to a hold that
+    /// began before the programs were attached, and is no loss.
     pub seen: u32,
 }
 
 /// A span in progress.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct SpanFrame {
-    /// When it was entered (CLOCK_MONOTONIC, ns).
+pub struct SpanSlot {
+    /// When it was entered (CLOCK_MONOTONIC, ns); 0 where it is not in progress.
     pub start_ns: u64,
-    /// The time of the spans that it contained.
-    pub inner_ns: u64,
-    /// The [`Span`], by index.
-    pub span: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The same, less the time that spans inside others had taken by then. The difference of two such
+    /// times is the time that was spent outside of the spans in between.
+    pub start_own_ns: u64,
 }
 
-/// The spans in progress in the hold in progress.
+/// The spans in progress in the hold in progress. None of them calls itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct SpanStack {
-    /// How many.
-    pub depth: u32,
-    /// Always 0.
-    pub reserved: u32,
-    /// The outermost first.
-    pub frames: [SpanFrame; SPAN_DEPTH],
+pub struct OpenSpans {
+    /// The time of all spans that have ended on this CPU and do not lie inside another that has.
+    pub covered_ns: u64,
+    /// By span.
+    pub slots: [SpanSlot; Span::COUNT],
 }
 
 /// A spinning wait in progress.
@@ -203,6 +218,10 @@ pub struct PendingWait {
     pub present: u32,
     /// 1 where `blame_ns` is known.
     pub settled: u32,
+    /// The task that waited.
+    pub pid: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// The wait.
     pub waited_ns: u64,
     /// When it began (CLOCK_MONOTONIC, ns).
@@ -235,20 +254,6 @@ pub struct ReadStack {
     pub frames: [ReadFrame; READ_DEPTH],
 }
 
-/// What a site did on this CPU.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SiteTotals {
-    /// Acquisitions that were released again.
-    pub holds: u64,
-    /// Their time.
-    pub held_ns: u64,
-    /// Acquisitions that had to wait.
-    pub waits: u64,
-    /// Their time.
-    pub waited_ns: u64,
-}
-
 /// What a span did inside the holds of a site on this CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -279,75 +284,120 @@ pub struct Longest {
     pub comm: [u8; 16],
 }
 
-/// Everything about one CPU. The part that a hold touches comes first, the histograms last.
+/// What a site did on this CPU. Acquisitions are counted by the histograms alone, which miss none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SiteState {
+    /// The time of all holds that were released.
+    pub held_ns: u64,
+    /// The time of all waits.
+    pub waited_ns: u64,
+    /// The longest hold in each phase.
+    pub longest_hold: [Longest; Phase::COUNT],
+    /// The longest wait in each phase.
+    pub longest_wait: [Longest; Phase::COUNT],
+    /// Waited time by the holder's column.
+    pub blame_ns: [u64; BLAME_COLUMNS],
+    /// Spans inside its holds.
+    pub spans: [SpanTotals; Span::COUNT],
+    /// Lengths of holds.
+    pub holds: [u32; BUCKETS],
+    /// Lengths of waits.
+    pub waits: [u32; BUCKETS],
+}
+
+/// Everything about one CPU. What a hold touches comes first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CpuState {
+    /// What the daemon says; the only part that the programs do not write.
+    pub control: RunControl,
     /// The hold in progress.
     pub hold: HoldSlot,
-    /// The spans in progress.
-    pub open_spans: SpanStack,
     /// The wait that the next acquisition will claim.
     pub pending_wait: PendingWait,
-    /// The same for readers.
+    /// The spans in progress.
+    pub open_spans: OpenSpans,
+    /// By site.
+    pub sites: [SiteState; Site::SLOTS],
+    /// The wait that the next reader will claim.
     pub pending_read_wait: PendingWait,
     /// The spinning waits in progress.
     pub open_waits: WaitStack,
     /// The read holds in progress.
     pub open_reads: ReadStack,
-    /// Totals by site.
-    pub sites: [SiteTotals; Site::SLOTS],
-    /// Waited time, by the waiter's site and the holder's column.
-    pub blame_ns: [[u64; BLAME_COLUMNS]; Site::SLOTS],
-    /// Spans inside holds, by the holder's site.
-    pub spans: [[SpanTotals; Span::COUNT]; Site::SLOTS],
+    /// Waits of all locks that were added to this CPU's table of contended locks.
+    pub contended: u64,
+    /// What the last search for a caller found: a site, by index.
+    pub found_site: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// Calls of spans outside every hold.
     pub calls_outside: [u64; Span::COUNT],
-    /// The longest holds, by phase and site.
-    pub longest_hold: [[Longest; Site::SLOTS]; Phase::COUNT],
-    /// The longest waits, by phase and site.
-    pub longest_wait: [[Longest; Site::SLOTS]; Phase::COUNT],
     /// Losses.
     pub losses: [u64; Loss::COUNT],
-    /// Lengths of holds by site.
-    pub holds: [[u32; BUCKETS]; Site::SLOTS],
-    /// Lengths of waits by site.
-    pub waits: [[u32; BUCKETS]; Site::SLOTS],
+}
+
+impl CpuState {
+    /// A number that grows with all that the programs count here, but for holds and waits of no length.
+    /// `word` reads the word at an offset in bytes, wherever the state lies.
+    pub fn activity(word: impl Fn(usize) -> u64) -> u64 {
+        let mut sum = word(offset_of!(Self, contended));
+        let mut add = |offset| sum = sum.wrapping_add(word(offset));
+        for site in 0..Site::SLOTS {
+            let site = offset_of!(Self, sites) + site * size_of::<SiteState>();
+            add(site + offset_of!(SiteState, held_ns));
+            add(site + offset_of!(SiteState, waited_ns));
+        }
+        for span in 0..Span::COUNT {
+            add(offset_of!(Self, calls_outside) + 8 * span);
+        }
+        for loss in 0..Loss::COUNT {
+            add(offset_of!(Self, losses) + 8 * loss);
+        }
+        sum
+    }
 }
 
 const _: () = {
     // The programs bound an index into these by a mask.
-    assert!(SPAN_DEPTH.is_power_of_two() && WAIT_DEPTH.is_power_of_two());
-    assert!(READ_DEPTH.is_power_of_two());
+    assert!(WAIT_DEPTH.is_power_of_two());
+    assert!(READ_DEPTH.is_power_of_two() && Phase::COUNT.is_power_of_two());
     assert!(size_of::<SiteRange>() == 24);
     assert!(size_of::<RunControl>() == 8);
-    assert!(offset_of!(HolderClocks, held_ns) == 24);
-    assert!(size_of::<HolderClocks>() == 24 + 8 * Site::SLOTS);
+    assert!(offset_of!(HolderClocks, held_ns) == 16);
+    assert!(size_of::<HolderClocks>() == 16 + 8 * Site::SLOTS);
     assert!(size_of::<HoldSlot>() == 16);
-    assert!(size_of::<SpanFrame>() == 24);
-    assert!(offset_of!(SpanStack, frames) == 8);
+    assert!(size_of::<SpanSlot>() == 16);
+    assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
     assert!(offset_of!(WaitFrame, progress_ns) == 40);
     assert!(size_of::<WaitFrame>() == 56 + 8 * Site::WRITERS);
-    assert!(size_of::<PendingWait>() == 24 + 8 * BLAME_COLUMNS);
+    assert!(size_of::<PendingWait>() == 32 + 8 * BLAME_COLUMNS);
     assert!(size_of::<ReadFrame>() == 16);
-    assert!(size_of::<SiteTotals>() == 32);
     assert!(size_of::<SpanTotals>() == 24);
     assert!(size_of::<Longest>() == 48);
+    assert!(offset_of!(CpuState, control) == 0);
     assert!(size_of::<CpuState>().is_multiple_of(8));
     // Every part follows the one before it without a gap.
     assert!(
+        size_of::<SiteState>()
+            == 16
+                + 2 * Phase::COUNT * size_of::<Longest>()
+                + BLAME_COLUMNS * 8
+                + Span::COUNT * size_of::<SpanTotals>()
+                + 2 * BUCKETS * 4
+    );
+    assert!(
         size_of::<CpuState>()
-            == size_of::<HoldSlot>()
-                + size_of::<SpanStack>()
+            == size_of::<RunControl>()
+                + size_of::<HoldSlot>()
+                + size_of::<OpenSpans>()
                 + 2 * size_of::<PendingWait>()
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
-                + Site::SLOTS * size_of::<SiteTotals>()
-                + Site::SLOTS * BLAME_COLUMNS * 8
-                + Site::SLOTS * Span::COUNT * size_of::<SpanTotals>()
+                + Site::SLOTS * size_of::<SiteState>()
+                + 16
                 + Span::COUNT * 8
-                + 2 * Phase::COUNT * Site::SLOTS * size_of::<Longest>()
                 + Loss::COUNT * 8
-                + 2 * Site::SLOTS * BUCKETS * 4
     );
 };

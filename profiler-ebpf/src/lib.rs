@@ -9,20 +9,22 @@
 #[cfg(test)]
 extern crate std;
 
+mod casting;
 mod contention;
 mod cpu;
 mod histogram;
 mod names;
 
+pub use casting::{CAST_CALL, FRAME_TYPE_NAME, cast_call};
 pub use contention::{
     CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
     LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
-    BLAME_COLUMNS, CpuState, HoldSlot, HolderClocks, Longest, MAX_SITE_RANGES, PendingWait,
-    READ_DEPTH, READERS_COLUMN, ReadFrame, ReadStack, RunControl, SPAN_DEPTH, SiteRange,
-    SiteRanges, SiteTotals, SpanFrame, SpanStack, SpanTotals, TextRange, WAIT_DEPTH, WaitFrame,
-    WaitStack,
+    BLAME_COLUMNS, CpuState, FREE, HELD, HoldSlot, HolderClocks, Longest, MAX_SITE_RANGES,
+    OpenSpans, PROGRESS_BITS, PendingWait, READ_DEPTH, READERS_COLUMN, ReadFrame, ReadStack,
+    RunControl, SETTLING, SiteRange, SiteRanges, SiteState, SpanSlot, SpanTotals, TextRange,
+    WAIT_DEPTH, WaitFrame, WaitStack,
 };
 pub use histogram::{
     BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,

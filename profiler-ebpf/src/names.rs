@@ -133,7 +133,8 @@ table_index! {
         HoldOverwritten = "hold_overwritten",
         /// kprobe only: the lock's address, kept from the entry, was gone at the return.
         EntryLost = "entry_lost",
-        /// The target lock's wait ended, and no acquisition followed on this CPU.
+        /// A writer's wait for the target lock ended, and no acquisition by the same task followed
+        /// on this CPU.
         WaitUnclaimed = "wait_unclaimed",
         /// A wait for the target lock ended without its beginning.
         TargetWaitWithoutStart = "target_wait_without_start",
@@ -144,23 +145,20 @@ table_index! {
         ClockBackwards = "clock_backwards",
         /// A duration beyond the last bucket; it is in totals and in the last bucket.
         BucketOverflow = "bucket_overflow",
-        /// A span was entered deeper than the stack of spans.
-        SpanOverflow = "span_overflow",
-        /// A span was left that this hold had not entered, or was still open at the release.
+        /// A span was left that this hold had not entered, or entered that was not left.
         SpanUnmatched = "span_unmatched",
         /// More waits nested on a CPU than the stack of waits has places.
         WaitOverflow = "wait_overflow",
         /// A spinning wait whose end was not seen: the kernel skips a program that would interrupt
         /// itself.
         WaitWithoutEnd = "wait_without_end",
-        /// A spinning wait ended without its beginning, on a lock that is not the target.
+        /// A wait, spinning or sleeping, for a lock that is not the target ended without its
+        /// beginning, or before it by the clock.
         WaitWithoutStart = "wait_without_start",
         /// A spinning wait began as one task and ended as another; it was dropped.
         WaitMigrated = "wait_migrated",
         /// A sleeping wait took the place of another task's in the table by task.
         TaskSlotTaken = "task_slot_taken",
-        /// A sleeping wait ended without its beginning.
-        SleepWithoutStart = "sleep_without_start",
         /// No free place in the table of contended locks.
         ContentionTableFull = "contention_table_full",
         /// No call stack could be taken for a wait.
@@ -169,6 +167,11 @@ table_index! {
         CgroupTableFull = "cgroup_table_full",
         /// More read holds nested on a CPU than the stack has places.
         ReadOverflow = "read_overflow",
+        /// A reader's wait for the target lock ended, and no acquisition by the same task followed on
+        /// this CPU.
+        ReadWaitUnclaimed = "read_wait_unclaimed",
+        /// kprobe only: a reader asked for the target lock again before its last acquisition was seen.
+        ReadEntryLost = "read_entry_lost",
         /// A read hold was released that this CPU had not seen acquired (or its task had moved).
         ReadWithoutStart = "read_without_start",
     }

@@ -10,15 +10,20 @@ static TARGET_LOCK: Global<u64> = Global::new(0);
 
 /// `_raw_write_lock_irq`: a return address in it is followed by the caller's.
 #[unsafe(no_mangle)]
-static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange { start: 0, end: 0 });
+static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
 /// `_raw_read_lock`.
 #[unsafe(no_mangle)]
-static READ_FUNCTION: Global<TextRange> = Global::new(TextRange { start: 0, end: 0 });
+static READ_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
 /// The functions that are known to take the lock.
 #[unsafe(no_mangle)]
 static SITE_RANGES: SiteRanges = SiteRanges::EMPTY;
+
+/// The type, by its number in the kernel's BTF, as which a trampoline's frame is read; 0 where the
+/// kernel has no bpf_rdonly_cast.
+#[unsafe(no_mangle)]
+static FRAME_TYPE: Global<u32> = Global::new(0);
 
 /// 1 where the acquisitions of the target lock are probed, so that a wait can be claimed by its
 /// acquisition.
@@ -57,6 +62,11 @@ pub fn read_function() -> TextRange {
 }
 
 #[inline(always)]
+pub fn frame_type() -> u32 {
+    FRAME_TYPE.load()
+}
+
+#[inline(always)]
 pub fn claim_waits() -> bool {
     CLAIM_WAITS.load() != 0
 }
@@ -91,5 +101,5 @@ pub fn site_range(index: usize) -> Option<SiteRange> {
     // empty table that was compiled in.
     // SAFETY: the index is in bounds, and the table is plain data that never changes once loaded.
     let range = unsafe { core::ptr::read_volatile(&raw const SITE_RANGES.ranges[index]) };
-    (range.text.end != 0).then_some(range)
+    (range.text.length != 0).then_some(range)
 }

@@ -41,6 +41,7 @@ pub fn take_stack(context: &(impl EbpfContext + StackIdContext), cpu: &mut CpuSt
 /// Adds a wait to this CPU's table.
 #[inline(always)]
 pub fn add(cpu: &mut CpuState, wait: &Wait) {
+    cpu.contended += 1;
     let mask = constants::contention_mask();
     let base = maps::this_cpu() * (mask + 1);
     // Locks are aligned to at least four bytes, and most to a cache line: mix the high bits in.

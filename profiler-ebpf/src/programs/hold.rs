@@ -12,8 +12,8 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use lockprof_abi::{
-    BUCKETS, CGROUP_SLOTS, CpuState, HolderClocks, Longest, Loss, MAX_PROBES, PendingWait, Site,
-    bucket_low_ns, bucket_of,
+    BUCKETS, CGROUP_SLOTS, CpuState, FREE, HELD, HolderClocks, Longest, Loss, MAX_PROBES,
+    PROGRESS_BITS, PendingWait, SETTLING, Site, SiteState, bucket_low_ns, bucket_of,
 };
 
 use super::{
@@ -27,20 +27,23 @@ const LONGEST_BUCKET_NS: u64 = bucket_low_ns(BUCKETS);
 
 #[fexit]
 fn lock_acquired(ctx: FExitContext) -> i32 {
-    if constants::is_target(ctx.arg(0)) {
-        acquired(site::from_trampoline(
-            ctx.as_ptr(),
-            constants::lock_function(),
-            Site::Other,
-        ));
+    if constants::is_target(ctx.arg(0))
+        && let Some(cpu) = maps::cpu_state()
+    {
+        let site = site::from_trampoline::<{ site::WRITER }>(ctx.as_ptr(), cpu);
+        acquired(cpu, site);
     }
     0
 }
 
+/// The clock is read before the lock is looked at: few locks but the target are released here, and a
+/// hold is shorter by the look.
 #[fentry]
 fn lock_released(ctx: FEntryContext) -> i32 {
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     if constants::is_target(ctx.arg(0)) {
-        released();
+        released(now_ns);
     }
     0
 }
@@ -57,22 +60,26 @@ fn kprobe_lock_entered(ctx: ProbeContext) -> u32 {
 
 #[kretprobe]
 fn kretprobe_lock_acquired(ctx: RetProbeContext) -> u32 {
-    let Some(lock) = take_entry() else {
-        if let Some(cpu) = maps::cpu_state() {
-            lose(cpu, Loss::EntryLost);
-        }
+    let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
-    if constants::is_target(lock) {
-        acquired(site::from_return(ctx.regs, Site::Other));
+    match take_entry() {
+        None => lose(cpu, Loss::EntryLost),
+        Some(lock) if constants::is_target(lock) => {
+            let site = site::from_return::<{ site::WRITER }>(ctx.regs, cpu);
+            acquired(cpu, site);
+        }
+        Some(_) => {}
     }
     0
 }
 
 #[kprobe]
 fn kprobe_lock_released(ctx: ProbeContext) -> u32 {
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     if ctx.arg(0).is_some_and(constants::is_target) {
-        released();
+        released(now_ns);
     }
     0
 }
@@ -107,62 +114,85 @@ pub fn take_entry() -> Option<u64> {
 }
 
 /// The hold begins. The clock is read last, so that the rest is not in the hold that is reported
-/// (it is in the hold that the machine has: the null hold and the bench tell).
+/// (it is in the hold that the machine has: the bench tells).
 #[inline(always)]
-fn acquired(site: u32) {
-    let Some(cpu) = maps::cpu_state() else { return };
-    let Some(clocks) = maps::clocks() else { return };
-    if cpu.pending_wait.present != 0 {
-        claim_wait(cpu, Site::slot(site));
-    }
+fn acquired(cpu: &mut CpuState, site: u32) {
     if cpu.hold.start_ns != 0 {
         lose(cpu, Loss::HoldOverwritten);
     }
+    if cpu.pending_wait.present != 0 {
+        claim_wait(cpu, site);
+    }
     cpu.hold.site = site;
-    cpu.hold.seen = 1;
-    cpu.open_spans.depth = 0;
-    // SAFETY: this CPU holds the lock, so it alone writes the clocks; waiters read them by their
-    // sequence. x86-64 keeps the order of stores, and volatile keeps the compiler's.
+    let clocks = maps::CLOCKS.get();
+    // SAFETY: the variable lives as long as the programs. This CPU holds the lock, so it alone writes
+    // the clocks; waiters read them between two looks at the progress. x86-64 keeps the order of
+    // stores, and volatile keeps the compiler's.
     unsafe {
-        let sequence = (*clocks).sequence;
-        write_volatile(&raw mut (*clocks).sequence, sequence | 1);
         write_volatile(&raw mut (*clocks).site, site);
         let now_ns = bpf_ktime_get_ns();
-        write_volatile(&raw mut (*clocks).since_ns, now_ns);
-        write_volatile(&raw mut (*clocks).sequence, (sequence | 1) + 1);
         cpu.hold.start_ns = now_ns;
+        write_volatile(&raw mut (*clocks).progress, progress(now_ns, HELD));
     }
 }
 
-/// The hold ends. The clock is read first.
+/// The hold ended at `now_ns`. What is rare comes last, in functions of its own, so that no register
+/// is saved for it.
 #[inline(always)]
-fn released() {
-    // SAFETY: the helper has no precondition.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
+fn released(now_ns: u64) {
     let Some(cpu) = maps::cpu_state() else { return };
-    let Some(clocks) = maps::clocks() else { return };
     let start_ns = cpu.hold.start_ns;
     if start_ns == 0 {
-        // A hold that began before the probes were attached is no loss: the first on this CPU.
-        if cpu.hold.seen != 0 && maps::armed() {
-            lose(cpu, Loss::HoldWithoutStart);
-        }
-        cpu.hold.seen = 1;
-        return;
+        return released_unseen(cpu);
     }
     cpu.hold.start_ns = 0;
     let site = Site::slot(cpu.hold.site);
-    if cpu.open_spans.depth != 0 {
-        lose(cpu, Loss::SpanUnmatched);
-    }
     let held_ns = now_ns.wrapping_sub(start_ns);
     if held_ns >> 63 != 0 {
-        lose(cpu, Loss::ClockBackwards);
-        return;
+        settle(site, start_ns, 0);
+        return lose(cpu, Loss::ClockBackwards);
     }
-    settle(clocks, site, held_ns);
-    count_hold(cpu, site, held_ns);
-    let longest = &mut cpu.longest_hold[maps::phase()][site & (Site::SLOTS - 1)];
+    settle(site, start_ns, held_ns);
+    let notable = count_hold(cpu, site, held_ns);
+    if notable || constants::keep_cgroups() {
+        note_hold(cpu, site, held_ns, now_ns);
+    }
+}
+
+/// A hold whose beginning this CPU has not seen. One that began before the probes were attached is no
+/// loss: the first.
+#[inline(always)]
+fn released_unseen(cpu: &mut CpuState) {
+    if maps::armed(cpu) {
+        if cpu.hold.seen != 0 {
+            lose(cpu, Loss::HoldWithoutStart);
+        }
+        cpu.hold.seen = 1;
+    }
+}
+
+/// Adds a hold to its site's totals and histogram; whether there is more to note of it.
+#[inline(always)]
+pub fn count_hold(cpu: &mut CpuState, site: usize, held_ns: u64) -> bool {
+    let phase = maps::phase(cpu);
+    let state = site_state(cpu, site);
+    state.held_ns += held_ns;
+    let bucket = bucket_of(held_ns);
+    if let Some(count) = state.holds.get_mut(bucket) {
+        *count += 1;
+    }
+    held_ns > state.longest_hold[phase].duration_ns
+}
+
+/// What is rare at the end of a hold: the longest of its site, and totals by cgroup.
+#[cold]
+#[inline(never)]
+pub fn note_hold(cpu: &mut CpuState, site: usize, held_ns: u64, now_ns: u64) {
+    if held_ns >= LONGEST_BUCKET_NS {
+        lose(cpu, Loss::BucketOverflow);
+    }
+    let phase = maps::phase(cpu);
+    let longest = &mut site_state(cpu, site).longest_hold[phase];
     if held_ns > longest.duration_ns {
         note_longest(longest, held_ns, now_ns);
     }
@@ -171,39 +201,41 @@ fn released() {
     }
 }
 
-/// Adds a hold to its site's totals and histogram.
 #[inline(always)]
-pub fn count_hold(cpu: &mut CpuState, site: usize, held_ns: u64) {
-    let totals = &mut cpu.sites[site & (Site::SLOTS - 1)];
-    totals.holds += 1;
-    totals.held_ns += held_ns;
-    if let Some(count) = cpu.holds[site & (Site::SLOTS - 1)].get_mut(bucket_of(held_ns)) {
-        *count += 1;
-    }
-    if held_ns >= LONGEST_BUCKET_NS {
-        lose(cpu, Loss::BucketOverflow);
-    }
+fn site_state(cpu: &mut CpuState, site: usize) -> &mut SiteState {
+    &mut cpu.sites[site & (Site::SLOTS - 1)]
+}
+
+#[inline(always)]
+fn progress(since_ns: u64, state: u64) -> u64 {
+    since_ns << PROGRESS_BITS | state
 }
 
 /// Adds a hold to its site's clock, before the lock is free for those who will read it.
 #[inline(always)]
-fn settle(clocks: *mut HolderClocks, site: usize, held_ns: u64) {
+fn settle(site: usize, start_ns: u64, held_ns: u64) {
+    let clocks: *mut HolderClocks = maps::CLOCKS.get();
     // SAFETY: as in `acquired`; the site is in bounds.
     unsafe {
-        let sequence = (*clocks).sequence;
-        write_volatile(&raw mut (*clocks).sequence, sequence | 1);
+        write_volatile(&raw mut (*clocks).progress, progress(start_ns, SETTLING));
         let clock = &raw mut (*clocks).held_ns[site & (Site::SLOTS - 1)];
         write_volatile(clock, read_volatile(clock) + held_ns);
-        write_volatile(&raw mut (*clocks).since_ns, 0);
-        write_volatile(&raw mut (*clocks).sequence, (sequence | 1) + 1);
+        write_volatile(&raw mut (*clocks).progress, progress(start_ns, FREE));
     }
 }
 
 /// Books the wait that led to this acquisition.
-#[inline(always)]
-fn claim_wait(cpu: &mut CpuState, site: usize) {
-    cpu.pending_wait.present = 0;
+#[cold]
+#[inline(never)]
+fn claim_wait(cpu: &mut CpuState, site: u32) {
+    let site = Site::slot(site);
     let wait = &raw const cpu.pending_wait;
+    cpu.pending_wait.present = 0;
+    // The acquisition of another wait may have been missed.
+    if cpu.pending_wait.pid != bpf_get_current_pid_tgid() as u32 {
+        lose(cpu, Loss::WaitUnclaimed);
+        return;
+    }
     book_wait(cpu, wait, site);
     if constants::keep_cgroups() {
         // SAFETY: the pending wait is part of this CPU's state.
@@ -217,19 +249,19 @@ fn claim_wait(cpu: &mut CpuState, site: usize) {
 pub fn book_wait(cpu: &mut CpuState, wait: *const PendingWait, site: usize) {
     // SAFETY: the pending wait is part of this CPU's state, and nothing below writes it.
     let wait = unsafe { &*wait };
-    let site = site & (Site::SLOTS - 1);
-    let totals = &mut cpu.sites[site];
-    totals.waits += 1;
-    totals.waited_ns += wait.waited_ns;
-    if let Some(count) = cpu.waits[site].get_mut(bucket_of(wait.waited_ns)) {
+    let phase = maps::phase(cpu);
+    let state = site_state(cpu, site);
+    state.waited_ns += wait.waited_ns;
+    let bucket = bucket_of(wait.waited_ns);
+    if let Some(count) = state.waits.get_mut(bucket) {
         *count += 1;
     }
     if wait.settled != 0 {
-        for (sum_ns, blame_ns) in cpu.blame_ns[site].iter_mut().zip(&wait.blame_ns) {
+        for (sum_ns, blame_ns) in state.blame_ns.iter_mut().zip(&wait.blame_ns) {
             *sum_ns += *blame_ns;
         }
     }
-    let longest = &mut cpu.longest_wait[maps::phase()][site];
+    let longest = &mut state.longest_wait[phase];
     if wait.waited_ns > longest.duration_ns {
         note_longest(longest, wait.waited_ns, wait.began_ns + wait.waited_ns);
     }

@@ -1,6 +1,8 @@
 //! All maps. Each is an array that user space maps into its memory (`BPF_F_MMAPABLE`), so that a
 //! refresh costs no system call; elements that belong to one CPU are found by its number.
 
+use core::{cell::UnsafeCell, ptr::read_volatile};
+
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::bpf_get_smp_processor_id,
@@ -8,21 +10,13 @@ use aya_ebpf::{
     maps::{Array, StackTrace},
 };
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, HolderClocks, Loss, Phase, RunControl, TASK_SLOTS,
+    CgroupEntry, ContentionEntry, CpuState, FREE, HolderClocks, Loss, Phase, Site, TASK_SLOTS,
     TaskSlot,
 };
 
 /// One element a possible CPU; the loader sets the number.
 #[map]
 static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-/// One element.
-#[map]
-static CLOCKS: Array<HolderClocks> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-/// One element.
-#[map]
-static CONTROL: Array<RunControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// A table of contended locks a possible CPU; the loader sets the number.
 #[map]
@@ -44,6 +38,32 @@ pub static STACKS: StackTrace = StackTrace::with_max_entries(1, 0);
 #[map]
 pub static LEARNED: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 
+/// A variable that all CPUs share: programs reach it by its address, without a look-up.
+#[repr(transparent)]
+pub struct SharedVariable<T>(UnsafeCell<T>);
+
+// SAFETY: nobody gets a reference to the value, only a pointer; who follows it says how.
+unsafe impl<T> Sync for SharedVariable<T> {}
+
+impl<T> SharedVariable<T> {
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub fn get(&self) -> *mut T {
+        self.0.get()
+    }
+}
+
+/// The holders' clocks.
+pub static CLOCKS: SharedVariable<HolderClocks> = SharedVariable::new(HolderClocks {
+    progress: FREE,
+    site: 0,
+    reserved: 0,
+    held_ns: [0; Site::SLOTS],
+});
+
 /// The number of this CPU.
 #[inline(always)]
 pub fn this_cpu() -> u32 {
@@ -61,35 +81,18 @@ pub fn cpu_state() -> Option<&'static mut CpuState> {
     Some(unsafe { &mut *state })
 }
 
-/// The holders' clocks.
-#[inline(always)]
-pub fn clocks() -> Option<*mut HolderClocks> {
-    CLOCKS.get_ptr_mut(0)
-}
-
 /// The phase of the run, as an index that is in bounds.
 #[inline(always)]
-pub fn phase() -> usize {
-    let Some(control) = CONTROL.get_ptr(0) else {
-        return Phase::WarmUp.index();
-    };
-    // SAFETY: the element is aligned and initialised; user space changes it with one store.
-    let phase = unsafe { core::ptr::read_volatile(&raw const (*control).phase) };
-    if phase as usize == Phase::Measured.index() {
-        Phase::Measured.index()
-    } else {
-        Phase::WarmUp.index()
-    }
+pub fn phase(cpu: &CpuState) -> usize {
+    // SAFETY: a reference is valid for reading; user space changes both words with one store.
+    unsafe { read_volatile(&raw const cpu.control.phase) as usize & (Phase::COUNT - 1) }
 }
 
 /// Whether every program is attached.
 #[inline(always)]
-pub fn armed() -> bool {
-    let Some(control) = CONTROL.get_ptr(0) else {
-        return false;
-    };
+pub fn armed(cpu: &CpuState) -> bool {
     // SAFETY: as in `phase`.
-    unsafe { core::ptr::read_volatile(&raw const (*control).armed) != 0 }
+    unsafe { read_volatile(&raw const cpu.control.armed) != 0 }
 }
 
 /// The place of a task.

@@ -8,11 +8,11 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{Loss, READ_DEPTH, Site};
+use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site};
 
 use super::{
     constants,
-    hold::{book_wait, count_hold, keep_entry, take_entry},
+    hold::{book_wait, count_hold, note_hold},
     maps::{self, lose},
     site,
 };
@@ -20,11 +20,10 @@ use super::{
 #[fexit]
 fn read_acquired(ctx: FExitContext) -> i32 {
     if constants::is_target(ctx.arg(0)) {
-        acquired(site::from_trampoline(
-            ctx.as_ptr(),
-            constants::read_function(),
-            Site::ReadOther,
-        ));
+        if let Some(cpu) = maps::cpu_state() {
+            let site = site::from_trampoline::<{ site::READER }>(ctx.as_ptr(), cpu);
+            acquired(cpu, site);
+        }
     }
     0
 }
@@ -37,21 +36,51 @@ fn read_released(ctx: FEntryContext) -> i32 {
     0
 }
 
+/// A kretprobe does not see the arguments. A reader keeps interrupts on: an interrupt that reads
+/// another lock between this and the return comes and goes whole, so that a count tells its returns
+/// from the reader's.
 #[kprobe]
 fn kprobe_read_entered(ctx: ProbeContext) -> u32 {
-    // Other locks are read too often to keep each: only the target is kept.
-    if let Some(lock) = ctx.arg(0)
-        && constants::is_target(lock)
-    {
-        keep_entry(lock);
+    let Some(lock) = ctx.arg(0) else { return 0 };
+    let pid = bpf_get_current_pid_tgid() as u32;
+    let Some(slot) = maps::task_slot(pid) else {
+        return 0;
+    };
+    // SAFETY: the slot is in the map. A task with the same low bits of its pid may write at the same
+    // time; the return checks the pid.
+    let slot = unsafe { &mut *slot };
+    let waits = slot.reader_pid == pid + 1;
+    if !constants::is_target(lock) {
+        slot.nested_reads += u32::from(waits);
+        return 0;
     }
+    if waits && let Some(cpu) = maps::cpu_state() {
+        lose(cpu, Loss::ReadEntryLost);
+    }
+    slot.reader_pid = pid + 1;
+    slot.nested_reads = 0;
     0
 }
 
 #[kretprobe]
 fn kretprobe_read_acquired(ctx: RetProbeContext) -> u32 {
-    if take_entry().is_some_and(constants::is_target) {
-        acquired(site::from_return(ctx.regs, Site::ReadOther));
+    let pid = bpf_get_current_pid_tgid() as u32;
+    let Some(slot) = maps::task_slot(pid) else {
+        return 0;
+    };
+    // SAFETY: as in `kprobe_read_entered`.
+    let slot = unsafe { &mut *slot };
+    if slot.reader_pid != pid + 1 {
+        return 0;
+    }
+    if slot.nested_reads > 0 {
+        slot.nested_reads -= 1;
+        return 0;
+    }
+    slot.reader_pid = 0;
+    if let Some(cpu) = maps::cpu_state() {
+        let site = site::from_return::<{ site::READER }>(ctx.regs, cpu);
+        acquired(cpu, site);
     }
     0
 }
@@ -65,8 +94,7 @@ fn kprobe_read_released(ctx: ProbeContext) -> u32 {
 }
 
 #[inline(always)]
-fn acquired(site: u32) {
-    let Some(cpu) = maps::cpu_state() else { return };
+fn acquired(cpu: &mut CpuState, site: u32) {
     // A reader whose return address is unknown, or is a writer's (a stale word of the frame), is a
     // reader all the same.
     let site = if (site as usize) < Site::WRITERS || site as usize >= Site::COUNT {
@@ -76,8 +104,12 @@ fn acquired(site: u32) {
     };
     if cpu.pending_read_wait.present != 0 {
         cpu.pending_read_wait.present = 0;
-        let wait = &raw const cpu.pending_read_wait;
-        book_wait(cpu, wait, Site::slot(site));
+        if cpu.pending_read_wait.pid == bpf_get_current_pid_tgid() as u32 {
+            let wait = &raw const cpu.pending_read_wait;
+            book_wait(cpu, wait, Site::slot(site));
+        } else {
+            lose(cpu, Loss::ReadWaitUnclaimed);
+        }
     }
     cpu.open_reads.seen = 1;
     let depth = cpu.open_reads.depth;
@@ -100,7 +132,7 @@ fn released() {
     let Some(cpu) = maps::cpu_state() else { return };
     let depth = cpu.open_reads.depth;
     if depth == 0 {
-        if cpu.open_reads.seen != 0 && maps::armed() {
+        if cpu.open_reads.seen != 0 && maps::armed(cpu) {
             lose(cpu, Loss::ReadWithoutStart);
         }
         return;
@@ -117,5 +149,7 @@ fn released() {
         lose(cpu, Loss::ClockBackwards);
         return;
     }
-    count_hold(cpu, site, held_ns);
+    if count_hold(cpu, site, held_ns) {
+        note_hold(cpu, site, held_ns, now_ns);
+    }
 }

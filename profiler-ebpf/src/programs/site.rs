@@ -6,16 +6,236 @@
 //! attached a return value stands before them, so the place is searched for, not counted on. 7.x
 //! has trampolines that jump, and leave no return address into the traced function: there the first
 //! word that lies in a known site is taken.
+//!
+//! A lock has few callers, so the search is made once for each: what it found is kept by return
+//! address, and where it found it is tried first. A frame of another shape, after another tracer has
+//! come or gone, has another word in that place, which is not among the return addresses kept.
 
-use core::ffi::c_void;
+use core::{
+    arch::asm,
+    ffi::c_void,
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::{bindings::pt_regs, helpers::generated::bpf_probe_read_kernel};
-use lockprof_abi::{MAX_SITE_RANGES, Site, TextRange};
+use lockprof_abi::{CAST_CALL, CpuState, MAX_SITE_RANGES, Site};
 
-use super::constants;
+use super::{constants, maps::SharedVariable};
 
-/// Words after the first argument that are searched.
-const FRAME_WORDS: usize = 6;
+/// Words after the context's beginning that are searched, the first argument included.
+const FRAME_WORDS: usize = 8;
+
+/// The place of the return address into the caller, in the frame of a trampoline with fexit that has
+/// been called: after the argument, the return value, the saved rbp, and the return address into the
+/// traced function.
+const AFTER_A_CALL: usize = 4;
+/// The same in the frame of one that was jumped to.
+const AFTER_A_JUMP: usize = 3;
+
+/// Places for return addresses that are kept: a power of two, and so many that the few callers of a
+/// lock hardly ever share one.
+const CALLERS: usize = 1024;
+
+/// Return addresses, shifted left by eight bits, with the index of their site below them. One word,
+/// so that two CPUs that write the same place leave one of the two and no mixture. A free place has a
+/// word that no address gives.
+static KNOWN_CALLERS: SharedVariable<[u64; CALLERS]> = SharedVariable::new([u64::MAX; CALLERS]);
+
+/// The traced function is `_raw_write_lock_irq`.
+pub const WRITER: bool = true;
+/// The traced function is `_raw_read_lock`.
+pub const READER: bool = false;
+
+/// In which word of a writer's frame the return address into its caller was last found.
+static WRITER_PLACE: SharedVariable<usize> = SharedVariable::new(AFTER_A_CALL);
+/// In which word of a reader's.
+static READER_PLACE: SharedVariable<usize> = SharedVariable::new(AFTER_A_CALL);
+
+#[inline(always)]
+fn last_place<const WRITERS: bool>() -> *mut usize {
+    if WRITERS {
+        WRITER_PLACE.get()
+    } else {
+        READER_PLACE.get()
+    }
+}
+
+/// The site that called the traced function, from the context of an fentry or fexit program on a
+/// function of one argument.
+#[inline(always)]
+pub fn from_trampoline<const WRITERS: bool>(context: *mut c_void, cpu: &mut CpuState) -> u32 {
+    // SAFETY: the variable lives as long as the programs.
+    let place = unsafe { read_volatile(last_place::<WRITERS>()) };
+    if let Some(address) = read_word(context, place)
+        && let Some(site) = kept(address)
+    {
+        return site;
+    }
+    any_number(cpu, search::<WRITERS>(context))
+}
+
+/// The site to which a kretprobe returns. The handler sees the true return address in the
+/// instruction pointer (kernel/trace/rethook.c, rethook_trampoline_handler, 6.1); another tracer's
+/// trampoline in its place is among the known ranges, as unknown.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn from_return<const WRITERS: bool>(regs: *const pt_regs, cpu: &mut CpuState) -> u32 {
+    // SAFETY: the context of a kretprobe is a valid pt_regs.
+    let address = unsafe { (*regs).rip };
+    kept(address).unwrap_or_else(|| any_number(cpu, classify::<WRITERS>(address)))
+}
+
+/// Only x86-64 is known to have the return address there.
+#[cfg(not(bpf_target_arch = "x86_64"))]
+#[inline(always)]
+pub fn from_return<const WRITERS: bool>(_regs: *const pt_regs, _cpu: &mut CpuState) -> u32 {
+    Site::Unknown as u32
+}
+
+/// The site that a search has found. What comes back from the map is any number to the verifier, which
+/// would otherwise follow the rest of the program once for each site that may be found.
+#[inline(always)]
+fn any_number(cpu: &mut CpuState, site: u32) -> u32 {
+    let place = &raw mut cpu.found_site;
+    // SAFETY: the place is part of this CPU's state.
+    unsafe {
+        write_volatile(place, site);
+        read_volatile(place)
+    }
+}
+
+/// Reads a word of the trampoline's frame: without a helper where the kernel allows it.
+#[inline(always)]
+fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
+    let frame_type = constants::frame_type();
+    if frame_type != 0 {
+        // An access through a cast pointer needs an offset that is known when the program is loaded.
+        match place {
+            AFTER_A_CALL => return Some(read_cast::<{ 8 * AFTER_A_CALL }>(context, frame_type)),
+            AFTER_A_JUMP => return Some(read_cast::<{ 8 * AFTER_A_JUMP }>(context, frame_type)),
+            _ => {}
+        }
+    }
+    let mut word = [0];
+    read_frame(context, place & (FRAME_WORDS - 1), &mut word).then_some(word[0])
+}
+
+/// Reads the word at an offset, in bytes, from a pointer that the kernel lets us read as another type
+/// (kernel/bpf/helpers.c, bpf_rdonly_cast, v6.2): the access is a load that may fault, and then gives
+/// 0.
+#[inline(always)]
+fn read_cast<const OFFSET: usize>(pointer: *mut c_void, frame_type: u32) -> u64 {
+    let word: u64;
+    // SAFETY: the first instruction calls bpf_rdonly_cast, which user space has put in its place; it
+    // takes its arguments in r1 and r2, returns in r0, and may change r1 to r5. The verifier checks the
+    // load that follows.
+    unsafe {
+        asm!(
+            ".quad {call}",
+            "{word} = *(u64 *)(r0 + {offset})",
+            call = const CAST_CALL,
+            offset = const OFFSET,
+            word = lateout(reg) word,
+            inlateout("r1") pointer => _,
+            inlateout("r2") u64::from(frame_type) => _,
+            lateout("r0") _,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+        );
+    }
+    word
+}
+
+/// Reads words of the trampoline's frame, from this one on; whether the kernel let us.
+#[inline(always)]
+fn read_frame<const WORDS: usize>(
+    context: *mut c_void,
+    place: usize,
+    words: &mut [u64; WORDS],
+) -> bool {
+    // SAFETY: the helper checks the address that it reads, and writes no more than the array's size.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            words.as_mut_ptr().cast(),
+            size_of_val(words) as u32,
+            context.cast::<u64>().add(place).cast_const().cast(),
+        )
+    };
+    failed == 0
+}
+
+/// Where a return address is kept.
+#[inline(always)]
+fn place_of(address: u64) -> *mut u64 {
+    // Return addresses are not aligned: their low bits are as good as any hash.
+    let place = address as usize & (CALLERS - 1);
+    // SAFETY: the place is below the number of places.
+    unsafe { KNOWN_CALLERS.get().cast::<u64>().add(place) }
+}
+
+/// The site of a return address that was searched for before.
+#[inline(always)]
+fn kept(address: u64) -> Option<u32> {
+    // SAFETY: the place is in the table; a word is read whole.
+    let known = unsafe { read_volatile(place_of(address)) } ^ (address << 8);
+    (known < Site::COUNT as u64).then_some(known as u32)
+}
+
+/// Finds the caller's return address in the frame, and keeps what was found. A function of its own,
+/// so that a program saves no register for what it does once a caller.
+#[cold]
+#[inline(never)]
+fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
+    let mut words = [0; FRAME_WORDS];
+    if !read_frame(context, 0, &mut words) {
+        return Site::Unknown as u32;
+    }
+    let text = if WRITERS {
+        constants::lock_function()
+    } else {
+        constants::read_function()
+    };
+    for place in 2..FRAME_WORDS {
+        if text.contains(words[place - 1]) {
+            // SAFETY: as in `from_trampoline`.
+            unsafe { write_volatile(last_place::<WRITERS>(), place) };
+            return classify::<WRITERS>(words[place]);
+        }
+    }
+    for (place, word) in words.into_iter().enumerate().skip(1) {
+        if let Some(site) = known_site(word)
+            && site != Site::Unknown as u32
+        {
+            // SAFETY: as in `from_trampoline`.
+            unsafe { write_volatile(last_place::<WRITERS>(), place) };
+            keep(word, site);
+            return site;
+        }
+    }
+    Site::Unknown as u32
+}
+
+/// The site of a return address into the traced function's caller, which is kept from now on.
+#[inline(always)]
+fn classify<const WRITERS: bool>(address: u64) -> u32 {
+    let site = known_site(address).unwrap_or(if !WRITERS {
+        Site::ReadOther as u32
+    } else if constants::site_range(0).is_none() {
+        // Where addresses are hidden, nobody can be told from the others.
+        Site::Unknown as u32
+    } else {
+        Site::Other as u32
+    });
+    keep(address, site);
+    site
+}
+
+#[inline(always)]
+fn keep(address: u64, site: u32) {
+    // SAFETY: the place is in the table; a word is written whole.
+    unsafe { write_volatile(place_of(address), address << 8 | u64::from(site)) };
+}
 
 /// The site whose code an address is in.
 #[inline(always)]
@@ -27,51 +247,4 @@ fn known_site(address: u64) -> Option<u32> {
         }
     }
     None
-}
-
-/// The site that called the traced function, from the context of an fentry or fexit program on a
-/// function of one argument.
-#[inline(always)]
-pub fn from_trampoline(context: *mut c_void, traced: TextRange, other: Site) -> u32 {
-    let mut words = [0_u64; FRAME_WORDS];
-    // SAFETY: the helper checks the address that it reads, and writes no more than the array's size.
-    let failed = unsafe {
-        bpf_probe_read_kernel(
-            words.as_mut_ptr().cast(),
-            size_of_val(&words) as u32,
-            context.cast::<u64>().add(1).cast_const().cast(),
-        )
-    };
-    if failed != 0 {
-        return Site::Unknown as u32;
-    }
-    for index in 0..FRAME_WORDS - 1 {
-        if traced.contains(words[index]) {
-            return known_site(words[index + 1]).unwrap_or(other as u32);
-        }
-    }
-    for word in words {
-        if let Some(site) = known_site(word) {
-            return site;
-        }
-    }
-    Site::Unknown as u32
-}
-
-/// The site to which a kretprobe returns. The handler sees the true return address in the
-/// instruction pointer (kernel/trace/rethook.c, rethook_trampoline_handler, 6.1); where another
-/// tracer has replaced it, it lies in no function of a site.
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-pub fn from_return(regs: *const pt_regs, other: Site) -> u32 {
-    // SAFETY: the context of a kretprobe is a valid pt_regs.
-    let address = unsafe { (*regs).rip };
-    known_site(address).unwrap_or(other as u32)
-}
-
-/// Only x86-64 is known to have the return address there.
-#[cfg(not(bpf_target_arch = "x86_64"))]
-#[inline(always)]
-pub fn from_return(_regs: *const pt_regs, _other: Site) -> u32 {
-    Site::Unknown as u32
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use core::arch::asm;
-use lockprof_abi::{Loss, SPAN_DEPTH, Site, Span};
+use lockprof_abi::{Loss, Site, Span};
 
 use super::maps::{self, lose};
 
@@ -68,23 +68,22 @@ span_programs! {
 fn entered(span: Span) {
     let Some(cpu) = maps::cpu_state() else { return };
     if cpu.hold.start_ns == 0 {
-        if !maps::armed() {
+        if !maps::armed(cpu) {
             return;
         }
         count_outside(&mut cpu.calls_outside[span.index()]);
         return;
     }
-    let depth = cpu.open_spans.depth;
-    if depth as usize >= SPAN_DEPTH {
-        lose(cpu, Loss::SpanOverflow);
-        return;
-    }
-    let frame = &mut cpu.open_spans.frames[depth as usize & (SPAN_DEPTH - 1)];
-    cpu.open_spans.depth = depth + 1;
-    frame.span = span as u32;
-    frame.inner_ns = 0;
+    let covered_ns = cpu.open_spans.covered_ns;
+    let slot = &mut cpu.open_spans.slots[span.index()];
+    let left_before = slot.start_ns == 0;
     // SAFETY: the helper has no precondition.
-    frame.start_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    slot.start_ns = now_ns;
+    slot.start_own_ns = now_ns.wrapping_sub(covered_ns);
+    if !left_before {
+        lose(cpu, Loss::SpanUnmatched);
+    }
 }
 
 /// Adds one. An interrupt or, where the kernel preempts, another task may run this program between
@@ -104,29 +103,28 @@ fn left(span: Span) {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(cpu) = maps::cpu_state() else { return };
-    if cpu.hold.start_ns == 0 {
+    let held_since_ns = cpu.hold.start_ns;
+    if held_since_ns == 0 {
         return;
     }
-    let depth = cpu.open_spans.depth;
-    let innermost = depth.wrapping_sub(1) as usize & (SPAN_DEPTH - 1);
-    let frame = &cpu.open_spans.frames[innermost];
-    if depth == 0 || frame.span != span as u32 {
-        lose(cpu, Loss::SpanUnmatched);
-        return;
+    let open = &mut cpu.open_spans;
+    let slot = &mut open.slots[span.index()];
+    let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);
+    slot.start_ns = 0;
+    if start_ns < held_since_ns {
+        return lose(cpu, Loss::SpanUnmatched);
     }
-    let in_hold_ns = now_ns.wrapping_sub(frame.start_ns);
-    let self_ns = in_hold_ns.wrapping_sub(frame.inner_ns);
-    cpu.open_spans.depth = innermost as u32;
+    let in_hold_ns = now_ns.wrapping_sub(start_ns);
     if in_hold_ns >> 63 != 0 {
-        lose(cpu, Loss::ClockBackwards);
-        return;
+        return lose(cpu, Loss::ClockBackwards);
     }
-    let totals = &mut cpu.spans[Site::slot(cpu.hold.site)][span.index()];
+    let self_ns = now_ns
+        .wrapping_sub(open.covered_ns)
+        .wrapping_sub(start_own_ns);
+    // This span covers those inside it.
+    open.covered_ns = now_ns.wrapping_sub(start_own_ns);
+    let totals = &mut cpu.sites[Site::slot(cpu.hold.site)].spans[span.index()];
     totals.calls += 1;
     totals.in_hold_ns += in_hold_ns;
     totals.self_ns += self_ns;
-    if depth > 1 {
-        let outer = depth.wrapping_sub(2) as usize & (SPAN_DEPTH - 1);
-        cpu.open_spans.frames[outer].inner_ns += in_hold_ns;
-    }
 }

@@ -5,8 +5,8 @@
 //! per CPU. A sleeping wait is kept by task.
 //!
 //! The two programs may interrupt each other, never themselves (the kernel skips and counts that).
-//! `began` writes a frame before it raises the depth, and `ended` lowers the depth to the frame that
-//! it found, which drops whatever an interrupt left above it.
+//! `began` writes a frame before it raises the depth, and `ended` lowers the depth, when it has read
+//! its frame, to the frame that it found, which drops whatever an interrupt left above it.
 
 use core::ptr::read_volatile;
 
@@ -16,8 +16,8 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use lockprof_abi::{
-    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, PendingWait,
-    READERS_COLUMN, Site, TaskSlot, WAIT_DEPTH, WaitFrame,
+    CpuState, FREE, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK,
+    PROGRESS_BITS, PendingWait, READERS_COLUMN, SETTLING, Site, TaskSlot, WAIT_DEPTH, WaitFrame,
 };
 
 use super::{
@@ -59,8 +59,9 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         }
     }
     if found < WAIT_DEPTH {
-        cpu.open_waits.depth = found as u32;
         spin_ended(cpu, found, now_ns);
+        // Only now: an interrupt that waits meanwhile takes the frames above.
+        cpu.open_waits.depth = found as u32;
     } else {
         sleep_ended(cpu, lock, now_ns);
     }
@@ -120,20 +121,20 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
 #[inline(always)]
 fn read_clocks(frame: &mut WaitFrame) {
     frame.settled = 0;
-    let Some(clocks) = maps::clocks() else { return };
+    let clocks = maps::CLOCKS.get();
     for _attempt in 0..4 {
-        // SAFETY: the element is in the map; a holder may write at the same time, which the sequence
-        // tells.
+        // SAFETY: the variable lives as long as the programs; a holder may write at the same time,
+        // which the progress tells.
         unsafe {
-            let before = read_volatile(&raw const (*clocks).sequence);
-            let since_ns = read_volatile(&raw const (*clocks).since_ns);
+            let before = read_volatile(&raw const (*clocks).progress);
             let site = read_volatile(&raw const (*clocks).site);
             for (copy, clock) in frame.held_ns.iter_mut().zip(&(*clocks).held_ns) {
                 *copy = read_volatile(clock);
             }
-            if before & 1 == 0 && before == read_volatile(&raw const (*clocks).sequence) {
-                let progress_ns = frame.began_ns.wrapping_sub(since_ns);
-                frame.progress_ns = if since_ns == 0 || progress_ns >> 63 != 0 {
+            let state = before & ((1 << PROGRESS_BITS) - 1);
+            if state != SETTLING && before == read_volatile(&raw const (*clocks).progress) {
+                let progress_ns = frame.began_ns.wrapping_sub(before >> PROGRESS_BITS);
+                frame.progress_ns = if state == FREE || progress_ns >> 63 != 0 {
                     0
                 } else {
                     progress_ns
@@ -159,21 +160,26 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         return;
     }
     let waited_ns = now_ns.wrapping_sub(frame.began_ns);
+    let of_target = constants::is_target(frame.lock);
     if waited_ns >> 63 != 0 {
-        lose(cpu, Loss::ClockBackwards);
+        lose(cpu, backwards(of_target));
         return;
     }
-    if constants::is_target(frame.lock) {
-        if frame.flags & LCB_F_WRITE != 0 {
-            if constants::claim_waits() {
-                if cpu.pending_wait.present != 0 {
-                    lose(cpu, Loss::WaitUnclaimed);
+    // While a program is still to be attached, or already detached, no acquisition may claim it.
+    if of_target && maps::armed(cpu) {
+        if frame.flags & LCB_F_WRITE == 0 {
+            if constants::claim_read_waits() {
+                if cpu.pending_read_wait.present != 0 {
+                    lose(cpu, Loss::ReadWaitUnclaimed);
                 }
-                let pending = &raw mut cpu.pending_wait;
+                let pending = &raw mut cpu.pending_read_wait;
                 leave_pending(cpu, pending, frame, waited_ns);
             }
-        } else if constants::claim_read_waits() {
-            let pending = &raw mut cpu.pending_read_wait;
+        } else if constants::claim_waits() {
+            if cpu.pending_wait.present != 0 {
+                lose(cpu, Loss::WaitUnclaimed);
+            }
+            let pending = &raw mut cpu.pending_wait;
             leave_pending(cpu, pending, frame, waited_ns);
         }
     }
@@ -189,6 +195,16 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
     );
 }
 
+/// The loss of a wait whose clock went backwards: only the target's makes a run void.
+#[inline(always)]
+fn backwards(of_target: bool) -> Loss {
+    if of_target {
+        Loss::ClockBackwards
+    } else {
+        Loss::WaitWithoutStart
+    }
+}
+
 /// Leaves a wait of the target lock for the acquisition that follows at once on this CPU, with whose
 /// holds it waited behind: the difference of the holders' clocks, less what was over of the hold in
 /// progress when it began. The waiter has the lock now, so no clock moves.
@@ -197,6 +213,7 @@ fn leave_pending(cpu: &mut CpuState, pending: *mut PendingWait, frame: &WaitFram
     // SAFETY: the pending wait is part of this CPU's state, and `frame` is another part.
     let pending = unsafe { &mut *pending };
     pending.present = 1;
+    pending.pid = frame.pid;
     pending.waited_ns = waited_ns;
     pending.began_ns = frame.began_ns;
     pending.settled = frame.settled;
@@ -204,10 +221,10 @@ fn leave_pending(cpu: &mut CpuState, pending: *mut PendingWait, frame: &WaitFram
         lose(cpu, Loss::BlameUnsettled);
         return;
     }
-    let Some(clocks) = maps::clocks() else { return };
     let mut rest_ns = waited_ns;
-    // SAFETY: the element is in the map, and no one writes it while this CPU has the lock.
-    let clocks = unsafe { &(*clocks).held_ns };
+    // SAFETY: the variable lives as long as the programs, and no one writes it while this CPU has the
+    // lock.
+    let clocks = unsafe { &(*maps::CLOCKS.get()).held_ns };
     let befores = frame.held_ns.iter();
     let columns = pending.blame_ns.iter_mut().take(Site::WRITERS);
     for (index, ((clock, before_ns), column_ns)) in
@@ -271,19 +288,24 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     // SAFETY: as in `sleep_began`.
     let slot: &mut TaskSlot = unsafe { &mut *slot };
     if slot.lock != lock || slot.pid != pid {
-        let loss = if constants::is_target(lock) && cpu.open_waits.seen != 0 {
-            Loss::TargetWaitWithoutStart
-        } else {
-            // The tracepoint's end does not say how the wait was made.
-            Loss::WaitWithoutStart
-        };
-        lose(cpu, loss);
+        // The tracepoint's end does not say how the wait was made; one that began before the programs
+        // were attached is no loss.
+        if maps::armed(cpu) && cpu.open_waits.seen != 0 {
+            lose(
+                cpu,
+                if constants::is_target(lock) {
+                    Loss::TargetWaitWithoutStart
+                } else {
+                    Loss::WaitWithoutStart
+                },
+            );
+        }
         return;
     }
     slot.lock = 0;
     let waited_ns = now_ns.wrapping_sub(slot.began_ns);
     if waited_ns >> 63 != 0 {
-        lose(cpu, Loss::ClockBackwards);
+        lose(cpu, backwards(constants::is_target(lock)));
         return;
     }
     contention::add(

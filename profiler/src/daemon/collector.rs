@@ -21,10 +21,16 @@ use crate::{
 /// whose hold they happened.
 type ContentionKey = (u64, u32, i32, u32);
 
+/// The activity of a CPU on which nothing was counted.
+const NOTHING: Option<u64> = Some(0);
+
 /// Remembers the last reading.
 #[derive(Debug)]
 pub struct Collector {
-    cpus: Vec<Box<CpuState>>,
+    /// The last reading of each CPU; none of one that has done nothing.
+    cpus: Vec<Option<Box<CpuState>>>,
+    /// How active each CPU was known to be.
+    activity: Vec<Option<u64>>,
     contention: HashMap<usize, ContentionEntry>,
     cgroups: HashMap<usize, CgroupEntry>,
     known_stacks: HashSet<i32>,
@@ -40,7 +46,8 @@ impl Collector {
     #[must_use]
     pub fn new(cpus: usize, symbols: Kallsyms, attached_ns: u64) -> Self {
         Self {
-            cpus: (0..cpus).map(|_| zeroed_state()).collect(),
+            cpus: vec![None; cpus],
+            activity: vec![NOTHING; cpus],
             contention: HashMap::new(),
             cgroups: HashMap::new(),
             known_stacks: HashSet::new(),
@@ -51,27 +58,45 @@ impl Collector {
         }
     }
 
-    /// Fills in what the programs counted since the last call.
+    /// Fills in what the programs counted since the last call. A CPU on which nothing happened costs a
+    /// look at some words.
     pub fn collect(&mut self, source: &impl Source, interval: &mut Interval) {
         let mut sums = Sums::default();
         let mut after = zeroed_state();
+        let nothing = zeroed_state();
+        let mut active = Vec::new();
         for number in 0..self.cpus.len() {
+            // Before the state is read: what is counted meanwhile is seen the next time.
+            let activity = Some(source.activity(number));
+            if self.activity[number] == activity {
+                continue;
+            }
+            self.activity[number] = activity;
+            active.push(number);
             source.read_cpu(number, &mut after);
-            let before = &self.cpus[number];
+            let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             interval.cpus.extend(delta::cpu(number, before, &after));
             sums.add(before, &after);
             self.longest_of(number as u32, &after, interval);
-            std::mem::swap(&mut self.cpus[number], &mut after);
+            if activity != NOTHING || self.cpus[number].is_some() {
+                let before = self.cpus[number].get_or_insert_with(zeroed_state);
+                std::mem::swap(before, &mut after);
+            }
         }
         // All counters are read before anything is looked up, lest what is read later belong to more
         // time.
-        self.cgroups(source, interval);
-        interval.contention = self.contention(source);
+        self.cgroups(source, &active, interval);
+        interval.contention = self.contention(source, &active);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
         interval.blame = sums.blame();
         interval.losses = sums.losses();
         self.stacks(source, interval);
+    }
+
+    /// The next call reads every CPU, also one that seems to have done nothing.
+    pub fn distrust_activity(&mut self) {
+        self.activity.fill(None);
     }
 
     /// Holds that ended and their time, since the last call, for the progress line.
@@ -92,12 +117,12 @@ impl Collector {
             Phase::WarmUp => AbiPhase::WarmUp.index(),
             Phase::Measured => AbiPhase::Measured.index(),
         };
-        let kinds = [
-            (Kind::Hold, &state.longest_hold[index]),
-            (Kind::Wait, &state.longest_wait[index]),
-        ];
-        for (kind, by_site) in kinds {
-            for (site, longest) in Site::ALL.iter().zip(by_site) {
+        for (site, of_site) in Site::ALL.iter().zip(&state.sites) {
+            let kinds = [
+                (Kind::Hold, &of_site.longest_hold[index]),
+                (Kind::Wait, &of_site.longest_wait[index]),
+            ];
+            for (kind, longest) in kinds {
                 let known = self.longest.entry((phase, kind, *site)).or_default();
                 if longest.duration_ns > *known {
                     *known = longest.duration_ns;
@@ -130,10 +155,10 @@ impl Collector {
         }
     }
 
-    fn contention(&mut self, source: &impl Source) -> Vec<ContentionInterval> {
+    fn contention(&mut self, source: &impl Source, active: &[usize]) -> Vec<ContentionInterval> {
         let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
         let mut after = free_contention();
-        for place in 0..source.contention_places() {
+        for place in places(active, source.contention_places()) {
             if !source.read_contention(place, &mut after) {
                 continue;
             }
@@ -221,9 +246,9 @@ impl Collector {
         }
     }
 
-    fn cgroups(&mut self, source: &impl Source, interval: &mut Interval) {
+    fn cgroups(&mut self, source: &impl Source, active: &[usize], interval: &mut Interval) {
         let mut after = free_cgroup();
-        for place in 0..source.cgroup_places() {
+        for place in places(active, source.cgroup_places()) {
             if !source.read_cgroup(place, &mut after) {
                 continue;
             }
@@ -245,6 +270,12 @@ impl Collector {
             }
         }
     }
+}
+
+/// The numbers over all CPUs of the places in the tables of these ones.
+fn places(cpus: &[usize], places: usize) -> impl Iterator<Item = usize> {
+    cpus.iter()
+        .flat_map(move |cpu| cpu * places..(cpu + 1) * places)
 }
 
 /// The stack without its innermost frames that belong to tracing: the eBPF program and what called
@@ -287,7 +318,82 @@ fn free_cgroup() -> CgroupEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    /// Counters of two CPUs, of which the second one counts.
+    struct Counters {
+        holds: u32,
+        held_ns: u64,
+        read: Cell<u32>,
+    }
+
+    impl Source for Counters {
+        fn cpus(&self) -> usize {
+            2
+        }
+        fn activity(&self, cpu: usize) -> u64 {
+            if cpu == 1 { self.held_ns } else { 0 }
+        }
+        fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
+            self.read.set(self.read.get() + 1);
+            *into = *zeroed_state();
+            if cpu == 1 {
+                let reap = &mut into.sites[Site::Reap.index()];
+                reap.held_ns = self.held_ns;
+                reap.holds[9] = self.holds;
+            }
+        }
+        fn contention_places(&self) -> usize {
+            1
+        }
+        fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool {
+            into.lock = 8;
+            into.waits = self.holds.into();
+            into.octaves[4] = self.holds;
+            place == 1
+        }
+        fn cgroup_places(&self) -> usize {
+            0
+        }
+        fn read_cgroup(&self, _place: usize, _into: &mut CgroupEntry) -> bool {
+            false
+        }
+        fn stack(&self, _id: u32) -> Option<Vec<u64>> {
+            None
+        }
+    }
+
+    fn holds_and_waits(collector: &mut Collector, source: &Counters) -> (u64, u64) {
+        let mut interval = Interval::default();
+        collector.collect(source, &mut interval);
+        let waits = interval.contention.iter().map(|lock| lock.waits).sum();
+        (Collector::holds(&interval.cpus).0, waits)
+    }
+
+    #[test]
+    fn only_active_cpus_are_read_and_in_the_end_all() {
+        let symbols = Kallsyms::parse("").unwrap();
+        let mut collector = Collector::new(2, symbols, 0);
+        let mut source = Counters {
+            holds: 0,
+            held_ns: 0,
+            read: Cell::new(0),
+        };
+        assert_eq!(holds_and_waits(&mut collector, &source), (0, 0));
+        assert_eq!(source.read.get(), 0);
+        (source.holds, source.held_ns) = (3, 30);
+        assert_eq!(holds_and_waits(&mut collector, &source), (3, 3));
+        assert_eq!(source.read.get(), 1);
+        // Holds of no length are seen in the end.
+        source.holds = 5;
+        assert_eq!(holds_and_waits(&mut collector, &source), (0, 0));
+        assert_eq!(source.read.get(), 1);
+        collector.distrust_activity();
+        assert_eq!(holds_and_waits(&mut collector, &source), (2, 2));
+        assert_eq!(source.read.get(), 3);
+    }
 
     fn frames(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -25,9 +25,9 @@ fn site_interval(site: Site, before: &CpuState, after: &CpuState) -> Option<Site
     let index = site.index();
     let (old, new) = (&before.sites[index], &after.sites[index]);
     // While the programs run, the last event may be in the buckets and not yet in the totals, or the
-    // other way round. Counts are taken from the buckets, so that a line agrees with itself.
-    let (hold_buckets, holds) = sparse(&before.holds[index], &after.holds[index]);
-    let (wait_buckets, waits) = sparse(&before.waits[index], &after.waits[index]);
+    // other way round.
+    let (hold_buckets, holds) = sparse(&old.holds, &new.holds);
+    let (wait_buckets, waits) = sparse(&old.waits, &new.waits);
     let held_ns = new.held_ns.wrapping_sub(old.held_ns);
     let waited_ns = new.waited_ns.wrapping_sub(old.waited_ns);
     (holds + waits + held_ns + waited_ns > 0).then(|| SiteInterval {
@@ -70,8 +70,8 @@ impl Sums {
     pub fn add(&mut self, before: &CpuState, after: &CpuState) {
         for span in Span::ALL {
             for site in Site::ALL.iter().filter(|site| site.is_writer()) {
-                let old = &before.spans[site.index()][span.index()];
-                let new = &after.spans[site.index()][span.index()];
+                let old = &before.sites[site.index()].spans[span.index()];
+                let new = &after.sites[site.index()].spans[span.index()];
                 let change = [
                     new.calls.wrapping_sub(old.calls),
                     new.in_hold_ns.wrapping_sub(old.in_hold_ns),
@@ -94,8 +94,8 @@ impl Sums {
         for waiter in Site::ALL {
             for column in 0..BLAME_COLUMNS {
                 let (old, new) = (
-                    before.blame_ns[waiter.index()][column],
-                    after.blame_ns[waiter.index()][column],
+                    before.sites[waiter.index()].blame_ns[column],
+                    after.sites[waiter.index()].blame_ns[column],
                 );
                 add(&mut self.blame, (*waiter, column), new.wrapping_sub(old));
             }
@@ -193,7 +193,7 @@ mod tests {
     fn counts_come_from_the_buckets() {
         let before = zeroed_state();
         let mut after = zeroed_state();
-        after.holds[Site::Reap.index()][40] = 2;
+        after.sites[Site::Reap.index()].holds[40] = 2;
         after.sites[Site::Reap.index()].held_ns = 700;
         let cpu = cpu(0, &before, &after).expect("something happened");
         assert_eq!(cpu.sites.len(), 1);
@@ -206,9 +206,9 @@ mod tests {
     fn sums_over_cpus_name_their_parts() {
         let before = zeroed_state();
         let mut after = zeroed_state();
-        after.blame_ns[Site::Fork.index()][Site::Reap.index()] = 5;
-        after.blame_ns[Site::Fork.index()][READERS_COLUMN] = 6;
-        after.spans[Site::Reap.index()][Span::FreePid.index()].calls = 1;
+        after.sites[Site::Fork.index()].blame_ns[Site::Reap.index()] = 5;
+        after.sites[Site::Fork.index()].blame_ns[READERS_COLUMN] = 6;
+        after.sites[Site::Reap.index()].spans[Span::FreePid.index()].calls = 1;
         after.calls_outside[Span::ReleaseTask.index()] = 9;
         after.losses[Loss::WaitMigrated.index()] = 1;
         let mut sums = Sums::default();

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,7 +28,7 @@ use crate::{
     probe::{calibrate, misses, programs::Programs},
     recording::{
         RecordingWriter,
-        schema::{Calibration, Clock, Ended, Footer, Interval, Line, Phase, RunTime},
+        schema::{Calibration, Clock, Ended, Footer, Interval, Line, NullHold, Phase, RunTime},
     },
     units::TimeUnit,
 };
@@ -65,7 +66,7 @@ pub(super) struct State {
     usage: Usage,
     missed: BTreeMap<String, Option<u64>>,
     iterations: Option<u64>,
-    null_hold: Option<calibrate::NullHold>,
+    null_hold: Option<NullHold>,
     run_time: Vec<RunTime>,
     calibrated: bool,
     ground_truth: Option<GroundTruth>,
@@ -96,6 +97,13 @@ impl Session {
     /// Measures the null hold and, around some more, the programs' own run time.
     pub fn calibrate(&mut self) -> Result<()> {
         if !self.exact {
+            // Nothing that lockprof may do is sure to contend a lock: what the machine does has to.
+            if self.settings.warm_up < ENOUGH_WARM_UP
+                && let Some(window) = RunTimeWindow::open(&self.programs)
+            {
+                thread::sleep(run_time::WINDOW);
+                self.state.run_time = window.close(&self.programs);
+            }
             return Ok(());
         }
         self.state.null_hold = calibrate::null_hold(&self.programs)?;
@@ -112,7 +120,7 @@ impl Session {
         let spec = self.settings.load.clone();
         let keeps_time = matches!(spec, Some(LoadSpec::Bundled { .. }));
         let warm_up = self.settings.warm_up;
-        let mut window = (warm_up >= ENOUGH_WARM_UP && self.exact)
+        let mut window = (warm_up >= ENOUGH_WARM_UP)
             .then(|| RunTimeWindow::open(&self.programs))
             .flatten();
         self.begin(Phase::WarmUp, "warm-up");
@@ -241,7 +249,7 @@ impl Session {
             Phase::WarmUp => lockprof_abi::Phase::WarmUp,
             Phase::Measured => lockprof_abi::Phase::Measured,
         };
-        self.programs.control.set(told, true);
+        self.programs.cpus.tell(told, true);
         self.state.phase = phase;
         self.state.doing = doing;
         self.state.phase_began = Instant::now();
@@ -261,19 +269,8 @@ impl Session {
             at_s: (now - self.attached).as_secs_f64(),
             seconds,
             phase: self.state.phase,
-            cpus: Vec::new(),
-            spans: Vec::new(),
-            calls_outside: BTreeMap::new(),
-            blame: Vec::new(),
-            contention: Vec::new(),
-            stacks: BTreeMap::new(),
-            cgroups: BTreeMap::new(),
-            longest: Vec::new(),
-            losses: BTreeMap::new(),
-            missed: BTreeMap::new(),
-            own: Default::default(),
-            machine: Default::default(),
             iterations: self.state.iterations.take(),
+            ..Interval::default()
         };
         self.collector.collect(&self.programs, &mut interval);
         let usage = Usage::read();
@@ -315,16 +312,14 @@ impl Session {
 
     /// Writes the calibration once, before the first measured interval is written.
     fn write_calibration(&mut self) -> Result<()> {
-        let done = self.state.calibrated || self.state.phase == Phase::WarmUp;
-        if let (false, Some(null_hold)) = (done, self.state.null_hold) {
-            self.state.calibrated = true;
-            self.recording.write(&Line::Calibration(Calibration {
-                null_holds: null_hold.holds,
-                null_hold_ns: null_hold.mean_ns,
-                null_hold_p50_ns: null_hold.p50_ns,
-                run_time: std::mem::take(&mut self.state.run_time),
-            }))?;
+        if self.state.calibrated || self.state.phase == Phase::WarmUp {
+            return Ok(());
         }
+        self.state.calibrated = true;
+        self.recording.write(&Line::Calibration(Calibration {
+            null_hold: self.state.null_hold,
+            run_time: std::mem::take(&mut self.state.run_time),
+        }))?;
         Ok(())
     }
 
@@ -341,6 +336,7 @@ impl Session {
         let detach_s = began.elapsed().as_secs_f64();
         self.progress.finish();
         let Some(ended) = ended else { return detached };
+        self.collector.distrust_activity();
         self.close_interval_with(missed)?;
         self.recording.write(&Line::Footer(Box::new(Footer {
             ended,

@@ -39,7 +39,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let symbols = symbols?;
     let lock = find_lock(&plan)?;
-    let constants = constants(settings, &plan, &symbols, &lock)?;
+    let mut constants = constants(settings, &plan, &symbols, &lock)?;
+    constants.frame_cast = capabilities.btf.frame_cast;
     // Only now: a request that this kernel refuses leaves no folder behind.
     if let Some(directory) = settings.recording.parent() {
         directory_for_caller(directory)
@@ -47,11 +48,11 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
-    let mut programs = Programs::load(&constants)?;
-    programs.attach(&plan)?;
+    let programs = load_and_attach(&constants, &plan)?;
+    let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
+    cost::give_back_memory();
     let usage = Usage::read();
     let attached_ns = cost::monotonic_ns();
-    let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
 
     let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
         Clock::EmulatedWall
@@ -95,6 +96,25 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         launch_to_attach_s,
         usage_at_attach: usage,
         state: super::follow::State::new(usage),
+    })
+}
+
+/// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
+fn load_and_attach(constants: &Constants, plan: &AttachPlan) -> Result<Programs> {
+    let attempt = |constants: &Constants| {
+        let mut programs = Programs::load(constants)?;
+        programs.attach(plan)?;
+        Ok(programs)
+    };
+    attempt(constants).or_else(|error| {
+        if constants.frame_cast.is_none() {
+            return Err(error);
+        }
+        log::info!("trying again without bpf_rdonly_cast: {error:#}");
+        attempt(&Constants {
+            frame_cast: None,
+            ..constants.clone()
+        })
     })
 }
 
@@ -142,15 +162,15 @@ fn constants(
             .iter()
             .any(|probe| probe.role == role && probe.absent.is_none())
     };
-    let empty = TextRange { start: 0, end: 0 };
     Ok(Constants {
         target_lock,
-        lock_function: lock_function(symbols, false).unwrap_or(empty),
-        read_function: lock_function(symbols, true).unwrap_or(empty),
+        lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
+        read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
         sites: site_ranges(symbols),
         claim_waits: attached(Role::Acquire),
         claim_read_waits: attached(Role::ReadAcquire),
         cgroups: settings.cgroups,
+        frame_cast: None,
         cpus: u32::try_from(
             aya::util::nr_cpus()
                 .map_err(|(path, error)| anyhow::anyhow!("cannot read {path}: {error}"))?,

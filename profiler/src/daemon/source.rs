@@ -8,15 +8,18 @@ use crate::probe::programs::Programs;
 pub trait Source {
     /// How many CPUs there are.
     fn cpus(&self) -> usize;
+    /// A number that changes when something has happened on a CPU. It may stay the same for what took
+    /// no time at all.
+    fn activity(&self, cpu: usize) -> u64;
     /// Copies the state of a CPU.
     fn read_cpu(&self, cpu: usize, into: &mut CpuState);
-    /// How many places the tables of contended locks have, over all CPUs.
+    /// How many places the table of contended locks of each CPU has.
     fn contention_places(&self) -> usize;
-    /// Copies one of them; false where it is free.
+    /// Copies one of them, by its number over all CPUs; false where it is free.
     fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool;
-    /// How many places the tables of cgroups have, over all CPUs.
+    /// How many places the table of cgroups of each CPU has.
     fn cgroup_places(&self) -> usize;
-    /// Copies one of them; false where it is free.
+    /// Copies one of them, by its number over all CPUs; false where it is free.
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool;
     /// The addresses of a call stack, the innermost first.
     fn stack(&self, id: u32) -> Option<Vec<u64>>;
@@ -27,12 +30,16 @@ impl Source for Programs {
         self.cpus.len()
     }
 
+    fn activity(&self, cpu: usize) -> u64 {
+        self.cpus.activity(cpu)
+    }
+
     fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
         self.cpus.read(cpu, into);
     }
 
     fn contention_places(&self) -> usize {
-        self.contention.len()
+        self.contention.len() / self.cpus.len()
     }
 
     fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool {
@@ -44,7 +51,7 @@ impl Source for Programs {
     }
 
     fn cgroup_places(&self) -> usize {
-        self.cgroups.len()
+        self.cgroups.len() / self.cpus.len()
     }
 
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool {

@@ -145,10 +145,7 @@ fn run(profile: &Profile, rows: &mut Rows, time: &str) {
         section: "run",
         ..Row::default()
     };
-    let null_hold = profile
-        .calibration
-        .as_ref()
-        .map(|calibration| calibration.null_hold_ns);
+    let null_hold = profile.null_hold().map(|null_hold| null_hold.mean_ns);
     rows.add(row, "void", Some(u8::from(profile.void())), "count");
     rows.add(row, "cut_short", Some(u8::from(profile.cut_short)), "count");
     rows.add(row, "duration", Some(profile.measured_s), "s");

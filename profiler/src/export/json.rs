@@ -197,10 +197,11 @@ fn probe(profile: &Profile) -> Value {
     let Some(calibration) = &profile.calibration else {
         return json!({"null_hold_ns": null, "run_ns_per_event": null});
     };
+    let null_hold = profile.null_hold();
     json!({
-        "null_hold_ns": calibration.null_hold_ns,
-        "null_hold_p50_ns": calibration.null_hold_p50_ns,
-        "null_holds": calibration.null_holds,
+        "null_hold_ns": null_hold.map(|null_hold| null_hold.mean_ns),
+        "null_hold_p50_ns": null_hold.map(|null_hold| null_hold.p50_ns),
+        "null_holds": null_hold.map(|null_hold| null_hold.holds),
         "run_ns_per_event": run_ns_per_event(&calibration.run_time),
         "run_time": calibration.run_time,
     })

@@ -154,6 +154,17 @@ pub struct BtfFacts {
     pub release_task_post: bool,
     /// The parameters of `detach_pid`: 2, and 3 since Linux 6.15.
     pub detach_pid_parameters: Option<u32>,
+    /// How programs may read a trampoline's frame without a helper; since Linux 6.2.
+    pub frame_cast: Option<FrameCast>,
+}
+
+/// A cast that the kernel offers, by numbers in its BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FrameCast {
+    /// `bpf_rdonly_cast` (kernel/bpf/helpers.c, v6.2).
+    pub function: u32,
+    /// The type as which a frame is read.
+    pub frame_type: u32,
 }
 
 /// What /proc/kallsyms says.

@@ -62,6 +62,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             contention_tracepoints: true,
             release_task_post: false,
             detach_pid_parameters: Some(2),
+            frame_cast: None,
         },
         symbols: SymbolFacts {
             error: None,

@@ -292,7 +292,7 @@ impl Kallsyms {
             .map_or(u64::MAX, |next| next.address);
         Some(TextRange {
             start,
-            end: end.min(start.saturating_add(LONGEST_FUNCTION)),
+            length: (end - start).min(LONGEST_FUNCTION),
         })
     }
 

@@ -23,8 +23,8 @@ mod trials;
 
 pub use btf::{Btf, BtfError, BtfKind, BtfType};
 pub use capabilities::{
-    BtfFacts, Capabilities, CapabilitySet, FunctionFacts, LockSymbol, Machine, Others, Settings,
-    SharedHook, SymbolFacts, Trial, Trials, Uname, User,
+    BtfFacts, Capabilities, CapabilitySet, FrameCast, FunctionFacts, LockSymbol, Machine, Others,
+    Settings, SharedHook, SymbolFacts, Trial, Trials, Uname, User,
 };
 pub use config::ConfigFacts;
 pub use findings::{Finding, Preemption, Unlock};

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use lockprof_abi::FRAME_TYPE_NAME;
+
 use super::btf::{Btf, BtfError, BtfKind};
 use super::capabilities::{
-    BtfFacts, Capabilities, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
+    BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
@@ -183,6 +185,17 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         detach_pid_parameters: match detach_pid {
             Some(prototype) => btf.parameters(prototype)?,
             None => None,
+        },
+        frame_cast: {
+            let number = |kind, name| -> Result<Option<u32>, BtfError> {
+                Ok(btf.find(kind, &[name])?.first().map(|found| found.id))
+            };
+            number(BtfKind::Func, "bpf_rdonly_cast")?
+                .zip(number(BtfKind::Struct, FRAME_TYPE_NAME)?)
+                .map(|(function, frame_type)| FrameCast {
+                    function,
+                    frame_type,
+                })
         },
     };
     let ids = functions

@@ -254,7 +254,7 @@ ffffffff8100a000 T _etext
         ranges
             .ranges
             .iter()
-            .take_while(|range| range.text.end != 0)
+            .take_while(|range| range.text.length != 0)
             .filter_map(|range| Some((range.text.start, Site::from_index(range.site as usize)?)))
             .collect()
     }
@@ -278,10 +278,7 @@ ffffffff8100a000 T _etext
             ]
         );
         let lock = lock_function(&kallsyms, false).unwrap();
-        assert_eq!(
-            (lock.start, lock.end),
-            (0xffff_ffff_8100_9000, 0xffff_ffff_8100_9080)
-        );
+        assert_eq!((lock.start, lock.length), (0xffff_ffff_8100_9000, 0x80));
         assert!(lock_function(&kallsyms, true).is_some());
     }
 

@@ -7,21 +7,13 @@ use anyhow::{Context as _, Result, anyhow};
 use lockprof_abi::{BUCKETS, CpuState, Site};
 
 use super::programs::Programs;
-use crate::profile::{Histogram, Scale};
+use crate::{
+    profile::{Histogram, Scale},
+    recording::schema::NullHold,
+};
 
 /// Null holds that are measured.
 pub const NULL_HOLDS: u64 = 1000;
-
-/// The null holds, measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NullHold {
-    /// How many were measured.
-    pub holds: u64,
-    /// Their mean.
-    pub mean_ns: f64,
-    /// Their median, by the histogram.
-    pub p50_ns: f64,
-}
 
 /// Measures null holds through the attached programs. `None` where the programs saw none.
 ///
@@ -82,9 +74,9 @@ fn setsid_holds(programs: &Programs) -> SetsidHolds {
     let site = Site::Setsid.index();
     for cpu in 0..programs.cpus.len() {
         programs.cpus.read(cpu, &mut state);
-        sum.holds += state.sites[site].holds;
         sum.held_ns += state.sites[site].held_ns;
-        for (bucket, count) in state.holds[site].iter().enumerate() {
+        for (bucket, count) in state.sites[site].holds.iter().enumerate() {
+            sum.holds += u64::from(*count);
             sum.buckets[bucket] += u64::from(*count);
         }
     }

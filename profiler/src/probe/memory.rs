@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, HolderClocks, RunControl};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, RunControl};
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
 /// bytes, and so is the alignment at most.
@@ -22,10 +22,6 @@ unsafe impl Shared for CpuState {}
 unsafe impl Shared for ContentionEntry {}
 // SAFETY: as above.
 unsafe impl Shared for CgroupEntry {}
-// SAFETY: as above.
-unsafe impl Shared for HolderClocks {}
-// SAFETY: as above.
-unsafe impl Shared for RunControl {}
 
 /// A mapped array. Unmapped when dropped.
 #[derive(Debug)]
@@ -121,18 +117,29 @@ impl<T: Shared> MappedArray<T> {
     }
 }
 
-// `set` writes both fields with one store.
+// `tell` writes both fields with one store, to the first word of each CPU.
 const _: () = {
+    assert!(std::mem::offset_of!(CpuState, control) == 0);
     assert!(std::mem::offset_of!(RunControl, phase) == 0);
     assert!(std::mem::offset_of!(RunControl, armed) == 4);
     assert!(cfg!(target_endian = "little"));
 };
 
-impl MappedArray<RunControl> {
+impl MappedArray<CpuState> {
+    /// A number that changes when the programs have counted something on a CPU, at the cost of some
+    /// words.
+    #[must_use]
+    pub fn activity(&self, cpu: usize) -> u64 {
+        let words = self.words(cpu);
+        CpuState::activity(|offset| words[offset / 8].load(Ordering::Relaxed))
+    }
+
     /// Tells the programs the phase of the run, and whether all of them are attached.
-    pub fn set(&self, phase: lockprof_abi::Phase, armed: bool) {
+    pub fn tell(&self, phase: lockprof_abi::Phase, armed: bool) {
         let word = phase as u64 | u64::from(armed) << 32;
-        self.words(0)[0].store(word, Ordering::Relaxed);
+        for cpu in 0..self.len() {
+            self.words(cpu)[0].store(word, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel side from user space: loading, attaching, reading and detaching the programs.
 
 pub mod calibrate;
+pub mod casting;
 pub mod learn;
 mod link_info;
 pub mod memory;

@@ -11,11 +11,11 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, Phase, RunControl, SiteRanges, TextRange,
+    CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, Phase, SiteRanges, TextRange,
 };
 
-use super::memory::MappedArray;
-use crate::kernel::{AttachPlan, PlannedProbe, ProbeKind};
+use super::{casting::Casting, memory::MappedArray};
+use crate::kernel::{AttachPlan, FrameCast, PlannedProbe, ProbeKind};
 
 /// The compiled eBPF programs.
 pub(super) static OBJECT: &[u8] =
@@ -43,6 +43,8 @@ pub struct Constants {
     pub claim_read_waits: bool,
     /// Whether totals by cgroup are kept.
     pub cgroups: bool,
+    /// How the programs may read their trampolines' frames without a helper.
+    pub frame_cast: Option<FrameCast>,
     /// Possible CPUs.
     pub cpus: u32,
 }
@@ -89,8 +91,6 @@ pub struct Programs {
     pub contention: MappedArray<ContentionEntry>,
     /// The tables of cgroups.
     pub cgroups: MappedArray<CgroupEntry>,
-    /// The phase.
-    pub control: MappedArray<RunControl>,
     /// Call stacks of waiters.
     pub stacks: StackTraceMap<MapData>,
 }
@@ -101,14 +101,21 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a map or the object.
     pub fn load(constants: &Constants) -> Result<Self> {
+        let casting = Casting::of(constants.frame_cast);
         let flags = [
             u32::from(constants.claim_waits),
             u32::from(constants.claim_read_waits),
             u32::from(constants.cgroups),
         ];
         let [claim_waits, claim_read_waits, cgroups] = &flags;
-        let lock_function = [constants.lock_function.start, constants.lock_function.end];
-        let read_function = [constants.read_function.start, constants.read_function.end];
+        let lock_function = [
+            constants.lock_function.start,
+            constants.lock_function.length,
+        ];
+        let read_function = [
+            constants.read_function.start,
+            constants.read_function.length,
+        ];
         let sites = constants.sites.to_words();
         let cgroup_entries = if constants.cgroups {
             constants.cpus * CGROUP_SLOTS
@@ -120,6 +127,7 @@ impl Programs {
             .override_global("LOCK_FUNCTION", &lock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
             .override_global("SITE_RANGES", &sites, true)
+            .override_global("FRAME_TYPE", &casting.frame_type, true)
             .override_global("CLAIM_WAITS", claim_waits, true)
             .override_global("CLAIM_READ_WAITS", claim_read_waits, true)
             .override_global("KEEP_CGROUPS", cgroups, true)
@@ -129,7 +137,7 @@ impl Programs {
             .map_max_entries("CONTENTION", constants.cpus * CONTENTION_SLOTS)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("STACKS", STACKS)
-            .load(OBJECT)
+            .load(casting.object())
             .context("cannot create the maps of the eBPF programs")?;
         let cpus = constants.cpus as usize;
         let stacks = ebpf
@@ -139,7 +147,6 @@ impl Programs {
             cpus: MappedArray::open(&ebpf, "CPUS", cpus)?,
             contention: MappedArray::open(&ebpf, "CONTENTION", cpus * CONTENTION_SLOTS as usize)?,
             cgroups: MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
-            control: MappedArray::open(&ebpf, "CONTROL", 1)?,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             ebpf,
             attached: Vec::new(),
@@ -161,7 +168,7 @@ impl Programs {
             let attached = attach_one(&mut self.ebpf, btf.as_ref(), probe)?;
             self.attached.push(attached);
         }
-        self.control.set(Phase::WarmUp, true);
+        self.cpus.tell(Phase::WarmUp, true);
         Ok(())
     }
 
@@ -194,7 +201,7 @@ impl Programs {
     /// # Errors
     /// The kernel refuses; the remaining links close when `self` is dropped.
     pub fn detach(&mut self) -> Result<()> {
-        self.control.set(Phase::WarmUp, false);
+        self.cpus.tell(Phase::WarmUp, false);
         while let Some(Attached { probe, link, .. }) = self.attached.pop() {
             link.detach().with_context(|| {
                 format!("cannot detach {} from {}", probe.program, probe.target)

@@ -29,7 +29,7 @@ use lockprof_abi::Site;
 use crate::{
     recording::{
         Recording,
-        schema::{Calibration, CgroupInterval, Clock, Footer, Header, Method, Tier},
+        schema::{Calibration, CgroupInterval, Clock, Footer, Header, Method, NullHold, Tier},
     },
     units::TimeUnit,
 };
@@ -84,6 +84,12 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The null hold, where it was measured.
+    #[must_use]
+    pub fn null_hold(&self) -> Option<&NullHold> {
+        self.calibration.as_ref()?.null_hold.as_ref()
+    }
+
     /// Adds up a recording.
     #[must_use]
     pub fn from_recording(recording: Recording, classify: Classify) -> Self {

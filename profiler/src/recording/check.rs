@@ -168,8 +168,10 @@ fn check_header(header: &Header) -> Result<(), Problem> {
 }
 
 fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
-    nanoseconds("null_hold_ns", calibration.null_hold_ns)?;
-    nanoseconds("null_hold_p50_ns", calibration.null_hold_p50_ns)?;
+    if let Some(null_hold) = &calibration.null_hold {
+        nanoseconds("null_hold_ns", null_hold.mean_ns)?;
+        nanoseconds("null_hold_p50_ns", null_hold.p50_ns)?;
+    }
     calibration
         .run_time
         .iter()

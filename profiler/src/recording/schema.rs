@@ -223,18 +223,29 @@ pub struct Workload {
     pub command: Vec<String>,
 }
 
-/// What the probes themselves add: the hold of a setsid() that fails at once.
+/// What the probes themselves add.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Calibration {
-    /// Null holds measured.
-    pub null_holds: u64,
-    /// Their mean length.
-    pub null_hold_ns: f64,
-    /// Their median, by the histogram.
-    pub null_hold_p50_ns: f64,
+    /// The null hold, where holds are measured.
+    #[serde(flatten)]
+    pub null_hold: Option<NullHold>,
     /// BPF's own run time by program, from a short window with BPF_ENABLE_STATS, in which nothing
     /// else was measured.
     pub run_time: Vec<RunTime>,
+}
+
+/// The hold of a setsid() that fails at once.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq)]
+pub struct NullHold {
+    /// How many were measured.
+    #[serde(rename = "null_holds")]
+    pub holds: u64,
+    /// Their mean length.
+    #[serde(rename = "null_hold_ns")]
+    pub mean_ns: f64,
+    /// Their median, by the histogram.
+    #[serde(rename = "null_hold_p50_ns")]
+    pub p50_ns: f64,
 }
 
 /// The run time of one program in the window of the calibration.
@@ -249,7 +260,7 @@ pub struct RunTime {
 }
 
 /// What happened in one interval.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct Interval {
     /// Its end, in seconds since the probes were attached.
     pub at_s: f64,
@@ -287,10 +298,11 @@ pub struct Interval {
 }
 
 /// What the run is doing.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Calibration and the load's warm-up: in no result.
+    #[default]
     WarmUp,
     /// The measured time.
     Measured,

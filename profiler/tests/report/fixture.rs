@@ -7,7 +7,7 @@ use lockprof::{
     recording::schema::{
         AddressSource, Attach, BlameInterval, Calibration, Clock, ContentionInterval, CpuInterval,
         Deferral, Detail, Ended, Footer, Header, Interval, Kernel, Kind, Line, Lock, LongestEvent,
-        Machine, Method, OwnCost, Phase, Probe, READERS_AND_HANDOVER, RunTime, SCHEMA,
+        Machine, Method, NullHold, OwnCost, Phase, Probe, READERS_AND_HANDOVER, RunTime, SCHEMA,
         SiteInterval, SpanInterval, Tier, Workload,
     },
 };
@@ -52,9 +52,11 @@ impl Synthetic {
         let mut lines = vec![
             Line::Header(Box::new(self.header())),
             Line::Calibration(Calibration {
-                null_holds: 1000,
-                null_hold_ns: 253.4,
-                null_hold_p50_ns: 248.0,
+                null_hold: Some(NullHold {
+                    holds: 1000,
+                    mean_ns: 253.4,
+                    p50_ns: 248.0,
+                }),
                 run_time: vec![
                     RunTime {
                         program: "lock_acquired".into(),

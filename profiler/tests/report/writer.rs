@@ -50,7 +50,7 @@ fn what_no_reader_would_accept_is_not_written() {
         panic!("no calibration")
     };
     let mut broken = calibration.clone();
-    broken.null_hold_ns = f64::NAN;
+    broken.null_hold.as_mut().unwrap().mean_ns = f64::NAN;
     let error = writer.write(&Line::Calibration(broken)).unwrap_err();
     assert!(matches!(error, WriteError::Invalid { .. }), "{error}");
     // As if it had never been.

@@ -95,11 +95,11 @@ pub(super) fn spans(profile: &Profile, page: &mut Page) {
         } else {
             page.grid(&span_grid(profile, &inside));
         }
-        if let Some(calibration) = &profile.calibration {
+        if let Some(null_hold) = profile.null_hold() {
             page.sentence(
                 &format!(
                     "Null hold, for comparison: {}.",
-                    profile.unit().format(calibration.null_hold_ns)
+                    profile.unit().format(null_hold.mean_ns)
                 ),
                 Emphasis::Quiet,
             );

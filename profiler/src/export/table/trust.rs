@@ -4,7 +4,7 @@
 use super::page::{Emphasis, Page};
 use crate::{
     profile::{GroundTruthCheck, Profile},
-    recording::schema::{Calibration, Detail, RunTime},
+    recording::schema::{Calibration, Detail, NullHold, RunTime},
     units::{self, UNKNOWN},
 };
 
@@ -52,13 +52,15 @@ pub(super) fn warnings(profile: &Profile, page: &mut Page) {
 /// What the measuring cost, what others counted, and what was lost.
 pub(super) fn trust(profile: &Profile, page: &mut Page) {
     page.heading("How far to trust this");
-    if let Some(calibration) = &profile.calibration {
-        page.field("null hold", &null_hold(profile, calibration));
-        if !calibration.run_time.is_empty() {
-            page.field("probes", &run_time(profile, calibration));
-        }
-    } else if profile.holds_known() {
-        page.field("null hold", "not measured");
+    match profile.null_hold() {
+        Some(measured) => page.field("null hold", &null_hold(profile, measured)),
+        None if profile.holds_known() => page.field("null hold", "not measured"),
+        None => {}
+    }
+    if let Some(calibration) = &profile.calibration
+        && !calibration.run_time.is_empty()
+    {
+        page.field("probes", &run_time(profile, calibration));
     }
     page.field("own cost", &own_cost(profile));
     page.field("precision", &precision(profile));
@@ -68,7 +70,7 @@ pub(super) fn trust(profile: &Profile, page: &mut Page) {
     page.field("losses", &losses(profile));
 }
 
-fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
+fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
     let unit = profile.unit();
     let spans = match profile.header.detail {
         Detail::Holds => "",
@@ -77,9 +79,9 @@ fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
     format!(
         "{} (mean of {}, median {}): a setsid() that fails at once; what the probes add to each \
          hold is less than this{spans}",
-        unit.format(calibration.null_hold_ns),
-        units::count(calibration.null_holds),
-        unit.format(calibration.null_hold_p50_ns),
+        unit.format(null_hold.mean_ns),
+        units::count(null_hold.holds),
+        unit.format(null_hold.p50_ns),
     )
 }
 
