@@ -101,7 +101,7 @@ mod tests {
                 "-d",
                 "2",
             ])
-            .args(["--warm-up", "0", "--quiet", "-o"])
+            .args(["--warm-up", "1", "--quiet", "-o"])
             .arg(folder.path())
             .output()
             .unwrap();
@@ -120,6 +120,12 @@ mod tests {
         assert!(
             !report["contention"].as_array().unwrap().is_empty(),
             "no contended lock"
+        );
+        assert_eq!(report["probe"]["null_hold_ns"], Value::Null);
+        let run_time = &report["probe"]["run_time"][0];
+        assert!(
+            run_time["ns_per_run"].as_f64().unwrap() > 0.0,
+            "{run_time}: the programs' run time"
         );
         let truth = &report["ground_truth"];
         let by_load = truth["lives_by_load"].as_u64().unwrap();
@@ -141,6 +147,37 @@ mod tests {
             assert_eq!(report["ended"], "signal");
             assert_eq!(report["cut_short"], false);
         }
+    }
+
+    /// Processes with this word on their command line.
+    fn processes_with(word: &str) -> usize {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+            .filter(|line| {
+                line.split(|byte| *byte == 0)
+                    .any(|found| found == word.as_bytes())
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_command_that_is_ended_takes_along_what_it_has_started() {
+        if !possible("a_command_that_is_ended_takes_along_what_it_has_started") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let seconds = "86399.25";
+        let output = lockprof()
+            .args(["run", "--attach", "wait", "--warm-up", "0", "-d", "1", "-o"])
+            .arg(folder.path())
+            .args(["--quiet", "--no-report", "--"])
+            .args(["sh", "-c", &format!("sleep {seconds} & wait")])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        assert_eq!(processes_with(seconds), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::{
 };
 use workloads::{WorkloadLine, parse_line};
 
+use super::descendants;
 use crate::recording::schema::Workload;
 
 /// What is to be run.
@@ -38,7 +39,8 @@ impl LoadSpec {
     }
 }
 
-/// A load that runs. Killed when dropped, and by the kernel when this process dies.
+/// A load that runs. Killed when dropped, with all that it has started, and alone by the kernel when
+/// this process dies.
 #[derive(Debug)]
 pub struct Load {
     child: Child,
@@ -132,12 +134,23 @@ impl Load {
         Ok(LoadEvent::Ended(status))
     }
 
-    /// Asks it to end.
+    /// Asks it to end, with all that it has started.
     pub fn terminate(&self) {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // SAFETY: the child has not been waited for (its id is still known), so the number is
-            // its own.
-            unsafe { libc::kill(pid, libc::SIGTERM) };
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Nothing happens where it was waited for: its number may be another's by now.
+    fn signal(&self, signal: libc::c_int) {
+        if let Some(child) = self.child.id() {
+            let mut processes = descendants::of(child);
+            processes.push(child);
+            descendants::signal(&processes, signal);
         }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.signal(libc::SIGKILL);
     }
 }

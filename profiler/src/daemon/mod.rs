@@ -5,6 +5,7 @@ mod cgroups;
 mod collector;
 mod cost;
 mod delta;
+mod descendants;
 mod events;
 mod follow;
 mod load;
