@@ -118,7 +118,7 @@ fn guest_stages(
     };
     signals::check()?;
     let tally = report.stage("guest tests", || {
-        let tally = guest::run(guest::TESTS, &binaries, filter)?;
+        let tally = guest::run_all(guest::TESTS, &binaries, filter)?;
         Ok((tally.failed.is_empty(), tally))
     });
     if let Some((_, tally)) = tally {

@@ -3,41 +3,22 @@
 use anyhow::{Result, bail};
 
 use super::summary::Summary;
-use super::{Lab, Verdict, succeed};
+use super::{Lab, Verdict, run, succeed};
 use crate::vm::Clock;
 use crate::vm::protocol::Step;
 
 /// How far the means may be apart, as a share: the contract of the two kinds of probes.
 const AGREEMENT: f64 = 0.05;
 
-fn run(attach: &str) -> Step {
-    Step::new([
-        "lockprof",
-        "run",
-        "--workload",
-        "forkexit",
-        "--tasks",
-        "1",
-        "--iterations",
-        "400",
-        "--warm-up",
-        "0",
-        "--detail",
-        "holds",
-        "--attach",
-        attach,
-        "--clock",
-        "instructions",
-        "--quiet",
-        "--no-report",
-        "--output",
-        &format!("/out/{attach}"),
-    ])
+fn by(attach: &str) -> Step {
+    let load = "--workload forkexit --tasks 1 --iterations 400 --warm-up 0";
+    let clock = "--detail holds --clock instructions";
+    run(attach, &format!("{load} {clock} --attach {attach}"))
 }
 
 /// The mean hold of each site, less the null hold, is the same by fentry and by kprobe.
 pub fn fentry_and_kprobe_agree(lab: &Lab<'_>) -> Result<Verdict> {
-    let mut request = lab.request(vec![run("fentry"), run("kprobe")]);
+    let mut request = lab.request(vec![by("fentry"), by("kprobe")]);
     request.cpus = 1;
     request.clock = Clock::Instructions;
     let outcome = succeed(&request)?;

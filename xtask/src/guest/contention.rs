@@ -4,56 +4,22 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
-use crate::vm::protocol::Step;
+use super::{Lab, Verdict, run};
 
 /// `kill(0, 0)` calls of each of the two readers.
 const SIGNALS: u64 = 400;
 
-fn run(name: &str, arguments: &[&str]) -> Step {
-    let output = format!("/out/{name}");
-    let fixed = [
-        "lockprof",
-        "run",
-        "--quiet",
-        "--no-report",
-        "--output",
-        &output,
-    ];
-    Step::new(fixed.iter().chain(arguments).copied())
-}
-
 /// Under load there are waits, each has a site, and the blame adds up to the waited time; readers
 /// are counted exactly; and the tracepoints alone see the same waits.
 pub fn waits_are_seen_and_blamed(lab: &Lab<'_>) -> Result<Verdict> {
-    let signals = SIGNALS.to_string();
-    let load = [
-        "--workload",
-        "threadspawn",
-        "--tasks",
-        "4",
-        "--duration",
-        "3",
-        "--warm-up",
-        "1",
-    ];
+    let load = "--workload threadspawn --tasks 4 --duration 3 --warm-up 1";
+    let signals =
+        format!("--workload signalgroup --tasks 2 --iterations {SIGNALS} --warm-up 0 --readers");
     let outcome = lab.succeed(vec![
-        run("writers", &load),
-        run("wait", &[&load[..], &["--attach", "wait"]].concat()),
-        run(
-            "readers",
-            &[
-                "--workload",
-                "signalgroup",
-                "--tasks",
-                "2",
-                "--iterations",
-                &signals,
-                "--warm-up",
-                "0",
-                "--readers",
-            ],
-        ),
+        run("writers", load),
+        run("wait", &format!("{load} --attach wait")),
+        run("readers", &signals),
+        run("readers-kprobe", &format!("{signals} --attach kprobe")),
     ])?;
     writers(&Summary::of(lab, &outcome, "writers")?)?;
     let wait = Summary::of(lab, &outcome, "wait")?;
@@ -66,13 +32,15 @@ pub fn waits_are_seen_and_blamed(lab: &Lab<'_>) -> Result<Verdict> {
     if waits_of(&wait)? == 0 {
         bail!("the tracepoints alone saw no wait for the lock");
     }
-    let readers = Summary::of(lab, &outcome, "readers")?;
-    readers.is_sound()?;
-    equal(
-        "read holds of kill",
-        readers.attached_holds("read:kill")?,
-        2 * SIGNALS,
-    )?;
+    for name in ["readers", "readers-kprobe"] {
+        let readers = Summary::of(lab, &outcome, name)?;
+        readers.is_sound()?;
+        equal(
+            &format!("{name}: read holds of kill"),
+            readers.attached_holds("read:kill")?,
+            2 * SIGNALS,
+        )?;
+    }
     Ok(Verdict::Passed)
 }
 

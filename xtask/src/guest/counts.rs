@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
+use super::{Lab, Verdict, run};
 use crate::vm::protocol::Step;
 
 /// Children that each of the load's two workers makes.
@@ -13,32 +13,15 @@ const OTHER_RANDOMNESS: u64 = 20;
 /// Lives of the two calibrating loads, their main processes included.
 const CALIBRATION_LIVES: u64 = 4;
 
-/// A run of a load with an exact number of lives, into /out/NAME.
-fn run(name: &str, attach: &str) -> Step {
-    let iterations = ITERATIONS.to_string();
-    Step::new([
-        "lockprof",
-        "run",
-        "--workload",
-        "forkexit",
-        "--tasks",
-        "2",
-        "--iterations",
-        &iterations,
-        "--warm-up",
-        "0",
-        "--attach",
-        attach,
-        "--quiet",
-        "--no-report",
-        "--output",
-        &format!("/out/{name}"),
-    ])
+/// A run of a load with an exact number of lives.
+fn by(attach: &str) -> Step {
+    let load = format!("--workload forkexit --tasks 2 --iterations {ITERATIONS} --warm-up 0");
+    run(attach, &format!("{load} --attach {attach}"))
 }
 
 /// Fork, exit and reap holds, and the spans in them, are those of the load, by fentry as by kprobe.
 pub fn lives_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
-    let outcome = lab.succeed(vec![run("fentry", "fentry"), run("kprobe", "kprobe")])?;
+    let outcome = lab.succeed(vec![by("fentry"), by("kprobe")])?;
     let mut counts = Vec::new();
     for (name, step) in ["fentry", "kprobe"].iter().zip(&outcome.steps) {
         let summary = Summary::of(lab, &outcome, name)?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
+use super::{Lab, Verdict, run};
 use crate::vm::protocol::Step;
 
 /// What `lockprof attach` prints when its measured time has begun.
@@ -23,32 +23,19 @@ fn attach(name: &str) -> Step {
     .background(Some(MEASURING))
 }
 
-fn life(name: &str) -> Step {
-    Step::new([
-        "lockprof",
-        "run",
-        "--workload",
-        "forkexit",
-        "--tasks",
-        "1",
-        "--iterations",
-        "50",
-        "--warm-up",
-        "0",
-        "--quiet",
-        "--no-report",
-        "--output",
-        &format!("/out/{name}"),
-    ])
+fn life(name: &str, attach: &str) -> Step {
+    let load = "--workload forkexit --tasks 1 --iterations 50 --warm-up 0";
+    run(name, &format!("{load} --attach {attach}"))
 }
 
-/// Where kallsyms hides the lock's address, the learned one is the same.
+/// Where kallsyms hides the lock's address, the learned one is the same, and all sites are unknown.
 pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
     let outcome = lab.succeed(vec![
-        life("shown"),
-        life("hidden")
+        life("shown", "fentry"),
+        life("hidden", "fentry")
             .sysctl("kernel.kptr_restrict", "2")
             .env("LOCKPROF_LOG", "info"),
+        life("hidden-kprobe", "kprobe"),
     ])?;
     let shown = Summary::of(lab, &outcome, "shown")?;
     let hidden = Summary::of(lab, &outcome, "hidden")?;
@@ -68,11 +55,19 @@ pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
     if !log.contains("release_task writes the lock at") {
         bail!("the learning program logged nothing: {log}");
     }
-    let all = |summary: &Summary| summary.count("/write_holds");
-    if all(&hidden)? == 0 {
-        bail!("no hold was seen of the learned lock");
+    for name in ["hidden", "hidden-kprobe"] {
+        let hidden = Summary::of(lab, &outcome, name)?;
+        hidden.is_sound()?;
+        let unknown = hidden.holds("unknown")?;
+        if unknown == 0 {
+            bail!("{name}: no hold was seen of the learned lock");
+        }
+        equal(
+            &format!("{name}: holds by unknown sites and by all"),
+            unknown,
+            hidden.count("/write_holds")?,
+        )?;
     }
-    hidden.is_sound()?;
     Ok(Verdict::Passed)
 }
 
