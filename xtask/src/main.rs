@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use xtask::bench::{self, BenchOptions};
 use xtask::run::{RunOptions, VmCommand};
 use xtask::setup::Purpose;
 use xtask::test::TestOptions;
@@ -27,6 +28,8 @@ enum Task {
     Run(RunOptions),
     /// Run everything that CI checks
     Test(TestOptions),
+    /// Measure what lockprof costs, beside other tools, and write BENCHMARKS.md
+    Bench(BenchOptions),
     /// Run `lockprof COMMAND` in a VM
     Vm(VmCommand),
     /// The kernels for VMs
@@ -73,6 +76,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Doctor => doctor::print().map(from_success),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options).map(from_success),
+        Task::Bench(options) => bench::bench(&options).map(from_success),
         Task::Vm(options) => run::vm(&options),
         Task::Kernel(KernelTask::List) => kernel::list().map(|()| ExitCode::SUCCESS),
         Task::Kernel(KernelTask::Fetch { name, update }) => {

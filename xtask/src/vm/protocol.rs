@@ -57,6 +57,8 @@ pub struct Step {
     pub signal: Option<(u64, i32)>,
     /// Send this signal to an earlier background step, by its index, before this step starts.
     pub signal_step: Option<(usize, i32)>,
+    /// Wait until this earlier background step has ended, after its signal and before the delay.
+    pub await_step: Option<usize>,
 }
 
 impl Step {
@@ -113,6 +115,15 @@ impl Step {
     pub fn delay(mut self, ms: u64) -> Self {
         self.delay_ms = ms;
         self
+    }
+
+    /// A step that ends an earlier background step with a signal and waits until it has ended.
+    pub fn ending(step: usize, signal: i32) -> Self {
+        Self {
+            signal_step: Some((step, signal)),
+            await_step: Some(step),
+            ..Self::default()
+        }
     }
 
     /// Sends a signal to an earlier background step before this one starts.

@@ -18,11 +18,20 @@ pub fn run(port: &mut Port, script: &GuestScript) -> Result<()> {
     let mut running: BTreeMap<u16, Running> = BTreeMap::new();
     for (index, step) in script.steps.iter().enumerate() {
         let index = u16::try_from(index).context("too many steps")?;
-        sleep(port, &mut running, Duration::from_millis(step.delay_ms))?;
+        if step.await_step.is_none() {
+            sleep(port, &mut running, Duration::from_millis(step.delay_ms))?;
+        }
         if let Some((earlier, signal)) = step.signal_step
             && let Some(other) = u16::try_from(earlier).ok().and_then(|e| running.get(&e))
         {
             other.signal(signal);
+        }
+        if let Some(earlier) = step.await_step {
+            let earlier = u16::try_from(earlier).context("too many steps")?;
+            while running.contains_key(&earlier) {
+                wait_for_news(port, &mut running, None)?;
+            }
+            sleep(port, &mut running, Duration::from_millis(step.delay_ms))?;
         }
         for (path, content) in &step.writes {
             fs::write(path, content).with_context(|| format!("cannot write {path}"))?;
