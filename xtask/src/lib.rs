@@ -1,5 +1,6 @@
 //! Set-up, build, tests and the lab of lockprof: what stands behind `cargo xtask`.
 
+pub mod apt;
 pub mod bench;
 pub mod cargo;
 pub mod doctor;

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::guest::{self, Tally};
 use crate::setup::{self, Found, Purpose};
 use crate::toolchain::Environment;
-use crate::{cargo, process, signals};
+use crate::{bench, cargo, process, signals};
 
 /// `cargo xtask test`.
 #[derive(Clone, Debug, Args)]
@@ -123,6 +123,10 @@ fn guest_stages(
     });
     if let Some((_, tally)) = tally {
         report.add(tally);
+    }
+    signals::check()?;
+    if "bench".contains(filter) {
+        report.stage("bench", || bench::check::run(environment));
     }
     signals::check()
 }

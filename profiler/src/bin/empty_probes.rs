@@ -18,7 +18,8 @@ struct Arguments {
     /// fentry:FUNCTION, fexit:FUNCTION, kprobe:FUNCTION, kretprobe:FUNCTION or
     /// raw_tracepoint:NAME, attached in this order
     probes: Vec<Probe>,
-    /// Print FUNCTION START END of these functions, in hexadecimal, and do nothing else
+    /// Print FUNCTION START END of those of these functions that the kernel has, in hexadecimal,
+    /// and do nothing else
     #[arg(long, value_name = "FUNCTION", num_args = 1.., conflicts_with = "probes")]
     symbols: Vec<String>,
 }
@@ -97,10 +98,9 @@ fn main() -> ExitCode {
 fn print_symbols(names: &[String]) -> Result<()> {
     let symbols = Kallsyms::read().context("cannot read /proc/kallsyms")?;
     for name in names {
-        let range = symbols
-            .range_of(name)
-            .ok_or_else(|| anyhow!("kallsyms does not show {name}"))?;
-        println!("{name} {:#x} {:#x}", range.start, range.end);
+        if let Some(range) = symbols.range_of(name) {
+            println!("{name} {:#x} {:#x}", range.start, range.end);
+        }
     }
     Ok(())
 }

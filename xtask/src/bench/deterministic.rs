@@ -1,40 +1,303 @@
 //! The deterministic part: instructions of a guest with one CPU, whose clock counts them.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use workloads::{GroundTruth, WorkloadLine, parse_line};
 
+use super::bpftrace::{self, Form};
+use super::hold_counter::{self, Counted, Section};
+use super::laboratory::Laboratory;
 use super::observer::{self, Observer};
-use crate::cargo::StaticBinaries;
-use crate::guest;
+use super::peers::{self, Peers};
+use super::results::{Cost, KernelCosts, ObserverCosts};
+use super::script::{Places, Script};
+use super::statistics::{mean, relative_spread};
+use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
+use crate::guest::summary::Summary;
+use crate::guest::{self, Lab};
 use crate::kernel;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::{GuestScript, Step};
-use crate::vm::{Clock, StepOutcome, VmRequest};
+use crate::vm::protocol::Step;
+use crate::vm::{self, Clock, StepOutcome, VmOutcome, VmRequest};
 
-/// Lock-unlock pairs in one measurement. A timer's interrupt comes every four million instructions,
-/// with or without an observer.
+/// Lock-unlock pairs in one measurement. A timer's interrupt comes every one to four million
+/// instructions, with or without an observer.
 const PAIRS: u32 = 10_000;
-/// Seconds of the load before each measurement.
-const WARM_UP: &str = "0.002";
+/// Lives in one measurement.
+const LIVES: u32 = 300;
+/// What may differ between boots, as a share of what a pair costs in all. A life differs by more: where
+/// its memory comes from depends on what ran before it.
+const REPEATS_WITHIN: f64 = 0.01;
+/// bpftrace's libraries are two hundred megabytes, once in the initramfs and once unpacked.
+const PEERS_MEMORY_MIB: u32 = 2048;
+/// The site of a null hold.
+const NULL_HOLD_SITE: &str = "setsid";
 
-fn load(workload: &str, iterations: u32) -> Step {
-    Step::new([
-        "lockprof",
-        "workload",
-        workload,
-        "--tasks",
-        "1",
-        "--warm-up",
-        WARM_UP,
-        "--iterations",
-        &iterations.to_string(),
-    ])
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// What CI compares: lockprof alone.
+    Check,
 }
 
-/// Instructions of one iteration.
-fn instructions(step: &StepOutcome) -> Result<f64> {
-    let truth = ground_truth(step)?;
-    Ok(truth.duration_s * 1e9 / truth.iterations as f64)
+/// The loads, in the order of a script's places.
+const PAIR: usize = 0;
+const LIFE: usize = 1;
+
+fn loads() -> [Step; 2] {
+    let load = |workload: &str, warm_up: &str, iterations: u32| {
+        let iterations = iterations.to_string();
+        Step::new([
+            "lockprof",
+            "workload",
+            workload,
+            "--tasks",
+            "1",
+            "--warm-up",
+            warm_up,
+            "--iterations",
+            &iterations,
+        ])
+    };
+    [
+        load("nullhold", "0.0005", PAIRS),
+        load("threadspawn", "0.01", LIVES),
+    ]
+}
+
+/// Measures one kernel with so many boots.
+pub fn run(
+    laboratory: &Laboratory,
+    kernel: &str,
+    extent: Extent,
+    boots: usize,
+) -> Result<KernelCosts> {
+    let image = kernel::resolve(kernel)?;
+    let lab = Lab {
+        kernel: &image,
+        binaries: &laboratory.binaries,
+    };
+    let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
+    let mut costs = KernelCosts {
+        kernel: kernel.to_owned(),
+        boots,
+        ..KernelCosts::default()
+    };
+    if let Err(why) = &laboratory.hold_counter {
+        costs.cannot("instructions inside the hold", why);
+    }
+    let own = Bench {
+        laboratory,
+        lab: &lab,
+        symbols: &symbols,
+        peers: None,
+    };
+    let (release, found) = own.boots(&observers(extent, &symbols), boots)?;
+    costs.release = release;
+    costs.observers = found;
+    if extent == Extent::Whole {
+        measure_peers(&own, boots, &mut costs)?;
+    }
+    Ok(costs)
+}
+
+/// What can be measured of the peers; what cannot is noted with its reason.
+fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Result<()> {
+    for (what, why) in peers::unable() {
+        costs.cannot(&what, &why);
+    }
+    let peers = match Peers::fetch() {
+        Ok(peers) => peers,
+        Err(error) => {
+            crate::signals::check()?;
+            costs.cannot("bpftrace", &format!("{error:#}"));
+            return Ok(());
+        }
+    };
+    let bench = Bench {
+        peers: Some(&peers),
+        ..*own
+    };
+    let mut observers = Vec::new();
+    for form in [Form::Kfunc, Form::Kprobe] {
+        match bench.can_trace(&peers, form)? {
+            Ok(()) => observers.push(bpftrace::observer(form)),
+            Err(why) => costs.cannot(&format!("the bpftrace script by {}", form.name()), &why),
+        }
+    }
+    if !observers.is_empty() {
+        costs.observers.extend(bench.boots(&observers, boots)?.1);
+    }
+    Ok(())
+}
+
+fn observers(extent: Extent, symbols: &Symbols) -> Vec<Observer> {
+    let lockprof = |detail, attach| Observer::lockprof(detail, attach);
+    match extent {
+        Extent::Whole => {
+            let mut observers = observer::floors();
+            observers.push(observer::floor_of_spans(|span| symbols.has(span)));
+            for detail in ["holds", "spans"] {
+                observers.extend(["fentry", "kprobe"].map(|attach| lockprof(detail, attach)));
+            }
+            observers
+        }
+        Extent::Check => vec![
+            lockprof("holds", "fentry"),
+            lockprof("holds", "kprobe"),
+            lockprof("spans", "fentry"),
+        ],
+    }
+}
+
+/// What all boots of one kernel share.
+#[derive(Clone, Copy)]
+struct Bench<'a> {
+    laboratory: &'a Laboratory,
+    lab: &'a Lab<'a>,
+    symbols: &'a Symbols,
+    peers: Option<&'a Peers>,
+}
+
+impl Bench<'_> {
+    /// So many boots with these observers; the kernel's release and the means.
+    fn boots(&self, observers: &[Observer], boots: usize) -> Result<(String, Vec<ObserverCosts>)> {
+        let mut release = String::new();
+        let mut costs = Vec::new();
+        let name = &self.lab.kernel.name;
+        for boot in 1..=boots {
+            let (outcome, found) = self.boot(observers)?;
+            let seconds = outcome.wall.as_secs_f64();
+            eprintln!("bench: {name}, instructions: boot {boot} of {boots} took {seconds:.0} s");
+            release = outcome.release;
+            costs.push(found);
+        }
+        Ok((release, merge(&costs)?))
+    }
+
+    fn request(&self, steps: Vec<Step>) -> Result<VmRequest> {
+        let mut request = self.laboratory.request(self.lab, steps);
+        if let Some(peers) = self.peers {
+            request.files.extend(peers.files()?);
+            request.memory_mib = Some(PEERS_MEMORY_MIB);
+        }
+        Ok(request)
+    }
+
+    /// Whether the script works on this kernel; the inner error says why not.
+    fn can_trace(&self, peers: &Peers, form: Form) -> Result<Result<(), String>> {
+        let observer = bpftrace::observer(form);
+        let steps = vec![observer.step(), Step::ending(0, libc::SIGINT)];
+        let outcome = vm::run(&self.request(steps)?).context("cannot try bpftrace in a guest")?;
+        let step = outcome.steps.first().context("bpftrace has no outcome")?;
+        if step.status == 0 {
+            return Ok(Ok(()));
+        }
+        let said = String::from_utf8_lossy(&step.stderr);
+        let end = match step.signal {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("status {}", step.status),
+        };
+        Ok(Err(format!(
+            "bpftrace {} ends with {end} in a guest: {}",
+            peers.bpftrace,
+            said.lines().last().unwrap_or_default()
+        )))
+    }
+
+    fn boot(&self, observers: &[Observer]) -> Result<(VmOutcome, Vec<ObserverCosts>)> {
+        let script = Script::new(observers, &loads());
+        let mut request = self.request(script.steps.clone())?;
+        request.cpus = 1;
+        request.clock = Clock::Instructions;
+        request.append.push(NO_RANDOM_ADDRESSES.to_owned());
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let counted = folder.path().join("holds");
+        let plugin = self.laboratory.hold_counter.as_deref().ok();
+        let counter = plugin.zip(self.symbols.hold_counter_arguments());
+        if let Some((plugin, functions)) = &counter {
+            request.plugin = Some(hold_counter::argument(plugin, functions, &counted));
+        }
+        let outcome =
+            guest::succeed(&request).context("a boot of the deterministic part failed")?;
+        let sections = counter
+            .map(|_| hold_counter::read(&counted, script.sections.iter().flatten().count()))
+            .transpose()?;
+        let mut costs = Vec::new();
+        for (observer, places) in observers.iter().zip(&script.places) {
+            let cost =
+                |load: usize| cost(&outcome, &script, sections.as_deref(), load, &places[load]);
+            let named = |error: anyhow::Error| error.context(observer.name.clone());
+            let reported = observer
+                .recording
+                .as_ref()
+                .map(|name| Summary::of(self.lab, &outcome, name)?.mean_hold(NULL_HOLD_SITE));
+            costs.push(ObserverCosts {
+                name: observer.name.clone(),
+                what: observer.what.clone(),
+                pair: cost(PAIR).map_err(named)?,
+                life: Some(cost(LIFE).map_err(named)?),
+                reported_null_hold: reported.transpose()?,
+            });
+        }
+        Ok((outcome, costs))
+    }
+}
+
+/// One measurement of a load, in instructions of an iteration.
+#[derive(Clone, Copy, Debug)]
+struct Measurement {
+    /// By the guest's clock: the mean, with the timer's interrupts and what the kernel does meanwhile.
+    clock: f64,
+    /// By the counter outside of the guest: the median.
+    counted: Option<Counted>,
+}
+
+/// What the observer adds to a load, from its four measurements.
+fn cost(
+    outcome: &VmOutcome,
+    script: &Script,
+    sections: Option<&[Section]>,
+    load: usize,
+    places: &Places,
+) -> Result<Cost> {
+    let one = |place: usize| -> Result<Measurement> {
+        let step = outcome.steps.get(place).context("a step has no outcome")?;
+        let truth = ground_truth(step)?;
+        let section = sections.zip(script.sections[place]);
+        Ok(Measurement {
+            clock: truth.duration_s * 1e9 / truth.iterations as f64,
+            counted: section.map(|(sections, index)| match load {
+                LIFE => sections[index].three,
+                _ => sections[index].one,
+            }),
+        })
+    };
+    let off = [one(places.before)?, one(places.after)?];
+    let on = places.with.iter().map(|place| one(*place));
+    Ok(difference(&off, &on.collect::<Result<Vec<_>>>()?))
+}
+
+/// What is added to the mean of one group in that of another. What is counted from outside comes
+/// first: its medians have no interrupts and no background work of the kernel in them.
+fn difference(off: &[Measurement], on: &[Measurement]) -> Cost {
+    let clock = |group: &[Measurement]| mean(group.iter().map(|one| one.clock));
+    let counted = |group: &[Measurement], value: fn(Counted) -> u64| {
+        let values = group
+            .iter()
+            .map(|one| one.counted.map(|counted| value(counted) as f64));
+        let values = values.collect::<Option<Vec<_>>>()?;
+        Some(mean(values.into_iter()))
+    };
+    let period = |group| counted(group, |counted| counted.period).unwrap_or_else(|| clock(group));
+    let held = |group| counted(group, |counted| counted.held);
+    Cost {
+        bare: period(off),
+        added: period(on) - period(off),
+        added_by_clock: clock(on) - clock(off),
+        added_in_hold: held(on).zip(held(off)).map(|(on, off)| on - off),
+        spread: 0.0,
+    }
 }
 
 fn ground_truth(step: &StepOutcome) -> Result<GroundTruth> {
@@ -48,47 +311,109 @@ fn ground_truth(step: &StepOutcome) -> Result<GroundTruth> {
         .ok_or_else(|| anyhow!("a load has ended without its ground truth: {text}"))
 }
 
-/// Prototype.
-pub fn run(kernel: &str, binaries: &StaticBinaries) -> Result<()> {
-    let kernel = kernel::resolve(kernel)?;
-    let mut observers = observer::floors();
-    for detail in ["holds", "spans"] {
-        for attach in ["fentry", "kprobe"] {
-            observers.push(Observer::lockprof(detail, attach));
+/// The means over boots; an error where they do not repeat.
+fn merge(boots: &[Vec<ObserverCosts>]) -> Result<Vec<ObserverCosts>> {
+    let first = boots.first().context("no boot")?;
+    let merged = first.iter().enumerate().map(|(index, observer)| {
+        let all = boots.iter().map(|boot| &boot[index]).collect::<Vec<_>>();
+        let pairs = all.iter().map(|one| &one.pair).collect::<Vec<_>>();
+        let lives = all
+            .iter()
+            .map(|one| one.life.as_ref())
+            .collect::<Option<Vec<_>>>();
+        let reported = all
+            .iter()
+            .map(|one| one.reported_null_hold)
+            .collect::<Option<Vec<_>>>();
+        ObserverCosts {
+            pair: merge_costs(&pairs),
+            life: lives.map(|lives| merge_costs(&lives)),
+            reported_null_hold: reported.map(|all| mean(all.into_iter())),
+            ..observer.clone()
+        }
+    });
+    let merged = merged.collect::<Vec<_>>();
+    for observer in &merged {
+        let spread = observer.pair.spread;
+        if spread > REPEATS_WITHIN {
+            bail!(
+                "{}: a pair does not repeat: boots differ by {:.2} %",
+                observer.name,
+                spread * 100.0
+            );
         }
     }
-    let pair = || load("nullhold", PAIRS);
-    let mut steps = vec![pair().delay(5000), pair().delay(1000)];
-    for observer in &observers {
-        let at = steps.len();
-        steps.push(observer.step());
-        steps.extend([pair(), pair()]);
-        steps.push(Step::ending(at, libc::SIGINT).delay(1000));
-        steps.push(pair());
+    Ok(merged)
+}
+
+fn merge_costs(costs: &[&Cost]) -> Cost {
+    let held = costs
+        .iter()
+        .map(|cost| cost.added_in_hold)
+        .collect::<Option<Vec<_>>>();
+    let whole = costs
+        .iter()
+        .map(|cost| cost.bare + cost.added)
+        .collect::<Vec<_>>();
+    Cost {
+        bare: mean(costs.iter().map(|cost| cost.bare)),
+        added: mean(costs.iter().map(|cost| cost.added)),
+        added_by_clock: mean(costs.iter().map(|cost| cost.added_by_clock)),
+        added_in_hold: held.map(|held| mean(held.into_iter())),
+        spread: relative_spread(&whole),
     }
-    let mut request = VmRequest::new(kernel.image, binaries, GuestScript { steps });
-    request.cpus = 1;
-    request.clock = Clock::Instructions;
-    request.files.push(GuestFile {
-        guest: "/bin/lockprof-empty-probes".to_owned(),
-        host: binaries.lockprof.with_file_name("lockprof-empty-probes"),
-    });
-    let outcome = guest::succeed(&request).context("the deterministic part")?;
-    println!(
-        "wall {:.1} boot {:.1}",
-        outcome.wall.as_secs_f64(),
-        outcome.boot.as_secs_f64()
-    );
-    println!("warm-up {:.1}", instructions(&outcome.steps[0])?);
-    for (index, observer) in observers.iter().enumerate() {
-        let at = 1 + index * 5;
-        let n = |i: usize| instructions(&outcome.steps[at + i]);
-        let (a, b, c, d) = (n(0)?, n(2)?, n(3)?, n(5)?);
-        println!(
-            "{:<32} {a:8.1} {b:8.1} {c:8.1} {d:8.1}  added {:8.1}",
-            observer.name,
-            (b + c) / 2.0 - (a + d) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observer(added: f64, held: Option<f64>) -> Vec<ObserverCosts> {
+        vec![ObserverCosts {
+            name: "x".to_owned(),
+            pair: Cost {
+                bare: 100.0,
+                added,
+                added_in_hold: held,
+                ..Cost::default()
+            },
+            ..ObserverCosts::default()
+        }]
+    }
+
+    #[test]
+    fn what_is_counted_from_outside_comes_before_the_clock() {
+        let measurement = |clock, counted: Option<(u64, u64)>| Measurement {
+            clock,
+            counted: counted.map(|(held, period)| Counted { held, period }),
+        };
+        let off = [measurement(110.0, Some((10, 100)))];
+        let on = [
+            measurement(300.0, Some((60, 250))),
+            measurement(320.0, Some((62, 252))),
+        ];
+        let cost = difference(&off, &on);
+        assert_eq!(
+            (cost.bare, cost.added, cost.added_by_clock),
+            (100.0, 151.0, 200.0)
         );
+        assert_eq!(cost.added_in_hold, Some(51.0));
+        let cost = difference(&off, &[measurement(300.0, None)]);
+        assert_eq!(cost.added_in_hold, None);
     }
-    Ok(())
+
+    #[test]
+    fn boots_are_averaged() {
+        let merged = merge(&[observer(99.9, Some(10.0)), observer(100.1, Some(12.0))]).unwrap();
+        assert!((merged[0].pair.added - 100.0).abs() < 1e-9);
+        assert_eq!(merged[0].pair.added_in_hold, Some(11.0));
+        assert!((merged[0].pair.spread - 0.001).abs() < 1e-9);
+    }
+
+    #[test]
+    fn boots_that_do_not_repeat_are_an_error() {
+        let error = merge(&[observer(100.0, None), observer(103.0, None)]).unwrap_err();
+        assert!(error.to_string().contains("1.49 %"), "{error}");
+        assert!(merge(&[]).is_err());
+    }
 }

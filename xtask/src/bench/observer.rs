@@ -6,14 +6,19 @@ use crate::vm::protocol::Step;
 pub const LOCK: &str = "_raw_write_lock_irq";
 /// Where the lock is released.
 pub const UNLOCK: &str = "_raw_write_unlock_irq";
-/// The functions whose calls lockprof measures inside a reap's hold, on kernels before 6.15; each is
-/// called on every task's way out.
-pub const SPANS: [&str; 4] = [
-    "__change_pid",
+/// The functions whose calls `--detail spans` measures, where the kernel has them.
+pub const SPANS: [&str; 8] = [
     "free_pid",
+    "add_device_randomness",
+    "__change_pid",
     "flush_sigqueue",
     "posix_cpu_timers_exit",
+    "posix_cpu_timers_exit_group",
+    "proc_flush_pid",
+    "release_task",
 ];
+/// The program that attaches programs that do nothing.
+pub const EMPTY_PROBES: &str = "lockprof-empty-probes";
 
 /// Something that observes the lock, as a background step of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,22 +31,36 @@ pub struct Observer {
     argv: Vec<String>,
     /// What it prints when everything is attached.
     ready: &'static str,
+    /// A file that it reads: path and content.
+    file: Option<(String, String)>,
     /// The folder of its recording in the guest's /out, if it makes one.
     pub recording: Option<String>,
 }
 
 impl Observer {
-    /// Programs that do nothing, by `kind:target`.
-    fn empty(name: &str, what: &str, probes: &[String]) -> Self {
-        let argv =
-            std::iter::once("lockprof-empty-probes".to_owned()).chain(probes.iter().cloned());
+    /// A program that prints `ready` when everything is attached, and ends with SIGINT.
+    pub fn program(name: &str, what: &str, argv: &[&str], ready: &'static str) -> Self {
         Self {
             name: name.to_owned(),
             what: what.to_owned(),
-            argv: argv.collect(),
-            ready: "attached",
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            ready,
+            file: None,
             recording: None,
         }
+    }
+
+    /// The same with a file that it reads.
+    #[must_use]
+    pub fn with_file(mut self, path: &str, content: &str) -> Self {
+        self.file = Some((path.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// Programs that do nothing, by `kind:target`.
+    fn empty(name: &str, what: &str, probes: &[String]) -> Self {
+        let argv = std::iter::once(EMPTY_PROBES).chain(probes.iter().map(String::as_str));
+        Self::program(name, what, &argv.collect::<Vec<_>>(), "attached")
     }
 
     /// lockprof. Its one reading of the counters comes after the loads.
@@ -62,18 +81,20 @@ impl Observer {
             "--output",
             &format!("/out/{name}"),
         ];
+        let what = format!("lockprof --detail {detail}, by {attach}");
         Self {
-            what: format!("lockprof --detail {detail}, by {attach}"),
-            argv: argv.map(str::to_owned).to_vec(),
-            ready: "measuring",
             recording: Some(name.clone()),
-            name,
+            ..Self::program(&name, &what, &argv, "measuring")
         }
     }
 
     /// The step that starts it; the next one runs when everything is attached.
     pub fn step(&self) -> Step {
-        Step::new(self.argv.clone()).background(Some(self.ready))
+        let step = Step::new(self.argv.clone()).background(Some(self.ready));
+        match &self.file {
+            Some((path, content)) => step.write(path, content),
+            None => step,
+        }
     }
 }
 
@@ -122,4 +143,18 @@ pub fn floors() -> Vec<Observer> {
             ]),
         ),
     ]
+}
+
+/// Programs that do nothing on lock, unlock, and both ends of each span that the kernel has.
+pub fn floor_of_spans(has: impl Fn(&str) -> bool) -> Observer {
+    let mut list = Vec::new();
+    for span in SPANS.into_iter().filter(|span| has(span)) {
+        list.extend([("fentry", span), ("fexit", span)]);
+    }
+    list.extend([("fentry", UNLOCK), ("fexit", LOCK)]);
+    Observer::empty(
+        "empty-spans",
+        "empty fexit on lock, fentry on unlock, and both on each span",
+        &probes(&list),
+    )
 }

@@ -7,7 +7,7 @@ mod clock;
 mod contention;
 mod counts;
 mod daemon;
-mod summary;
+pub mod summary;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -1,107 +1,45 @@
-//! Debian's cloud kernels, fetched with a private apt: its lists and its cache lie in lockprof's
-//! own folder, so the machine's apt sees nothing of it and no privileges are needed.
+//! Debian's cloud kernels, fetched with a private apt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sources::{self, Source};
+use super::sources;
 use super::version::{self, Package};
+use crate::apt::{self, Apt, files, write};
 use crate::{paths, process};
 
-/// A package manager of our own, over some sources.
-struct Apt {
-    config: PathBuf,
-}
-
-impl Apt {
-    /// Sets it up in `folder` and reads the archive's lists.
-    fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
-        let make = |name: &str| paths::make(folder.join(name));
-        let (lists, cache, parts) = (
-            make("lists/partial")?,
-            make("cache/archives/partial")?,
-            make("parts")?,
-        );
-        write(&parts.join("private.sources"), &sources::render(sources))?;
-        let config = folder.join("apt.conf");
-        let text = [
-            // The machine's hooks are not meant for us; its proxy is.
-            "#clear APT::Update::Pre-Invoke;".to_owned(),
-            "#clear APT::Update::Post-Invoke;".to_owned(),
-            "#clear APT::Update::Post-Invoke-Success;".to_owned(),
-            "Dir::Etc::sourcelist \"/dev/null\";".to_owned(),
-            format!("Dir::Etc::sourceparts \"{}\";", parts.display()),
-            format!("Dir::State::lists \"{}\";", parent(&lists).display()),
-            format!("Dir::Cache \"{}\";", folder.join("cache").display()),
-            // When apt runs as root it gives up its rights, and then cannot write to our folder.
-            "APT::Sandbox::User \"\";".to_owned(),
-            "Acquire::Languages \"none\";".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";".to_owned(),
-            "Acquire::Retries \"3\";".to_owned(),
-        ]
-        .join("\n");
-        drop(cache);
-        write(&config, &(text + "\n"))?;
-        let apt = Self { config };
-        // A mirror may lack one of the suites; what counts is whether the kernel is found.
-        if !process::status(apt.command("apt-get").args(["--quiet", "update"]))?.success() {
-            eprintln!("lab: not every list could be read; going on with the others");
-        }
-        Ok(apt)
+/// The cloud kernels that the lists offer.
+fn offered(apt: &Apt) -> Result<Vec<Package>> {
+    let found = process::output(apt.command("apt-cache").args([
+        "search",
+        "--names-only",
+        version::SEARCH,
+    ]))?;
+    let names = found
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let names = names.collect::<Vec<_>>();
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.arg("-c").arg(&self.config);
-        command
-    }
-
-    /// The cloud kernels that the lists offer.
-    fn kernels(&self) -> Result<Vec<Package>> {
-        let found = process::output(self.command("apt-cache").args([
-            "search",
-            "--names-only",
-            version::SEARCH,
-        ]))?;
-        let names = found
-            .lines()
-            .filter_map(|line| line.split_whitespace().next());
-        let names = names.collect::<Vec<_>>();
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let versions = process::output(self.command("apt-cache").arg("madison").args(names))?;
-        Ok(version::parse_madison(&versions))
-    }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    let versions = process::output(apt.command("apt-cache").arg("madison").args(names))?;
+    Ok(version::parse_madison(&versions))
 }
 
 /// Fetches the newest cloud kernel of a series into `kernels`/VERSION/, whole or not at all, and
 /// gives that folder. The machine's own suites come first, since their lists are small; the
 /// mirror's other suites follow where they lack the series.
 pub fn fetch(series: &str, apt_folder: &Path, kernels: &Path) -> Result<PathBuf> {
-    for program in ["apt-get", "apt-cache", "dpkg-deb"] {
-        if paths::which(program).is_none() {
-            bail!("fetching Debian's kernels needs {program}; give the path of a bzImage instead");
-        }
-    }
+    apt::check_programs().context("give the path of a bzImage instead")?;
     let codename = sources::codename()?;
     let all = sources::of_the_machine()?;
     let own = sources::own(&all, &codename);
     let others = sources::others(&all, &codename)?;
     for (name, sources) in [("own", own), ("others", vec![others])] {
         let apt = Apt::open(&apt_folder.join(name), &sources)?;
-        let offered = apt.kernels()?;
+        let offered = offered(&apt)?;
         if let Some(package) = version::newest(&offered, series) {
             return unpack(&apt, package, kernels);
         }
@@ -123,25 +61,10 @@ fn unpack(apt: &Apt, package: &Package, kernels: &Path) -> Result<PathBuf> {
         .tempdir_in(kernels)
         .with_context(|| format!("cannot make a folder in {}", kernels.display()))?;
     let download = format!("{}={}", package.name, package.version);
-    let mut command = apt.command("apt-get");
-    command
-        .args(["--quiet", "download", &download])
-        .current_dir(work.path());
-    if let Some(companion) = version::companion(package) {
-        command.arg(format!("{companion}={}", package.version));
-    }
-    process::run(&mut command)?;
-    let tree = work.path().join("tree");
-    for path in files(work.path())? {
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            process::run(
-                Command::new("dpkg-deb")
-                    .arg("--extract")
-                    .arg(&path)
-                    .arg(&tree),
-            )?;
-        }
-    }
+    let companion = version::companion(package);
+    let companion = companion.map(|companion| format!("{companion}={}", package.version));
+    let packages = std::iter::once(download.clone()).chain(companion);
+    let tree = apt.unpack(packages, work.path())?;
     let kernel = paths::make(work.path().join("kernel"))?;
     let (release, parts) = find_kernel(&tree)
         .with_context(|| format!("{download} holds no kernel, in none of the known places"))?;
@@ -188,12 +111,6 @@ fn find_kernel(tree: &Path) -> Option<(String, Vec<(PathBuf, &'static str)>)> {
             .filter(|(path, _)| path.is_file())
             .collect(),
     ))
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    Ok(entries.flatten().map(|entry| entry.path()).collect())
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ fn trial(request: &VmRequest) -> Result<()> {
     let trial = VmRequest {
         cpus: 2,
         memory_mib: Some(512),
+        plugin: None,
         files: Vec::new(),
         script: GuestScript::default(),
         timeout: Some(TRIAL),

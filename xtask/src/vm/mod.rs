@@ -66,6 +66,8 @@ pub struct VmRequest {
     pub clock: Clock,
     /// More arguments for the kernel.
     pub append: Vec<String>,
+    /// A plugin of QEMU's and its arguments, `FILE,NAME=VALUE,…`.
+    pub plugin: Option<String>,
     /// Files for the guest, beside init: lockprof at /bin/lockprof, for one.
     pub files: Vec<GuestFile>,
     /// What the guest does.
@@ -90,6 +92,7 @@ impl VmRequest {
             memory_mib: None,
             clock: Clock::Wall,
             append: Vec::new(),
+            plugin: None,
             files: vec![GuestFile {
                 guest: "/bin/lockprof".to_owned(),
                 host: binaries.lockprof.clone(),
@@ -156,6 +159,7 @@ fn run_with(request: &VmRequest, accelerator: Accelerator) -> Result<VmOutcome> 
         clock: request.clock,
         accelerator,
         append: &request.append,
+        plugin: request.plugin.as_deref(),
         console: &console,
         results: &results,
     };

@@ -38,6 +38,8 @@ pub struct Machine<'a> {
     pub accelerator: Accelerator,
     /// More arguments for the kernel.
     pub append: &'a [String],
+    /// A plugin of QEMU's and its arguments, `FILE,NAME=VALUE,…`.
+    pub plugin: Option<&'a str>,
     /// The file that the guest's first serial port writes to.
     pub console: &'a Path,
     /// The file that the guest's second serial port writes to.
@@ -103,6 +105,9 @@ impl Machine<'_> {
         }
         add(&["-kernel", &self.kernel.display().to_string()]);
         add(&["-initrd", &self.initrd.display().to_string()]);
+        if let Some(plugin) = self.plugin {
+            add(&["-plugin", plugin]);
+        }
         let append = std::iter::once(KERNEL_ARGUMENTS)
             .chain(self.append.iter().map(String::as_str))
             .collect::<Vec<_>>()
@@ -113,7 +118,7 @@ impl Machine<'_> {
 }
 
 /// A path as a value in one of QEMU's comma-separated options.
-fn escape(path: &Path) -> String {
+pub fn escape(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
@@ -168,6 +173,7 @@ mod tests {
             clock,
             accelerator,
             append: &["nokaslr".to_owned()],
+            plugin: None,
             console: Path::new("/tmp/a,b/console"),
             results: Path::new("/tmp/a,b/results"),
         }

@@ -1,0 +1,137 @@
+//! What CI compares: the deterministic part's numbers with those of the committed file.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+
+use super::KERNELS;
+use super::deterministic::{self, Extent};
+use super::laboratory::Laboratory;
+use super::results::{FILE, KernelCosts, Results};
+use crate::paths;
+use crate::toolchain::Environment;
+
+/// By how much a number may grow, as a share.
+const MAY_GROW: f64 = 0.05;
+/// Boots of each kernel: what does not repeat is found when the file is made.
+const BOOTS: usize = 1;
+
+/// Measures lockprof again, and fails where a number has grown.
+pub fn run(environment: &Environment) -> Result<()> {
+    let committed = Results::read(&paths::workspace()?)?;
+    let Some(committed) = committed.deterministic else {
+        bail!("there is no {FILE} to compare with: `cargo xtask bench` makes it");
+    };
+    let laboratory = Laboratory::build(environment)?;
+    let mut now = Vec::new();
+    for kernel in KERNELS {
+        now.push(deterministic::run(
+            &laboratory,
+            kernel,
+            Extent::Check,
+            BOOTS,
+        )?);
+    }
+    let (lines, grown) = compare(&committed.found, &now);
+    for line in lines {
+        println!("    {line}");
+    }
+    if !grown.is_empty() {
+        bail!(
+            "lockprof costs more than {FILE} says; where that is meant, `cargo xtask bench` writes \
+             it anew:\n{}",
+            grown.join("\n")
+        );
+    }
+    Ok(())
+}
+
+/// All numbers of lockprof, by name.
+fn numbers(costs: &[KernelCosts]) -> BTreeMap<String, f64> {
+    let mut numbers = BTreeMap::new();
+    for kernel in costs {
+        for observer in &kernel.observers {
+            if !observer.name.starts_with("lockprof-") {
+                continue;
+            }
+            let life = observer.life.as_ref();
+            for (what, number) in [
+                ("a pair", Some(observer.pair.added)),
+                ("a pair, in the hold", observer.pair.added_in_hold),
+                ("null hold as reported", observer.reported_null_hold),
+                (
+                    "a life, in its holds",
+                    life.and_then(|life| life.added_in_hold),
+                ),
+            ] {
+                let name = format!("{}, {}: {what}", kernel.kernel, observer.name);
+                numbers.extend(number.map(|number| (name, number)));
+            }
+        }
+    }
+    numbers
+}
+
+/// A line for each number that both have, and the lines of those that have grown too much.
+fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<String>) {
+    let before = numbers(committed);
+    let (mut lines, mut grown) = (Vec::new(), Vec::new());
+    for (name, now) in numbers(now) {
+        let Some(before) = before.get(&name) else {
+            continue;
+        };
+        let line = format!("{name}: {now:.0} instructions, committed {before:.0}");
+        if now > before * (1.0 + MAY_GROW) {
+            grown.push(line.clone());
+        }
+        lines.push(line);
+    }
+    if lines.is_empty() {
+        grown.push(format!("{FILE} has no number that was measured here"));
+    }
+    (lines, grown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Cost, ObserverCosts};
+    use super::*;
+
+    fn costs(name: &str, added: f64, held: Option<f64>) -> Vec<KernelCosts> {
+        vec![KernelCosts {
+            kernel: "debian:6.12".to_owned(),
+            observers: vec![ObserverCosts {
+                name: name.to_owned(),
+                pair: Cost {
+                    added,
+                    added_in_hold: held,
+                    ..Cost::default()
+                },
+                ..ObserverCosts::default()
+            }],
+            ..KernelCosts::default()
+        }]
+    }
+
+    #[test]
+    fn what_grows_by_more_than_a_twentieth_is_named() {
+        let before = costs("lockprof-holds-fentry", 400.0, Some(200.0));
+        let now = costs("lockprof-holds-fentry", 419.0, Some(211.0));
+        let (lines, grown) = compare(&before, &now);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(grown.len(), 1);
+        assert!(
+            grown[0].contains("in the hold: 211 instructions, committed 200"),
+            "{grown:?}"
+        );
+    }
+
+    #[test]
+    fn floors_and_what_only_one_side_has_are_not_compared() {
+        let before = costs("lockprof-holds-fentry", 400.0, None);
+        let now = costs("lockprof-holds-fentry", 300.0, Some(900.0));
+        assert_eq!(compare(&before, &now).1, Vec::<String>::new());
+        let floor = costs("empty-fexit-fentry", 10.0, None);
+        assert_eq!(compare(&floor, &floor).1.len(), 1, "nothing was compared");
+    }
+}

@@ -1,0 +1,151 @@
+//! The observer outside of the guest: a plugin of QEMU's that counts the instructions inside holds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo;
+use crate::paths;
+use crate::process;
+use crate::toolchain::Environment;
+use crate::vm::qemu::{QEMU, escape};
+
+/// QEMU from this version on has another plugin interface.
+const TOO_NEW: u32 = 9;
+
+/// What the counter saw between two marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Section {
+    /// Holds.
+    pub holds: u64,
+    /// Of a hold.
+    pub one: Counted,
+    /// Of three holds in a row: a task's life.
+    pub three: Counted,
+}
+
+/// Medians, in instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// Inside holds.
+    pub held: u64,
+    /// From one release to the next.
+    pub period: u64,
+}
+
+/// Builds the plugin. `Err` in the result says why there is none.
+pub fn build(environment: &Environment) -> Result<Result<PathBuf, String>> {
+    let version = process::output(Command::new(QEMU).arg("--version"))?;
+    if let Err(why) = can_load(&version, &process::output(Command::new(QEMU).arg("-help"))?) {
+        return Ok(Err(why));
+    }
+    let mut command = cargo::cargo_with(environment)?;
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "hold-counter",
+    ]);
+    process::run(&mut command)?;
+    Ok(Ok(paths::target()?.join("release/libhold_counter.so")))
+}
+
+/// Whether a QEMU can load the plugin, by what it says of itself.
+fn can_load(version: &str, help: &str) -> Result<(), String> {
+    if !help.lines().any(|line| line.starts_with("-plugin")) {
+        return Err("this QEMU is built without plugins".to_owned());
+    }
+    let number = version.split("version ").nth(1).unwrap_or_default();
+    let major = number
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major < TOO_NEW => Ok(()),
+        _ => Err(format!(
+            "this QEMU's plugins have another interface than that of 8: {}",
+            number.trim()
+        )),
+    }
+}
+
+/// The value of QEMU's `-plugin`.
+pub fn argument(plugin: &Path, functions: &str, out: &Path) -> String {
+    format!("{},{functions},out={}", escape(plugin), escape(out))
+}
+
+/// Reads what the plugin has written: the last `count` sections, which are those of a script. A boot
+/// has calls of the function that marks sections before the script's own.
+pub fn read(out: &Path, count: usize) -> Result<Vec<Section>> {
+    let text = fs::read_to_string(out)
+        .with_context(|| format!("the hold counter has left no {}", out.display()))?;
+    let sections = parse(&text)?;
+    match sections.len().checked_sub(count) {
+        Some(before) => Ok(sections[before..].to_vec()),
+        None => bail!(
+            "the hold counter saw {} sections of {count}",
+            sections.len()
+        ),
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let numbers = line
+            .split(' ')
+            .map(str::parse::<u64>)
+            .collect::<Result<Vec<_>, _>>();
+        match numbers.as_deref() {
+            Ok(&[number, holds, held, period, held_3, period_3]) if number == index as u64 => {
+                sections.push(Section {
+                    holds,
+                    one: Counted { held, period },
+                    three: Counted {
+                        held: held_3,
+                        period: period_3,
+                    },
+                });
+            }
+            _ => bail!("not a section of the hold counter: {line}"),
+        }
+    }
+    Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_read_in_order() {
+        let section = Section {
+            holds: 3,
+            one: Counted {
+                held: 20,
+                period: 300,
+            },
+            three: Counted {
+                held: 60,
+                period: 900,
+            },
+        };
+        assert_eq!(parse("0 3 20 300 60 900\n").unwrap(), [section]);
+        assert!(parse("1 3 20 300 60 900\n").is_err());
+        assert!(parse("0 3 20 300\n").is_err());
+    }
+
+    #[test]
+    fn only_some_qemus_can_load_it() {
+        let version = |number| format!("QEMU emulator version {number} (Debian)\nCopyright");
+        let help = "-trace x\n-plugin [file=]<file>\n";
+        assert_eq!(can_load(&version("7.2.22"), help), Ok(()));
+        assert!(can_load(&version("10.0.2"), help).is_err());
+        assert!(can_load(&version("7.2.22"), "-trace x\n").is_err());
+        assert!(can_load("", help).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! What every boot of the bench has: the binaries, and the observer outside of the guest.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::hold_counter;
+use super::observer::EMPTY_PROBES;
+use crate::cargo::{self, StaticBinaries};
+use crate::guest::Lab;
+use crate::toolchain::Environment;
+use crate::vm::VmRequest;
+use crate::vm::initramfs::GuestFile;
+use crate::vm::protocol::Step;
+
+/// Everything that was built.
+#[derive(Clone, Debug)]
+pub struct Laboratory {
+    /// lockprof and init.
+    pub binaries: StaticBinaries,
+    empty_probes: PathBuf,
+    /// QEMU's plugin, or why there is none.
+    pub hold_counter: Result<PathBuf, String>,
+}
+
+impl Laboratory {
+    /// Builds it all.
+    pub fn build(environment: &Environment) -> Result<Self> {
+        let binaries = cargo::build_static(environment)?;
+        let folder = cargo::build(environment, &[("lockprof", EMPTY_PROBES)])?;
+        Ok(Self {
+            binaries,
+            empty_probes: folder.join(EMPTY_PROBES),
+            hold_counter: hold_counter::build(environment)?,
+        })
+    }
+
+    /// A boot with these steps, on two CPUs; change what is to be different.
+    pub fn request(&self, lab: &Lab<'_>, steps: Vec<Step>) -> VmRequest {
+        let mut request = lab.request(steps);
+        request.files.push(GuestFile {
+            guest: format!("/bin/{EMPTY_PROBES}"),
+            host: self.empty_probes.clone(),
+        });
+        request
+    }
+}

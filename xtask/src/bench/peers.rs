@@ -1,0 +1,155 @@
+//! The tools that a user has today, from packages of the machine's own Debian, for guests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt::{self, Apt};
+use crate::vm::initramfs::GuestFile;
+use crate::{lock, paths, process};
+
+/// The package, and its program.
+const BPFTRACE: &str = "bpftrace";
+/// The dynamic loader's place, which programs have built in.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+/// Where the guest's loader looks for libraries.
+const LIBRARIES: &str = "/lib/x86_64-linux-gnu";
+
+/// bpftrace with its libraries.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// Its package's version.
+    pub bpftrace: String,
+    tree: PathBuf,
+}
+
+impl Peers {
+    /// Fetches it into the user's cache, unless it is there.
+    pub fn fetch() -> Result<Self> {
+        apt::check_programs()?;
+        let cache = paths::make(paths::cache()?.join("peers"))?;
+        let folder = paths::make(paths::cache()?.join("apt"))?;
+        let _lock = lock::take(&folder.join("lock"))?;
+        if let Some(cached) = newest(&cache)? {
+            return Ok(cached);
+        }
+        let apt = Apt::open(&folder.join("own"), &apt::own_sources()?)?;
+        let Some(version) = apt.candidate(BPFTRACE)? else {
+            bail!("the mirror that apt is set to has no package {BPFTRACE}");
+        };
+        let work = tempfile::Builder::new()
+            .prefix(".fetching-")
+            .tempdir_in(&cache)
+            .with_context(|| format!("cannot make a folder in {}", cache.display()))?;
+        let packages = apt.with_dependencies(BPFTRACE)?;
+        let tree = apt.unpack(packages.into_iter(), work.path())?;
+        let destination = cache.join(format!("{BPFTRACE}-{version}"));
+        std::fs::rename(&tree, &destination)
+            .with_context(|| format!("cannot make {}", destination.display()))?;
+        Ok(Self {
+            bpftrace: version,
+            tree: destination,
+        })
+    }
+
+    /// bpftrace, the loader and the libraries, where a guest has them.
+    pub fn files(&self) -> Result<Vec<GuestFile>> {
+        let program = self.tree.join("usr/bin").join(BPFTRACE);
+        let loader = first_of(&self.tree, &[LOADER, &format!("/usr{LOADER}")])?;
+        let folders = [LIBRARIES.to_owned(), format!("/usr{LIBRARIES}")];
+        let folders = folders.map(|folder| self.tree.join(&folder[1..]).display().to_string());
+        let mut command = Command::new(&loader);
+        command
+            .args(["--library-path", &folders.join(":"), "--list"])
+            .arg(&program);
+        let listed = process::output(&mut command)?;
+        let mut files = vec![
+            GuestFile {
+                guest: format!("/bin/{BPFTRACE}"),
+                host: program,
+            },
+            GuestFile {
+                guest: LOADER.to_owned(),
+                host: loader,
+            },
+        ];
+        for (name, path) in libraries(&listed, &self.tree) {
+            files.push(GuestFile {
+                guest: format!("{LIBRARIES}/{name}"),
+                host: path,
+            });
+        }
+        Ok(files)
+    }
+}
+
+/// The peers that cannot measure holds of a spinning lock, and why: (name, reason).
+pub fn unable() -> Vec<(String, String)> {
+    let klockstat = "it hooks mutexes and rw semaphores alone, and tasklist_lock is neither";
+    let mut reasons = vec![("klockstat".to_owned(), klockstat.to_owned())];
+    let said = process::output_any(Command::new("perf").args(["lock", "contention", "-b", "true"]));
+    let perf = match said {
+        Err(_) => "there is no perf on this machine".to_owned(),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let lacks = said.lines().find(|line| line.contains("BUILD_BPF_SKEL"));
+            match lacks {
+                Some(line) => format!("the perf of this machine says: {}", line.trim()),
+                None => "it measures waits alone: it has no program on the path of a pair that \
+                         nobody contends"
+                    .to_owned(),
+            }
+        }
+    };
+    reasons.push(("perf lock contention -b".to_owned(), perf));
+    reasons
+}
+
+fn newest(cache: &Path) -> Result<Option<Peers>> {
+    let found = apt::files(cache)?.into_iter().filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let version = name.strip_prefix(BPFTRACE)?.strip_prefix('-')?.to_owned();
+        Some(Peers {
+            bpftrace: version,
+            tree: path,
+        })
+    });
+    Ok(found.max_by(|a, b| crate::kernel::version::compare(&a.bpftrace, &b.bpftrace)))
+}
+
+/// The first of some places below a tree that exists.
+fn first_of(tree: &Path, places: &[&str]) -> Result<PathBuf> {
+    let mut paths = places.iter().map(|place| tree.join(&place[1..]));
+    paths
+        .find(|path| path.exists())
+        .with_context(|| format!("{} has none of {places:?}", tree.display()))
+}
+
+/// Names and paths of the libraries that the loader lists, `NAME => PATH (ADDRESS)`, inside of a tree.
+fn libraries(listed: &str, tree: &Path) -> Vec<(String, PathBuf)> {
+    let lines = listed.lines().filter_map(|line| {
+        let (name, path) = line.trim().split_once(" => ")?;
+        let path = Path::new(path.split(" (").next()?);
+        path.starts_with(tree)
+            .then(|| (name.to_owned(), path.to_owned()))
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_libraries_of_the_tree_are_taken() {
+        let listed = "\tlinux-vdso.so.1 (0x1)\n\tlibz.so.1 => /t/lib/libz.so.1 (0x2)\n\
+                      \tlibx.so => /usr/lib/libx.so (0x3)\n\t/lib64/ld.so => /t/lib64/ld.so (0x4)\n";
+        let found = libraries(listed, Path::new("/t"));
+        assert_eq!(
+            found.first(),
+            Some(&("libz.so.1".to_owned(), PathBuf::from("/t/lib/libz.so.1")))
+        );
+        assert!(!found.iter().any(|(name, _)| name == "libx.so"));
+    }
+}

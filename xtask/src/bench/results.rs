@@ -1,0 +1,119 @@
+//! What the bench has found, as the machine-readable file has it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// The layout of the file.
+const SCHEMA: u32 = 1;
+/// The machine-readable file, in the root of the checkout.
+pub const FILE: &str = "BENCHMARKS.json";
+
+/// All parts; one that was not run is as it was before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// The layout of the file.
+    pub schema: u32,
+    /// Instructions.
+    pub deterministic: Option<Part<Vec<KernelCosts>>>,
+}
+
+/// A part, and what it was measured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part<T> {
+    /// The machine and the versions of what was run, by name.
+    pub with: Vec<(String, String)>,
+    /// What was found.
+    pub found: T,
+}
+
+/// What observers cost on one kernel, in instructions of the guest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KernelCosts {
+    /// As a user names it.
+    pub kernel: String,
+    /// What it calls itself.
+    pub release: String,
+    /// Boots, whose means these are.
+    pub boots: usize,
+    /// Each observer.
+    pub observers: Vec<ObserverCosts>,
+    /// What could not be measured, and why.
+    pub not_measured: Vec<(String, String)>,
+}
+
+/// What one observer costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ObserverCosts {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub what: String,
+    /// For one pair of lock and unlock that nobody contends.
+    pub pair: Cost,
+    /// For the life of one task of threadspawn, which takes the lock three times.
+    pub life: Option<Cost>,
+    /// The mean null hold that the observer itself reports.
+    pub reported_null_hold: Option<f64>,
+}
+
+/// What a load costs without and with an observer, in instructions for one iteration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Without.
+    pub bare: f64,
+    /// What comes on top.
+    pub added: f64,
+    /// What comes on top by the guest's clock: a mean, with interrupts and the kernel's work meanwhile.
+    pub added_by_clock: f64,
+    /// How much of `added` is executed while the lock is held, as counted from outside of the guest.
+    pub added_in_hold: Option<f64>,
+    /// The difference of `bare + added` between boots, as a share of it.
+    pub spread: f64,
+}
+
+impl KernelCosts {
+    /// Notes what could not be measured.
+    pub fn cannot(&mut self, what: &str, why: &str) {
+        self.not_measured.push((what.to_owned(), why.to_owned()));
+    }
+}
+
+impl Cost {
+    /// What is left of the throughput, as a share.
+    pub fn throughput(&self) -> f64 {
+        self.bare / (self.bare + self.added)
+    }
+}
+
+impl Results {
+    /// Reads the file; nothing where there is none.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let results: Self = serde_json::from_str(&text)
+            .with_context(|| format!("cannot understand {}", path.display()))?;
+        if results.schema != SCHEMA {
+            bail!(
+                "{} has schema {}, not {SCHEMA}",
+                path.display(),
+                results.schema
+            );
+        }
+        Ok(results)
+    }
+
+    /// Writes the file.
+    pub fn write(&mut self, folder: &Path) -> Result<()> {
+        self.schema = SCHEMA;
+        let path = folder.join(FILE);
+        let text = serde_json::to_string_pretty(self).context("cannot write the results")?;
+        fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+    }
+}

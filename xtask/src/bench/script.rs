@@ -1,0 +1,126 @@
+//! The order of one boot's measurements: each observer between two loads without it.
+
+use super::observer::Observer;
+use super::symbols;
+use crate::vm::protocol::Step;
+
+/// After everything is attached or detached: what the kernel still has to do in the background takes
+/// instructions of the one CPU. An idle guest's clock jumps.
+const SETTLE_MS: u64 = 1000;
+/// The same after another load, whose tasks' remains are freed in the background.
+const SETTLE_AFTER_LOAD_MS: u64 = 300;
+/// The kernel's own start goes on in the background for longer.
+const SETTLE_AFTER_BOOT_MS: u64 = 5000;
+/// How often each load runs with the observer.
+const REPEATS: usize = 2;
+
+/// Places in the script of one observer's measurements of one load: off, on, on, off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Before the observer.
+    pub before: usize,
+    /// While it is attached.
+    pub with: Vec<usize>,
+    /// After it.
+    pub after: usize,
+}
+
+/// The steps, and where in them the measurements are.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// What the guest does.
+    pub steps: Vec<Step>,
+    /// Each observer's measurements, load by load.
+    pub places: Vec<Vec<Places>>,
+    /// For each step the section of the hold counter, if it begins one.
+    pub sections: Vec<Option<usize>>,
+}
+
+impl Script {
+    /// One boot's work: every load, each observer in turn.
+    pub fn new(observers: &[Observer], loads: &[Step]) -> Self {
+        let mut script = Self::default();
+        let settle = Step::default().delay(SETTLE_AFTER_BOOT_MS);
+        script.push(settle);
+        // The first run of each is the warm-up.
+        script.measure(loads);
+        let mut before = script.measure(loads);
+        for observer in observers {
+            let started = script.push(observer.step());
+            script.push(Step::default().delay(SETTLE_MS));
+            let with = (0..REPEATS)
+                .map(|_| script.measure(loads))
+                .collect::<Vec<_>>();
+            script.push(Step::ending(started, libc::SIGINT).delay(SETTLE_MS));
+            let after = script.measure(loads);
+            let places = (0..loads.len()).map(|load| Places {
+                before: before[load],
+                with: with.iter().map(|places| places[load]).collect(),
+                after: after[load],
+            });
+            script.places.push(places.collect());
+            before = after;
+        }
+        script
+    }
+
+    fn push(&mut self, step: Step) -> usize {
+        self.steps.push(step);
+        self.sections.push(None);
+        self.steps.len() - 1
+    }
+
+    fn measure(&mut self, loads: &[Step]) -> Vec<usize> {
+        let mut places = Vec::new();
+        for load in loads {
+            let section = self.sections.iter().flatten().count();
+            places.push(self.push(symbols::marked(load.clone().delay(SETTLE_AFTER_LOAD_MS))));
+            if let Some(last) = self.sections.last_mut() {
+                *last = Some(section);
+            }
+        }
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_observer_stands_between_two_loads_without_it() {
+        let observers = [
+            Observer::lockprof("holds", "fentry"),
+            Observer::lockprof("spans", "fentry"),
+        ];
+        let script = Script::new(&observers, &[Step::new(["a"]), Step::new(["b"])]);
+        assert_eq!(script.places.len(), 2);
+        for (observer, places) in script.places.iter().enumerate() {
+            for (load, places) in places.iter().enumerate() {
+                let all = [&[places.before], &places.with[..], &[places.after]].concat();
+                assert!(all.is_sorted() && all.len() == 4);
+                for place in all {
+                    assert_eq!(script.steps[place].argv, [["a"], ["b"]][load]);
+                    assert!(script.sections[place].is_some());
+                }
+                let between = &script.steps[places.before..places.with[0]];
+                assert!(
+                    between
+                        .iter()
+                        .any(|step| *step.argv == observers[observer].step().argv)
+                );
+                let between = &script.steps[places.with[1]..places.after];
+                assert!(between.iter().any(|step| step.await_step.is_some()));
+            }
+        }
+        // Sections are numbered in the order of their marks.
+        let sections = script
+            .sections
+            .iter()
+            .flatten()
+            .copied()
+            .collect::<Vec<_>>();
+        assert_eq!(sections, (0..sections.len()).collect::<Vec<_>>());
+        assert_eq!(script.places[0][1].after, script.places[1][1].before);
+    }
+}

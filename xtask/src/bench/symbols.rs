@@ -1,0 +1,88 @@
+//! Where a kernel has the functions that the bench looks at, without address randomisation.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+use super::observer;
+use crate::guest;
+use crate::vm::VmRequest;
+use crate::vm::protocol::Step;
+
+/// Written to by the steps of a script: a call of this function begins the next section of what the
+/// hold counter counts (kernel/utsname_sysctl.c).
+const MARK: &str = "proc_do_uts_string";
+/// The file behind it.
+const MARK_FILE: &str = "/proc/sys/kernel/hostname";
+/// The kernel argument that makes addresses the same in every boot.
+pub const NO_RANDOM_ADDRESSES: &str = "nokaslr";
+
+/// Functions by name: their first address, and the first behind them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Symbols(BTreeMap<String, (String, String)>);
+
+impl Symbols {
+    /// Boots the kernel of a request once, and asks.
+    pub fn of(request: &VmRequest) -> Result<Self> {
+        let mut request = request.clone();
+        let names = [observer::LOCK, observer::UNLOCK, MARK]
+            .into_iter()
+            .chain(observer::SPANS);
+        let argv = [observer::EMPTY_PROBES, "--symbols"]
+            .into_iter()
+            .chain(names);
+        request.script.steps = vec![Step::new(argv)];
+        request.append.push(NO_RANDOM_ADDRESSES.to_owned());
+        let outcome = guest::succeed(&request).context("cannot read the kernel's symbols")?;
+        parse(&outcome.steps[0].text())
+    }
+
+    /// Whether the kernel has this function.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The hold counter's arguments that name functions. `None` where one is missing.
+    pub fn hold_counter_arguments(&self) -> Option<String> {
+        let (lock, unlock) = (self.0.get(observer::LOCK)?, self.0.get(observer::UNLOCK)?);
+        let mark = self.0.get(MARK)?;
+        Some(format!(
+            "lock={}-{},unlock={}-{},mark={}",
+            lock.0, lock.1, unlock.0, unlock.1, mark.0
+        ))
+    }
+}
+
+/// The same step, and the next section of the hold counter begins with it.
+pub fn marked(step: Step) -> Step {
+    step.write(MARK_FILE, "bench")
+}
+
+fn parse(text: &str) -> Result<Symbols> {
+    let mut symbols = BTreeMap::new();
+    for line in text.lines() {
+        let words = line.split_whitespace().collect::<Vec<_>>();
+        let [name, start, end] = words[..] else {
+            bail!("not NAME START END: {line}");
+        };
+        symbols.insert(name.to_owned(), (start.to_owned(), end.to_owned()));
+    }
+    Ok(Symbols(symbols))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_needs_all_three_functions() {
+        let text = "_raw_write_lock_irq 0xa1 0xa9\n_raw_write_unlock_irq 0xb1 0xb9\n";
+        assert_eq!(parse(text).unwrap().hold_counter_arguments(), None);
+        let text = format!("{text}{MARK} 0xc1 0xc9\n");
+        assert_eq!(
+            parse(&text).unwrap().hold_counter_arguments().as_deref(),
+            Some("lock=0xa1-0xa9,unlock=0xb1-0xb9,mark=0xc1")
+        );
+        assert!(parse("a b").is_err());
+    }
+}
