@@ -1,11 +1,11 @@
 //! The deterministic part: instructions of a guest with one CPU, whose clock counts them.
 
-use anyhow::{Context, Result, anyhow, bail};
-use workloads::{GroundTruth, WorkloadLine, parse_line};
+use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
 use super::hold_counter::{self, Counted, Section};
 use super::laboratory::Laboratory;
+use super::loads;
 use super::observer::{self, Observer};
 use super::peers::{self, Peers};
 use super::results::{Cost, KernelCosts, ObserverCosts};
@@ -16,7 +16,7 @@ use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
 use crate::kernel;
 use crate::vm::protocol::Step;
-use crate::vm::{self, Clock, StepOutcome, VmOutcome, VmRequest};
+use crate::vm::{Clock, VmOutcome, VmRequest};
 
 /// Lock-unlock pairs in one measurement. A timer's interrupt comes every one to four million
 /// instructions, with or without an observer.
@@ -26,8 +26,8 @@ const LIVES: u32 = 300;
 /// What may differ between boots, as a share of what a pair costs in all. A life differs by more: where
 /// its memory comes from depends on what ran before it.
 const REPEATS_WITHIN: f64 = 0.01;
-/// bpftrace's libraries are two hundred megabytes, once in the initramfs and once unpacked.
-const PEERS_MEMORY_MIB: u32 = 2048;
+/// Seconds between two readings of the counters: none while a load runs.
+const ONE_READING_S: u32 = 100_000;
 /// The site of a null hold.
 const NULL_HOLD_SITE: &str = "setsid";
 
@@ -45,19 +45,13 @@ const PAIR: usize = 0;
 const LIFE: usize = 1;
 
 fn loads() -> [Step; 2] {
-    let load = |workload: &str, warm_up: &str, iterations: u32| {
-        let iterations = iterations.to_string();
-        Step::new([
-            "lockprof",
-            "workload",
+    let load = |workload, warm_up, iterations: u32| {
+        loads::step(
             workload,
-            "--tasks",
-            "1",
-            "--warm-up",
+            1,
             warm_up,
-            "--iterations",
-            &iterations,
-        ])
+            &["--iterations", &iterations.to_string()],
+        )
     };
     [
         load("nullhold", "0.0005", PAIRS),
@@ -120,7 +114,7 @@ fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Resu
     };
     let mut observers = Vec::new();
     for form in [Form::Kfunc, Form::Kprobe] {
-        match bench.can_trace(&peers, form)? {
+        match peers.can_trace(own.laboratory, own.lab, form)? {
             Ok(()) => observers.push(bpftrace::observer(form)),
             Err(why) => costs.cannot(&format!("the bpftrace script by {}", form.name()), &why),
         }
@@ -132,7 +126,7 @@ fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Resu
 }
 
 fn observers(extent: Extent, symbols: &Symbols) -> Vec<Observer> {
-    let lockprof = |detail, attach| Observer::lockprof(detail, attach);
+    let lockprof = |detail, attach| Observer::lockprof(detail, attach, ONE_READING_S);
     match extent {
         Extent::Whole => {
             let mut observers = observer::floors();
@@ -178,31 +172,9 @@ impl Bench<'_> {
     fn request(&self, steps: Vec<Step>) -> Result<VmRequest> {
         let mut request = self.laboratory.request(self.lab, steps);
         if let Some(peers) = self.peers {
-            request.files.extend(peers.files()?);
-            request.memory_mib = Some(PEERS_MEMORY_MIB);
+            peers.add_to(&mut request)?;
         }
         Ok(request)
-    }
-
-    /// Whether the script works on this kernel; the inner error says why not.
-    fn can_trace(&self, peers: &Peers, form: Form) -> Result<Result<(), String>> {
-        let observer = bpftrace::observer(form);
-        let steps = vec![observer.step(), Step::ending(0, libc::SIGINT)];
-        let outcome = vm::run(&self.request(steps)?).context("cannot try bpftrace in a guest")?;
-        let step = outcome.steps.first().context("bpftrace has no outcome")?;
-        if step.status == 0 {
-            return Ok(Ok(()));
-        }
-        let said = String::from_utf8_lossy(&step.stderr);
-        let end = match step.signal {
-            Some(signal) => format!("signal {signal}"),
-            None => format!("status {}", step.status),
-        };
-        Ok(Err(format!(
-            "bpftrace {} ends with {end} in a guest: {}",
-            peers.bpftrace,
-            said.lines().last().unwrap_or_default()
-        )))
     }
 
     fn boot(&self, observers: &[Observer]) -> Result<(VmOutcome, Vec<ObserverCosts>)> {
@@ -263,7 +235,7 @@ fn cost(
 ) -> Result<Cost> {
     let one = |place: usize| -> Result<Measurement> {
         let step = outcome.steps.get(place).context("a step has no outcome")?;
-        let truth = ground_truth(step)?;
+        let truth = loads::ground_truth(step)?;
         let section = sections.zip(script.sections[place]);
         Ok(Measurement {
             clock: truth.duration_s * 1e9 / truth.iterations as f64,
@@ -298,17 +270,6 @@ fn difference(off: &[Measurement], on: &[Measurement]) -> Cost {
         added_in_hold: held(on).zip(held(off)).map(|(on, off)| on - off),
         spread: 0.0,
     }
-}
-
-fn ground_truth(step: &StepOutcome) -> Result<GroundTruth> {
-    let text = step.text();
-    let truths = text.lines().filter_map(|line| match parse_line(line) {
-        WorkloadLine::GroundTruth(truth) => Some(truth),
-        _ => None,
-    });
-    truths
-        .last()
-        .ok_or_else(|| anyhow!("a load has ended without its ground truth: {text}"))
 }
 
 /// The means over boots; an error where they do not repeat.

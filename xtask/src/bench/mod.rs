@@ -2,23 +2,36 @@
 
 pub mod bpftrace;
 pub mod check;
+pub mod daemon;
 pub mod deterministic;
+pub mod goals;
 pub mod hold_counter;
 pub mod laboratory;
+pub mod load;
+pub mod loads;
+pub mod markdown;
 pub mod observer;
 pub mod peers;
+pub mod plot;
+pub mod recording;
 pub mod results;
 pub mod script;
 pub mod statistics;
 pub mod symbols;
+pub mod versions;
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::paths;
 use crate::setup::{self, Purpose};
+use crate::signals;
 use deterministic::Extent;
 use laboratory::Laboratory;
+use peers::Peers;
 use results::{Part, Results};
 
 /// The kernels of the deterministic part.
@@ -36,8 +49,11 @@ pub struct BenchOptions {
     /// Boots of each kernel in the deterministic part, which must agree within 1 %
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     boots: u8,
+    /// Rounds of the load part, in each of which every observer has its turn
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..))]
+    rounds: u8,
     /// Compare lockprof's instructions with those of BENCHMARKS.json, as CI does, and write nothing
-    #[arg(long, conflicts_with_all = ["only", "kernel", "boots"])]
+    #[arg(long, conflicts_with_all = ["only", "kernel", "boots", "rounds"])]
     check: bool,
 }
 
@@ -46,6 +62,10 @@ pub struct BenchOptions {
 pub enum PartName {
     /// Instructions of one CPU, which repeat
     Deterministic,
+    /// Throughput on several CPUs, by the wall clock
+    Load,
+    /// What the daemon itself uses, and how long it takes to attach, detach and report
+    Daemon,
 }
 
 /// Runs the bench, and writes its files.
@@ -58,6 +78,7 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     let folder = paths::workspace()?;
     let mut results = Results::read(&folder)?;
     let laboratory = Laboratory::build(&environment)?;
+    let with = versions::read()?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
     if wanted(PartName::Deterministic) {
         let mut found = Vec::new();
@@ -71,12 +92,53 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
             )?);
         }
         results.deterministic = Some(Part {
-            with: Vec::new(),
+            with: with.clone(),
             found,
         });
-        results.write(&folder)?;
+        write(&mut results, &folder)?;
+    }
+    if wanted(PartName::Load) {
+        let peers = Peers::fetch();
+        if let Err(error) = &peers {
+            signals::check()?;
+            eprintln!("bench: without bpftrace: {error:#}");
+        }
+        let mut found = Vec::new();
+        for cpus in load::CPUS {
+            let rounds = usize::from(options.rounds);
+            found.extend(load::run(&laboratory, peers.as_ref().ok(), cpus, rounds)?);
+        }
+        results.load = Some(Part {
+            with: with.clone(),
+            found,
+        });
+        write(&mut results, &folder)?;
+    }
+    if wanted(PartName::Daemon) {
+        results.daemon = Some(Part {
+            with: with.clone(),
+            found: daemon::run(&laboratory)?,
+        });
+        write(&mut results, &folder)?;
     }
     Ok(true)
+}
+
+/// Writes the results, their tables and their picture.
+fn write(results: &mut Results, folder: &Path) -> Result<()> {
+    results.write(folder)?;
+    let kernels = results.deterministic.iter().flat_map(|part| &part.found);
+    let mut kernels = kernels.filter(|costs| costs.kernel == goals::KERNEL);
+    if let Some(costs) = kernels.next() {
+        save(&folder.join(markdown::PICTURE), &plot::draw(costs)?)?;
+    }
+    save(&folder.join(markdown::MARKDOWN), &markdown::render(results))
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("bench: wrote {}", path.display());
+    Ok(())
 }
 
 fn kernels(chosen: &[String]) -> Vec<String> {

@@ -63,23 +63,19 @@ impl Observer {
         Self::program(name, what, &argv.collect::<Vec<_>>(), "attached")
     }
 
-    /// lockprof. Its one reading of the counters comes after the loads.
-    pub fn lockprof(detail: &str, attach: &str) -> Self {
+    /// lockprof, with so many seconds between two readings of the counters.
+    pub fn lockprof(detail: &str, attach: &str, interval_s: u32) -> Self {
         let name = format!("lockprof-{detail}-{attach}");
         let argv = [
             "lockprof",
             "attach",
             "--no-report",
             "--interval",
-            "100000",
-            "--clock",
-            "instructions",
+            &interval_s.to_string(),
             "--detail",
             detail,
             "--attach",
             attach,
-            "--output",
-            &format!("/out/{name}"),
         ];
         let what = format!("lockprof --detail {detail}, by {attach}");
         Self {
@@ -88,9 +84,22 @@ impl Observer {
         }
     }
 
+    /// The same with a recording of its own, where one boot starts it several times.
+    #[must_use]
+    pub fn in_round(mut self, round: usize) -> Self {
+        if let Some(name) = &mut self.recording {
+            name.push_str(&format!("-{round}"));
+        }
+        self
+    }
+
     /// The step that starts it; the next one runs when everything is attached.
     pub fn step(&self) -> Step {
-        let step = Step::new(self.argv.clone()).background(Some(self.ready));
+        let mut argv = self.argv.clone();
+        if let Some(name) = &self.recording {
+            argv.extend(["--output".to_owned(), format!("/out/{name}")]);
+        }
+        let step = Step::new(argv).background(Some(self.ready));
         match &self.file {
             Some((path, content)) => step.write(path, content),
             None => step,

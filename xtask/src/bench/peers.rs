@@ -5,12 +5,19 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::bpftrace::{self, Form};
+use super::laboratory::Laboratory;
 use crate::apt::{self, Apt};
+use crate::guest::Lab;
 use crate::vm::initramfs::GuestFile;
+use crate::vm::protocol::Step;
+use crate::vm::{self, VmRequest};
 use crate::{lock, paths, process};
 
 /// The package, and its program.
 const BPFTRACE: &str = "bpftrace";
+/// The libraries are two hundred megabytes, once in the initramfs and once unpacked.
+const MEMORY_MIB: u32 = 2048;
 /// The dynamic loader's place, which programs have built in.
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 /// Where the guest's loader looks for libraries.
@@ -53,8 +60,46 @@ impl Peers {
         })
     }
 
+    /// Gives a guest everything, and the memory for it.
+    pub fn add_to(&self, request: &mut VmRequest) -> Result<()> {
+        request.files.extend(self.files()?);
+        request.memory_mib = Some(MEMORY_MIB);
+        Ok(())
+    }
+
+    /// Whether the script works on a kernel, by a boot; the inner error says why not.
+    pub fn can_trace(
+        &self,
+        laboratory: &Laboratory,
+        lab: &Lab<'_>,
+        form: Form,
+    ) -> Result<Result<(), String>> {
+        let steps = vec![
+            bpftrace::observer(form).step(),
+            Step::ending(0, libc::SIGINT),
+        ];
+        let mut request = laboratory.request(lab, steps);
+        self.add_to(&mut request)?;
+        let outcome = vm::run(&request).context("cannot try bpftrace in a guest")?;
+        let step = outcome.steps.first().context("bpftrace has no outcome")?;
+        if step.status == 0 {
+            return Ok(Ok(()));
+        }
+        let end = match step.signal {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("status {}", step.status),
+        };
+        let said = String::from_utf8_lossy(&step.stderr);
+        let said = said.lines().last().map(|line| format!(": {line}"));
+        Ok(Err(format!(
+            "bpftrace {} ends with {end} in a guest{}",
+            self.bpftrace,
+            said.unwrap_or_default()
+        )))
+    }
+
     /// bpftrace, the loader and the libraries, where a guest has them.
-    pub fn files(&self) -> Result<Vec<GuestFile>> {
+    fn files(&self) -> Result<Vec<GuestFile>> {
         let program = self.tree.join("usr/bin").join(BPFTRACE);
         let loader = first_of(&self.tree, &[LOADER, &format!("/usr{LOADER}")])?;
         let folders = [LIBRARIES.to_owned(), format!("/usr{LIBRARIES}")];

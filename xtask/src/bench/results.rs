@@ -18,6 +18,10 @@ pub struct Results {
     pub schema: u32,
     /// Instructions.
     pub deterministic: Option<Part<Vec<KernelCosts>>>,
+    /// Throughput.
+    pub load: Option<Part<Vec<LoadCosts>>>,
+    /// The daemon.
+    pub daemon: Option<Part<DaemonCosts>>,
 }
 
 /// A part, and what it was measured with.
@@ -72,6 +76,116 @@ pub struct Cost {
     pub added_in_hold: Option<f64>,
     /// The difference of `bare + added` between boots, as a share of it.
     pub spread: f64,
+}
+
+/// What observers leave of the throughput of one load, by the wall clock.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadCosts {
+    /// As a user names it.
+    pub kernel: String,
+    /// What it calls itself.
+    pub release: String,
+    /// Virtual CPUs, and as many tasks.
+    pub cpus: u32,
+    /// The load.
+    pub load: String,
+    /// How often everything was measured.
+    pub rounds: usize,
+    /// Iterations a second without an observer, the mean over the rounds.
+    pub bare_per_second: f64,
+    /// Each observer.
+    pub observers: Vec<Throughput>,
+}
+
+/// What one observer leaves of the throughput, as a share: the mean of the logarithms of the rounds'
+/// ratios, and its 95 % interval by Student's t.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub what: String,
+    /// The middle.
+    pub share: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+}
+
+/// What lockprof's daemon uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DaemonCosts {
+    /// By possible CPUs, with one busy CPU, on the instruction clock.
+    pub sizes: Vec<DaemonSize>,
+    /// With every CPU busy, by the wall clock of an emulated machine.
+    pub busy: Option<BusyDaemon>,
+    /// On the machine itself, where lockprof may attach.
+    pub host: Option<HostTimes>,
+    /// `lockprof report` of ten minutes of 24 CPUs, on the machine itself.
+    pub report: Option<ReportCosts>,
+    /// What could not be measured, and why.
+    pub not_measured: Vec<(String, String)>,
+}
+
+/// One refresh of the daemon, among so many possible CPUs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DaemonSize {
+    /// As a user names it.
+    pub kernel: String,
+    /// Possible CPUs, for each of which the daemon reads a state.
+    pub possible_cpus: u32,
+    /// Intervals that were measured.
+    pub intervals: usize,
+    /// The daemon's instructions for one interval, the median.
+    pub instructions: f64,
+    /// The largest resident memory at an interval's end.
+    pub resident_bytes: u64,
+}
+
+/// The daemon on a machine where every CPU is busy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BusyDaemon {
+    /// As a user names it.
+    pub kernel: String,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// CPU time by time, as a share of one CPU.
+    pub cpu_share: f64,
+    /// The largest resident memory at an interval's end.
+    pub resident_bytes: u64,
+    /// From the launch to the last probe attached, in seconds.
+    pub launch_to_attach_s: f64,
+    /// For detaching, in seconds.
+    pub detach_s: f64,
+    /// What a minute of the recording takes on disk, in bytes.
+    pub recording_bytes_per_minute: f64,
+}
+
+/// lockprof on the machine itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostTimes {
+    /// The tier that it has there.
+    pub tier: String,
+    /// Runs; the first one is a warm-up and is not among them.
+    pub runs: usize,
+    /// From the launch to all probes attached, in seconds: the median.
+    pub launch_to_attach_s: f64,
+    /// For detaching, in seconds: the median.
+    pub detach_s: f64,
+}
+
+/// `lockprof report`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReportCosts {
+    /// The recording's size.
+    pub recording_bytes: u64,
+    /// Intervals in it.
+    pub intervals: usize,
+    /// Time, in seconds.
+    pub seconds: f64,
+    /// The largest resident memory.
+    pub resident_bytes: u64,
 }
 
 impl KernelCosts {

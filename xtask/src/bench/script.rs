@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn each_observer_stands_between_two_loads_without_it() {
         let observers = [
-            Observer::lockprof("holds", "fentry"),
-            Observer::lockprof("spans", "fentry"),
+            Observer::lockprof("holds", "fentry", 1),
+            Observer::lockprof("spans", "fentry", 1),
         ];
         let script = Script::new(&observers, &[Step::new(["a"]), Step::new(["b"])]);
         assert_eq!(script.places.len(), 2);

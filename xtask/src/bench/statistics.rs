@@ -22,6 +22,58 @@ pub fn relative_spread(values: &[f64]) -> f64 {
     }
 }
 
+/// The median; 0 of nothing.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len() / 2, sorted.len() % 2) {
+        (0, 0) => 0.0,
+        (middle, 0) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        (middle, _) => sorted[middle],
+    }
+}
+
+/// A mean and its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The mean.
+    pub middle: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// The geometric mean of some ratios, and its 95 % interval by Student's t on their logarithms. One
+/// ratio has no interval: it reaches from nothing to everything.
+pub fn ratio_interval(ratios: &[f64]) -> Interval {
+    let logarithms = ratios.iter().map(|ratio| ratio.ln()).collect::<Vec<_>>();
+    let middle = mean(logarithms.iter().copied());
+    let Some(freedom) = ratios.len().checked_sub(2) else {
+        return Interval {
+            middle: middle.exp(),
+            low: 0.0,
+            high: f64::INFINITY,
+        };
+    };
+    let count = ratios.len() as f64;
+    let squares = logarithms.iter().map(|value| (value - middle).powi(2));
+    let error = (squares.sum::<f64>() / (count - 1.0) / count).sqrt();
+    let reach = error * T_975.get(freedom).copied().unwrap_or(LAST_T_975);
+    Interval {
+        middle: middle.exp(),
+        low: (middle - reach).exp(),
+        high: (middle + reach).exp(),
+    }
+}
+
+/// Student's t, 97.5 %, for 1 to 10 degrees of freedom; the value of the last one is above those of
+/// more.
+const T_975: [f64; 10] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, LAST_T_975,
+];
+const LAST_T_975: f64 = 2.228;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +84,24 @@ mod tests {
         assert_eq!(mean([1.0, 3.0].into_iter()), 2.0);
         assert_eq!(relative_spread(&[1.0, 3.0, 2.0]), 1.0);
         assert_eq!(relative_spread(&[]), 0.0);
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[]), 0.0);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn intervals_of_ratios_are_students() {
+        // Logarithms -0.1, 0 and 0.1: deviation 0.1, error 0.1 / sqrt(3), t with two degrees 4.303.
+        let ratios = [-0.1_f64, 0.0, 0.1].map(f64::exp);
+        let interval = ratio_interval(&ratios);
+        let reach = 4.303 * 0.1 / 3.0_f64.sqrt();
+        assert!((interval.middle - 1.0).abs() < 1e-9);
+        assert!((interval.low.ln() + reach).abs() < 1e-9);
+        assert!((interval.high.ln() - reach).abs() < 1e-9);
+        assert_eq!(ratio_interval(&[0.5]).high, f64::INFINITY);
     }
 }

@@ -1,0 +1,227 @@
+//! The daemon: what a refresh costs by the number of possible CPUs, and how long attaching, detaching
+//! and reporting take.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::laboratory::Laboratory;
+use super::loads;
+use super::recording::Recording;
+use super::results::{BusyDaemon, DaemonCosts, DaemonSize, HostTimes, ReportCosts};
+use super::statistics::median;
+use crate::guest::{self, Lab};
+use crate::kernel;
+use crate::process;
+use crate::setup;
+use crate::vm::Clock;
+use crate::vm::protocol::Step;
+
+/// A kernel that has room for so many CPUs.
+const SIZES_KERNEL: &str = "debian:6.1";
+/// Possible CPUs.
+const SIZES: [u32; 4] = [2, 24, 256, 1024];
+/// Enough for the per-CPU memory of 1024 CPUs.
+const SIZES_MEMORY_MIB: u32 = 2048;
+/// Intervals of one second that are measured, on the instruction clock.
+const SIZES_SECONDS: &str = "4";
+/// The kernel and the CPUs of the busy machine.
+const BUSY_KERNEL: &str = "debian:6.12";
+const BUSY_CPUS: u32 = 24;
+const BUSY_SECONDS: &str = "10";
+/// Runs on the machine itself, after one that warms its caches.
+const HOST_RUNS: usize = 5;
+/// Intervals of the reported recording: ten minutes.
+const REPORT_INTERVALS: usize = 600;
+/// lockprof's exit status where too much was lost, which does not matter here.
+const VOID: i32 = 3;
+/// The recording's name in the guest.
+const NAME: &str = "daemon";
+
+/// Measures all of it.
+pub fn run(laboratory: &Laboratory) -> Result<DaemonCosts> {
+    let mut costs = DaemonCosts::default();
+    for possible in SIZES {
+        costs.sizes.push(size(laboratory, possible)?);
+    }
+    let (busy, recording) = busy(laboratory)?;
+    costs.busy = Some(busy);
+    costs.report = Some(report(laboratory, &recording)?);
+    if setup::is_root() {
+        costs.host = Some(host(laboratory)?);
+    } else {
+        let why = "attaching on this machine needs root";
+        costs.not_measured.push((
+            "launch to first probe on the host".to_owned(),
+            why.to_owned(),
+        ));
+    }
+    Ok(costs)
+}
+
+/// One busy CPU among so many possible ones, on the instruction clock.
+fn size(laboratory: &Laboratory, possible: u32) -> Result<DaemonSize> {
+    let kernel = kernel::resolve(SIZES_KERNEL)?;
+    let lab = Lab {
+        kernel: &kernel,
+        binaries: &laboratory.binaries,
+    };
+    let out = format!("/out/{NAME}");
+    let attach = [
+        "lockprof",
+        "attach",
+        "--no-report",
+        "--quiet",
+        "--duration",
+        SIZES_SECONDS,
+        "--output",
+        &out,
+    ];
+    let mut request = laboratory.request(
+        &lab,
+        vec![
+            loads::step("threadspawn", 1, "0", &["--until-signalled"])
+                .background(Some("measurement")),
+            Step::new(attach),
+            Step::ending(0, libc::SIGINT),
+        ],
+    );
+    request.cpus = 1;
+    request.clock = Clock::Instructions;
+    request.memory_mib = Some(SIZES_MEMORY_MIB);
+    request.append.push(format!("possible_cpus={possible}"));
+    let outcome = guest::succeed(&request)
+        .with_context(|| format!("a boot with {possible} possible CPUs failed"))?;
+    let seconds = outcome.wall.as_secs_f64();
+    eprintln!("bench: the daemon with {possible} possible CPUs took {seconds:.0} s");
+    let recording = Recording::of(&outcome, NAME)?;
+    Ok(DaemonSize {
+        kernel: SIZES_KERNEL.to_owned(),
+        possible_cpus: possible,
+        intervals: recording.intervals(),
+        instructions: recording.cpu_s_of_an_interval() * 1e9,
+        resident_bytes: recording.resident_bytes(),
+    })
+}
+
+/// Every CPU busy, by the wall clock.
+fn busy(laboratory: &Laboratory) -> Result<(BusyDaemon, Recording)> {
+    let kernel = kernel::resolve(BUSY_KERNEL)?;
+    let lab = Lab {
+        kernel: &kernel,
+        binaries: &laboratory.binaries,
+    };
+    let (out, tasks) = (format!("/out/{NAME}"), BUSY_CPUS.to_string());
+    let run = [
+        "lockprof",
+        "run",
+        "--workload",
+        "threadspawn",
+        "--tasks",
+        &tasks,
+        "--duration",
+        BUSY_SECONDS,
+        "--detail",
+        "holds",
+        "--no-report",
+        "--quiet",
+        "--output",
+        &out,
+    ];
+    let mut request = laboratory.request(&lab, vec![Step::new(run)]);
+    request.cpus = BUSY_CPUS;
+    let outcome = guest::succeed(&request).context("a boot with every CPU busy failed")?;
+    let recording = Recording::of(&outcome, NAME)?;
+    let busy = BusyDaemon {
+        kernel: BUSY_KERNEL.to_owned(),
+        cpus: BUSY_CPUS,
+        cpu_share: recording.cpu_share(),
+        resident_bytes: recording.resident_bytes(),
+        launch_to_attach_s: recording.footer("launch_to_attach_s")?,
+        detach_s: recording.footer("detach_s")?,
+        recording_bytes_per_minute: recording.bytes_per_minute(),
+    };
+    Ok((busy, recording))
+}
+
+/// On the machine itself.
+fn host(laboratory: &Laboratory) -> Result<HostTimes> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let (mut launch, mut detach, mut tier) = (Vec::new(), Vec::new(), String::new());
+    for run in 0..=HOST_RUNS {
+        let out = folder.path().join(run.to_string());
+        let mut command = Command::new(&laboratory.binaries.lockprof);
+        command.args([
+            "attach",
+            "--no-report",
+            "--quiet",
+            "--duration",
+            "0.2",
+            "--output",
+        ]);
+        let output = process::output_any(command.arg(&out))?;
+        if !matches!(output.status.code(), Some(0 | VOID)) {
+            bail!(
+                "`{}` failed: {}",
+                process::display(&command),
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            );
+        }
+        let recording = Recording::read(&out)?;
+        tier = recording.header("/tier")?.to_owned();
+        if run > 0 {
+            launch.push(recording.footer("launch_to_attach_s")?);
+            detach.push(recording.footer("detach_s")?);
+        }
+    }
+    Ok(HostTimes {
+        tier,
+        runs: HOST_RUNS,
+        launch_to_attach_s: median(&launch),
+        detach_s: median(&detach),
+    })
+}
+
+/// Reports ten minutes, which are made by repeating the intervals of a shorter recording.
+fn report(laboratory: &Laboratory, recording: &Recording) -> Result<ReportCosts> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let path = folder.path().join("recording.jsonl");
+    let text = recording.prolonged(REPORT_INTERVALS)?;
+    fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    let (seconds, resident_bytes) = timed(&laboratory.binaries.lockprof, &path)?;
+    Ok(ReportCosts {
+        recording_bytes: text.len() as u64,
+        intervals: REPORT_INTERVALS,
+        seconds,
+        resident_bytes,
+    })
+}
+
+/// The time of `lockprof report` and its largest resident memory.
+fn timed(lockprof: &Path, recording: &Path) -> Result<(f64, u64)> {
+    let mut command = Command::new(lockprof);
+    command.arg("report").arg(recording);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let began = Instant::now();
+    let child = process::spawn(&mut command)?;
+    let pid = i32::try_from(child.id()).context("a process id that is none")?;
+    let mut status = 0;
+    // SAFETY: rusage is plain integers, for which zero bytes are valid; the child is ours and nobody
+    // else waits for it, and both pointers are to live values.
+    let (waited, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(pid, &raw mut status, 0, &raw mut usage), usage)
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let done = libc::WIFEXITED(status) && matches!(libc::WEXITSTATUS(status), 0 | VOID);
+    if waited != pid || !done {
+        bail!(
+            "`{}` failed: status {status:#x}",
+            process::display(&command)
+        );
+    }
+    Ok((seconds, usage.ru_maxrss.unsigned_abs() * 1024))
+}

@@ -1,0 +1,200 @@
+//! What lockprof aims at, and whether it gets there.
+
+use super::results::{DaemonCosts, KernelCosts, ObserverCosts, Results};
+
+/// The kernel whose numbers the goals are about.
+pub const KERNEL: &str = "debian:6.12";
+/// The observer that the goals are about.
+const HOLDS: &str = "lockprof-holds-fentry";
+const SPANS: &str = "lockprof-spans-fentry";
+const FLOOR: &str = "empty-fexit-fentry";
+const FLOOR_OF_SPANS: &str = "empty-spans";
+const BPFTRACE: &str = "bpftrace-";
+
+/// A goal, and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// What is measured.
+    pub what: &'static str,
+    /// What it is to be.
+    pub wanted: &'static str,
+    /// What it is.
+    pub measured: String,
+    /// Whether the goal is met; `None` where it was not measured.
+    pub met: Option<bool>,
+}
+
+fn goal(
+    what: &'static str,
+    wanted: &'static str,
+    value: Option<f64>,
+    show: impl Fn(f64) -> String,
+    met: impl Fn(f64) -> bool,
+) -> Goal {
+    Goal {
+        what,
+        wanted,
+        measured: value.map_or("not measured".to_owned(), show),
+        met: value.map(met),
+    }
+}
+
+/// All goals.
+pub fn goals(results: &Results) -> Vec<Goal> {
+    let kernels = results.deterministic.iter().flat_map(|part| &part.found);
+    let costs = kernels.clone().find(|costs| costs.kernel == KERNEL);
+    let of = |name: &str| costs.and_then(|costs| observer(costs, name));
+    let daemon = results.daemon.as_ref().map(|part| &part.found);
+    let size = |cpus| {
+        daemon.and_then(|daemon| daemon.sizes.iter().find(|size| size.possible_cpus == cpus))
+    };
+    let instructions = |value: f64| format!("{value:.0} instructions");
+    let mut goals = vec![
+        goal(
+            "added to one pair, holds",
+            "at most 450 instructions",
+            of(HOLDS).map(|costs| costs.pair.added),
+            instructions,
+            |added| added <= 450.0,
+        ),
+        goal(
+            "null hold as reported",
+            "at most 200 instructions",
+            of(HOLDS).and_then(|costs| costs.reported_null_hold),
+            instructions,
+            |hold| hold <= 200.0,
+        ),
+        goal(
+            "the spans of a life, inside its holds",
+            "at most 1.3 × their empty probes",
+            costs.and_then(spans_by_their_floor),
+            |ratio| format!("{ratio:.2} ×"),
+            |ratio| ratio <= 1.3,
+        ),
+        goal(
+            "one pair, holds, beside the bpftrace script",
+            "at most 1/7",
+            of(HOLDS)
+                .zip(of(BPFTRACE))
+                .map(|(own, peer)| peer.pair.added / own.pair.added),
+            |times| format!("1/{times:.1}"),
+            |times| times >= 7.0,
+        ),
+        goal(
+            "throughput of threadspawn -t 1, holds",
+            "at least 97.5 % of bare",
+            of(HOLDS).and_then(|costs| Some(costs.life.as_ref()?.throughput())),
+            |share| format!("{:.2} %", share * 100.0),
+            |share| share >= 0.975,
+        ),
+        goal(
+            "the daemon, 24 possible CPUs, each second",
+            "at most 2 ms of CPU (0.2 %)",
+            size(24).map(|size| size.instructions / 1e6),
+            |millions| format!("{millions:.2} million instructions, taken as a ms each"),
+            |millions| millions <= 2.0,
+        ),
+        goal(
+            "the daemon's memory, 24 possible CPUs",
+            "at most 24 MiB resident",
+            size(24).map(|size| mebibytes(size.resident_bytes)),
+            |size| format!("{size:.1} MiB"),
+            |size| size <= 24.0,
+        ),
+        goal(
+            "a refresh, 1024 possible CPUs",
+            "at most 20 ms of CPU",
+            size(1024).map(|size| size.instructions / 1e6),
+            |millions| format!("{millions:.2} million instructions, taken as a ms each"),
+            |millions| millions <= 20.0,
+        ),
+    ];
+    goals.push(launch(daemon));
+    goals
+}
+
+fn launch(daemon: Option<&DaemonCosts>) -> Goal {
+    let host = daemon.and_then(|daemon| daemon.host.as_ref());
+    let tier = host.map_or("", |host| host.tier.as_str());
+    goal(
+        "launch to probes attached, warm, on the host",
+        "at most 250 ms",
+        host.map(|host| host.launch_to_attach_s * 1e3),
+        |ms| format!("{ms:.0} ms, in the tier {tier}"),
+        |ms| ms <= 250.0,
+    )
+}
+
+/// The first observer whose name begins so.
+pub fn observer<'a>(costs: &'a KernelCosts, name: &str) -> Option<&'a ObserverCosts> {
+    costs
+        .observers
+        .iter()
+        .find(|observer| observer.name.starts_with(name))
+}
+
+/// What spans add to the holds of a life, by what empty probes in the same places add.
+fn spans_by_their_floor(costs: &KernelCosts) -> Option<f64> {
+    let held = |name: &str| observer(costs, name)?.life.as_ref()?.added_in_hold;
+    let own = held(SPANS)? - held(HOLDS)?;
+    let floor = held(FLOOR_OF_SPANS)? - held(FLOOR)?;
+    (floor > 0.0).then(|| own / floor)
+}
+
+/// Bytes in MiB.
+pub fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0 / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Cost, Part};
+    use super::*;
+
+    fn costs(name: &str, pair: f64, life_in_hold: f64) -> ObserverCosts {
+        ObserverCosts {
+            name: name.to_owned(),
+            pair: Cost {
+                added: pair,
+                ..Cost::default()
+            },
+            life: Some(Cost {
+                bare: 1000.0,
+                added: 10.0,
+                added_in_hold: Some(life_in_hold),
+                ..Cost::default()
+            }),
+            reported_null_hold: Some(201.0),
+            ..ObserverCosts::default()
+        }
+    }
+
+    #[test]
+    fn goals_are_judged_by_their_numbers() {
+        let found = vec![KernelCosts {
+            kernel: KERNEL.to_owned(),
+            observers: vec![
+                costs(HOLDS, 450.0, 600.0),
+                costs(SPANS, 450.0, 1250.0),
+                costs(FLOOR, 300.0, 500.0),
+                costs(FLOOR_OF_SPANS, 300.0, 1000.0),
+                costs("bpftrace-kprobe", 3000.0, 0.0),
+            ],
+            ..KernelCosts::default()
+        }];
+        let results = Results {
+            deterministic: Some(Part {
+                with: Vec::new(),
+                found,
+            }),
+            ..Results::default()
+        };
+        let goals = goals(&results);
+        let met = goals.iter().map(|goal| goal.met).collect::<Vec<_>>();
+        let expected = [Some(true), Some(false), Some(true), Some(false), Some(true)];
+        assert_eq!(met[..5], expected, "{goals:?}");
+        assert!(met[5..].iter().all(Option::is_none));
+        assert_eq!(goals[2].measured, "1.30 ×");
+        assert_eq!(goals[3].measured, "1/6.7");
+    }
+}

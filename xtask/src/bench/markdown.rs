@@ -1,0 +1,288 @@
+//! BENCHMARKS.md, from the results.
+
+use std::fmt::Write as _;
+
+use super::goals::{Goal, goals, mebibytes};
+use super::results::{Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, Part, Results};
+
+/// The file, in the root of the checkout.
+pub const MARKDOWN: &str = "BENCHMARKS.md";
+/// The picture, from the root of the checkout.
+pub const PICTURE: &str = "docs/benchmarks.svg";
+
+/// The whole file.
+pub fn render(results: &Results) -> String {
+    let mut text = format!(
+        "# What lockprof costs\n\nWritten by `cargo xtask bench`, with its numbers in [{FILE}]({FILE}). \
+         Everything runs in guests of an emulated machine, except where it says otherwise: \
+         instructions are exact, and seconds are not those of hardware.\n"
+    );
+    text.push_str("\n## Goals\n\n");
+    text.push_str(&goal_table(&goals(results)));
+    if let Some(part) = &results.deterministic {
+        deterministic(&mut text, part);
+    }
+    if let Some(part) = &results.load {
+        load(&mut text, part);
+    }
+    if let Some(part) = &results.daemon {
+        daemon(&mut text, part);
+    }
+    text
+}
+
+fn goal_table(goals: &[Goal]) -> String {
+    let rows = goals.iter().map(|goal| {
+        let met = match goal.met {
+            Some(true) => "met",
+            Some(false) => "**not met**",
+            None => "not measured",
+        };
+        vec![
+            goal.what.to_owned(),
+            goal.wanted.to_owned(),
+            goal.measured.clone(),
+            met.to_owned(),
+        ]
+    });
+    table(&["what (Linux 6.12, fentry)", "goal", "measured", ""], rows)
+}
+
+fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
+    text.push_str(
+        "\n## Instructions\n\n\
+         One CPU, and a clock that counts its instructions. A pair is one `setsid()` that fails: it \
+         takes tasklist_lock for writing and gives it back, and nobody contends. A life is one thread \
+         of `threadspawn -t 1`, which takes the lock three times. Each observer is measured twice \
+         between two measurements without it, after a warm-up, in each boot. Instructions, and those \
+         inside the hold, are medians counted by a plugin of the emulator, from outside of the guest: \
+         from the instruction that takes the lock to the one that gives it back.\n",
+    );
+    let _ = write!(
+        text,
+        "\n![Instructions that an observer adds to one pair]({PICTURE})\n"
+    );
+    for costs in &part.found {
+        let _ = write!(text, "\n### {}, Linux {}\n\n", costs.kernel, costs.release);
+        if let Some(first) = costs.observers.first() {
+            let _ = write!(
+                text,
+                "A pair without an observer: {:.0} instructions.",
+                first.pair.bare
+            );
+            if let Some(life) = &first.life {
+                let _ = write!(text, " A life: {:.0}.", life.bare);
+            }
+            let spread = costs
+                .observers
+                .iter()
+                .map(|one| one.pair.spread)
+                .fold(0.0, f64::max);
+            let _ = write!(
+                text,
+                " A pair repeats between {} boots within {:.2} %.\n\n",
+                costs.boots,
+                spread * 100.0
+            );
+        }
+        let rows = costs.observers.iter().map(|observer| {
+            let number =
+                |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+            let life = observer.life.as_ref();
+            vec![
+                observer.what.clone(),
+                number(Some(observer.pair.added)),
+                number(observer.pair.added_in_hold),
+                number(observer.reported_null_hold),
+                number(life.map(|life| life.added)),
+                number(life.and_then(|life| life.added_in_hold)),
+                life.map_or("–".to_owned(), |life: &Cost| {
+                    format!("{:.1} %", life.throughput() * 100.0)
+                }),
+            ]
+        });
+        text.push_str(&table(
+            &[
+                "observer",
+                "added to a pair",
+                "inside the hold",
+                "null hold it reports",
+                "added to a life",
+                "inside its holds",
+                "throughput left",
+            ],
+            rows,
+        ));
+        not_measured(text, &costs.not_measured);
+    }
+    with(text, &part.with);
+}
+
+fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
+    text.push_str(
+        "\n## Throughput\n\n\
+         By the wall clock, one task on each of several emulated CPUs. In each round of one boot the load \
+         runs once without an observer and once with each, and each round begins with another. Shares \
+         of the bare throughput are geometric means of the rounds' ratios, with their 95 % intervals \
+         by Student's t.\n\n",
+    );
+    let rows = part.found.iter().flat_map(|costs| {
+        costs.observers.iter().map(|observer| {
+            vec![
+                format!("{} × {}", costs.load, costs.cpus),
+                format!("{:.0}/s", costs.bare_per_second),
+                observer.what.clone(),
+                format!("{:.1} %", observer.share * 100.0),
+                format!(
+                    "{:.1} to {:.1} %",
+                    observer.low * 100.0,
+                    observer.high * 100.0
+                ),
+                costs.rounds.to_string(),
+            ]
+        })
+    });
+    text.push_str(&table(
+        &[
+            "load × CPUs",
+            "bare",
+            "observer",
+            "throughput left",
+            "95 % interval",
+            "rounds",
+        ],
+        rows,
+    ));
+    with(text, &part.with);
+}
+
+fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
+    let costs = &part.found;
+    text.push_str(
+        "\n## The daemon\n\n\
+         One reading of the counters each second. By the number of possible CPUs, for each of which \
+         there is a state to read; one CPU is there, and `threadspawn -t 1` keeps it busy. CPU time is \
+         in instructions: an instruction a nanosecond is less than any machine of today does.\n\n",
+    );
+    let rows = costs.sizes.iter().map(|size| {
+        vec![
+            size.possible_cpus.to_string(),
+            format!("{:.2} million", size.instructions / 1e6),
+            format!("{:.1} MiB", mebibytes(size.resident_bytes)),
+            size.intervals.to_string(),
+        ]
+    });
+    text.push_str(&table(
+        &[
+            "possible CPUs",
+            "instructions an interval",
+            "resident",
+            "intervals",
+        ],
+        rows,
+    ));
+    if let Some(busy) = &costs.busy {
+        let _ = write!(
+            text,
+            "\nWith {} emulated CPUs, all busy with threadspawn, by the wall clock of the emulated machine \
+             ({}): {:.1} % of one CPU, {:.1} MiB resident; {:.1} s from launch to the last probe \
+             attached, {:.2} s to detach; a recording of {:.1} MiB a minute.\n",
+            busy.cpus,
+            busy.kernel,
+            busy.cpu_share * 100.0,
+            mebibytes(busy.resident_bytes),
+            busy.launch_to_attach_s,
+            busy.detach_s,
+            busy.recording_bytes_per_minute / 1024.0 / 1024.0,
+        );
+    }
+    if let Some(host) = &costs.host {
+        let _ = write!(
+            text,
+            "\nOn the machine itself, warm, in the tier {}: {:.0} ms from launch to all probes attached, \
+             {:.0} ms to detach (medians of {} runs).\n",
+            host.tier,
+            host.launch_to_attach_s * 1e3,
+            host.detach_s * 1e3,
+            host.runs,
+        );
+    }
+    if let Some(report) = &costs.report {
+        let _ = write!(
+            text,
+            "\n`lockprof report` of {} intervals of 24 CPUs ({:.1} MiB, a short recording's intervals \
+             repeated), on the machine itself: {:.2} s, {:.1} MiB resident at most.\n",
+            report.intervals,
+            mebibytes(report.recording_bytes),
+            report.seconds,
+            mebibytes(report.resident_bytes),
+        );
+    }
+    not_measured(text, &costs.not_measured);
+    with(text, &part.with);
+}
+
+fn not_measured(text: &mut String, list: &[(String, String)]) {
+    if list.is_empty() {
+        return;
+    }
+    text.push_str("\nNot measured:\n\n");
+    for (what, why) in list {
+        let _ = writeln!(text, "- {what}: {why}.");
+    }
+}
+
+fn with(text: &mut String, with: &[(String, String)]) {
+    let list = with.iter().map(|(name, value)| format!("{name}: {value}"));
+    let _ = write!(
+        text,
+        "\nMeasured with {}.\n",
+        list.collect::<Vec<_>>().join("; ")
+    );
+}
+
+/// A table; numbers' columns are not aligned, for the reader's renderer does it.
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let head = head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
+    let mut text = line(&head);
+    text.push_str(&line(&vec!["---".to_owned(); head.len()]));
+    for row in rows {
+        let row = row
+            .iter()
+            .map(|cell| cell.replace('|', "\\|"))
+            .collect::<Vec<_>>();
+        text.push_str(&line(&row));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_cannot_break_their_table() {
+        let rows = [vec!["a|b".to_owned(), "c".to_owned()]];
+        assert_eq!(
+            table(&["x", "y"], rows.into_iter()),
+            "| x | y |\n| --- | --- |\n| a\\|b | c |\n"
+        );
+    }
+
+    #[test]
+    fn parts_that_were_not_run_are_left_out() {
+        let text = render(&Results::default());
+        assert!(text.contains("not measured"));
+        assert!(!text.contains("## Throughput"));
+        let results = Results {
+            load: Some(Part {
+                with: vec![("machine".to_owned(), "x".to_owned())],
+                found: Vec::new(),
+            }),
+            ..Results::default()
+        };
+        let text = render(&results);
+        assert!(text.contains("## Throughput") && text.contains("Measured with machine: x."));
+    }
+}

@@ -1,0 +1,75 @@
+//! The machine and the versions that a part was measured with.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::vm::qemu::QEMU;
+use crate::{paths, process};
+
+/// By name, in the order in which they are shown.
+pub fn read() -> Result<Vec<(String, String)>> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let qemu = process::output(Command::new(QEMU).arg("--version"))?;
+    let mut commit = Command::new("git");
+    commit
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .current_dir(paths::workspace()?);
+    let commit = process::output(&mut commit).unwrap_or_else(|_| "unknown".to_owned());
+    let named = |name: &str, value: String| (name.to_owned(), value);
+    Ok(vec![
+        named("lockprof", format!("commit {}", commit.trim())),
+        named(
+            "machine",
+            format!("{}, {}", cpus(&cpuinfo), memory(&meminfo)),
+        ),
+        named("host kernel", release.trim().to_owned()),
+        named(
+            "emulator",
+            qemu.lines().next().unwrap_or_default().to_owned(),
+        ),
+    ])
+}
+
+/// `2 × MODEL`, from /proc/cpuinfo.
+fn cpus(cpuinfo: &str) -> String {
+    let models = cpuinfo.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim())
+    });
+    let models = models.collect::<Vec<_>>();
+    match models.first() {
+        Some(model) => format!("{} × {model}", models.len()),
+        None => "unknown CPUs".to_owned(),
+    }
+}
+
+/// From /proc/meminfo.
+fn memory(meminfo: &str) -> String {
+    let mut lines = meminfo.lines();
+    let total = lines.find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|total| total.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map_or("unknown memory".to_owned(), |kib| {
+        format!("{:.0} GiB", kib / 1024.0 / 1024.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_named_by_its_cpus_and_memory() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: X 1\n\nprocessor\t: 1\nmodel name\t: X 1\n";
+        assert_eq!(cpus(cpuinfo), "2 × X 1");
+        assert_eq!(cpus(""), "unknown CPUs");
+        assert_eq!(
+            memory("MemTotal:       25165824 kB\nMemFree: 1 kB\n"),
+            "24 GiB"
+        );
+        assert_eq!(memory(""), "unknown memory");
+    }
+}
