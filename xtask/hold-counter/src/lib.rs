@@ -5,8 +5,8 @@
 //! Its arguments, all but the last in hexadecimal: `lock=START-END` and `unlock=START-END`, the
 //! addresses of `_raw_write_lock_irq` and `_raw_write_unlock_irq`; `mark=START`, a function whose
 //! call begins the next section; and `out=FILE`, which gets one line a section:
-//! `SECTION HOLDS HELD PERIOD HELD_3 PERIOD_3`, all but the first two medians, of one hold and of three
-//! in a row: the instructions inside the holds, and those from one release to the next.
+//! `SECTION HOLDS HELD PERIOD HELD_180 PERIOD_180`, all but the first two medians, of one hold and of
+//! 180 in a row: the instructions inside the holds, and those from one release to the next.
 //!
 //! The plugin interface is that of QEMU's include/qemu/qemu-plugin.h, version 1 (QEMU 4.2 to 8.x).
 

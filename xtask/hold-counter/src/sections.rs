@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// Holds of one task's life: its fork, its exit, and its reaping.
-const LIFE: usize = 3;
+/// Holds of sixty tasks' lives, each with a fork, an exit and a reaping. Lives overlap, and what one
+/// leaves behind is freed later, so that a single one has no length of its own.
+const LIVES: usize = 180;
 
 /// The holds of all sections so far, in instructions.
 pub struct Sections {
@@ -58,7 +59,7 @@ impl Sections {
         let mut text = String::new();
         for (index, section) in self.sections.iter().enumerate() {
             let _ = write!(text, "{index} {}", section.holds.len());
-            for together in [1, LIFE] {
+            for together in [1, LIVES] {
                 let held = median_of_sums(&section.holds, together);
                 let period = median_of_sums(&section.periods, together);
                 let _ = write!(text, " {held} {period}");

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
-use super::hold_counter::{self, Counted, Section};
+use super::hold_counter::{self, Counted, Section, TOGETHER};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::observer::{self, Observer};
@@ -22,7 +22,9 @@ use crate::vm::{Clock, VmOutcome, VmRequest};
 /// instructions, with or without an observer.
 const PAIRS: u32 = 10_000;
 /// Lives in one measurement.
-const LIVES: u32 = 300;
+const LIVES: u32 = 600;
+/// Holds of one life.
+const HOLDS_OF_A_LIFE: u32 = 3;
 /// What may differ between boots, as a share of what a pair costs in all. A life differs by more: where
 /// its memory comes from depends on what ran before it.
 const REPEATS_WITHIN: f64 = 0.01;
@@ -54,7 +56,7 @@ fn loads() -> [Step; 2] {
         )
     };
     [
-        load("nullhold", "0.0005", PAIRS),
+        load("nullhold", "0", PAIRS),
         load("threadspawn", "0.01", LIVES),
     ]
 }
@@ -240,7 +242,7 @@ fn cost(
         Ok(Measurement {
             clock: truth.duration_s * 1e9 / truth.iterations as f64,
             counted: section.map(|(sections, index)| match load {
-                LIFE => sections[index].three,
+                LIFE => sections[index].many.divided(TOGETHER / HOLDS_OF_A_LIFE),
                 _ => sections[index].one,
             }),
         })
@@ -254,10 +256,8 @@ fn cost(
 /// first: its medians have no interrupts and no background work of the kernel in them.
 fn difference(off: &[Measurement], on: &[Measurement]) -> Cost {
     let clock = |group: &[Measurement]| mean(group.iter().map(|one| one.clock));
-    let counted = |group: &[Measurement], value: fn(Counted) -> u64| {
-        let values = group
-            .iter()
-            .map(|one| one.counted.map(|counted| value(counted) as f64));
+    let counted = |group: &[Measurement], value: fn(Counted) -> f64| {
+        let values = group.iter().map(|one| one.counted.map(value));
         let values = values.collect::<Option<Vec<_>>>()?;
         Some(mean(values.into_iter()))
     };
@@ -344,14 +344,14 @@ mod tests {
 
     #[test]
     fn what_is_counted_from_outside_comes_before_the_clock() {
-        let measurement = |clock, counted: Option<(u64, u64)>| Measurement {
+        let measurement = |clock, counted: Option<(f64, f64)>| Measurement {
             clock,
             counted: counted.map(|(held, period)| Counted { held, period }),
         };
-        let off = [measurement(110.0, Some((10, 100)))];
+        let off = [measurement(110.0, Some((10.0, 100.0)))];
         let on = [
-            measurement(300.0, Some((60, 250))),
-            measurement(320.0, Some((62, 252))),
+            measurement(300.0, Some((60.0, 250.0))),
+            measurement(320.0, Some((62.0, 252.0))),
         ];
         let cost = difference(&off, &on);
         assert_eq!(

@@ -15,6 +15,9 @@ use crate::vm::qemu::{QEMU, escape};
 /// QEMU from this version on has another plugin interface.
 const TOO_NEW: u32 = 9;
 
+/// Holds that the counter also looks at together: those of sixty lives, at three each.
+pub const TOGETHER: u32 = 180;
+
 /// What the counter saw between two marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Section {
@@ -22,17 +25,35 @@ pub struct Section {
     pub holds: u64,
     /// Of a hold.
     pub one: Counted,
-    /// Of three holds in a row: a task's life.
-    pub three: Counted,
+    /// Of [`TOGETHER`] holds in a row.
+    pub many: Counted,
 }
 
 /// Medians, in instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counted {
     /// Inside holds.
-    pub held: u64,
+    pub held: f64,
     /// From one release to the next.
-    pub period: u64,
+    pub period: f64,
+}
+
+impl Counted {
+    fn new(held: u64, period: u64) -> Self {
+        Self {
+            held: held as f64,
+            period: period as f64,
+        }
+    }
+
+    /// The share of one in so many.
+    #[must_use]
+    pub fn divided(self, by: u32) -> Self {
+        Self {
+            held: self.held / f64::from(by),
+            period: self.period / f64::from(by),
+        }
+    }
 }
 
 /// Builds the plugin. `Err` in the result says why there is none.
@@ -101,14 +122,13 @@ fn parse(text: &str) -> Result<Vec<Section>> {
             .map(str::parse::<u64>)
             .collect::<Result<Vec<_>, _>>();
         match numbers.as_deref() {
-            Ok(&[number, holds, held, period, held_3, period_3]) if number == index as u64 => {
+            Ok(&[number, holds, held, period, held_many, period_many])
+                if number == index as u64 =>
+            {
                 sections.push(Section {
                     holds,
-                    one: Counted { held, period },
-                    three: Counted {
-                        held: held_3,
-                        period: period_3,
-                    },
+                    one: Counted::new(held, period),
+                    many: Counted::new(held_many, period_many),
                 });
             }
             _ => bail!("not a section of the hold counter: {line}"),
@@ -125,14 +145,8 @@ mod tests {
     fn sections_are_read_in_order() {
         let section = Section {
             holds: 3,
-            one: Counted {
-                held: 20,
-                period: 300,
-            },
-            three: Counted {
-                held: 60,
-                period: 900,
-            },
+            one: Counted::new(20, 300),
+            many: Counted::new(60, 900),
         };
         assert_eq!(parse("0 3 20 300 60 900\n").unwrap(), [section]);
         assert!(parse("1 3 20 300 60 900\n").is_err());

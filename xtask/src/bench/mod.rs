@@ -26,13 +26,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
+use crate::kernel;
 use crate::paths;
 use crate::setup::{self, Purpose};
 use crate::signals;
 use deterministic::Extent;
 use laboratory::Laboratory;
 use peers::Peers;
-use results::{Part, Results};
+use results::{KernelCosts, Part, Results};
 
 /// The kernels of the deterministic part.
 pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
@@ -91,9 +92,10 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
                 boots,
             )?);
         }
+        let before = results.deterministic.take().map(|part| part.found);
         results.deterministic = Some(Part {
             with: with.clone(),
-            found,
+            found: merged(before.unwrap_or_default(), found),
         });
         write(&mut results, &folder)?;
     }
@@ -141,10 +143,40 @@ fn save(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// The kernels that were measured anew, in the places of what was known of them.
+fn merged(before: Vec<KernelCosts>, now: Vec<KernelCosts>) -> Vec<KernelCosts> {
+    let known = before.into_iter();
+    let mut all = known
+        .filter(|old| now.iter().all(|new| new.kernel != old.kernel))
+        .chain(now.iter().cloned())
+        .collect::<Vec<_>>();
+    all.sort_by(|a, b| kernel::version::compare(&a.kernel, &b.kernel));
+    all
+}
+
 fn kernels(chosen: &[String]) -> Vec<String> {
     if chosen.is_empty() {
         KERNELS.map(str::to_owned).to_vec()
     } else {
         chosen.to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_was_measured_again_replaces_itself() {
+        let costs = |kernel: &str, boots| KernelCosts {
+            kernel: kernel.to_owned(),
+            boots,
+            ..KernelCosts::default()
+        };
+        let before = vec![costs("debian:6.12", 1), costs("debian:7.2", 1)];
+        let all = merged(before, vec![costs("debian:7.2", 2), costs("debian:6.1", 2)]);
+        let found = all.iter().map(|costs| (costs.kernel.as_str(), costs.boots));
+        let expected = [("debian:6.1", 2), ("debian:6.12", 1), ("debian:7.2", 2)];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }
