@@ -1,6 +1,7 @@
 //! The deterministic part: instructions of a guest with one CPU, whose clock counts them.
 
 use anyhow::{Context, Result, bail};
+use workloads::GroundTruth;
 
 use super::bpftrace::{self, Form};
 use super::hold_counter::{self, Counted, Section, TOGETHER};
@@ -23,6 +24,8 @@ use crate::vm::{Clock, VmOutcome, VmRequest};
 const PAIRS: u32 = 10_000;
 /// Lives in one measurement.
 const LIVES: u32 = 600;
+/// Holds in a measurement that are not its load's: the load's main process, init, the kernel's threads.
+const OTHER_HOLDS: u64 = 60;
 /// Holds of one life.
 const HOLDS_OF_A_LIFE: u32 = 3;
 /// What may differ between boots, as a share of what a pair costs in all. A life differs by more: where
@@ -239,17 +242,34 @@ fn cost(
         let step = outcome.steps.get(place).context("a step has no outcome")?;
         let truth = loads::ground_truth(step)?;
         let section = sections.zip(script.sections[place]);
+        let section = section.map(|(sections, index)| sections[index]);
+        if let Some(section) = &section {
+            check_section(&truth, section)?;
+        }
         Ok(Measurement {
             clock: truth.duration_s * 1e9 / truth.iterations as f64,
-            counted: section.map(|(sections, index)| match load {
-                LIFE => sections[index].many.divided(TOGETHER / HOLDS_OF_A_LIFE),
-                _ => sections[index].one,
+            counted: section.map(|section| match load {
+                LIFE => section.many.divided(TOGETHER / HOLDS_OF_A_LIFE),
+                _ => section.one,
             }),
         })
     };
     let off = [one(places.before)?, one(places.after)?];
     let on = places.with.iter().map(|place| one(*place));
     Ok(difference(&off, &on.collect::<Result<Vec<_>>>()?))
+}
+
+/// Fails unless the counter's section is that of this load: it has the load's holds, and few others.
+fn check_section(truth: &GroundTruth, section: &Section) -> Result<()> {
+    let lives = u64::from(HOLDS_OF_A_LIFE) * truth.tasks_created;
+    let expected = truth.null_holds + truth.setsid_calls + lives;
+    if section.holds < expected || section.holds > expected + OTHER_HOLDS {
+        bail!(
+            "the load held the lock {expected} times, and {} holds were counted",
+            section.holds
+        );
+    }
+    Ok(())
 }
 
 /// What is added to the mean of one group in that of another. What is counted from outside comes

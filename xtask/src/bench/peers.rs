@@ -90,7 +90,8 @@ impl Peers {
             None => format!("status {}", step.status),
         };
         let said = String::from_utf8_lossy(&step.stderr);
-        let said = said.lines().last().map(|line| format!(": {line}"));
+        let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+        let said = lines.next_back().map(|line| format!(": {line}"));
         Ok(Err(format!(
             "bpftrace {} ends with {end} in a guest{}",
             self.bpftrace,
