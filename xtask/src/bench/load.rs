@@ -22,8 +22,10 @@ pub const CPUS: [u32; 2] = [2, 4];
 /// The loads.
 const LOADS: [&str; 2] = ["threadspawn", "forkexit"];
 /// Seconds of each measurement, and of the load before it.
-const SECONDS: &str = "1.5";
-const WARM_UP: &str = "0.5";
+const SECONDS: &str = "2.5";
+const WARM_UP: &str = "1";
+/// After an observer has come or gone.
+const SETTLE_MS: u64 = 500;
 /// lockprof's own default.
 const INTERVAL_S: u32 = 1;
 
@@ -49,7 +51,7 @@ impl Rounds {
                     observer.map(|observer| script.push(observer.clone().in_round(round).step()));
                 for load in LOADS {
                     let step = loads::step(load, cpus, WARM_UP, &["--duration", SECONDS]);
-                    places[turn].push(script.push(step));
+                    places[turn].push(script.push(step.delay(SETTLE_MS)));
                 }
                 if let Some(started) = started {
                     script.push(Step::ending(started, libc::SIGINT));
@@ -136,8 +138,10 @@ fn rates(outcome: &VmOutcome, script: &Rounds, load: usize) -> Result<Vec<Vec<f6
 fn throughputs(observers: &[Observer], rates: &[Vec<f64>]) -> Vec<Throughput> {
     let each = observers.iter().enumerate().map(|(index, observer)| {
         let ratios = rates.iter().map(|round| round[index + 1] / round[0]);
-        let interval = ratio_interval(&ratios.collect::<Vec<_>>());
+        let ratios = ratios.collect::<Vec<_>>();
+        let interval = ratio_interval(&ratios);
         Throughput {
+            ratios,
             name: observer.name.clone(),
             what: observer.what.clone(),
             share: interval.middle,

@@ -124,7 +124,7 @@ fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
          By the wall clock, one task on each of several emulated CPUs. In each round of one boot the load \
          runs once without an observer and once with each, and each round begins with another. Shares \
          of the bare throughput are geometric means of the rounds' ratios, with their 95 % intervals \
-         by Student's t.\n\n",
+         by Student's t. An interval that reaches over 100 % says that this machine was too busy to tell.\n\n",
     );
     let rows = part.found.iter().flat_map(|costs| {
         costs.observers.iter().map(|observer| {

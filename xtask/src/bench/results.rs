@@ -111,6 +111,9 @@ pub struct Throughput {
     pub low: f64,
     /// The interval's upper end.
     pub high: f64,
+    /// Each round's ratio.
+    #[serde(default)]
+    pub ratios: Vec<f64>,
 }
 
 /// What lockprof's daemon uses.
