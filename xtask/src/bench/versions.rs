@@ -8,20 +8,38 @@ use anyhow::Result;
 use crate::vm::qemu::QEMU;
 use crate::{paths, process};
 
+/// The bench's own files, which change while it runs.
+const NOT_RESULTS: [&str; 3] = [
+    ":!BENCHMARKS.json",
+    ":!BENCHMARKS.md",
+    ":!docs/benchmarks.svg",
+];
+
 /// By name, in the order in which they are shown.
 pub fn read() -> Result<Vec<(String, String)>> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let qemu = process::output(Command::new(QEMU).arg("--version"))?;
-    let mut commit = Command::new("git");
-    commit
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .current_dir(paths::workspace()?);
-    let commit = process::output(&mut commit).unwrap_or_else(|_| "unknown".to_owned());
+    let changed = git(&[
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        ".",
+        NOT_RESULTS[0],
+        NOT_RESULTS[1],
+        NOT_RESULTS[2],
+    ])?;
+    let changed = if changed.is_empty() {
+        ""
+    } else {
+        ", with changes"
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
     let named = |name: &str, value: String| (name.to_owned(), value);
     Ok(vec![
-        named("lockprof", format!("commit {}", commit.trim())),
+        named("lockprof", format!("commit {}{changed}", commit.trim())),
         named(
             "machine",
             format!("{}, {}", cpus(&cpuinfo), memory(&meminfo)),
@@ -32,6 +50,13 @@ pub fn read() -> Result<Vec<(String, String)>> {
             qemu.lines().next().unwrap_or_default().to_owned(),
         ),
     ])
+}
+
+/// What git says in the checkout; nothing where there is none.
+fn git(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("git");
+    command.args(arguments).current_dir(paths::workspace()?);
+    Ok(process::output(&mut command).unwrap_or_default())
 }
 
 /// `2 × MODEL`, from /proc/cpuinfo.
