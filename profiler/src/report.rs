@@ -16,15 +16,15 @@ use crate::{
 
 /// Whether the numbers of a recording can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Validity {
     /// They can.
     Valid,
     /// Too much was lost: the exit status is 3.
     Void,
 }
 
-impl Verdict {
-    /// The verdict on a profile.
+impl Validity {
+    /// Whether those of a profile can be used.
     #[must_use]
     pub const fn of(profile: &Profile) -> Self {
         if profile.void() {
@@ -52,7 +52,7 @@ pub struct ReportRequest {
 ///
 /// When the recording cannot be read or the result cannot be written. A reader of standard output
 /// that has gone away is no error.
-pub fn report(request: &ReportRequest, classify: Classify) -> Result<Verdict> {
+pub fn report(request: &ReportRequest, classify: Classify) -> Result<Validity> {
     let profile = read_profile(&request.recording, classify)?;
     let bytes = request.format.exporter().export(&profile)?;
     match &request.output {
@@ -60,7 +60,7 @@ pub fn report(request: &ReportRequest, classify: Classify) -> Result<Verdict> {
         None => write_or_broken_pipe(&mut io::stdout().lock(), &bytes)
             .context("cannot write to standard output")?,
     }
-    Ok(Verdict::of(&profile))
+    Ok(Validity::of(&profile))
 }
 
 /// Reads the profile of a recording line by line: a long recording is never in memory as a whole.

@@ -15,7 +15,7 @@ use crate::{
     export::Format,
     kernel::classify_stack,
     recording::{directory_for_caller, schema::Ended},
-    report::{self, ReportRequest, Verdict, write_or_broken_pipe},
+    report::{self, ReportRequest, Validity, write_or_broken_pipe},
 };
 
 /// Exit statuses of the command line's contract.
@@ -48,7 +48,7 @@ pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
             "the load ended with status {status}; the recording has what was measured until then"
         );
     }
-    Ok(exit_code(Verdict::of(&profile)))
+    Ok(exit_code(Validity::of(&profile)))
 }
 
 /// Shows a recording.
@@ -84,7 +84,7 @@ fn pictures(arguments: &ReportArguments) -> Result<ExitCode> {
     for path in report::write_pictures(directory, &profile)? {
         eprintln!("lockprof: drew {}", path.display());
     }
-    Ok(exit_code(Verdict::of(&profile)))
+    Ok(exit_code(Validity::of(&profile)))
 }
 
 /// The table, as standard output wants it.
@@ -95,11 +95,11 @@ fn table_format() -> Format {
     }
 }
 
-/// The exit status that a report's verdict asks for.
-fn exit_code(verdict: Verdict) -> ExitCode {
-    match verdict {
-        Verdict::Valid => ExitCode::SUCCESS,
-        Verdict::Void => ExitCode::from(exit::VOID),
+/// The exit status that a report asks for.
+fn exit_code(validity: Validity) -> ExitCode {
+    match validity {
+        Validity::Valid => ExitCode::SUCCESS,
+        Validity::Void => ExitCode::from(exit::VOID),
     }
 }
 

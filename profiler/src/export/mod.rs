@@ -1,5 +1,6 @@
 //! Views of a profile, one to a file.
 
+mod content;
 mod csv;
 mod distribution;
 mod heatmap;

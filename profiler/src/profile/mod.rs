@@ -10,6 +10,7 @@ mod losses;
 mod series;
 mod sites;
 mod spans;
+mod verdict;
 
 pub use builder::ProfileBuilder;
 pub use callers::{caller_of, symbol_of};
@@ -20,7 +21,8 @@ pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
 pub use series::{CpuShare, CpuTotals, SeriesPoint};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
-pub use spans::SpanProfile;
+pub use spans::{SpanProfile, own_lock};
+pub use verdict::Verdict;
 
 use std::collections::BTreeMap;
 
@@ -135,6 +137,13 @@ impl Profile {
     #[must_use]
     pub fn site(&self, site: Site) -> Option<&SiteProfile> {
         self.sites.iter().find(|profile| profile.site == site)
+    }
+
+    /// Waits for other locks than the target, outside of its holds, the most waited time first.
+    pub fn other_locks(&self) -> impl Iterator<Item = &Contention> {
+        self.contention
+            .iter()
+            .filter(|wait| !wait.is_target && wait.in_hold_of.is_none())
     }
 
     /// Write holds; none where holds were not measured.

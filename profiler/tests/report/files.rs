@@ -9,7 +9,7 @@ use std::{
 use lockprof::{
     export::{Format, Picture},
     recording::{FILE_NAME, Recording, schema::Line},
-    report::{ReportRequest, Verdict, read_profile, report, write_or_broken_pipe, write_pictures},
+    report::{ReportRequest, Validity, read_profile, report, write_or_broken_pipe, write_pictures},
 };
 
 use crate::fixture::{Synthetic, bytes, classify};
@@ -28,7 +28,7 @@ fn a_directory_is_reported_into_a_file() {
         format: Format::Json,
         output: Some(output.clone()),
     };
-    assert_eq!(report(&request, classify).unwrap(), Verdict::Valid);
+    assert_eq!(report(&request, classify).unwrap(), Validity::Valid);
     assert!(fs::read_to_string(output).unwrap().starts_with("{\n"));
 }
 
@@ -61,7 +61,7 @@ fn a_void_recording_has_a_report_and_says_so() {
         },
         output: Some(directory.path().join("table.txt")),
     };
-    assert_eq!(report(&request, classify).unwrap(), Verdict::Void);
+    assert_eq!(report(&request, classify).unwrap(), Validity::Void);
 }
 
 #[test]

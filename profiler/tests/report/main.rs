@@ -13,6 +13,8 @@ mod reader;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
+mod verdict;
+#[cfg(test)]
 mod views;
 #[cfg(test)]
 mod writer;

@@ -4,80 +4,96 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::{Site, Span};
 
-use super::{
-    grid::{Align, Grid},
-    page::{Emphasis, Page},
-};
+use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
 use crate::{
     profile::{Durations, Profile, SpanProfile},
-    units::{self, UNKNOWN},
+    units::{self, TimeUnit, UNKNOWN},
 };
 
 /// Rows of the blame table.
 const BLAME_ROWS: usize = 8;
 
 /// Holds and waits by site.
-pub(super) fn sites(profile: &Profile, page: &mut Page) {
-    page.heading(if profile.holds_known() {
-        "Holds and waits by site"
+pub(super) fn sites(profile: &Profile) -> Section {
+    let (title, nothing) = if profile.holds_known() {
+        (
+            "Holds and waits by site",
+            "The lock was never taken for writing in the measured time.",
+        )
     } else {
-        "Waits by site"
-    });
+        (
+            "Waits by site",
+            "No wait for the lock was seen in the measured time.",
+        )
+    };
+    let mut section = Section::new(Topic::Sites, title);
     if profile.sites.is_empty() {
-        page.sentence(
-            if profile.holds_known() {
-                "The lock was never taken for writing in the measured time."
-            } else {
-                "No wait for the lock was seen in the measured time."
-            },
-            Emphasis::Plain,
-        );
-        return;
+        section.sentence(nothing, Emphasis::Plain);
+        return section;
     }
     let unit = profile.unit();
+    let hold_scale = SparkScale::of(profile.sites.iter().filter_map(|site| site.hold.as_ref()));
+    let wait_scale = SparkScale::of(profile.sites.iter().filter_map(|site| site.wait.as_ref()));
     let mut grid = Grid::new(&["site"], &[]);
     if profile.holds_known() {
         grid = ["holds", "held", "mean hold", "p50", "p99", "max hold"]
             .iter()
-            .fold(grid, |grid, header| grid.and(header, Align::Right));
+            .fold(grid, |grid, header| grid.and(header, Column::Number))
+            .and("their lengths", Column::Sparkline);
     }
     if profile.waits_known() {
         grid = ["contended", "mean wait", "p50", "p99", "max wait"]
             .iter()
-            .fold(grid.seam(), |grid, header| grid.and(header, Align::Right));
+            .fold(grid.seam(), |grid, header| grid.and(header, Column::Number))
+            .and("their lengths", Column::Sparkline);
     }
-    let lengths = |durations: &Durations| {
-        [
-            unit.format_or_unknown(durations.mean_ns()),
-            unit.format_or_unknown(durations.quantile_ns(0.5)),
-            unit.format_or_unknown(durations.quantile_ns(0.99)),
-            unit.format_or_unknown(durations.max_ns()),
-        ]
-    };
     for site in &profile.sites {
         let mut row = vec![site.site.name().to_owned()];
         if let Some(hold) = &site.hold {
             row.push(units::count(hold.count()));
             let share = profile.share_of_time(hold.total_ns);
             row.push(share.map_or_else(|| UNKNOWN.to_owned(), units::percent));
-            row.extend(lengths(hold));
+            row.extend(lengths(hold, unit, hold_scale));
         }
         if let Some(wait) = &site.wait {
             row.push(units::count(wait.count()));
-            row.extend(lengths(wait));
+            row.extend(lengths(wait, unit, wait_scale));
         }
         grid.row(row);
     }
-    page.grid(&grid);
+    section.grid(grid);
     if !profile.holds_known() {
-        page.sentence("Holds are not measured in this tier.", Emphasis::Quiet);
+        section.sentence("Holds are not measured in this tier.", Emphasis::Quiet);
     }
+    let scales = [("holds", hold_scale), ("waits", wait_scale)];
+    let scales: Vec<String> = scales
+        .into_iter()
+        .filter_map(|(kind, scale)| Some(format!("{kind} {}", scale?.legend(unit))))
+        .collect();
+    if !scales.is_empty() {
+        let text = format!(
+            "Lengths from left to right, by powers: {}.",
+            scales.join(", ")
+        );
+        section.sentence(text, Emphasis::Sparklines);
+    }
+    section
+}
+
+fn lengths(durations: &Durations, unit: TimeUnit, scale: Option<SparkScale>) -> [String; 5] {
+    [
+        unit.format_or_unknown(durations.mean_ns()),
+        unit.format_or_unknown(durations.quantile_ns(0.5)),
+        unit.format_or_unknown(durations.quantile_ns(0.99)),
+        unit.format_or_unknown(durations.max_ns()),
+        scale.map_or_else(String::new, |scale| scale.line(durations)),
+    ]
 }
 
 /// Calls inside holds.
-pub(super) fn spans(profile: &Profile, page: &mut Page) {
+pub(super) fn spans(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Spans, "Inside the holds");
     if !profile.spans.is_empty() {
-        page.heading("Inside the holds");
         let mut inside: Vec<&SpanProfile> = profile
             .spans
             .iter()
@@ -91,13 +107,13 @@ pub(super) fn spans(profile: &Profile, page: &mut Page) {
             (order, std::cmp::Reverse(span.self_ns))
         });
         if inside.is_empty() {
-            page.sentence("No span was called inside a hold.", Emphasis::Plain);
+            section.sentence("No span was called inside a hold.", Emphasis::Plain);
         } else {
-            page.grid(&span_grid(profile, &inside));
+            section.grid(span_grid(profile, &inside));
         }
         if let Some(calibration) = &profile.calibration {
-            page.sentence(
-                &format!(
+            section.sentence(
+                format!(
                     "Null hold, for comparison: {}.",
                     profile.unit().format(calibration.null_hold_ns)
                 ),
@@ -105,12 +121,13 @@ pub(super) fn spans(profile: &Profile, page: &mut Page) {
             );
         }
         for line in where_called(&profile.spans) {
-            page.sentence(&line, Emphasis::Plain);
+            section.sentence(line, Emphasis::Plain);
         }
     }
     for (span, reason) in &profile.absent_spans {
-        page.sentence(&format!("{span}: not measured ({reason})"), Emphasis::Quiet);
+        section.sentence(format!("{span}: not measured ({reason})"), Emphasis::Quiet);
     }
+    section
 }
 
 fn span_grid(profile: &Profile, spans: &[&SpanProfile]) -> Grid {
@@ -178,11 +195,11 @@ fn where_called(spans: &[SpanProfile]) -> Vec<String> {
 }
 
 /// Who waited behind whom.
-pub(super) fn blame(profile: &Profile, page: &mut Page) {
+pub(super) fn blame(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Blame, "Who waited behind whom");
     if profile.blame.is_empty() || !profile.waits_known() {
-        return;
+        return section;
     }
-    page.heading("Who waited behind whom");
     let all: u64 = profile
         .blame
         .iter()
@@ -198,9 +215,10 @@ pub(super) fn blame(profile: &Profile, page: &mut Page) {
             units::percent(pair.waited_ns as f64 / all as f64),
         ]);
     }
-    page.grid(&grid);
+    section.grid(grid);
     let rest = profile.blame.len().saturating_sub(BLAME_ROWS);
     if rest > 0 {
-        page.sentence(&format!("and {rest} pairs with less"), Emphasis::Quiet);
+        section.sentence(format!("and {rest} pairs with less"), Emphasis::Quiet);
     }
+    section
 }

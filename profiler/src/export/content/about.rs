@@ -1,28 +1,39 @@
 //! What was measured, and the few numbers that sum it up.
 
-use super::page::Page;
+use super::{Section, Topic};
 use crate::{
     profile::Profile,
     recording::schema::{AddressSource, Clock, Deferral, Header, Method, Tier, Workload},
     units::{self, TimeUnit, UNKNOWN},
 };
 
-/// Heading and fields at the top.
-pub(super) fn about(profile: &Profile, page: &mut Page) {
+/// Which lock on which machine.
+pub(super) fn title(profile: &Profile) -> String {
     let header = &profile.header;
     let kernel = &header.kernel;
-    page.heading(&format!(
-        "{} on Linux {} ({}, {} CPUs)",
-        header.lock.name, kernel.release, kernel.machine, kernel.cpus_online
-    ));
-    page.field("tier", &tier(header));
-    page.field("clock", &clock(header));
-    page.field("lock", &lock(header));
+    let cpus = match kernel.cpus_online {
+        1 => "1 CPU".to_owned(),
+        cpus => format!("{cpus} CPUs"),
+    };
+    format!(
+        "{} on Linux {} ({}, {cpus})",
+        header.lock.name, kernel.release, kernel.machine
+    )
+}
+
+/// How it was measured, and what the lock did in all.
+pub(super) fn about(profile: &Profile) -> Section {
+    let header = &profile.header;
+    let kernel = &header.kernel;
+    let mut page = Section::new(Topic::About, "");
+    page.field("tier", tier(header));
+    page.field("clock", clock(header));
+    page.field("lock", lock(header));
     if let Some(deferral) = deferral(kernel.deferral) {
         page.field("kernel", deferral);
     }
-    page.field("workload", &workload(profile, header.workload.as_ref()));
-    page.field("measured", &measured(profile));
+    page.field("workload", workload(profile, header.workload.as_ref()));
+    page.field("measured", measured(profile));
     if let Some(share) = profile.held_share() {
         let lives = profile.lives().and_then(|lives| profile.per_second(lives));
         let per_life = profile
@@ -33,13 +44,14 @@ pub(super) fn about(profile: &Profile, page: &mut Page) {
         });
         page.field(
             "held",
-            &format!(
+            format!(
                 "{} of the time by writers; {} task lives/s{per_life}",
                 units::percent(share),
                 lives.map_or_else(|| UNKNOWN.to_owned(), units::rate),
             ),
         );
     }
+    page
 }
 
 fn tier(header: &Header) -> String {

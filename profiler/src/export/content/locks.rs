@@ -1,75 +1,64 @@
 //! Other locks, and who was behind the longest hold and wait.
 
-use super::{
-    grid::{Align, Grid},
-    page::{Emphasis, Page},
-};
+use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     profile::{Contention, Profile},
-    units,
+    units::{self, TimeUnit},
 };
 
 /// Rows of each table.
 const ROWS: usize = 10;
 
 /// Waits for another lock while this one was held.
-pub(super) fn inner_waits(profile: &Profile, page: &mut Page) {
+pub(super) fn inner_waits(profile: &Profile) -> Section {
+    let title = "Inner waits: for another lock while holding this one";
+    let mut section = Section::new(Topic::InnerWaits, title);
     if profile.inner_waits.is_empty() {
-        return;
+        return section;
     }
-    page.heading("Inner waits: for another lock while holding this one");
-    let unit = profile.unit();
-    let mut grid = Grid::new(&["lock", "kind", "holder", "caller"], lengths_of(page));
+    let mut grid = with_lengths(Grid::new(&["lock", "kind", "holder", "caller"], &[]));
     for wait in profile.inner_waits.iter().take(ROWS) {
         let holder = wait.in_hold_of.map_or("", |site| site.name());
         let mut row = names(wait);
         row.insert(2, holder.to_owned());
-        grid.row(
-            row.into_iter()
-                .chain(lengths(wait, page, |ns| unit.format(ns))),
-        );
+        grid.row(row.into_iter().chain(lengths(wait, profile.unit())));
     }
-    page.grid(&grid);
-    rest(profile.inner_waits.len(), page);
+    section.grid(grid);
+    rest(profile.inner_waits.len(), &mut section);
+    section
 }
 
 /// The most contended other locks of the machine.
-pub(super) fn other_locks(profile: &Profile, page: &mut Page) {
+pub(super) fn other_locks(profile: &Profile) -> Section {
+    let title = "Other contended locks, outside the holds of this one";
+    let mut section = Section::new(Topic::Locks, title);
     if !profile.waits_known() {
-        return;
+        return section;
     }
-    let others: Vec<&Contention> = profile
-        .contention
-        .iter()
-        .filter(|wait| !wait.is_target && wait.in_hold_of.is_none())
-        .collect();
-    page.heading("Other contended locks, outside the holds of this one");
+    let others: Vec<&Contention> = profile.other_locks().collect();
     if others.is_empty() {
-        page.sentence("No wait for any other lock was seen.", Emphasis::Plain);
-        return;
+        section.sentence("No wait for any other lock was seen.", Emphasis::Plain);
+        return section;
     }
-    let unit = profile.unit();
-    let mut grid = Grid::new(&["lock", "kind", "caller"], lengths_of(page));
+    let mut grid = with_lengths(Grid::new(&["lock", "kind", "caller"], &[]));
     for wait in others.iter().take(ROWS) {
-        grid.row(
-            names(wait)
-                .into_iter()
-                .chain(lengths(wait, page, |ns| unit.format(ns))),
-        );
+        grid.row(names(wait).into_iter().chain(lengths(wait, profile.unit())));
     }
-    page.grid(&grid);
-    rest(others.len(), page);
+    section.grid(grid);
+    rest(others.len(), &mut section);
     let spin = if profile.header.kernel.spin_waits_invisible {
         "Waits for spinlocks are invisible here: this kernel spins in virt_spin_lock(), which \
          emits no event."
     } else {
         "Waits for spinlocks are lower bounds: the first waiter in line emits no event."
     };
-    page.sentence(spin, Emphasis::Quiet);
+    section.sentence(spin, Emphasis::Quiet);
+    section
 }
 
 /// Who was behind the longest hold and wait of each site.
-pub(super) fn longest(profile: &Profile, page: &mut Page) {
+pub(super) fn longest(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Longest, "The longest hold and wait of each site");
     let unit = profile.unit();
     let mut events: Vec<_> = profile
         .sites
@@ -84,13 +73,12 @@ pub(super) fn longest(profile: &Profile, page: &mut Page) {
         })
         .collect();
     if events.is_empty() {
-        return;
+        return section;
     }
     events.sort_by_key(|(_, _, event)| std::cmp::Reverse(event.ns));
-    page.heading("The longest hold and wait of each site");
     let mut grid = Grid::new(&["site", "kind"], &["length", "at", "CPU", "pid"])
-        .and("comm", Align::Left)
-        .and("cgroup", Align::Left);
+        .and("comm", Column::Text)
+        .and("cgroup", Column::Text);
     for (kind, site, event) in events.iter().take(2 * ROWS) {
         grid.row([
             site.name().to_owned(),
@@ -103,15 +91,16 @@ pub(super) fn longest(profile: &Profile, page: &mut Page) {
             event.cgroup.clone(),
         ]);
     }
-    page.grid(&grid);
+    section.grid(grid);
+    section
 }
 
 /// Totals by cgroup.
-pub(super) fn cgroups(profile: &Profile, page: &mut Page) {
+pub(super) fn cgroups(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Cgroups, "By cgroup");
     if profile.cgroups.is_empty() {
-        return;
+        return section;
     }
-    page.heading("By cgroup");
     let unit = profile.unit();
     let mut all: Vec<_> = profile.cgroups.iter().collect();
     all.sort_by_key(|(_, totals)| std::cmp::Reverse(totals.held_ns));
@@ -125,8 +114,9 @@ pub(super) fn cgroups(profile: &Profile, page: &mut Page) {
             unit.format(totals.waited_ns as f64),
         ]);
     }
-    page.grid(&grid);
-    rest(all.len(), page);
+    section.grid(grid);
+    rest(all.len(), &mut section);
+    section
 }
 
 fn names(wait: &Contention) -> Vec<String> {
@@ -139,33 +129,27 @@ fn names(wait: &Contention) -> Vec<String> {
     ]
 }
 
-/// The columns of waits. The mean follows from the others: on a narrow page it makes room for names.
-const fn lengths_of(page: &Page) -> &'static [&'static str] {
-    if page.is_narrow() {
-        &["waits", "waited", "max"]
-    } else {
-        &["waits", "waited", "mean", "max"]
-    }
+/// Adds the columns of waits.
+fn with_lengths(grid: Grid) -> Grid {
+    grid.and("waits", Column::Number)
+        .and("waited", Column::Number)
+        .and("mean", Column::Derived)
+        .and("max", Column::Number)
 }
 
-fn lengths(wait: &Contention, page: &Page, format: impl Fn(f64) -> String) -> Vec<String> {
-    let or_unknown =
-        |length: Option<f64>| length.map_or_else(|| units::UNKNOWN.to_owned(), &format);
-    let mut lengths = vec![
+fn lengths(wait: &Contention, unit: TimeUnit) -> [String; 4] {
+    [
         units::count(wait.waits.count()),
-        format(wait.waits.total_ns as f64),
-    ];
-    if !page.is_narrow() {
-        lengths.push(or_unknown(wait.waits.mean_ns()));
-    }
-    lengths.push(or_unknown(wait.waits.max_ns()));
-    lengths
+        unit.format(wait.waits.total_ns as f64),
+        unit.format_or_unknown(wait.waits.mean_ns()),
+        unit.format_or_unknown(wait.waits.max_ns()),
+    ]
 }
 
-fn rest(all: usize, page: &mut Page) {
+fn rest(all: usize, section: &mut Section) {
     if all > ROWS {
-        page.sentence(
-            &format!("and {} more with less", all - ROWS),
+        section.sentence(
+            format!("and {} more with less", all - ROWS),
             Emphasis::Quiet,
         );
     }

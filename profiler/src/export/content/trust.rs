@@ -1,7 +1,7 @@
 //! How far the numbers can be trusted: what is missing, what the measuring itself cost, and what
 //! others counted.
 
-use super::page::{Emphasis, Page};
+use super::{Section, Topic};
 use crate::{
     profile::{GroundTruthCheck, Profile},
     recording::schema::{Calibration, Detail, RunTime},
@@ -9,63 +9,57 @@ use crate::{
 };
 
 /// What has to be said before any number.
-pub(super) fn warnings(profile: &Profile, page: &mut Page) {
+pub(super) fn warnings(profile: &Profile) -> Vec<String> {
     let losses = &profile.losses;
+    let mut all = Vec::new();
     if losses.void {
-        page.sentence(
-            &format!(
-                "VOID: {} of the lock's events are missing ({} lost, {} seen; the limit is {}). \
-                 Do not rely on the numbers below.",
-                units::percent(losses.share()),
-                units::count(losses.target_losses),
-                units::count(losses.target_events),
-                units::percent(losses.threshold),
-            ),
-            Emphasis::Warning,
-        );
+        all.push(format!(
+            "VOID: {} of the lock's events are missing ({} lost, {} seen; the limit is {}). Do not \
+             rely on the numbers below.",
+            units::percent(losses.share()),
+            units::count(losses.target_losses),
+            units::count(losses.target_events),
+            units::percent(losses.threshold),
+        ));
     }
     if profile.cut_short {
-        page.sentence(
-            "CUT SHORT: the recording has no end; the numbers are those up to its last interval.",
-            Emphasis::Warning,
+        all.push(
+            "CUT SHORT: the recording has no end; the numbers are those up to its last interval."
+                .to_owned(),
         );
     }
     if !losses.not_written.is_empty() {
-        page.sentence(
-            &format!(
-                "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals \
-                 are missing.",
-                losses.not_written.len(),
-                losses.not_written[0]
-            ),
-            Emphasis::Warning,
-        );
+        all.push(format!(
+            "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals are \
+             missing.",
+            losses.not_written.len(),
+            losses.not_written[0]
+        ));
     }
     if profile.intervals == 0 {
-        page.sentence(
-            "Nothing was measured: the run ended in its warm-up.",
-            Emphasis::Warning,
-        );
+        all.push("Nothing was measured: the run ended in its warm-up.".to_owned());
     }
+    all
 }
 
 /// What the measuring cost, what others counted, and what was lost.
-pub(super) fn trust(profile: &Profile, page: &mut Page) {
-    page.heading("How far to trust this");
+pub(super) fn trust(profile: &Profile) -> Section {
+    let mut page = Section::new(Topic::Trust, "How far to trust this");
     if let Some(calibration) = &profile.calibration {
-        page.field("null hold", &null_hold(profile, calibration));
+        page.field("null hold", null_hold(profile, calibration));
         if !calibration.run_time.is_empty() {
-            page.field("probes", &run_time(profile, calibration));
+            page.field("probes", run_time(profile, calibration));
         }
     } else if profile.holds_known() {
         page.field("null hold", "not measured");
     }
-    page.field("own cost", &own_cost(profile));
-    page.field("precision", &precision(profile));
+    page.field("own cost", own_cost(profile));
+    page.field("precision", precision(profile));
     if let Some(text) = ground_truth(&profile.ground_truth) {
-        page.field("ground truth", &text);
+        page.field("ground truth", text);
     }
-    page.field("losses", &losses(profile));
+    page.field("losses", losses(profile));
+    page
 }
 
 fn null_hold(profile: &Profile, calibration: &Calibration) -> String {
