@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use workloads::{
     Mode, Options as WorkloadOptions, Workload as BundledLoad, WorkloadArgs, WorkloadCommand,
 };
 
 use crate::{
     daemon::{LoadSpec, Settings},
+    export::Picture,
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
     recording::schema::{Clock, Detail, Workload},
     run::{online_cpus, output_directory},
@@ -32,6 +33,7 @@ Examples:
   lockprof run -- make -j8                        profile a load of your own
   lockprof attach -d 10                           what this machine does now
   lockprof report lockprof-20261122-201500        the table again, from the recording
+  lockprof report DIR --format png --only anatomy -o anatomy.png
   lockprof doctor                                 what this kernel allows"
 )]
 pub struct Arguments {
@@ -111,7 +113,7 @@ pub struct AttachArguments {
 /// What `run` and `attach` share.
 #[derive(Args, Debug)]
 struct MeasureArguments {
-    /// The folder for the recording and its pictures [default: ./lockprof-TIME]
+    /// The folder for the recording and its report [default: ./lockprof-TIME]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// The lock to follow: any rwlock that is taken with write_lock_irq()
@@ -136,7 +138,7 @@ struct MeasureArguments {
     /// Say nothing while it runs
     #[arg(short, long)]
     quiet: bool,
-    /// Write the recording alone: no table, no pictures
+    /// Write the recording alone: no table, no report
     #[arg(long)]
     no_report: bool,
     /// What a nanosecond is, where lockprof runs in a lab that knows
@@ -152,9 +154,36 @@ pub struct ReportArguments {
     /// What to show
     #[arg(long, value_enum, default_value_t = FormatWord::Table)]
     pub format: FormatWord,
-    /// Where to write it [default: standard output]
+    /// Where to write it [default: standard output; all pictures: beside the recording]
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// One picture alone, with --format svg or png
+    #[arg(long, value_name = "PICTURE", value_parser = picture)]
+    pub only: Option<Picture>,
+}
+
+impl ReportArguments {
+    /// Whether the words go together.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        match (self.only, self.format) {
+            (None, _) | (Some(_), FormatWord::Svg | FormatWord::Png) => Ok(()),
+            (Some(_), _) => Err(Arguments::command().error(
+                ErrorKind::ArgumentConflict,
+                "--only names one picture: it goes with --format svg or --format png",
+            )),
+        }
+    }
+}
+
+fn picture(name: &str) -> Result<Picture, String> {
+    let named = Picture::ALL.iter().find(|picture| picture.name() == name);
+    named.copied().ok_or_else(|| {
+        let names: Vec<&str> = Picture::ALL.iter().map(|picture| picture.name()).collect();
+        format!("one of {}", names.join(", "))
+    })
 }
 
 /// `lockprof doctor`.
@@ -203,10 +232,20 @@ pub enum FormatWord {
     Table,
     /// One JSON object
     Json,
-    /// One tidy table
+    /// One tidy table: a number a row
     Csv,
-    /// The pictures, written into the folder of -o (or of the recording)
+    /// Tables and sentences for issue trackers
+    Markdown,
+    /// One page with everything, for a browser
+    Html,
+    /// The pictures: all into the folder of -o, or one with --only
     Svg,
+    /// The same of pixels
+    Png,
+    /// Waiters' call stacks for flame-graph tools
+    Folded,
+    /// Chrome trace JSON, for Perfetto
+    Trace,
 }
 
 impl RunArguments {
@@ -370,7 +409,6 @@ fn percent(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

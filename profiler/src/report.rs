@@ -72,18 +72,49 @@ pub fn read_profile(path: &Path, classify: Classify) -> Result<Profile> {
     build(path, classify).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// What a picture is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureKind {
+    /// Lines and texts.
+    Svg,
+    /// Pixels.
+    Png,
+}
+
 /// Writes every picture into a directory, under its own name.
 ///
 /// # Errors
 ///
 /// When one cannot be drawn or written.
-pub fn write_pictures(directory: &Path, profile: &Profile) -> Result<Vec<PathBuf>> {
+pub fn write_pictures(
+    directory: &Path,
+    profile: &Profile,
+    kind: PictureKind,
+) -> Result<Vec<PathBuf>> {
     let write = |&picture: &Picture| {
-        let path = directory.join(picture.file_name());
-        write_file(&path, &Format::Svg(picture).exporter().export(profile)?)?;
+        let (format, extension) = match kind {
+            PictureKind::Svg => (Format::Svg(picture), "svg"),
+            PictureKind::Png => (Format::Png(picture), "png"),
+        };
+        let path = directory.join(picture.file_name(extension));
+        write_file(&path, &format.exporter().export(profile)?)?;
         Ok(path)
     };
     Picture::ALL.iter().map(write).collect()
+}
+
+/// The name of the page in a run's directory.
+pub const PAGE_NAME: &str = "report.html";
+
+/// Writes the page into a directory.
+///
+/// # Errors
+///
+/// When it cannot be made or written.
+pub fn write_page(directory: &Path, profile: &Profile) -> Result<PathBuf> {
+    let path = directory.join(PAGE_NAME);
+    write_file(&path, &Format::Html.exporter().export(profile)?)?;
+    Ok(path)
 }
 
 /// Writes all of it; whoever was to read it may have gone away (`lockprof report … | head`).

@@ -1,5 +1,6 @@
 //! The model: what a recording says about the lock. Pure: nothing here reads or writes a file.
 
+mod anatomy;
 mod builder;
 mod callers;
 mod contention;
@@ -12,8 +13,9 @@ mod sites;
 mod spans;
 mod verdict;
 
+pub use anatomy::{Anatomy, Part, What, anatomies};
 pub use builder::ProfileBuilder;
-pub use callers::{caller_of, symbol_of};
+pub use callers::{caller_of, is_between, symbol_of};
 pub use contention::{Contention, LockKind, StackWaits};
 pub use durations::Durations;
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
@@ -144,6 +146,13 @@ impl Profile {
         self.contention
             .iter()
             .filter(|wait| !wait.is_target && wait.in_hold_of.is_none())
+    }
+
+    /// Whether this is the address of the target lock, as far as anybody waited for it.
+    #[must_use]
+    pub fn is_target(&self, address: u64) -> bool {
+        let target = self.contention.iter().find(|wait| wait.is_target);
+        target.is_some_and(|target| target.address == address)
     }
 
     /// Write holds; none where holds were not measured.

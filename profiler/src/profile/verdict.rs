@@ -11,6 +11,8 @@ use crate::{
 
 /// With fewer events than this, one more could change every share.
 const FEW_EVENTS: u64 = 100;
+/// Of fewer waits it is not said who waits most.
+const FEW_WAITS: u64 = 20;
 /// A shorter run may have seen one burst, and not the load.
 const SHORT_S: f64 = 1.0;
 /// A span with less of its hold than this is not worth a word.
@@ -193,6 +195,19 @@ fn waits(profile: &Profile) -> Option<String> {
         });
     };
     let unit = profile.unit();
+    let count = contended(profile);
+    if count < FEW_WAITS {
+        let acquisitions = if count == 1 {
+            "acquisition"
+        } else {
+            "acquisitions"
+        };
+        return Some(format!(
+            "Only {} {acquisitions} had to wait, {} in all.",
+            units::count(count),
+            unit.format(all as f64)
+        ));
+    }
     let who = site.site.name();
     let of_all = if wait.total_ns == all {
         "and nobody else waited".to_owned()

@@ -9,7 +9,10 @@ use std::{
 use lockprof::{
     export::{Format, Picture},
     recording::{FILE_NAME, Recording, schema::Line},
-    report::{ReportRequest, Validity, read_profile, report, write_or_broken_pipe, write_pictures},
+    report::{
+        PictureKind, ReportRequest, Validity, read_profile, report, write_or_broken_pipe,
+        write_page, write_pictures,
+    },
 };
 
 use crate::fixture::{Synthetic, bytes, classify};
@@ -33,14 +36,23 @@ fn a_directory_is_reported_into_a_file() {
 }
 
 #[test]
-fn pictures_lie_beside_the_recording() {
+fn the_page_and_its_pictures_lie_beside_the_recording() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = write_pictures(directory.path(), &Synthetic::default().profile()).unwrap();
+    let profile = Synthetic::default().profile();
+    let paths = write_pictures(directory.path(), &profile, PictureKind::Svg).unwrap();
     assert_eq!(paths.len(), Picture::ALL.len());
-    for name in ["distribution.svg", "heatmap.svg"] {
-        let svg = fs::read_to_string(directory.path().join(name)).unwrap();
-        assert!(svg.starts_with("<svg "), "{svg}");
+    for name in ["distribution", "anatomy", "heatmap", "blame", "flamegraph"] {
+        let file = directory.path().join(format!("{name}.svg"));
+        let svg = fs::read_to_string(file).unwrap();
+        assert!(svg.contains("<svg "), "{svg}");
     }
+    let page = write_page(directory.path(), &profile).unwrap();
+    assert!(page.ends_with("report.html"));
+    assert!(
+        fs::read_to_string(page)
+            .unwrap()
+            .starts_with("<!DOCTYPE html>")
+    );
 }
 
 #[test]

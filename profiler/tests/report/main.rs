@@ -1,6 +1,8 @@
 //! What is made from recordings: from made-up ones, and from those in `tests/data`.
 
 #[cfg(test)]
+mod anatomy;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;

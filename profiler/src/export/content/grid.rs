@@ -66,6 +66,30 @@ impl Grid {
         let kept: Vec<usize> = (0..self.columns.len())
             .filter(|&index| self.columns[index].1 != column)
             .collect();
+        Self {
+            seam: self
+                .seam
+                .map(|seam| kept.iter().filter(|&&index| index < seam).count()),
+            ..self.only(&kept)
+        }
+    }
+
+    /// The grid, or its two parts where there is a seam: in each the first column names the row.
+    pub(in super::super) fn split(&self) -> Vec<Self> {
+        let Some(seam) = self
+            .seam
+            .filter(|seam| (2..self.columns.len()).contains(seam))
+        else {
+            return vec![self.clone()];
+        };
+        let part = |range: std::ops::Range<usize>| {
+            let kept: Vec<usize> = std::iter::once(0).chain(range).collect();
+            self.only(&kept)
+        };
+        vec![part(1..seam), part(seam..self.columns.len())]
+    }
+
+    fn only(&self, kept: &[usize]) -> Self {
         let row = |row: &Vec<String>| kept.iter().map(|&index| row[index].clone()).collect();
         Self {
             columns: kept
@@ -73,9 +97,7 @@ impl Grid {
                 .map(|&index| self.columns[index].clone())
                 .collect(),
             rows: self.rows.iter().map(row).collect(),
-            seam: self
-                .seam
-                .map(|seam| kept.iter().filter(|&&index| index < seam).count()),
+            seam: None,
         }
     }
 }

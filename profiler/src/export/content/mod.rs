@@ -7,8 +7,10 @@ mod locks;
 mod sites;
 mod spark;
 mod trust;
+mod unseen;
 
 pub(super) use grid::{Column, Grid};
+pub(super) use unseen::{losses, unseen};
 
 use crate::profile::{Profile, Verdict};
 

@@ -4,38 +4,26 @@
 mod strips;
 
 use anyhow::Result;
-use plotters::style::RGBColor;
 
 use self::strips::{STRIP_GAP, STRIP_HEIGHT, STRIPS, strip};
 use super::{
-    Exporter,
-    picture::{Axis, Canvas, Frame, GRID, Look, QUIET, draw, round_steps, subtitle},
+    Setting,
+    axis::{Axis, round_steps},
+    canvas::{Canvas, Frame, Look},
+    palette::{GRID, LEVELS, QUIET, heat},
+    sheet,
 };
 use crate::{
     profile::{Profile, SeriesPoint},
     units,
 };
 
-const WIDTH: i32 = 1080;
 const LEFT: i32 = 100;
 const RIGHT: i32 = 960;
 const TOP: i32 = 92;
 /// Rows and columns of cells at most: beyond them, CPUs and intervals are taken together.
 const MOST_ROWS: usize = 128;
 const MOST_COLUMNS: usize = 200;
-/// Steps of colour: few, so that neighbours that are alike become one rectangle.
-const LEVELS: usize = 16;
-/// From nothing to the most: one hue, so that the order can be seen with any colour vision.
-const COLORS: [RGBColor; 4] = [
-    RGBColor(240, 244, 249),
-    RGBColor(146, 197, 222),
-    RGBColor(33, 113, 181),
-    RGBColor(5, 30, 75),
-];
-
-/// Heat map of the share of time that the lock is held.
-#[derive(Clone, Copy, Debug)]
-pub struct Heatmap;
 
 /// Intervals that share a column, and what each row held in it.
 struct Column {
@@ -44,51 +32,48 @@ struct Column {
     rows: Vec<f64>,
 }
 
-impl Exporter for Heatmap {
-    fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        let cpus = cpus(profile);
-        let group = cpus.div_ceil(MOST_ROWS).max(1);
-        let rows = cpus.div_ceil(group);
-        let row_height = (360 / i32::try_from(rows.max(1)).unwrap_or(1)).clamp(3, 30);
-        let bottom = TOP + row_height * i32::try_from(rows).unwrap_or(0);
-        let map = Frame {
-            left: LEFT,
-            top: TOP,
-            right: RIGHT,
-            bottom: bottom.max(TOP + 60),
+/// The share of time that the lock is held, CPU × time, and lines over the same time beneath.
+pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
+    let cpus = cpus(profile);
+    let group = cpus.div_ceil(MOST_ROWS).max(1);
+    let rows = cpus.div_ceil(group);
+    let row_height = (360 / i32::try_from(rows.max(1)).unwrap_or(1)).clamp(3, 30);
+    let bottom = TOP + row_height * i32::try_from(rows).unwrap_or(0);
+    let map = Frame {
+        left: LEFT,
+        top: TOP,
+        right: RIGHT,
+        bottom: bottom.max(TOP + 60),
+    };
+    let strips = i32::try_from(STRIPS.len()).unwrap_or(0) * (STRIP_HEIGHT + STRIP_GAP);
+    let height = map.bottom + strips + 56;
+    let title = "when and where it is held";
+    sheet(profile, setting, title, height, |canvas| {
+        let Some(time) = time_axis(profile) else {
+            let middle = ((LEFT + RIGHT) / 2, (map.top + height) / 2);
+            let look = Look::CENTER.size(14).color(QUIET);
+            return canvas.text("The recording has no interval.", middle, look);
         };
-        let strips = i32::try_from(STRIPS.len()).unwrap_or(0) * (STRIP_HEIGHT + STRIP_GAP);
-        let height = map.bottom + strips + 56;
-        draw(WIDTH, height, |canvas| {
-            let title = format!("{}: when and where it is held", profile.header.lock.name);
-            canvas.text(&title, (24, 24), Look::LEFT.size(18).bold())?;
-            canvas.text(&subtitle(profile, 150), (24, 46), Look::LEFT.color(QUIET))?;
-            let Some(time) = time_axis(profile) else {
-                let middle = ((LEFT + RIGHT) / 2, (map.top + height) / 2);
-                let look = Look::CENTER.size(14).color(QUIET);
-                return canvas.text("The recording has no interval.", middle, look);
+        let columns = columns(profile, rows, group);
+        let drawn = cells(canvas, map, &columns, &time, profile, group)?;
+        if drawn && warm_up(canvas, map, profile, &time)? {
+            let look = Look::RIGHT.color(QUIET);
+            canvas.text("dashed: the warm-up ends", (map.right, map.top - 14), look)?;
+        }
+        let mut top = map.bottom + STRIP_GAP;
+        for lines in &STRIPS {
+            let frame = Frame {
+                top,
+                bottom: top + STRIP_HEIGHT,
+                ..map
             };
-            let columns = columns(profile, rows, group);
-            let drawn = heat(canvas, map, &columns, &time, profile, group)?;
-            if drawn && warm_up(canvas, map, profile, &time)? {
-                let look = Look::RIGHT.color(QUIET);
-                canvas.text("dashed: the warm-up ends", (map.right, map.top - 14), look)?;
+            if strip(canvas, frame, lines, profile, &time)? {
+                warm_up(canvas, frame, profile, &time)?;
             }
-            let mut top = map.bottom + STRIP_GAP;
-            for lines in &STRIPS {
-                let frame = Frame {
-                    top,
-                    bottom: top + STRIP_HEIGHT,
-                    ..map
-                };
-                if strip(canvas, frame, lines, profile, &time)? {
-                    warm_up(canvas, frame, profile, &time)?;
-                }
-                top = frame.bottom + STRIP_GAP;
-            }
-            time_labels(canvas, top - STRIP_GAP, profile, &time)
-        })
-    }
+            top = frame.bottom + STRIP_GAP;
+        }
+        time_labels(canvas, top - STRIP_GAP, profile, &time)
+    })
 }
 
 /// CPUs that have a row: all that were online, and any beyond that did something.
@@ -139,7 +124,7 @@ fn columns(profile: &Profile, rows: usize, group: usize) -> Vec<Column> {
 }
 
 /// Draws the cells; false where a sentence stands in their place.
-fn heat(
+fn cells(
     canvas: &Canvas<'_>,
     map: Frame,
     columns: &[Column],
@@ -172,7 +157,7 @@ fn heat(
         canvas.text(sentence, middle, Look::CENTER.size(14).color(QUIET))?;
         return Ok(false);
     }
-    canvas.fill(map, color(0.0))?;
+    canvas.fill(map, heat(0))?;
     let cpu = Axis::linear(0.0, rows as f64, map.top, map.bottom);
     for row in 0..rows {
         let mut run: Option<(f64, f64, usize)> = None;
@@ -212,23 +197,12 @@ fn cell(
         right: time.pixel(to).max(left + 1),
         bottom: cpu.pixel(row as f64 + 1.0),
     };
-    canvas.fill(frame, color(level as f64 / LEVELS as f64))
+    canvas.fill(frame, heat(level))
 }
 
 /// 0 for nothing alone: what held the lock at all is to be seen.
 fn level(share_of_most: f64) -> usize {
     ((share_of_most * LEVELS as f64).ceil().max(0.0) as usize).min(LEVELS)
-}
-
-fn color(share_of_most: f64) -> RGBColor {
-    let place = share_of_most.clamp(0.0, 1.0) * (COLORS.len() - 1) as f64;
-    let index = (place as usize).min(COLORS.len() - 2);
-    let part = place - index as f64;
-    let (low, high) = (COLORS[index], COLORS[index + 1]);
-    let mix = |low: u8, high: u8| {
-        (f64::from(low) + (f64::from(high) - f64::from(low)) * part).round() as u8
-    };
-    RGBColor(mix(low.0, high.0), mix(low.1, high.1), mix(low.2, high.2))
 }
 
 fn cpu_labels(
@@ -275,7 +249,7 @@ fn scale(canvas: &Canvas<'_>, map: Frame, most: f64) -> Result<()> {
             bottom: axis.pixel(level as f64),
             ..bar
         };
-        canvas.fill(frame, color(level as f64 / LEVELS as f64))?;
+        canvas.fill(frame, heat(level))?;
     }
     canvas.outline(bar, QUIET)?;
     canvas.text(

@@ -1,4 +1,4 @@
-//! What the pictures share: a canvas of pixels, scales, texts.
+//! What pictures are drawn on: pixels, so that every text has a place that was made for it.
 
 use anyhow::{Result, anyhow};
 use plotters::{
@@ -10,17 +10,10 @@ use plotters::{
     },
 };
 
-use super::{printable, text::shorten};
-use crate::{
-    profile::Profile,
-    recording::schema::{Clock, Tier},
-    units,
+use super::{
+    super::printable,
+    palette::{BLACK, WHITE},
 };
-
-pub(super) const BLACK: RGBColor = RGBColor(26, 26, 26);
-pub(super) const QUIET: RGBColor = RGBColor(95, 95, 95);
-pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
-pub(super) const WHITE: RGBColor = RGBColor(255, 255, 255);
 
 /// The size of ordinary text, in pixels.
 pub(super) const TEXT: i32 = 12;
@@ -43,28 +36,33 @@ impl Frame {
     }
 }
 
-/// A picture in the making. Coordinates are pixels, so that every text has a place that was made
-/// for it; the white background keeps it legible on a dark page.
+/// A picture in the making. Coordinates are pixels, and need no room for the head of the sheet
+/// where it has none.
 pub(super) struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
+    /// Pixels that are cut off at the top.
+    cut: i32,
 }
 
-/// Draws a picture of this size.
+/// Draws a picture of this size, without so many pixels at the top.
 pub(super) fn draw(
     width: i32,
     height: i32,
+    cut: i32,
     paint: impl FnOnce(&Canvas<'_>) -> Result<()>,
-) -> Result<Vec<u8>> {
+) -> Result<String> {
     let mut svg = String::new();
     {
-        let size = (width.unsigned_abs(), height.unsigned_abs());
+        let size = (width.unsigned_abs(), (height - cut).unsigned_abs());
         let canvas = Canvas {
             area: SVGBackend::with_string(&mut svg, size).into_drawing_area(),
+            cut,
         };
+        // Legible on a dark page too.
         canvas.fill(
             Frame {
                 left: 0,
-                top: 0,
+                top: cut,
                 right: width,
                 bottom: height,
             },
@@ -73,7 +71,7 @@ pub(super) fn draw(
         paint(&canvas)?;
         canvas.area.present().map_err(failed)?;
     }
-    Ok(svg.into_bytes())
+    Ok(svg)
 }
 
 /// The backend's error borrows its type from it; its text is all that is of use.
@@ -82,17 +80,30 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
 }
 
 impl Canvas<'_> {
+    fn place(&self, at: (i32, i32)) -> (i32, i32) {
+        (at.0, at.1 - self.cut)
+    }
+
+    fn corners(&self, frame: Frame) -> [(i32, i32); 2] {
+        [(frame.left, frame.top), (frame.right, frame.bottom)].map(|at| self.place(at))
+    }
+
     pub(super) fn fill(&self, frame: Frame, color: RGBColor) -> Result<()> {
-        let corners = [(frame.left, frame.top), (frame.right, frame.bottom)];
+        self.tint(frame, color, 1.0)
+    }
+
+    /// Fills with a colour through which the background shows: 0 is none of it, 1 is all.
+    pub(super) fn tint(&self, frame: Frame, color: RGBColor, opacity: f64) -> Result<()> {
+        let style = color.mix(opacity).filled();
         self.area
-            .draw(&Rectangle::new(corners, color.filled()))
+            .draw(&Rectangle::new(self.corners(frame), style))
             .map_err(failed)
     }
 
     pub(super) fn outline(&self, frame: Frame, color: RGBColor) -> Result<()> {
-        let corners = [(frame.left, frame.top), (frame.right, frame.bottom)];
+        let style = color.stroke_width(1);
         self.area
-            .draw(&Rectangle::new(corners, color.stroke_width(1)))
+            .draw(&Rectangle::new(self.corners(frame), style))
             .map_err(failed)
     }
 
@@ -103,7 +114,13 @@ impl Canvas<'_> {
             stroke_width: width,
         };
         self.area
-            .draw(&PathElement::new(points, style))
+            .draw(&PathElement::new(
+                points
+                    .into_iter()
+                    .map(|at| self.place(at))
+                    .collect::<Vec<_>>(),
+                style,
+            ))
             .map_err(failed)
     }
 
@@ -116,7 +133,7 @@ impl Canvas<'_> {
     }
 
     pub(super) fn circle(&self, center: (i32, i32), radius: i32, color: RGBColor) -> Result<()> {
-        let circle = plotters::element::Circle::new(center, radius, color.filled());
+        let circle = plotters::element::Circle::new(self.place(center), radius, color.filled());
         self.area.draw(&circle).map_err(failed)
     }
 
@@ -137,7 +154,7 @@ impl Canvas<'_> {
             .color(&look.color)
             .pos(Pos::new(look.h, look.v));
         self.area
-            .draw(&Text::new(printable(text), at, style))
+            .draw(&Text::new(printable(text), self.place(at), style))
             .map_err(failed)
     }
 }
@@ -194,117 +211,6 @@ impl Look {
     }
 }
 
-/// What was measured, in one line of at most so many characters.
-pub(super) fn subtitle(profile: &Profile, length: usize) -> String {
-    let header = &profile.header;
-    let mut parts = Vec::new();
-    if profile.void() {
-        parts.push("VOID: too many losses".to_owned());
-    }
-    parts.push(format!("Linux {}", header.kernel.release));
-    match header.kernel.cpus_online {
-        1 => parts.push("1 CPU".to_owned()),
-        cpus => parts.push(format!("{cpus} CPUs")),
-    }
-    if let Some(workload) = &header.workload {
-        let tasks = workload
-            .tasks
-            .map_or_else(String::new, |tasks| format!(" × {tasks}"));
-        parts.push(format!("{}{tasks}", shorten(&workload.name, 60)));
-    }
-    parts.push(format!("{} measured", units::seconds(profile.measured_s)));
-    match header.clock {
-        Clock::Hardware => {}
-        Clock::EmulatedWall => parts.push("times of an emulated machine".to_owned()),
-        Clock::Instructions => parts.push("in guest instructions".to_owned()),
-    }
-    if header.tier != Tier::Exact {
-        let tier = match header.tier {
-            Tier::Exact | Tier::Bounded => "bounded tier",
-            Tier::WaitOnly => "wait-only tier",
-            Tier::Unsupported => "unsupported tier",
-        };
-        parts.push(tier.to_owned());
-    }
-    if profile.cut_short {
-        parts.push("cut short".to_owned());
-    }
-    shorten(&parts.join(" · "), length)
-}
-
-/// About how wide a text is in pixels: on the safe side, for no font is at hand to measure it.
-pub(super) fn text_width(text: &str, size: i32) -> i32 {
-    let characters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 1000);
-    characters.saturating_mul(size) * 6 / 10
-}
-
-/// Maps numbers to pixels.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
-    low: f64,
-    high: f64,
-    first: i32,
-    last: i32,
-    log: bool,
-}
-
-impl Axis {
-    pub(super) const fn linear(low: f64, high: f64, first: i32, last: i32) -> Self {
-        Self {
-            low,
-            high,
-            first,
-            last,
-            log: false,
-        }
-    }
-
-    /// From and to must be above 0.
-    pub(super) fn log(low: f64, high: f64, first: i32, last: i32) -> Self {
-        Self {
-            low: low.log10(),
-            high: high.log10(),
-            first,
-            last,
-            log: true,
-        }
-    }
-
-    /// The pixel of a number; numbers beyond the axis are at its end.
-    pub(super) fn pixel(&self, value: f64) -> i32 {
-        let value = if self.log {
-            value.max(f64::MIN_POSITIVE).log10()
-        } else {
-            value
-        };
-        let range = self.high - self.low;
-        let place = if range != 0.0 {
-            ((value - self.low) / range).clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        self.first + (place * f64::from(self.last - self.first)).round() as i32
-    }
-}
-
-/// Round numbers from 0 up to a maximum: at most so many steps of 1, 2 or 5 times a power of ten.
-pub(super) fn round_steps(maximum: f64, most: u32) -> Vec<f64> {
-    if !(maximum > 0.0 && maximum.is_finite()) {
-        return vec![0.0];
-    }
-    let raw = maximum / f64::from(most.max(1));
-    let power = 10_f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .map(|factor| factor * power)
-        .find(|step| *step >= raw * (1.0 - 1e-9))
-        .unwrap_or(raw);
-    (0..=most)
-        .map(|index| f64::from(index) * step)
-        .take_while(|value| *value <= maximum * (1.0 + 1e-9))
-        .collect()
-}
-
 /// Cuts a line into dashes of seven pixels with gaps of four.
 fn dashes(points: &[(i32, i32)]) -> Vec<Vec<(i32, i32)>> {
     const DASH: f64 = 7.0;
@@ -341,29 +247,4 @@ fn dashes(points: &[(i32, i32)]) -> Vec<Vec<(i32, i32)>> {
         all.push(dash);
     }
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_round_and_few() {
-        assert_eq!(round_steps(10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(round_steps(0.0, 5), [0.0]);
-        assert_eq!(round_steps(f64::INFINITY, 5), [0.0]);
-        for maximum in [1e-9, 0.3, 7.0, 12.0, 600.0, 1e10] {
-            let steps = round_steps(maximum, 6);
-            assert!((3..=7).contains(&steps.len()), "{maximum}: {steps:?}");
-        }
-    }
-
-    #[test]
-    fn axes_keep_numbers_on_the_canvas() {
-        let axis = Axis::log(1.0, 1e6, 10, 70);
-        assert_eq!(axis.pixel(1e3), 40);
-        assert_eq!(axis.pixel(0.0), 10);
-        assert_eq!(axis.pixel(f64::INFINITY), 70);
-        assert_eq!(Axis::linear(0.0, 0.0, 5, 9).pixel(3.0), 5);
-    }
 }

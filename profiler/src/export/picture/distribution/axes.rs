@@ -3,7 +3,11 @@
 use anyhow::Result;
 
 use super::{
-    super::picture::{Axis, Canvas, Frame, GRID, Look, QUIET},
+    super::{
+        axis::Axis,
+        canvas::{Canvas, Frame, Look},
+        palette::{GRID, QUIET},
+    },
     Curve,
 };
 use crate::units::TimeUnit;

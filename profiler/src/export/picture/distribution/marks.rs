@@ -3,7 +3,11 @@
 use anyhow::Result;
 
 use super::{
-    super::picture::{Axis, BLACK, Canvas, Frame, Look, QUIET, TEXT, WHITE, text_width},
+    super::{
+        axis::{Axis, text_width},
+        canvas::{Canvas, Frame, Look, TEXT},
+        palette::{BLACK, QUIET, WHITE},
+    },
     Curve, points,
 };
 use crate::{profile::Durations, units::TimeUnit};

@@ -13,9 +13,11 @@ use self::{
 };
 
 use super::{
-    Exporter,
-    palette::{SiteStyle, style_of},
-    picture::{Axis, Canvas, Frame, Look, QUIET, TEXT, draw, subtitle},
+    Setting,
+    axis::Axis,
+    canvas::{Canvas, Frame, Look, TEXT},
+    palette::{QUIET, SiteStyle, style_of},
+    sheet,
 };
 use crate::{
     profile::{Durations, Profile, Scale},
@@ -23,7 +25,6 @@ use crate::{
     units::{self, TimeUnit, UNKNOWN},
 };
 
-const WIDTH: i32 = 1080;
 const PLOT_TOP: i32 = 92;
 const PLOT_HEIGHT: i32 = 330;
 /// From a panel's left edge to its plot: the labels of the axis.
@@ -33,10 +34,6 @@ const PANEL: i32 = 505;
 const LEGEND_TOP: i32 = 74;
 const LEGEND_ROW: i32 = 18;
 
-/// Complementary cumulative distributions of holds and waits.
-#[derive(Clone, Copy, Debug)]
-pub struct Distribution;
-
 /// One line of a panel.
 struct Curve<'a> {
     site: Site,
@@ -44,36 +41,33 @@ struct Curve<'a> {
     durations: &'a Durations,
 }
 
-impl Exporter for Distribution {
-    fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        let holds = curves(profile, |site| site.hold.as_ref());
-        let waits = curves(profile, |site| site.wait.as_ref());
-        let rows = i32::try_from(holds.len().max(waits.len())).unwrap_or(0);
-        let legend = if rows > 0 {
-            LEGEND_TOP + rows * LEGEND_ROW
+/// Complementary cumulative distributions of holds and waits.
+pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
+    let holds = curves(profile, |site| site.hold.as_ref());
+    let waits = curves(profile, |site| site.wait.as_ref());
+    let rows = i32::try_from(holds.len().max(waits.len())).unwrap_or(0);
+    let legend = if rows > 0 {
+        LEGEND_TOP + rows * LEGEND_ROW
+    } else {
+        LEGEND_TOP / 2
+    };
+    let height = PLOT_TOP + PLOT_HEIGHT + legend + 12;
+    let title = "how long holds and waits are";
+    sheet(profile, setting, title, height, |canvas| {
+        let unit = profile.unit();
+        let hold_less = if profile.holds_known() {
+            "No hold was seen."
         } else {
-            LEGEND_TOP / 2
+            "Holds are not measured in this tier."
         };
-        let height = PLOT_TOP + PLOT_HEIGHT + legend + 12;
-        draw(WIDTH, height, |canvas| {
-            let title = format!("{}: how long holds and waits are", profile.header.lock.name);
-            canvas.text(&title, (24, 24), Look::LEFT.size(18).bold())?;
-            canvas.text(&subtitle(profile, 150), (24, 46), Look::LEFT.color(QUIET))?;
-            let unit = profile.unit();
-            let hold_less = if profile.holds_known() {
-                "No hold was seen."
-            } else {
-                "Holds are not measured in this tier."
-            };
-            panel(canvas, 20, "Holds", &holds, unit, hold_less)?;
-            let wait_less = match (profile.waits_known(), profile.header.clock) {
-                (true, _) => "No acquisition had to wait.",
-                (false, Clock::Instructions) => "Waits are not measured on the instruction clock.",
-                (false, _) => "Waits are not measured on this kernel.",
-            };
-            panel(canvas, 20 + PANEL + 30, "Waits", &waits, unit, wait_less)
-        })
-    }
+        panel(canvas, 20, "Holds", &holds, unit, hold_less)?;
+        let wait_less = match (profile.waits_known(), profile.header.clock) {
+            (true, _) => "No acquisition had to wait.",
+            (false, Clock::Instructions) => "Waits are not measured on the instruction clock.",
+            (false, _) => "Waits are not measured on this kernel.",
+        };
+        panel(canvas, 20 + PANEL + 30, "Waits", &waits, unit, wait_less)
+    })
 }
 
 fn curves<'a>(

@@ -3,8 +3,12 @@
 use anyhow::Result;
 
 use super::{
-    super::picture::{Axis, Canvas, Frame, GRID, Look, QUIET, round_steps},
-    COLORS, start_s,
+    super::{
+        axis::{Axis, round_steps},
+        canvas::{Canvas, Frame, Look},
+        palette::{ACCENT, GRID, QUIET},
+    },
+    start_s,
 };
 use crate::{
     profile::{Profile, SeriesPoint},
@@ -85,14 +89,14 @@ pub(super) fn strip(
     for (point, value) in values {
         // An interval without a value is a gap, not a bridge.
         if start_s(point) > end_s + point.seconds / 2.0 && !run.is_empty() {
-            canvas.line(std::mem::take(&mut run), COLORS[2], 2)?;
+            canvas.line(std::mem::take(&mut run), ACCENT, 2)?;
         }
         let y = axis.pixel(value);
         run.extend([(time.pixel(start_s(point)), y), (time.pixel(point.at_s), y)]);
         end_s = point.at_s;
     }
     if !run.is_empty() {
-        canvas.line(run, COLORS[2], 2)?;
+        canvas.line(run, ACCENT, 2)?;
     }
     Ok(true)
 }
