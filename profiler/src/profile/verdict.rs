@@ -120,6 +120,10 @@ fn few(profile: &Profile) -> Option<String> {
     let short = profile.measured_s < SHORT_S;
     // A lock without an event has no share that one more could change; that none came is said below.
     let few = (1..FEW_EVENTS).contains(&events);
+    if short && events == 0 {
+        let time = units::seconds(profile.measured_s);
+        return Some(format!("The run was short: {time}."));
+    }
     (short || few).then(|| {
         let plural = if events == 1 { "" } else { "s" };
         format!(

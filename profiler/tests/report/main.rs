@@ -3,9 +3,15 @@
 #[cfg(test)]
 mod anatomy;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod large;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]

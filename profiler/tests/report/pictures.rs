@@ -192,7 +192,7 @@ fn what_is_not_known_gets_a_sentence() {
         ..Synthetic::default()
     };
     let [distribution, anatomy, heatmap, blame, _] = draw("nothing", &nothing);
-    assert!(distribution.contains("No hold was seen."));
+    assert!(distribution.contains("No hold and no wait was seen."));
     assert!(heatmap.contains("Nobody held the lock for writing."));
     assert!(anatomy.contains("No hold was seen."));
     assert!(blame.contains("No acquisition had to wait."));

@@ -19,11 +19,10 @@ const STACKS: usize = 20;
 
 /// The flame graph, and its longest stacks as a table.
 pub(super) fn graph(profile: &Profile) -> Result<Markup> {
-    let lines = folded_lines(profile);
-    if lines.is_empty() || !profile.waits_known() {
-        let instead = "There is no flame graph: no wait was seen.";
-        return super::picture(profile, Picture::Flamegraph, instead, instead);
+    if let Some(sentence) = Picture::Flamegraph.absence(profile) {
+        return Ok(html! { p { (sentence) } });
     }
+    let lines = folded_lines(profile);
     let svg = Picture::Flamegraph.svg(profile, Setting::OnPage)?;
     // Without the XML declaration, which HTML has no place for.
     let svg = svg.find("<svg").map_or("", |start| &svg[start..]);
@@ -57,11 +56,11 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
     })
 }
 
-/// As high as the picture says, so that nothing is scrolled inside the page.
+/// As high as the picture says, with room for a bar to scroll to the side with.
 fn height(svg: &str) -> u32 {
     let height = svg.split_once(" height=\"").map(|(_, rest)| rest);
     let height = height.and_then(|rest| rest.split_once('"')?.0.parse().ok());
-    height.unwrap_or(600) + 8
+    height.unwrap_or(600) + 20
 }
 
 fn stacks(profile: &Profile, lines: &[String]) -> Grid {

@@ -40,14 +40,15 @@ pub(super) fn measured(profile: &Profile, document: &Document) -> Markup {
             ul {
                 @for sentence in unseen(profile) { li { (printable(&sentence)) } }
             }
-            h3 { "Losses" }
-            p.quiet {
-                "What happened and is not in the numbers. Lost holds and waits of this lock count \
-                 towards the limit above which a run is void."
+            details {
+                summary { "Every kind of loss" }
+                p.quiet {
+                    "What happened and is not in the numbers. Lost holds and waits of this lock \
+                     count towards the limit above which a run is void."
+                }
+                (grids(&losses(profile)))
             }
-            (grids(&losses(profile)))
-            h3 { "Probes" }
-            (grids(&probes(profile)))
+            details { summary { "Every probe" } (grids(&probes(profile))) }
         },
     )
 }

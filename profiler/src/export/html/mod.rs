@@ -126,6 +126,9 @@ fn section(id: &str, body: &Markup) -> Markup {
 /// A picture with a text in its place for who cannot see it. It can be scrolled to by keyboard where
 /// it is wider than the page.
 fn picture(profile: &Profile, picture: Picture, instead: &str, caption: &str) -> Result<Markup> {
+    if let Some(sentence) = picture.absence(profile) {
+        return Ok(html! { p { (sentence) } });
+    }
     let svg = picture.svg(profile, Setting::OnPage)?;
     Ok(html! {
         figure {

@@ -5,10 +5,9 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 
 use super::{
-    HEAD, Setting,
+    HEAD, Picture, Setting,
     axis::{Axis, round_steps, text_width},
     canvas::{Canvas, Frame, Look, TEXT},
-    empty_sheet,
     palette::{BLACK, GRID, QUIET, WHITE, style_of},
     sheet,
 };
@@ -17,7 +16,6 @@ use crate::{
     units::{self, TimeUnit},
 };
 
-const TITLE: &str = "what a hold is spent on";
 const LEFT: i32 = 24;
 const RIGHT: i32 = 1056;
 /// The scale and the null hold stand above the sites.
@@ -47,27 +45,38 @@ struct Item<'a> {
     depth: usize,
 }
 
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    if !profile.holds_known() {
+        Some("Holds are not measured in this tier: what they are spent on is not known.")
+    } else if scale(&anatomies(profile)).is_none() {
+        Some("No hold was seen.")
+    } else {
+        None
+    }
+}
+
 /// The holds of each site, taken apart.
 pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
-    if !profile.holds_known() {
-        let why = "Holds are not measured in this tier: what they are spent on is not known.";
-        return empty_sheet(profile, setting, TITLE, why);
-    }
     let sites = anatomies(profile);
-    let Some(scale) = scale(&sites) else {
-        return empty_sheet(profile, setting, TITLE, "No hold was seen.");
-    };
+    let scale = scale(&sites).unwrap_or(Axis::linear(0.0, 1.0, LEFT, RIGHT));
     let heights: Vec<i32> = sites.iter().map(|site| height(site) + GAP).collect();
     let bottom = SITES_TOP + heights.iter().sum::<i32>();
-    sheet(profile, setting, TITLE, bottom, |canvas| {
-        axis(canvas, &scale, profile)?;
-        let mut top = SITES_TOP;
-        for (site, height) in sites.iter().zip(heights) {
-            self::site(canvas, top, site, &scale, profile.unit())?;
-            top += height;
-        }
-        Ok(())
-    })
+    sheet(
+        profile,
+        setting,
+        Picture::Anatomy.title(),
+        bottom,
+        |canvas| {
+            axis(canvas, &scale, profile)?;
+            let mut top = SITES_TOP;
+            for (site, height) in sites.iter().zip(heights) {
+                self::site(canvas, top, site, &scale, profile.unit())?;
+                top += height;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Lengths of one hold to pixels: as long as the longest mean of the sites that matter.
@@ -192,7 +201,8 @@ fn site(canvas: &Canvas<'_>, top: i32, site: &Anatomy, scale: &Axis, unit: TimeU
             ""
         }
     );
-    let beside = LEFT + text_width(name, 14) + 14;
+    // Bold letters are wider.
+    let beside = LEFT + text_width(name, 16) + 14;
     canvas.text(&note, (beside, top), Look::LEFT.color(QUIET))?;
     let bar_top = top + BAR_TOP;
     let items = items(site);

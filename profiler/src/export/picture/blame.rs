@@ -4,9 +4,8 @@ use anyhow::Result;
 use lockprof_abi::Site;
 
 use super::{
-    HEAD, Setting,
+    HEAD, Picture, Setting,
     canvas::{Canvas, Frame, Look, TEXT},
-    empty_sheet,
     palette::{ACCENT, GRID, QUIET, WHITE, style_of},
     sheet,
 };
@@ -15,7 +14,6 @@ use crate::{
     units::{self, TimeUnit},
 };
 
-const TITLE: &str = "who waited behind whom";
 const LEFT: i32 = 150;
 const TOP: i32 = HEAD + 78;
 const RIGHT: i32 = 1056;
@@ -88,23 +86,25 @@ impl Matrix {
     }
 }
 
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    if !profile.waits_known() {
+        Some("Waits are not measured here, so nobody can be said to wait behind anyone.")
+    } else if !profile.holds_known() {
+        Some("Holds are not measured in this tier: behind whom a waiter waited is not known.")
+    } else if profile.blame.is_empty() {
+        Some("No acquisition had to wait.")
+    } else {
+        None
+    }
+}
+
 /// The matrix of blame.
 pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
-    if !profile.waits_known() {
-        let why = "Waits are not measured here, so nobody can be said to wait behind anyone.";
-        return empty_sheet(profile, setting, TITLE, why);
-    }
-    if !profile.holds_known() {
-        let why = "Holds are not measured in this tier: behind whom a waiter waited is not known.";
-        return empty_sheet(profile, setting, TITLE, why);
-    }
     let matrix = Matrix::of(profile);
-    if matrix.all_ns == 0 {
-        return empty_sheet(profile, setting, TITLE, "No acquisition had to wait.");
-    }
     let rows = i32::try_from(matrix.waiters.len()).unwrap_or(0);
     let height = TOP + (rows + 1) * ROW + 20;
-    sheet(profile, setting, TITLE, height, |canvas| {
+    sheet(profile, setting, Picture::Blame.title(), height, |canvas| {
         paint(canvas, &matrix, profile.unit())
     })
 }

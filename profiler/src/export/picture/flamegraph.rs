@@ -9,32 +9,36 @@ use inferno::flamegraph::{
     color::{BackgroundColor, BasicPalette, Color, Palette},
 };
 
-use super::{Setting, empty_sheet};
+use super::{Picture, Setting};
 use crate::{
     export::printable,
     profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site},
 };
 
-const TITLE: &str = "who waits for which lock";
 /// Frames with less of all waiting, in per cent, are left out: they would be narrower than a line.
 const LEAST_PERCENT: f64 = 0.05;
 
-/// The flame graph; a sentence where nobody waited.
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    if !profile.waits_known() {
+        Some("Waits are not measured here: nobody can be said to wait.")
+    } else if folded_lines(profile).is_empty() {
+        Some("No wait for any lock was seen.")
+    } else {
+        None
+    }
+}
+
+/// The flame graph.
 pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     let lines = folded_lines(profile);
-    if !profile.waits_known() {
-        let why = "Waits are not measured here: nobody can be said to wait.";
-        return empty_sheet(profile, setting, TITLE, why);
-    }
-    if lines.is_empty() {
-        return empty_sheet(profile, setting, TITLE, "No wait for any lock was seen.");
-    }
     let mut options = Options::default();
     options.title = match setting {
         // The page has a heading of its own.
         Setting::OnPage => String::new(),
         Setting::Alone | Setting::Still => format!(
-            "{TITLE} on Linux {}",
+            "{} on Linux {}",
+            Picture::Flamegraph.title(),
             printable(&profile.header.kernel.release)
         ),
     };
@@ -48,9 +52,8 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     options.font_type = "monospace".to_owned();
     options.min_width = LEAST_PERCENT;
     options.no_javascript = setting == Setting::Still;
-    if options.no_javascript {
-        options.image_width = Some(super::WIDTH.unsigned_abs() as usize);
-    }
+    // Of one width: a graph that follows the window's complains before it has one.
+    options.image_width = Some(super::WIDTH.unsigned_abs() as usize);
     let mut svg = Vec::new();
     flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
         .map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;

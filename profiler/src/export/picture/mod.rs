@@ -72,8 +72,33 @@ impl Picture {
         format!("{}.{extension}", self.name())
     }
 
+    /// What it shows.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Distribution => "how long holds and waits are",
+            Self::Anatomy => "what a hold is spent on",
+            Self::Heatmap => "when and where it is held",
+            Self::Blame => "who waited behind whom",
+            Self::Flamegraph => "who waits for which lock",
+        }
+    }
+
+    /// The sentence in its place, where there is nothing to draw.
+    pub(super) fn absence(self, profile: &Profile) -> Option<&'static str> {
+        match self {
+            Self::Distribution => distribution::absence(profile),
+            Self::Anatomy => anatomy::absence(profile),
+            Self::Heatmap => heatmap::absence(profile),
+            Self::Blame => blame::absence(profile),
+            Self::Flamegraph => flamegraph::absence(profile),
+        }
+    }
+
     /// The picture as SVG.
     pub(super) fn svg(self, profile: &Profile, setting: Setting) -> Result<String> {
+        if let Some(sentence) = self.absence(profile) {
+            return empty_sheet(profile, setting, self.title(), sentence);
+        }
         match self {
             Self::Distribution => distribution::draw(profile, setting),
             Self::Anatomy => anatomy::draw(profile, setting),

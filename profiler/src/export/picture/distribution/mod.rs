@@ -13,7 +13,7 @@ use self::{
 };
 
 use super::{
-    Setting,
+    Picture, Setting,
     axis::Axis,
     canvas::{Canvas, Frame, Look, TEXT},
     palette::{QUIET, SiteStyle, style_of},
@@ -41,6 +41,23 @@ struct Curve<'a> {
     durations: &'a Durations,
 }
 
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    let seen = |durations: &Option<Durations>| {
+        durations
+            .as_ref()
+            .is_some_and(|durations| durations.count() > 0)
+    };
+    let mut sites = profile.sites.iter();
+    if sites.any(|site| seen(&site.hold) || seen(&site.wait)) {
+        None
+    } else if profile.holds_known() {
+        Some("No hold and no wait was seen.")
+    } else {
+        Some("No wait for the lock was seen, and holds are not measured in this tier.")
+    }
+}
+
 /// Complementary cumulative distributions of holds and waits.
 pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     let holds = curves(profile, |site| site.hold.as_ref());
@@ -52,7 +69,7 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         LEGEND_TOP / 2
     };
     let height = PLOT_TOP + PLOT_HEIGHT + legend + 12;
-    let title = "how long holds and waits are";
+    let title = Picture::Distribution.title();
     sheet(profile, setting, title, height, |canvas| {
         let unit = profile.unit();
         let hold_less = if profile.holds_known() {

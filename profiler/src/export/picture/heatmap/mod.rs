@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use self::strips::{STRIP_GAP, STRIP_HEIGHT, STRIPS, strip};
 use super::{
-    Setting,
+    Picture, Setting,
     axis::{Axis, round_steps},
     canvas::{Canvas, Frame, Look},
     palette::{GRID, LEVELS, QUIET, heat},
@@ -25,11 +25,25 @@ const TOP: i32 = 92;
 const MOST_ROWS: usize = 128;
 const MOST_COLUMNS: usize = 200;
 
+const UNKNOWN_HOLDS: &str =
+    "Holds are not measured in this tier: nobody can say who held the lock when.";
+
 /// Intervals that share a column, and what each row held in it.
 struct Column {
     from_s: f64,
     to_s: f64,
     rows: Vec<f64>,
+}
+
+/// Why there is nothing to draw, if there is nothing: without holds, and without stolen time.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    if profile.series.is_empty() {
+        Some("The recording has no interval.")
+    } else if !profile.holds_known() && profile.series.iter().all(|point| point.steal_s <= 0.0) {
+        Some(UNKNOWN_HOLDS)
+    } else {
+        None
+    }
 }
 
 /// The share of time that the lock is held, CPU × time, and lines over the same time beneath.
@@ -47,13 +61,9 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     };
     let strips = i32::try_from(STRIPS.len()).unwrap_or(0) * (STRIP_HEIGHT + STRIP_GAP);
     let height = map.bottom + strips + 56;
-    let title = "when and where it is held";
+    let title = Picture::Heatmap.title();
     sheet(profile, setting, title, height, |canvas| {
-        let Some(time) = time_axis(profile) else {
-            let middle = ((LEFT + RIGHT) / 2, (map.top + height) / 2);
-            let look = Look::CENTER.size(14).color(QUIET);
-            return canvas.text("The recording has no interval.", middle, look);
-        };
+        let time = time_axis(profile);
         let columns = columns(profile, rows, group);
         let drawn = cells(canvas, map, &columns, &time, profile, group)?;
         if drawn && warm_up(canvas, map, profile, &time)? {
@@ -91,10 +101,11 @@ fn start_s(point: &SeriesPoint) -> f64 {
     (point.at_s - point.seconds).max(0.0)
 }
 
-fn time_axis(profile: &Profile) -> Option<Axis> {
-    let first = profile.series.first().map(start_s)?;
-    let last = profile.series.last()?.at_s;
-    Some(Axis::linear(first, last.max(first + 1e-3), LEFT, RIGHT))
+/// From the first interval's start to the last one's end.
+fn time_axis(profile: &Profile) -> Axis {
+    let first = profile.series.first().map_or(0.0, start_s);
+    let last = profile.series.last().map_or(0.0, |point| point.at_s);
+    Axis::linear(first, last.max(first + 1e-3), LEFT, RIGHT)
 }
 
 fn columns(profile: &Profile, rows: usize, group: usize) -> Vec<Column> {
@@ -139,7 +150,7 @@ fn cells(
         .copied()
         .fold(0.0, f64::max);
     let empty = if !profile.holds_known() {
-        Some("Holds are not measured in this tier: nobody can say who held the lock when.")
+        Some(UNKNOWN_HOLDS)
     } else if most <= 0.0 {
         Some("Nobody held the lock for writing.")
     } else {
