@@ -295,17 +295,26 @@ fn next(profile: &Profile) -> Option<String> {
 /// Another lock of the machine for which more time was waited than for this one.
 fn busier_lock(profile: &Profile) -> Option<String> {
     let waited = total_waited(profile);
-    let mut by_lock: Vec<(&Contention, u64)> = Vec::new();
+    // Of each lock: its entry with the most time, all waits, and their time.
+    let mut by_lock: Vec<(&Contention, u64, u64)> = Vec::new();
     for wait in profile.other_locks() {
-        match by_lock
+        let (count, ns) = (wait.waits.count(), wait.waits.total_ns);
+        let same = by_lock
             .iter_mut()
-            .find(|(same, _)| same.address == wait.address)
-        {
-            Some((_, sum)) => *sum = sum.saturating_add(wait.waits.total_ns),
-            None => by_lock.push((wait, wait.waits.total_ns)),
+            .find(|(same, ..)| same.address == wait.address);
+        match same {
+            Some((_, all, sum)) => {
+                *all = all.saturating_add(count);
+                *sum = sum.saturating_add(ns);
+            }
+            None => by_lock.push((wait, count, ns)),
         }
     }
-    let (busiest, sum) = by_lock.into_iter().max_by_key(|(_, sum)| *sum)?;
+    // A few waits, however long, are an accident.
+    let often = by_lock
+        .into_iter()
+        .filter(|(_, count, _)| *count >= FEW_WAITS);
+    let (busiest, _, sum) = often.max_by_key(|(.., sum)| *sum)?;
     if sum <= waited || (sum as f64) < IDLE_SHARE * cpu_ns(profile) {
         return None;
     }

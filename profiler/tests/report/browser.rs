@@ -130,7 +130,7 @@ fn a_browser_shows_every_section_and_says_nothing() {
         (&exact, 1280, false, 4),
         (&exact, 500, true, 4),
         // Of holds there are sentences alone.
-        (&wait_only, 500, false, 2),
+        (&wait_only, 500, false, 1),
     ] {
         let seen = open(&browser, page, width, dark);
         for section in SECTIONS {

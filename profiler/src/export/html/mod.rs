@@ -12,7 +12,7 @@ use super::{
     Exporter,
     content::{Document, Topic},
     picture::{Picture, Setting, dark_rules},
-    text::printable,
+    text::{printable, unbroken},
 };
 use crate::{
     profile::{Durations, Profile},
@@ -75,7 +75,7 @@ fn page(profile: &Profile) -> Result<Markup> {
                 }
                 main {
                     @for warning in &document.warnings {
-                        p.warning role="note" { (printable(warning)) }
+                        p.warning role="note" { (unbroken(warning)) }
                     }
                     (verdict(profile, &document))
                     (lengths(profile, &document)?)
@@ -145,9 +145,9 @@ fn verdict(profile: &Profile, document: &Document) -> Markup {
     section(
         "verdict",
         &html! {
-            @for caveat in &verdict.caveats { p.quiet { (printable(caveat)) } }
-            @for finding in &verdict.findings { p.finding { (printable(finding)) } }
-            @if let Some(next) = &verdict.next { p.finding.next { (printable(next)) } }
+            @for caveat in &verdict.caveats { p.quiet { (unbroken(caveat)) } }
+            @for finding in &verdict.findings { p.finding { (unbroken(finding)) } }
+            @if let Some(next) = &verdict.next { p.finding.next { (unbroken(next)) } }
             @let tiles = tiles(profile);
             @if !tiles.is_empty() {
                 dl.tiles {

@@ -7,7 +7,7 @@ use crate::{
     export::{
         content::{Block, Column, Emphasis, Grid, Section},
         picture::{hex, style_of},
-        text::printable,
+        text::unbroken,
     },
     profile::Profile,
     units::{self, UNKNOWN},
@@ -32,9 +32,9 @@ pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
             @match block {
                 Block::Field { .. } | Block::Sentence { emphasis: Emphasis::Sparklines, .. } => {}
                 Block::Sentence { text, emphasis: Emphasis::Quiet } => {
-                    p.quiet { (printable(text)) }
+                    p.quiet { (unbroken(text)) }
                 }
-                Block::Sentence { text, emphasis: Emphasis::Plain } => p { (printable(text)) }
+                Block::Sentence { text, emphasis: Emphasis::Plain } => p { (unbroken(text)) }
                 Block::Grid(grid) => (grids(grid))
             }
         }
@@ -48,7 +48,7 @@ pub(super) fn facts(facts: &[(&str, &str)]) -> Markup {
             dl.facts {
                 @for (label, text) in facts {
                     dt { (label) }
-                    dd { (printable(text)) }
+                    dd { (unbroken(text)) }
                 }
             }
         }
@@ -82,9 +82,10 @@ fn table(grid: &Grid) -> Markup {
                                 cells.iter().zip(&grid.columns).enumerate()
                             {
                                 @if index == 0 {
-                                    th.name scope="row" { (self::cell(header, cell)) }
+                                    th.name.long[is_long(cell)] scope="row" { (self::cell(header, cell)) }
                                 } @else {
-                                    td.number[is_number(*column)].name[!is_number(*column)] {
+                                    td.number[is_number(*column)].name[!is_number(*column)]
+                                        .long[is_long(cell)] {
                                         (self::cell(header, cell))
                                     }
                                 }
@@ -95,6 +96,11 @@ fn table(grid: &Grid) -> Markup {
             }
         }
     }
+}
+
+/// Whether a cell may be broken into lines: a name is easier read whole.
+fn is_long(text: &str) -> bool {
+    text.chars().count() > 40
 }
 
 const fn is_number(column: Column) -> bool {

@@ -3,7 +3,7 @@
 use super::{
     super::{
         content::{Block, Document, Emphasis, Grid},
-        text::printable,
+        text::{printable, words},
     },
     grid::render,
 };
@@ -152,23 +152,6 @@ impl Page {
             self.text.push('\n');
         }
     }
-}
-
-/// The words of a text, a number and its unit being one.
-fn words(text: &str) -> Vec<String> {
-    const UNITS: [&str; 8] = ["%", "ns", "µs", "ms", "s", "insn", "MiB", "CPUs"];
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let bare = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '%');
-        match words.last_mut() {
-            Some(last) if UNITS.contains(&bare) && last.ends_with(|c: char| c.is_ascii_digit()) => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => words.push(word.to_owned()),
-        }
-    }
-    words
 }
 
 fn split_at_char(text: &str, characters: usize) -> (&str, &str) {

@@ -5,12 +5,12 @@ mod strips;
 
 use anyhow::Result;
 
-use self::strips::{STRIP_GAP, STRIP_HEIGHT, STRIPS, strip};
+use self::strips::{STRIP_GAP, STRIPS, Values, strip, values};
 use super::{
     Picture, Setting,
     axis::{Axis, round_steps},
     canvas::{Canvas, Frame, Look},
-    palette::{GRID, LEVELS, QUIET, heat},
+    palette::{LEVELS, QUIET, heat},
     sheet,
 };
 use crate::{
@@ -35,11 +35,11 @@ struct Column {
     rows: Vec<f64>,
 }
 
-/// Why there is nothing to draw, if there is nothing: without holds, and without stolen time.
+/// Why there is nothing to draw, if there is nothing.
 pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
     if profile.series.is_empty() {
         Some("The recording has no interval.")
-    } else if !profile.holds_known() && profile.series.iter().all(|point| point.steal_s <= 0.0) {
+    } else if !profile.holds_known() {
         Some(UNKNOWN_HOLDS)
     } else {
         None
@@ -59,8 +59,12 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         right: RIGHT,
         bottom: bottom.max(TOP + 60),
     };
-    let strips = i32::try_from(STRIPS.len()).unwrap_or(0) * (STRIP_HEIGHT + STRIP_GAP);
-    let height = map.bottom + strips + 56;
+    let strips: Vec<Values<'_>> = STRIPS.iter().map(|strip| values(strip, profile)).collect();
+    let strips_height: i32 = strips
+        .iter()
+        .map(|values| values.height() + STRIP_GAP)
+        .sum();
+    let height = map.bottom + strips_height + 56;
     let title = Picture::Heatmap.title();
     sheet(profile, setting, title, height, |canvas| {
         let time = time_axis(profile);
@@ -71,13 +75,13 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
             canvas.text("dashed: the warm-up ends", (map.right, map.top - 14), look)?;
         }
         let mut top = map.bottom + STRIP_GAP;
-        for lines in &STRIPS {
+        for values in &strips {
             let frame = Frame {
                 top,
-                bottom: top + STRIP_HEIGHT,
+                bottom: top + values.height(),
                 ..map
             };
-            if strip(canvas, frame, lines, profile, &time)? {
+            if strip(canvas, frame, values, profile, &time)? {
                 warm_up(canvas, frame, profile, &time)?;
             }
             top = frame.bottom + STRIP_GAP;
@@ -149,23 +153,15 @@ fn cells(
         .flat_map(|column| &column.rows)
         .copied()
         .fold(0.0, f64::max);
-    let empty = if !profile.holds_known() {
-        Some(UNKNOWN_HOLDS)
-    } else if most <= 0.0 {
-        Some("Nobody held the lock for writing.")
-    } else {
-        None
-    };
     let look = Look::LEFT.size(14).bold();
     canvas.text(
         "Share of time that each CPU held the lock",
         (map.left, map.top - 16),
         look,
     )?;
-    if let Some(sentence) = empty {
-        canvas.outline(map, GRID)?;
-        let middle = ((map.left + map.right) / 2, (map.top + map.bottom) / 2);
-        canvas.text(sentence, middle, Look::CENTER.size(14).color(QUIET))?;
+    if most <= 0.0 {
+        let sentence = "Nobody held the lock for writing.";
+        canvas.text(sentence, (map.left, map.top + 16), Look::LEFT.color(QUIET))?;
         return Ok(false);
     }
     canvas.fill(map, heat(0))?;

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::{
     super::{
-        axis::{Axis, round_steps},
-        canvas::{Canvas, Frame, Look},
+        axis::{Axis, round_steps, text_width},
+        canvas::{Canvas, Frame, Look, TEXT},
         palette::{ACCENT, GRID, QUIET},
     },
     start_s,
@@ -48,29 +48,55 @@ pub(super) const STRIPS: [Strip; 3] = [
     },
 ];
 
-/// Draws a line over time; false where a sentence stands in its place.
-pub(super) fn strip(
-    canvas: &Canvas<'_>,
-    frame: Frame,
-    strip: &Strip,
-    profile: &Profile,
-    time: &Axis,
-) -> Result<bool> {
+/// What a strip shows of a run.
+pub(super) struct Values<'a> {
+    strip: &'a Strip,
+    values: Vec<(&'a SeriesPoint, f64)>,
+    most: f64,
+}
+
+impl Values<'_> {
+    /// The pixels that it needs: where there is nothing to draw, the line of its title does.
+    pub(super) fn height(&self) -> i32 {
+        if self.most > 0.0 { STRIP_HEIGHT } else { 0 }
+    }
+}
+
+/// What there is to draw of a run.
+pub(super) fn values<'a>(strip: &'a Strip, profile: &'a Profile) -> Values<'a> {
     let cpus = profile.header.kernel.cpus_online;
-    canvas.text(strip.title, (frame.left, frame.top - 11), Look::LEFT.bold())?;
     let values: Vec<(&SeriesPoint, f64)> = profile
         .series
         .iter()
         .filter_map(|point| Some((point, (strip.value)(point, cpus)?)))
         .collect();
     let most = values.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    Values {
+        strip,
+        values,
+        most,
+    }
+}
+
+/// Draws a line over time; false where there is none to draw.
+pub(super) fn strip(
+    canvas: &Canvas<'_>,
+    frame: Frame,
+    values: &Values<'_>,
+    profile: &Profile,
+    time: &Axis,
+) -> Result<bool> {
+    let Values {
+        strip,
+        values,
+        most,
+    } = values;
+    let most = *most;
+    canvas.text(strip.title, (frame.left, frame.top - 11), Look::LEFT.bold())?;
     if most <= 0.0 {
-        canvas.outline(frame, GRID)?;
-        let middle = (
-            (frame.left + frame.right) / 2,
-            (frame.top + frame.bottom) / 2,
-        );
-        canvas.text(strip.empty, middle, Look::CENTER.color(QUIET))?;
+        let beside = frame.left + text_width(strip.title, TEXT + 2) + 10;
+        let look = Look::LEFT.color(QUIET);
+        canvas.text(strip.empty, (beside, frame.top - 11), look)?;
         return Ok(false);
     }
     let axis = Axis::linear(0.0, most * 1.08, frame.bottom, frame.top);
@@ -86,7 +112,7 @@ pub(super) fn strip(
     canvas.outline(frame, GRID)?;
     let mut run: Vec<(i32, i32)> = Vec::new();
     let mut end_s = f64::NEG_INFINITY;
-    for (point, value) in values {
+    for &(point, value) in values {
         // An interval without a value is a gap, not a bridge.
         if start_s(point) > end_s + point.seconds / 2.0 && !run.is_empty() {
             canvas.line(std::mem::take(&mut run), ACCENT, 2)?;
