@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
+    process::{Command, Output},
 };
 
 use lockprof::{
@@ -122,4 +123,71 @@ fn recordings_in_the_data_folder_can_be_shown() {
             crate::views::every_view(recording);
         }
     }
+}
+
+/// The command line as a user types it.
+fn lockprof(arguments: &[&str], recording: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lockprof"))
+        .arg("report")
+        .arg(recording)
+        .args(arguments)
+        .env("NO_COLOR", "")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn one_picture_is_asked_for_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let one = lockprof(&["--format", "svg", "--only", "anatomy"], &recording);
+    assert!(one.status.success());
+    let svg = String::from_utf8(one.stdout).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("what a hold is spent on"));
+    // Alone it needs no folder; all of them go beside the recording.
+    let entries = || fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(entries(), 1);
+    assert!(lockprof(&["--format", "svg"], &recording).status.success());
+    assert_eq!(entries(), 1 + Picture::ALL.len());
+}
+
+#[test]
+fn words_that_do_not_go_together_are_bad_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    for (arguments, problem) in [
+        (
+            &["--format", "json", "--only", "anatomy"][..],
+            "--format svg",
+        ),
+        (&["--only", "anatomy"], "--format svg"),
+        (
+            &["--format", "svg", "--only", "spectrum"],
+            "one of distribution, anatomy",
+        ),
+        (&["--format", "pdf"], "markdown"),
+    ] {
+        let output = lockprof(arguments, &recording);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(problem), "{arguments:?}: {said}");
+    }
+}
+
+/// A pipe gets neither colours nor a width of its own.
+#[test]
+fn what_is_no_terminal_gets_plain_text_of_80_columns() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let output = lockprof(&[], &recording);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains('\u{1b}'));
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }
