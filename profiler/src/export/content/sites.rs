@@ -182,13 +182,16 @@ fn where_called(spans: &[SpanProfile]) -> Vec<String> {
                 })
                 .collect();
             let name = span.name();
-            let calls = units::count(calls);
+            let calls = match calls {
+                1 => "1 call".to_owned(),
+                calls => format!("{} calls", units::count(calls)),
+            };
             match (inside.is_empty(), span) {
                 (true, Span::FreePid) => {
-                    format!("{name}: {calls} calls, never inside a hold (the deferral is seen)")
+                    format!("{name}: {calls}, never inside a hold (the deferral is seen)")
                 }
-                (true, _) => format!("{name}: {calls} calls, never inside a hold"),
-                (false, _) => format!("{name}: {calls} calls, {}", inside.join(", ")),
+                (true, _) => format!("{name}: {calls}, never inside a hold"),
+                (false, _) => format!("{name}: {calls}, {}", inside.join(", ")),
             }
         })
         .collect()

@@ -9,7 +9,7 @@ use crate::{
         picture::{hex, style_of},
         text::unbroken,
     },
-    profile::Profile,
+    profile::{Profile, SeriesPoint},
     units::{self, UNKNOWN},
 };
 
@@ -135,11 +135,13 @@ pub(super) fn series(profile: &Profile) -> Markup {
         &["until", "phase"],
         &["held", "holds", "mean hold", "lives/s", "stolen"],
     );
+    let measured = profile.series.iter().rfind(|point| point.is_measured());
+    let measured_until = measured.map_or(f64::INFINITY, |point| point.at_s);
     let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
     for points in profile.series.chunks(together) {
         let [.., last] = points else { continue };
         let seconds: f64 = points.iter().map(|point| point.seconds).sum();
-        let sum = |number: fn(&crate::profile::SeriesPoint) -> Option<u64>| {
+        let sum = |number: fn(&SeriesPoint) -> Option<u64>| {
             points
                 .iter()
                 .map(number)
@@ -154,12 +156,7 @@ pub(super) fn series(profile: &Profile) -> Markup {
         let mean = holds.zip(held_ns).filter(|(holds, _)| *holds > 0);
         grid.row([
             format!("{:.2} s", last.at_s),
-            if last.is_measured() {
-                "measured"
-            } else {
-                "warm-up"
-            }
-            .to_owned(),
+            phase(last, measured_until).to_owned(),
             or_unknown(held.map(|ns| units::percent(ns as f64 / (seconds * 1e9)))),
             or_unknown(holds.map(units::count)),
             or_unknown(mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64))),
@@ -176,5 +173,16 @@ pub(super) fn series(profile: &Profile) -> Markup {
             p.quiet { "Each row is " (together) " intervals." }
         }
         (grids(&grid))
+    }
+}
+
+/// What the run was doing.
+fn phase(point: &SeriesPoint, measured_until_s: f64) -> &'static str {
+    if point.is_measured() {
+        "measured"
+    } else if point.at_s < measured_until_s {
+        "warm-up"
+    } else {
+        "ending"
     }
 }

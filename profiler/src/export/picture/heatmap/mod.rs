@@ -105,17 +105,24 @@ fn start_s(point: &SeriesPoint) -> f64 {
     (point.at_s - point.seconds).max(0.0)
 }
 
+/// Without what came after the measured time, when the load was ending: all else would be small
+/// beside it.
+fn shown(profile: &Profile) -> &[SeriesPoint] {
+    let all = &profile.series;
+    let last = all.iter().rposition(SeriesPoint::is_measured);
+    last.map_or(all, |last| &all[..=last])
+}
+
 /// From the first interval's start to the last one's end.
 fn time_axis(profile: &Profile) -> Axis {
-    let first = profile.series.first().map_or(0.0, start_s);
-    let last = profile.series.last().map_or(0.0, |point| point.at_s);
+    let first = shown(profile).first().map_or(0.0, start_s);
+    let last = shown(profile).last().map_or(0.0, |point| point.at_s);
     Axis::linear(first, last.max(first + 1e-3), LEFT, RIGHT)
 }
 
 fn columns(profile: &Profile, rows: usize, group: usize) -> Vec<Column> {
-    let together = profile.series.len().div_ceil(MOST_COLUMNS).max(1);
-    profile
-        .series
+    let together = shown(profile).len().div_ceil(MOST_COLUMNS).max(1);
+    shown(profile)
         .chunks(together)
         .map(|points| {
             let seconds: f64 = points.iter().map(|point| point.seconds).sum();
@@ -276,8 +283,8 @@ fn scale(canvas: &Canvas<'_>, map: Frame, most: f64) -> Result<()> {
 }
 
 fn time_labels(canvas: &Canvas<'_>, bottom: i32, profile: &Profile, time: &Axis) -> Result<()> {
-    let first = profile.series.first().map_or(0.0, start_s);
-    let last = profile.series.last().map_or(0.0, |point| point.at_s);
+    let first = shown(profile).first().map_or(0.0, start_s);
+    let last = shown(profile).last().map_or(0.0, |point| point.at_s);
     for tick in round_steps(last, 10)
         .into_iter()
         .filter(|tick| *tick >= first)

@@ -8,7 +8,7 @@ use super::{
         canvas::{Canvas, Frame, Look, TEXT},
         palette::{ACCENT, GRID, QUIET},
     },
-    start_s,
+    shown, start_s,
 };
 use crate::{
     profile::{Profile, SeriesPoint},
@@ -65,8 +65,7 @@ impl Values<'_> {
 /// What there is to draw of a run.
 pub(super) fn values<'a>(strip: &'a Strip, profile: &'a Profile) -> Values<'a> {
     let cpus = profile.header.kernel.cpus_online;
-    let values: Vec<(&SeriesPoint, f64)> = profile
-        .series
+    let values: Vec<(&SeriesPoint, f64)> = shown(profile)
         .iter()
         .filter_map(|point| Some((point, (strip.value)(point, cpus)?)))
         .collect();
