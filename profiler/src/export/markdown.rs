@@ -79,14 +79,9 @@ fn table(grid: &Grid) -> String {
 /// Text that Markdown takes for nothing but text: no emphasis, link, HTML or column, and nobody is
 /// mentioned.
 fn escaped(text: &str) -> String {
-    let text = printable(text);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut escaped = String::with_capacity(text.len());
-    for c in text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-    {
+    for c in printable(&text).chars() {
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => escaped.extend(['\\', c]),
             '<' => escaped.push_str("&lt;"),

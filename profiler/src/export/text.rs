@@ -47,10 +47,10 @@ pub(super) fn words(text: &str) -> Vec<String> {
 
 /// Text fit to be shown, in which no line ends between a number and its unit.
 pub(super) fn unbroken(text: &str) -> String {
-    let words = words(&printable(text));
-    let words: Vec<String> = words
+    // Line ends are only space; what else is unfit is seen to be.
+    let words: Vec<String> = words(text)
         .iter()
-        .map(|word| word.replace(' ', "\u{a0}"))
+        .map(|word| printable(word).replace(' ', "\u{a0}"))
         .collect();
     words.join(" ")
 }

@@ -6,7 +6,7 @@ use lockprof_abi::{Site, Span};
 use super::{Contention, Durations, Profile, SiteProfile, SpanProfile, own_lock};
 use crate::{
     recording::schema::{Clock, Detail, Tier},
-    units,
+    units::{self, TimeUnit},
 };
 
 /// With fewer events than this, one more could change every share.
@@ -117,21 +117,18 @@ fn few(profile: &Profile) -> Option<String> {
         None if profile.waits_known() => (contended(profile), "contended wait"),
         None => return None,
     };
-    let short = profile.measured_s < SHORT_S;
+    let time = units::seconds(profile.measured_s);
     // A lock without an event has no share that one more could change; that none came is said below.
-    let few = (1..FEW_EVENTS).contains(&events);
-    if short && events == 0 {
-        let time = units::seconds(profile.measured_s);
-        return Some(format!("The run was short: {time}."));
-    }
-    (short || few).then(|| {
+    if (1..FEW_EVENTS).contains(&events) {
         let plural = if events == 1 { "" } else { "s" };
-        format!(
-            "Only {} {what}{plural} in {}: read shares and percentiles with care.",
-            units::count(events),
-            units::seconds(profile.measured_s)
-        )
-    })
+        return Some(format!(
+            "Only {} {what}{plural} in {time}: read shares and percentiles with care.",
+            units::count(events)
+        ));
+    }
+    // On the instruction clock a short run is as good as a long one.
+    let short = profile.measured_s < SHORT_S && profile.unit() == TimeUnit::Nanoseconds;
+    short.then(|| format!("The run was short: {time}."))
 }
 
 /// How much of the time the lock was held, and by whom the longest.

@@ -60,7 +60,7 @@ fn ten_minutes_on_24_cpus_take_little() {
     let synthetic = Synthetic {
         cpus: 24,
         intervals: 600,
-        holds: 100,
+        holds: 50,
         ..Synthetic::default()
     };
     let folder = tempfile::tempdir().unwrap();

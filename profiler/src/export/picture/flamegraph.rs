@@ -15,6 +15,8 @@ use crate::{
     profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site},
 };
 
+/// Narrower than the page's text, in pixels: the graph is not scaled.
+const FLAME_WIDTH: usize = 1040;
 /// Frames with less of all waiting, in per cent, are left out: they would be narrower than a line.
 const LEAST_PERCENT: f64 = 0.05;
 
@@ -53,7 +55,7 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     options.min_width = LEAST_PERCENT;
     options.no_javascript = setting == Setting::Still;
     // Of one width: a graph that follows the window's complains before it has one.
-    options.image_width = Some(super::WIDTH.unsigned_abs() as usize);
+    options.image_width = Some(FLAME_WIDTH);
     let mut svg = Vec::new();
     flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
         .map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;
