@@ -2,7 +2,7 @@
 
 use lockprof_abi::{Site, Span};
 
-use super::{Profile, SiteProfile, own_lock};
+use super::{Profile, SiteProfile, own_lock, symbol_of};
 
 /// The holds of one site, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,27 @@ const fn contained(span: Span) -> &'static [Span] {
     match span {
         Span::ChangePid => &[Span::FreePid],
         _ => &[],
+    }
+}
+
+impl Anatomy {
+    /// Every call with its own time and every wait, the longest first: the same kind together,
+    /// wherever it happened.
+    #[must_use]
+    pub fn by_own_time(&self) -> Vec<(&What, u64)> {
+        fn add<'a>(parts: &'a [Part], all: &mut Vec<(&'a What, u64)>) {
+            for part in parts.iter().filter(|part| part.what != What::OwnWork) {
+                match all.iter_mut().find(|(what, _)| **what == part.what) {
+                    Some((_, sum)) => *sum = sum.saturating_add(part.own_ns()),
+                    None => all.push((&part.what, part.own_ns())),
+                }
+                add(&part.inside, all);
+            }
+        }
+        let mut all = Vec::new();
+        add(&self.parts, &mut all);
+        all.sort_by_key(|(_, own_ns)| std::cmp::Reverse(*own_ns));
+        all
     }
 }
 
@@ -142,6 +163,11 @@ fn spans(profile: &Profile, site: Site) -> Vec<Part> {
                 outer.inside.push(nested);
             }
         }
+        // In other calls, which are parts of their own: nothing is counted twice.
+        let outer = What::Span(span.span);
+        if let Some(outer) = parts.iter_mut().find(|part| part.what == outer) {
+            outer.ns = outer.ns.saturating_sub(room);
+        }
     }
     parts
 }
@@ -164,10 +190,13 @@ fn waits(profile: &Profile, site: Site, parts: &mut Vec<Part>) {
     }
 }
 
+/// The call that takes a lock for itself. A lock inside a structure has the structure's name and an
+/// offset: `input_pool+0x78`.
 fn taker<'a>(parts: &'a mut [Part], lock: Option<&str>) -> Option<&'a mut Part> {
     let lock = lock?;
     for part in parts {
-        let takes = matches!(part.what, What::Span(span) if own_lock(span) == Some(lock));
+        let takes =
+            matches!(part.what, What::Span(span) if own_lock(span) == Some(symbol_of(lock)));
         if takes {
             return Some(part);
         }

@@ -3,7 +3,7 @@
 
 use lockprof_abi::{Site, Span};
 
-use super::{Contention, Durations, Profile, SiteProfile, SpanProfile, own_lock};
+use super::{Contention, Durations, Profile, SiteProfile, SpanProfile, What, anatomies, own_lock};
 use crate::{
     recording::schema::{Clock, Detail, Tier},
     units::{self, TimeUnit},
@@ -156,19 +156,25 @@ fn holds(profile: &Profile) -> Option<String> {
 /// What the site that held the lock longest did in its holds.
 fn anatomy(profile: &Profile) -> Option<String> {
     let (site, hold) = longest_holder(profile)?;
-    let mut spans = spans_of(profile, site.site);
-    spans.retain(|(_, own_ns)| share(*own_ns, hold) >= SPAN_SHARE);
-    spans.truncate(MOST_SPANS);
-    if spans.is_empty() {
+    let all = anatomies(profile);
+    let anatomy = all.iter().find(|anatomy| anatomy.site == site.site)?;
+    let mut parts = anatomy.by_own_time();
+    parts.retain(|(_, own_ns)| share(*own_ns, hold) >= SPAN_SHARE);
+    parts.truncate(MOST_SPANS);
+    if parts.is_empty() {
         return None;
     }
-    let parts: Vec<String> = spans
-        .iter()
+    let parts: Vec<String> = parts
+        .into_iter()
         .enumerate()
-        .map(|(rank, (span, own_ns))| {
+        .map(|(rank, (what, own_ns))| {
             let is = if rank == 0 { " is" } else { "" };
-            let part = units::percent(share(*own_ns, hold));
-            format!("{part}{is} {}", span.name())
+            let what = match what {
+                What::Span(span) => span.name().to_owned(),
+                What::InnerWait(lock) => format!("waiting for {lock}"),
+                What::OwnWork => "own work".to_owned(),
+            };
+            format!("{}{is} {what}", units::percent(share(own_ns, hold)))
         })
         .collect();
     let who = site.site.name();

@@ -102,14 +102,14 @@ fn an_inner_wait_is_inside_the_call_that_takes_its_lock() {
         }
         reap(&profile_of(lines))
     };
-    let inside = with(wait("input_pool", 100));
+    let inside = with(wait("input_pool+0x78", 100));
     assert_adds_up(&inside);
     let random = inside
         .parts
         .iter()
         .find(|part| part.what == What::Span(Span::AddDeviceRandomness))
         .unwrap();
-    assert_eq!(names(&random.inside), ["wait for input_pool"]);
+    assert_eq!(names(&random.inside), ["wait for input_pool+0x78"]);
     // Of a lock that no measured call takes for itself, it is the holder's.
     let beside = with(wait("some_lock", 100));
     assert_adds_up(&beside);

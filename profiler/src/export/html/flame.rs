@@ -5,7 +5,7 @@ use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    super::picture::{Picture, Setting, folded_lines},
+    super::picture::{FLAME_WIDTH, Picture, Setting, folded_lines},
     grids,
 };
 use crate::{
@@ -26,6 +26,7 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
     let svg = Picture::Flamegraph.svg(profile, Setting::OnPage)?;
     // Without the XML declaration, which HTML has no place for.
     let svg = svg.find("<svg").map_or("", |start| &svg[start..]);
+    let height = height(svg);
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -41,8 +42,8 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
     };
     Ok(html! {
         figure {
-            iframe title="Flame graph of waiters" sandbox="allow-scripts" height=(height(svg))
-                srcdoc=(document.into_string()) {}
+            iframe title="Flame graph of waiters" sandbox="allow-scripts" height=(height)
+                style={ "aspect-ratio: " (FLAME_WIDTH) " / " (height) } srcdoc=(document.into_string()) {}
             figcaption {
                 "Call stacks of waiters, as wide as they waited: each function stands on its caller, \
                  and the lock on the function that asked for it. Click a frame to zoom in; search at \

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Narrower than the page's text, in pixels: the graph is not scaled.
-const FLAME_WIDTH: usize = 1040;
+pub(in super::super) const FLAME_WIDTH: usize = 1040;
 /// Frames with less of all waiting, in per cent, are left out: they would be narrower than a line.
 const LEAST_PERCENT: f64 = 0.05;
 

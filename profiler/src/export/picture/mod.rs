@@ -13,7 +13,7 @@ mod png;
 pub use palette::{SiteStyle, style_of};
 pub use png::Png;
 
-pub(super) use flamegraph::folded_lines;
+pub(super) use flamegraph::{FLAME_WIDTH, folded_lines};
 pub(super) use palette::{dark_rules, hex};
 
 use anyhow::Result;
