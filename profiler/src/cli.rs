@@ -1,5 +1,9 @@
 //! The command line: what was typed, and what it means.
 
+mod report;
+
+pub use report::{FormatWord, ReportArguments};
+
 use std::{
     num::NonZeroU64,
     path::PathBuf,
@@ -32,6 +36,7 @@ Examples:
   lockprof run -- make -j8                        profile a load of your own
   lockprof attach -d 10                           what this machine does now
   lockprof report lockprof-20261122-201500        the table again, from the recording
+  lockprof report DIR --format png --only anatomy -o anatomy.png
   lockprof doctor                                 what this kernel allows"
 )]
 pub struct Arguments {
@@ -111,7 +116,7 @@ pub struct AttachArguments {
 /// What `run` and `attach` share.
 #[derive(Args, Debug)]
 struct MeasureArguments {
-    /// The folder for the recording and its pictures [default: ./lockprof-TIME]
+    /// The folder for the recording and its report [default: ./lockprof-TIME]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// The lock to follow: any rwlock that is taken with write_lock_irq()
@@ -136,25 +141,12 @@ struct MeasureArguments {
     /// Say nothing while it runs
     #[arg(short, long)]
     quiet: bool,
-    /// Write the recording alone: no table, no pictures
+    /// Write the recording alone: no table, no report
     #[arg(long)]
     no_report: bool,
     /// What a nanosecond is, where lockprof runs in a lab that knows
     #[arg(long, hide = true, value_enum)]
     clock: Option<ClockWord>,
-}
-
-/// `lockprof report`.
-#[derive(Args, Debug)]
-pub struct ReportArguments {
-    /// A recording, or the folder that has one
-    pub recording: PathBuf,
-    /// What to show
-    #[arg(long, value_enum, default_value_t = FormatWord::Table)]
-    pub format: FormatWord,
-    /// Where to write it [default: standard output]
-    #[arg(short, long, value_name = "PATH")]
-    pub output: Option<PathBuf>,
 }
 
 /// `lockprof doctor`.
@@ -194,19 +186,6 @@ enum ClockWord {
     Wall,
     /// One nanosecond a guest instruction
     Instructions,
-}
-
-/// `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatWord {
-    /// A table for a terminal
-    Table,
-    /// One JSON object
-    Json,
-    /// One tidy table
-    Csv,
-    /// The pictures, written into the folder of -o (or of the recording)
-    Svg,
 }
 
 impl RunArguments {

@@ -38,7 +38,12 @@ fn execute(command: Command, launched: Instant) -> Result<ExitCode> {
             let (settings, with_report) = arguments.settings(launched)?;
             run::measure(&settings, with_report)
         }
-        Command::Report(arguments) => run::report(&arguments),
+        Command::Report(arguments) => {
+            if let Err(error) = arguments.check() {
+                error.exit();
+            }
+            run::report(&arguments)
+        }
         Command::Workload(arguments) => workloads::run(&arguments).map(|_truth| ExitCode::SUCCESS),
         Command::Doctor(arguments) => {
             io::stdout().write_all(doctor::doctor(arguments.json)?.as_bytes())?;

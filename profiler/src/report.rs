@@ -16,15 +16,15 @@ use crate::{
 
 /// Whether the numbers of a recording can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Validity {
     /// They can.
     Valid,
     /// Too much was lost: the exit status is 3.
     Void,
 }
 
-impl Verdict {
-    /// The verdict on a profile.
+impl Validity {
+    /// Whether those of a profile can be used.
     #[must_use]
     pub const fn of(profile: &Profile) -> Self {
         if profile.void() {
@@ -52,7 +52,7 @@ pub struct ReportRequest {
 ///
 /// When the recording cannot be read or the result cannot be written. A reader of standard output
 /// that has gone away is no error.
-pub fn report(request: &ReportRequest, classify: Classify) -> Result<Verdict> {
+pub fn report(request: &ReportRequest, classify: Classify) -> Result<Validity> {
     let profile = read_profile(&request.recording, classify)?;
     let bytes = request.format.exporter().export(&profile)?;
     match &request.output {
@@ -60,7 +60,7 @@ pub fn report(request: &ReportRequest, classify: Classify) -> Result<Verdict> {
         None => write_or_broken_pipe(&mut io::stdout().lock(), &bytes)
             .context("cannot write to standard output")?,
     }
-    Ok(Verdict::of(&profile))
+    Ok(Validity::of(&profile))
 }
 
 /// Reads the profile of a recording line by line: a long recording is never in memory as a whole.
@@ -72,18 +72,49 @@ pub fn read_profile(path: &Path, classify: Classify) -> Result<Profile> {
     build(path, classify).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// What a picture is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureKind {
+    /// Lines and texts.
+    Svg,
+    /// Pixels.
+    Png,
+}
+
 /// Writes every picture into a directory, under its own name.
 ///
 /// # Errors
 ///
 /// When one cannot be drawn or written.
-pub fn write_pictures(directory: &Path, profile: &Profile) -> Result<Vec<PathBuf>> {
+pub fn write_pictures(
+    directory: &Path,
+    profile: &Profile,
+    kind: PictureKind,
+) -> Result<Vec<PathBuf>> {
     let write = |&picture: &Picture| {
-        let path = directory.join(picture.file_name());
-        write_file(&path, &Format::Svg(picture).exporter().export(profile)?)?;
+        let (format, extension) = match kind {
+            PictureKind::Svg => (Format::Svg(picture), "svg"),
+            PictureKind::Png => (Format::Png(picture), "png"),
+        };
+        let path = directory.join(picture.file_name(extension));
+        write_file(&path, &format.exporter().export(profile)?)?;
         Ok(path)
     };
     Picture::ALL.iter().map(write).collect()
+}
+
+/// The name of the page in a run's directory.
+pub const PAGE_NAME: &str = "report.html";
+
+/// Writes the page into a directory.
+///
+/// # Errors
+///
+/// When it cannot be made or written.
+pub fn write_page(directory: &Path, profile: &Profile) -> Result<PathBuf> {
+    let path = directory.join(PAGE_NAME);
+    write_file(&path, &Format::Html.exporter().export(profile)?)?;
+    Ok(path)
 }
 
 /// Writes all of it; whoever was to read it may have gone away (`lockprof report … | head`).

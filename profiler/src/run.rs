@@ -15,7 +15,7 @@ use crate::{
     export::Format,
     kernel::classify_stack,
     recording::{directory_for_caller, schema::Ended},
-    report::{self, ReportRequest, Verdict, write_or_broken_pipe},
+    report::{self, PictureKind, ReportRequest, Validity, write_or_broken_pipe},
 };
 
 /// Exit statuses of the command line's contract.
@@ -35,11 +35,9 @@ pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
     if with_report {
         let table = table_format().exporter().export(&profile)?;
         write_or_broken_pipe(&mut stdout().lock(), &table).context("cannot print the table")?;
-        report::write_pictures(directory, &profile)?;
-        eprintln!(
-            "lockprof: the recording and its pictures are in {}",
-            directory.display()
-        );
+        let page = report::write_page(directory, &profile)?;
+        report::write_pictures(directory, &profile, PictureKind::Svg)?;
+        eprintln!("lockprof: the report is {}", page.display());
     }
     if let Some(status) = outcome.load_status.filter(|status| *status != 0)
         && outcome.ended == Ended::LoadEnded
@@ -48,7 +46,7 @@ pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
             "the load ended with status {status}; the recording has what was measured until then"
         );
     }
-    Ok(exit_code(Verdict::of(&profile)))
+    Ok(exit_code(Validity::of(&profile)))
 }
 
 /// Shows a recording.
@@ -60,8 +58,25 @@ pub fn report(arguments: &ReportArguments) -> Result<ExitCode> {
         FormatWord::Table => table_format(),
         FormatWord::Json => Format::Json,
         FormatWord::Csv => Format::Csv,
-        FormatWord::Svg => return pictures(arguments),
+        FormatWord::Markdown => Format::Markdown,
+        FormatWord::Html => Format::Html,
+        FormatWord::Folded => Format::Folded,
+        FormatWord::Trace => Format::Trace,
+        FormatWord::Svg => match arguments.only {
+            Some(picture) => Format::Svg(picture),
+            None => return pictures(arguments, PictureKind::Svg),
+        },
+        FormatWord::Png => match arguments.only {
+            Some(picture) => Format::Png(picture),
+            None => return pictures(arguments, PictureKind::Png),
+        },
     };
+    if arguments.output.is_none()
+        && matches!(format, Format::Html | Format::Png(_))
+        && stdout().is_terminal()
+    {
+        bail!("this is not for a terminal: name a file with -o");
+    }
     let request = ReportRequest {
         recording: arguments.recording.clone(),
         format,
@@ -71,7 +86,7 @@ pub fn report(arguments: &ReportArguments) -> Result<ExitCode> {
 }
 
 /// Draws the pictures of a recording into a folder.
-fn pictures(arguments: &ReportArguments) -> Result<ExitCode> {
+fn pictures(arguments: &ReportArguments, kind: PictureKind) -> Result<ExitCode> {
     let profile = report::read_profile(&arguments.recording, classify_stack)?;
     let beside = if arguments.recording.is_dir() {
         arguments.recording.as_path()
@@ -81,10 +96,10 @@ fn pictures(arguments: &ReportArguments) -> Result<ExitCode> {
     let directory = arguments.output.as_deref().unwrap_or(beside);
     directory_for_caller(directory)
         .with_context(|| format!("cannot create the folder {}", directory.display()))?;
-    for path in report::write_pictures(directory, &profile)? {
+    for path in report::write_pictures(directory, &profile, kind)? {
         eprintln!("lockprof: drew {}", path.display());
     }
-    Ok(exit_code(Verdict::of(&profile)))
+    Ok(exit_code(Validity::of(&profile)))
 }
 
 /// The table, as standard output wants it.
@@ -95,11 +110,11 @@ fn table_format() -> Format {
     }
 }
 
-/// The exit status that a report's verdict asks for.
-fn exit_code(verdict: Verdict) -> ExitCode {
-    match verdict {
-        Verdict::Valid => ExitCode::SUCCESS,
-        Verdict::Void => ExitCode::from(exit::VOID),
+/// The exit status that a report asks for.
+fn exit_code(validity: Validity) -> ExitCode {
+    match validity {
+        Validity::Valid => ExitCode::SUCCESS,
+        Validity::Void => ExitCode::from(exit::VOID),
     }
 }
 

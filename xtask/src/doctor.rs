@@ -92,6 +92,15 @@ fn rows(found: &Found) -> Result<Vec<Row>> {
             detail: program("strace"),
             purpose: "tests the workload's system calls",
         },
+        Row {
+            what: "chromium",
+            there: found.browser,
+            detail: setup::BROWSERS
+                .into_iter()
+                .find_map(paths::which)
+                .map_or_else(|| program("chromium"), |path| path.display().to_string()),
+            purpose: "tests open the report in it",
+        },
     ];
     if !found.linker && !found.linker_build_lacks.is_empty() {
         rows.push(Row {

@@ -1,5 +1,6 @@
 //! `cargo xtask run` and `cargo xtask vm`: lockprof here or in a guest.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::{kernel, process};
 
 /// The recording's file name in the folder that `lockprof run -o` names.
 const RECORDING: &str = "recording.jsonl";
+/// The page's file name beside it.
+const PAGE: &str = "report.html";
 /// `lockprof` called with an argument that it does not know.
 const BAD_USAGE: u8 = 2;
 
@@ -192,15 +195,22 @@ fn in_guest(options: &RunOptions, kernel: &str) -> Result<ExitCode> {
         bail!("lockprof ended well in the guest, but left no {RECORDING}");
     }
     outcome.write_files(&output)?;
-    // The table and the pictures are made here, from the recording, as the caller.
+    // The report is made here, from the recording, as the caller.
     let mut reported = 0;
     if report_wanted {
-        for format in [&[][..], &["--format", "svg"]] {
+        let page = output.join(PAGE);
+        let html = ["--format", "html", "--output"].map(OsStr::new);
+        let html = [&html[..], &[page.as_os_str()]].concat();
+        let svg = ["--format", "svg"].map(OsStr::new);
+        for format in [&[][..], &html, &svg] {
             let mut report = Command::new(&binaries.lockprof);
             report.arg("report").arg(&output).args(format);
             let status = process::status(&mut report)?;
             reported = reported.max(status.code().unwrap_or(1));
         }
+    }
+    if report_wanted {
+        eprintln!("lab: the report is {}", output.join(PAGE).display());
     }
     eprintln!("lab: the recording is {}", output.join(RECORDING).display());
     Ok(code(if guest == 0 { reported } else { guest }))

@@ -21,6 +21,9 @@ const LINKER_BUILD: [(&str, &str); 4] = [
     ("libzstd-dev", "/usr/include/zstd.h"),
 ];
 
+/// What the tests of the report take for a browser (profiler/tests/report/browser.rs).
+pub const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
 /// What the machine will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -47,6 +50,8 @@ pub struct Found {
     pub qemu: bool,
     /// Tests compare system calls with it.
     pub strace: bool,
+    /// Tests open the report in it.
+    pub browser: bool,
     /// Whether there is an apt-get.
     pub apt: bool,
     /// Whether we are root.
@@ -70,6 +75,7 @@ impl Found {
             cc: there("cc"),
             qemu: there(crate::vm::qemu::QEMU),
             strace: there("strace"),
+            browser: BROWSERS.into_iter().any(there),
             apt: there("apt-get"),
             root: is_root(),
             sudo: there("sudo"),
@@ -114,6 +120,9 @@ pub fn decide(found: &Found, purpose: Purpose) -> Result<Vec<Action>, String> {
     }
     if purpose == Purpose::Everything && !found.strace {
         packages.push("strace");
+    }
+    if purpose == Purpose::Everything && !found.browser {
+        packages.push("chromium");
     }
     let mut actions = Vec::new();
     if !packages.is_empty() {
@@ -266,6 +275,7 @@ mod tests {
             cc: true,
             qemu: true,
             strace: true,
+            browser: true,
             apt: true,
             root: true,
             sudo: false,
@@ -316,7 +326,10 @@ mod tests {
         for (purpose, more) in [
             (Purpose::Build, &[][..]),
             (Purpose::Lab, &["qemu-system-x86"][..]),
-            (Purpose::Everything, &["qemu-system-x86", "strace"][..]),
+            (
+                Purpose::Everything,
+                &["qemu-system-x86", "strace", "chromium"][..],
+            ),
         ] {
             let names = [&common[..], more].concat();
             assert_eq!(

@@ -1,21 +1,25 @@
 //! Views of a profile, one to a file.
 
+mod content;
 mod csv;
-mod distribution;
-mod heatmap;
+mod folded;
+mod html;
 mod json;
-mod palette;
+mod markdown;
 mod picture;
 mod table;
 mod text;
+mod trace;
 
 pub use csv::Csv;
-pub use distribution::Distribution;
-pub use heatmap::Heatmap;
+pub use folded::Folded;
+pub use html::Html;
 pub use json::Json;
-pub use palette::{SiteStyle, style_of};
+pub use markdown::Markdown;
+pub use picture::{Picture, Png, SiteStyle, style_of};
 pub use table::Table;
 pub use text::printable;
+pub use trace::Trace;
 
 use anyhow::Result;
 
@@ -29,35 +33,6 @@ pub trait Exporter {
     ///
     /// When the profile cannot be drawn or serialized.
     fn export(&self, profile: &Profile) -> Result<Vec<u8>>;
-}
-
-/// A picture, by the name of its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Picture {
-    /// Lengths of holds and waits by site.
-    Distribution,
-    /// CPU × time: the share of time that the lock is held.
-    Heatmap,
-}
-
-impl Picture {
-    /// Every picture.
-    pub const ALL: &[Self] = &[Self::Distribution, Self::Heatmap];
-
-    /// Its name on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Distribution => "distribution",
-            Self::Heatmap => "heatmap",
-        }
-    }
-
-    /// Its file in a run's directory.
-    #[must_use]
-    pub fn file_name(self) -> String {
-        format!("{}.svg", self.name())
-    }
 }
 
 /// What a report is to be.
@@ -74,8 +49,18 @@ pub enum Format {
     Json,
     /// One tidy table.
     Csv,
+    /// Tables and sentences for issue trackers.
+    Markdown,
+    /// Waiters' call stacks for flame-graph tools.
+    Folded,
+    /// Chrome trace JSON.
+    Trace,
+    /// One page with everything.
+    Html,
     /// One picture.
     Svg(Picture),
+    /// One picture, of pixels.
+    Png(Picture),
 }
 
 impl Format {
@@ -86,8 +71,12 @@ impl Format {
             Self::Table { width, color } => Box::new(Table { width, color }),
             Self::Json => Box::new(Json),
             Self::Csv => Box::new(Csv),
-            Self::Svg(Picture::Distribution) => Box::new(Distribution),
-            Self::Svg(Picture::Heatmap) => Box::new(Heatmap),
+            Self::Markdown => Box::new(Markdown),
+            Self::Folded => Box::new(Folded),
+            Self::Trace => Box::new(Trace),
+            Self::Html => Box::new(Html),
+            Self::Svg(picture) => Box::new(picture),
+            Self::Png(picture) => Box::new(Png(picture)),
         }
     }
 }

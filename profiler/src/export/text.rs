@@ -26,6 +26,35 @@ fn is_unfit(c: char) -> bool {
         )
 }
 
+/// Words after a number that belong to it.
+const UNITS: [&str; 8] = ["%", "ns", "µs", "ms", "s", "insn", "MiB", "CPUs"];
+
+/// The words of a text, a number and its unit being one.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '%');
+        match words.last_mut() {
+            Some(last) if UNITS.contains(&bare) && last.ends_with(|c: char| c.is_ascii_digit()) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// Text fit to be shown, in which no line ends between a number and its unit.
+pub(super) fn unbroken(text: &str) -> String {
+    // Line ends are only space; what else is unfit is seen to be.
+    let words: Vec<String> = words(text)
+        .iter()
+        .map(|word| printable(word).replace(' ', "\u{a0}"))
+        .collect();
+    words.join(" ")
+}
+
 /// At most so many characters, with an ellipsis in the place of the rest.
 pub(super) fn shorten(text: &str, length: usize) -> String {
     if text.chars().count() <= length {
@@ -48,6 +77,15 @@ mod tests {
             "\u{fffd}[31mred\u{fffd}\u{fffd}"
         );
         assert_eq!(printable("a\u{202e}b"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        assert_eq!(
+            words("held 3 % of 5.00 s."),
+            ["held", "3 %", "of", "5.00 s."]
+        );
+        assert_eq!(unbroken("held 3 % of\n5 s."), "held 3\u{a0}% of 5\u{a0}s.");
     }
 
     #[test]

@@ -74,7 +74,10 @@ pub(super) fn asked_by_release_task(frames: &[String]) -> bool {
     caller_of(frames).and_then(|symbol| symbol.split('.').next()) == Some("release_task")
 }
 
-fn is_between(symbol: &str) -> bool {
+/// Whether a function is a lock's or a tracer's own: it stands between a wait and who asked for the
+/// lock.
+#[must_use]
+pub fn is_between(symbol: &str) -> bool {
     symbol == "down" || BETWEEN.iter().any(|start| symbol.starts_with(start))
 }
 

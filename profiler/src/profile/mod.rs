@@ -1,5 +1,6 @@
 //! The model: what a recording says about the lock. Pure: nothing here reads or writes a file.
 
+mod anatomy;
 mod builder;
 mod callers;
 mod contention;
@@ -10,9 +11,11 @@ mod losses;
 mod series;
 mod sites;
 mod spans;
+mod verdict;
 
+pub use anatomy::{Anatomy, Part, What, anatomies};
 pub use builder::ProfileBuilder;
-pub use callers::{caller_of, symbol_of};
+pub use callers::{caller_of, is_between, symbol_of};
 pub use contention::{Contention, LockKind, StackWaits};
 pub use durations::Durations;
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
@@ -20,7 +23,8 @@ pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
 pub use series::{CpuShare, CpuTotals, SeriesPoint};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
-pub use spans::SpanProfile;
+pub use spans::{SpanProfile, own_lock};
+pub use verdict::Verdict;
 
 use std::collections::BTreeMap;
 
@@ -141,6 +145,20 @@ impl Profile {
     #[must_use]
     pub fn site(&self, site: Site) -> Option<&SiteProfile> {
         self.sites.iter().find(|profile| profile.site == site)
+    }
+
+    /// Waits for other locks than the target, outside of its holds, the most waited time first.
+    pub fn other_locks(&self) -> impl Iterator<Item = &Contention> {
+        self.contention
+            .iter()
+            .filter(|wait| !wait.is_target && wait.in_hold_of.is_none())
+    }
+
+    /// Whether this is the address of the target lock, as far as anybody waited for it.
+    #[must_use]
+    pub fn is_target(&self, address: u64) -> bool {
+        let target = self.contention.iter().find(|wait| wait.is_target);
+        target.is_some_and(|target| target.address == address)
     }
 
     /// Write holds; none where holds were not measured.

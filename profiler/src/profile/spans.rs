@@ -32,3 +32,15 @@ impl SpanProfile {
 pub(super) const fn is_timed(span: Span) -> bool {
     !matches!(span, Span::ReleaseTask)
 }
+
+/// The lock that a span takes for itself, so that it needs no other to be held: `pidmap_lock` in
+/// free_pid (kernel/pid.c) and `input_pool.lock` in add_device_randomness (drivers/char/random.c), at
+/// v6.12.
+#[must_use]
+pub const fn own_lock(span: Span) -> Option<&'static str> {
+    match span {
+        Span::FreePid => Some("pidmap_lock"),
+        Span::AddDeviceRandomness => Some("input_pool"),
+        _ => None,
+    }
+}

@@ -4,12 +4,16 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
+    process::{Command, Output},
 };
 
 use lockprof::{
     export::{Format, Picture},
     recording::{FILE_NAME, Recording, schema::Line},
-    report::{ReportRequest, Verdict, read_profile, report, write_or_broken_pipe, write_pictures},
+    report::{
+        PictureKind, ReportRequest, Validity, read_profile, report, write_or_broken_pipe,
+        write_page, write_pictures,
+    },
 };
 
 use crate::fixture::{Synthetic, bytes, classify};
@@ -28,19 +32,28 @@ fn a_directory_is_reported_into_a_file() {
         format: Format::Json,
         output: Some(output.clone()),
     };
-    assert_eq!(report(&request, classify).unwrap(), Verdict::Valid);
+    assert_eq!(report(&request, classify).unwrap(), Validity::Valid);
     assert!(fs::read_to_string(output).unwrap().starts_with("{\n"));
 }
 
 #[test]
-fn pictures_lie_beside_the_recording() {
+fn the_page_and_its_pictures_lie_beside_the_recording() {
     let directory = tempfile::tempdir().unwrap();
-    let paths = write_pictures(directory.path(), &Synthetic::default().profile()).unwrap();
+    let profile = Synthetic::default().profile();
+    let paths = write_pictures(directory.path(), &profile, PictureKind::Svg).unwrap();
     assert_eq!(paths.len(), Picture::ALL.len());
-    for name in ["distribution.svg", "heatmap.svg"] {
-        let svg = fs::read_to_string(directory.path().join(name)).unwrap();
-        assert!(svg.starts_with("<svg "), "{svg}");
+    for name in ["distribution", "anatomy", "heatmap", "blame", "flamegraph"] {
+        let file = directory.path().join(format!("{name}.svg"));
+        let svg = fs::read_to_string(file).unwrap();
+        assert!(svg.contains("<svg "), "{svg}");
     }
+    let page = write_page(directory.path(), &profile).unwrap();
+    assert!(page.ends_with("report.html"));
+    assert!(
+        fs::read_to_string(page)
+            .unwrap()
+            .starts_with("<!DOCTYPE html>")
+    );
 }
 
 #[test]
@@ -61,7 +74,7 @@ fn a_void_recording_has_a_report_and_says_so() {
         },
         output: Some(directory.path().join("table.txt")),
     };
-    assert_eq!(report(&request, classify).unwrap(), Verdict::Void);
+    assert_eq!(report(&request, classify).unwrap(), Validity::Void);
 }
 
 #[test]
@@ -110,4 +123,71 @@ fn recordings_in_the_data_folder_can_be_shown() {
             crate::views::every_view(recording);
         }
     }
+}
+
+/// The command line as a user types it.
+fn lockprof(arguments: &[&str], recording: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lockprof"))
+        .arg("report")
+        .arg(recording)
+        .args(arguments)
+        .env("NO_COLOR", "")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn one_picture_is_asked_for_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let one = lockprof(&["--format", "svg", "--only", "anatomy"], &recording);
+    assert!(one.status.success());
+    let svg = String::from_utf8(one.stdout).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("what a hold is spent on"));
+    // Alone it needs no folder; all of them go beside the recording.
+    let entries = || fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(entries(), 1);
+    assert!(lockprof(&["--format", "svg"], &recording).status.success());
+    assert_eq!(entries(), 1 + Picture::ALL.len());
+}
+
+#[test]
+fn words_that_do_not_go_together_are_bad_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    for (arguments, problem) in [
+        (
+            &["--format", "json", "--only", "anatomy"][..],
+            "--format svg",
+        ),
+        (&["--only", "anatomy"], "--format svg"),
+        (
+            &["--format", "svg", "--only", "spectrum"],
+            "one of distribution, anatomy",
+        ),
+        (&["--format", "pdf"], "markdown"),
+    ] {
+        let output = lockprof(arguments, &recording);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(problem), "{arguments:?}: {said}");
+    }
+}
+
+/// A pipe gets neither colours nor a width of its own.
+#[test]
+fn what_is_no_terminal_gets_plain_text_of_80_columns() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let output = lockprof(&[], &recording);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains('\u{1b}'));
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
 }

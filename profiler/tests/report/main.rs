@@ -1,9 +1,17 @@
 //! What is made from recordings: from made-up ones, and from those in `tests/data`.
 
 #[cfg(test)]
+mod anatomy;
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod large;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod pictures;
 #[cfg(test)]
@@ -12,6 +20,8 @@ mod profile;
 mod reader;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod verdict;
 #[cfg(test)]
 mod views;
 #[cfg(test)]

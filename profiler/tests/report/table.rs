@@ -19,78 +19,7 @@ fn table(profile: &Profile, width: usize, color: bool) -> String {
 
 #[test]
 fn exact() {
-    insta::assert_snapshot!(table(&Synthetic::default().profile(), 80, false), @r"
-    tasklist_lock on Linux 6.12.48-amd64 (x86_64, 2 CPUs)
-      tier         exact, by fentry: lock and unlock are functions of their own, and
-                   fentry is allowed.
-      clock        tsc
-      lock         tasklist_lock at 0xffffffff8260a080, from /proc/kallsyms
-      workload     threadspawn, 4 processes: 36.0 iterations/s
-      measured     3.00 s in 3 intervals, after 1.00 s of warm-up
-      held         0.06 % of the time by writers; 40.0 task lives/s, 3.00 write
-                   holds to a life
-
-    Holds and waits by site
-      site  holds    held  mean hold      p50      p99  max hold
-      reap    120  0.02 %    5.28 µs  4.35 µs  21.5 µs   22.5 µs
-      exit    120  0.02 %    4.73 µs  3.20 µs  17.4 µs   18.4 µs
-      fork    120  0.01 %    3.75 µs  2.67 µs  15.9 µs   22.5 µs
-
-      site  contended  mean wait      p50     p99  max wait
-      reap         60    69.8 µs  47.6 µs  360 µs    360 µs
-      exit         60    75.2 µs  62.1 µs  229 µs    229 µs
-      fork         60    48.4 µs  34.8 µs  262 µs    262 µs
-
-    Inside the holds
-      span                   site  calls   a call  in hold  own time  of hold
-      add_device_randomness  reap    120  1.32 µs   158 µs    158 µs   25.0 %
-      free_pid               reap    120  1.06 µs   127 µs    127 µs   20.0 %
-      __change_pid           reap    480   440 ns   211 µs   79.1 µs   12.5 %
-      Null hold, for comparison: 253 ns.
-      free_pid: 120 calls, 100 % in reap holds
-      add_device_randomness: 240 calls, 50.0 % in reap holds
-      __change_pid: 480 calls, 100 % in reap holds
-      flush_sigqueue: not measured (inlined by this kernel's compiler)
-
-    Who waited behind whom
-      waiter  behind the holds of     waited  of all
-      fork    reap                   5.80 ms  62.5 %
-      reap    exit                   2.90 ms  31.3 %
-      reap    readers and hand-over   580 µs  6.25 %
-
-    Inner waits: for another lock while holding this one
-      lock         kind      holder  caller    waits  waited      max
-      pidmap_lock  spinlock  reap    free_pid      9  216 µs  31.0 µs
-
-    Other contended locks, outside the holds of this one
-      lock                kind      caller       waits  waited      max
-      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  31.0 µs
-      Waits for spinlocks are lower bounds: the first waiter in line emits no event.
-
-    The longest hold and wait of each site
-      site  kind   length      at  CPU   pid  comm         cgroup
-      reap  wait   360 µs  2.50 s    0  4711  threadspawn  /system.slice/ssh.service
-      fork  wait   262 µs  1.50 s    1  4711  threadspawn  /system.slice/ssh.service
-      exit  wait   229 µs  3.50 s    1  4711  threadspawn  /system.slice/ssh.service
-      reap  hold  22.5 µs  3.50 s    0  4711  threadspawn  /system.slice/ssh.service
-      fork  hold  22.5 µs  1.50 s    1  4711  threadspawn  /system.slice/ssh.service
-      exit  hold  18.4 µs  1.50 s    0  4711  threadspawn  /system.slice/ssh.service
-
-    How far to trust this
-      null hold    253 ns (mean of 1,000, median 248 ns): a setsid() that fails at
-                   once; what the probes add to each hold is less than this, and
-                   more for each call measured in it
-      probes       lock_acquired 61 ns, lock_released 83 ns a run, without
-                   trampolines
-      own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
-                   0.83 % of all CPUs
-      precision    means are exact; p50 and p99 within 6.25 %; other locks' within a
-                   third
-      ground truth from attach to detach the kernel created 160 tasks; holds seen:
-                   fork 160 (all), exit 160, reap 160
-      losses       none of the 23 kinds that this kernel lets us count; unknown:
-                   runs of contention_began that the kernel refused
-    ");
+    insta::assert_snapshot!(table(&Synthetic::default().profile(), 80, false));
 }
 
 #[test]
@@ -99,39 +28,7 @@ fn wait_only() {
         tier: Tier::WaitOnly,
         ..Synthetic::default()
     };
-    insta::assert_snapshot!(table(&synthetic.profile(), 80, false), @r"
-    tasklist_lock on Linux 6.12.48-amd64 (x86_64, 2 CPUs)
-      tier         wait-only, by contention tracepoints: fentry is refused on this
-                   kernel (EPERM), and kprobes are not built in.
-      clock        tsc
-      lock         tasklist_lock, address by the call stacks of its waits
-      workload     threadspawn, 4 processes: 0.0 iterations/s
-      measured     3.00 s in 3 intervals, after 1.00 s of warm-up
-
-    Waits by site
-      site  contended  mean wait      p50      p99  max wait
-      reap        120    24.0 µs  21.8 µs  21.8 µs   31.0 µs
-      fork         75    24.0 µs  21.8 µs  21.8 µs   31.0 µs
-      Holds are not measured in this tier.
-
-    Other contended locks, outside the holds of this one
-      lock                kind      caller       waits  waited      max
-      0xffff888100a0b0c0  sleeping  __vm_munmap     21  504 µs  31.0 µs
-      Waits for spinlocks are lower bounds: the first waiter in line emits no event.
-
-    How far to trust this
-      null hold    253 ns (mean of 1,000, median 248 ns): a setsid() that fails at
-                   once; what the probes add to each hold is less than this, and
-                   more for each call measured in it
-      probes       lock_acquired 61 ns, lock_released 83 ns a run, without
-                   trampolines
-      own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
-                   0.83 % of all CPUs
-      precision    means are exact; p50 and p99 within a third
-      ground truth from attach to detach the kernel created 160 tasks
-      losses       none of the 23 kinds that this kernel lets us count; unknown:
-                   runs of contention_began that the kernel refused
-    ");
+    insta::assert_snapshot!(table(&synthetic.profile(), 80, false));
 }
 
 #[test]
@@ -140,57 +37,7 @@ fn instructions() {
         clock: Clock::Instructions,
         ..Synthetic::default()
     };
-    insta::assert_snapshot!(table(&synthetic.profile(), 80, false), @r"
-    tasklist_lock on Linux 6.12.48-amd64 (x86_64, 2 CPUs)
-      tier         exact, by fentry: lock and unlock are functions of their own, and
-                   fentry is allowed.
-      clock        lengths are guest instructions (insn), not times; waits are not
-                   measured
-      lock         tasklist_lock at 0xffffffff8260a080, from /proc/kallsyms
-      workload     threadspawn, 4 processes: 36.0 iterations/s
-      measured     3.00 s of virtual time (10^9 insn a second) in 3 intervals, after
-                   1.00 s of warm-up
-      held         0.06 % of the time by writers; 40.0 task lives/s, 3.00 write
-                   holds to a life
-
-    Holds and waits by site
-      site  holds    held   mean hold         p50         p99    max hold
-      reap    120  0.02 %  5,275 insn  4,352 insn  21.5k insn  22.5k insn
-      exit    120  0.02 %  4,734 insn  3,200 insn  17.4k insn  18.4k insn
-      fork    120  0.01 %  3,746 insn  2,672 insn  15.9k insn  22.5k insn
-
-    Inside the holds
-      span                   site  calls      a call    in hold    own time  of hold
-      add_device_randomness  reap    120  1,319 insn  158k insn   158k insn   25.0 %
-      free_pid               reap    120  1,055 insn  127k insn   127k insn   20.0 %
-      __change_pid           reap    480    440 insn  211k insn  79.1k insn   12.5 %
-      Null hold, for comparison: 253 insn.
-      free_pid: 120 calls, 100 % in reap holds
-      add_device_randomness: 240 calls, 50.0 % in reap holds
-      __change_pid: 480 calls, 100 % in reap holds
-      flush_sigqueue: not measured (inlined by this kernel's compiler)
-
-    The longest hold and wait of each site
-      site  kind      length      at  CPU   pid  comm         cgroup
-      reap  hold  22.5k insn  3.50 s    0  4711  threadspawn  /system.slice/ssh.ser…
-      fork  hold  22.5k insn  1.50 s    1  4711  threadspawn  /system.slice/ssh.ser…
-      exit  hold  18.4k insn  1.50 s    0  4711  threadspawn  /system.slice/ssh.ser…
-
-    How far to trust this
-      null hold    253 insn (mean of 1,000, median 248 insn): a setsid() that fails
-                   at once; what the probes add to each hold is less than this, and
-                   more for each call measured in it
-      probes       lock_acquired 61 insn, lock_released 83 insn a run, without
-                   trampolines
-      own cost     0.40 % of one CPU, 9.0 MiB resident; stolen by the hypervisor:
-                   0.83 % of all CPUs
-      precision    means are exact; p50 and p99 within 6.25 %; other locks' within a
-                   third
-      ground truth from attach to detach the kernel created 160 tasks; holds seen:
-                   fork 160 (all), exit 160, reap 160
-      losses       none of the 23 kinds that this kernel lets us count; unknown:
-                   runs of contention_began that the kernel refused
-    ");
+    insta::assert_snapshot!(table(&synthetic.profile(), 80, false));
 }
 
 /// Losses, the deferral, no footer: what has to be said first is said first.

@@ -1,4 +1,4 @@
-//! JSON and CSV, and all views of anything that can be read.
+//! JSON, CSV, Markdown, folded stacks and traces, and all views of anything that can be read.
 
 use lockprof::{
     export::{Format, Picture},
@@ -22,10 +22,15 @@ pub fn every_view(recording: Recording) {
         },
         Format::Json,
         Format::Csv,
-        Format::Svg(Picture::Distribution),
-        Format::Svg(Picture::Heatmap),
+        Format::Markdown,
+        Format::Folded,
+        Format::Trace,
+        Format::Html,
     ] {
         format.exporter().export(&profile).unwrap();
+    }
+    for &picture in Picture::ALL {
+        Format::Svg(picture).exporter().export(&profile).unwrap();
     }
 }
 
@@ -170,4 +175,77 @@ fn csv_is_one_tidy_table() {
         .filter(|line| line.starts_with("distribution,reap,hold,"));
     let counts = holds.map(|line| line.split(',').nth(6).unwrap().parse::<u64>().unwrap());
     assert_eq!(counts.sum::<u64>(), reap.hold.as_ref().unwrap().count());
+}
+
+#[test]
+fn folded_stacks_end_in_the_lock_and_the_waited_time() {
+    let folded = |synthetic: &Synthetic| {
+        let bytes = Format::Folded
+            .exporter()
+            .export(&synthetic.profile())
+            .unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    insta::assert_snapshot!(folded(&Synthetic::default()), @r"
+    __vm_munmap;0xffff888100a0b0c0 (sleeping) 504000
+    copy_process;0xffffffff8260a080 (rwlock:W) 1800000
+    release_task;0xffffffff8260a080 (rwlock:W) 2880000
+    release_task;__change_pid;free_pid;pidmap_lock (spinlock) 216000
+    ");
+    let instructions = Synthetic {
+        clock: Clock::Instructions,
+        ..Synthetic::default()
+    };
+    assert_eq!(folded(&instructions), "");
+}
+
+/// Waits for the target lock have no stack in the exact tier; their site is one all the same.
+#[test]
+fn waits_without_a_stack_are_under_their_site() {
+    let mut lines = Synthetic::default().lines();
+    for line in &mut lines {
+        if let lockprof::recording::schema::Line::Interval(interval) = line {
+            interval.contention.clear();
+        }
+    }
+    let profile = crate::fixture::profile_of(lines);
+    let bytes = Format::Folded.exporter().export(&profile).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(
+        text.contains("copy_process;tasklist_lock (rwlock:W) "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_trace_has_intervals_counters_and_the_longest_events() {
+    let profile = Synthetic::default().profile();
+    let bytes = Format::Trace.exporter().export(&profile).unwrap();
+    let trace: Value = serde_json::from_slice(&bytes).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let of = |phase: &str, name: &str| {
+        let named = |event: &&Value| event["ph"] == phase && event["name"] == name;
+        events.iter().filter(named).collect::<Vec<_>>()
+    };
+    // Three of one second after one of warm-up, one after the other.
+    let measured = of("X", "measured");
+    let starts: Vec<f64> = measured.iter().map(|e| e["ts"].as_f64().unwrap()).collect();
+    assert_eq!(starts, [1e6, 2e6, 3e6]);
+    assert!(measured.iter().all(|event| event["dur"] == 1e6));
+    // A counter for each interval, and its end.
+    assert_eq!(of("C", "held by CPU 001").len(), 5);
+    assert_eq!(of("C", "task lives").len(), 4);
+    let longest = of("X", "reap: longest hold");
+    assert_eq!(longest.len(), 1);
+    assert_eq!(longest[0]["args"]["comm"], "threadspawn");
+    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let ns = reap.longest_hold.as_ref().unwrap().ns as f64;
+    assert!((longest[0]["dur"].as_f64().unwrap() * 1e3 - ns).abs() < 1.0);
+}
+
+#[test]
+fn markdown_is_tables() {
+    let profile = Synthetic::default().profile();
+    let bytes = Format::Markdown.exporter().export(&profile).unwrap();
+    insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
 }

@@ -1,15 +1,21 @@
 //! A page of text of a given width: headings, fields, sentences.
 
-use super::{super::text::printable, grid::Grid};
+use super::{
+    super::{
+        content::{Block, Document, Emphasis, Grid},
+        text::{printable, words},
+    },
+    grid::render,
+};
 
 /// Narrower than this nothing is laid out: a terminal that says so has no width to speak of.
 const NARROWEST: usize = 40;
 /// Columns before the text of a field.
 const LABEL: usize = 15;
 
-/// How a text stands out.
+/// How a line stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Emphasis {
+enum Style {
     Plain,
     Heading,
     Quiet,
@@ -33,9 +39,25 @@ impl Page {
         }
     }
 
-    /// No wider than an old terminal: columns that follow from others are left out.
-    pub(super) const fn is_narrow(&self) -> bool {
-        self.width <= 80
+    /// Lays out all that there is to say.
+    pub(super) fn document(&mut self, document: &Document) {
+        for warning in &document.warnings {
+            self.wrapped("", 2, warning, Style::Warning);
+        }
+        self.heading(&document.title);
+        for sentence in document.verdict.sentences() {
+            self.wrapped("", 2, sentence, Style::Plain);
+        }
+        for section in &document.sections {
+            if section.title.is_empty() {
+                self.text.push('\n');
+            } else {
+                self.heading(&section.title);
+            }
+            for block in &section.blocks {
+                self.block(block);
+            }
+        }
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
@@ -43,37 +65,41 @@ impl Page {
     }
 
     /// A heading after an empty line.
-    pub(super) fn heading(&mut self, text: &str) {
+    fn heading(&mut self, text: &str) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        self.wrapped("", 0, text, Emphasis::Heading);
+        self.wrapped("", 0, text, Style::Heading);
     }
 
-    /// A text in the whole width.
-    pub(super) fn sentence(&mut self, text: &str, emphasis: Emphasis) {
-        self.wrapped("", 2, text, emphasis);
-    }
-
-    /// A label and its text beside it.
-    pub(super) fn field(&mut self, label: &str, text: &str) {
-        self.wrapped(label, LABEL, text, Emphasis::Plain);
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Sentence { text, emphasis } => {
+                let style = match emphasis {
+                    Emphasis::Plain => Style::Plain,
+                    Emphasis::Quiet | Emphasis::Sparklines => Style::Quiet,
+                };
+                self.wrapped("", 2, text, style);
+            }
+            Block::Field { label, text } => self.wrapped(label, LABEL, text, Style::Plain),
+            Block::Grid(grid) => self.grid(grid),
+        }
     }
 
     /// Rows and columns.
-    pub(super) fn grid(&mut self, grid: &Grid) {
-        for (index, line) in grid.render(self.width).into_iter().enumerate() {
+    fn grid(&mut self, grid: &Grid) {
+        for (index, line) in render(grid, self.width).into_iter().enumerate() {
             match line {
                 Some(line) if index == 0 || line.is_header => {
-                    self.line(&line.text, Emphasis::Quiet);
+                    self.line(&line.text, Style::Quiet);
                 }
-                Some(line) => self.line(&line.text, Emphasis::Plain),
+                Some(line) => self.line(&line.text, Style::Plain),
                 None => self.text.push('\n'),
             }
         }
     }
 
-    fn wrapped(&mut self, label: &str, indent: usize, text: &str, emphasis: Emphasis) {
+    fn wrapped(&mut self, label: &str, indent: usize, text: &str, style: Style) {
         // Line ends in a text from outside are only space.
         let text = printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned();
         let room = self.width - indent;
@@ -102,21 +128,21 @@ impl Page {
                     line.push_str(head);
                     word = tail;
                 }
-                self.line(&line, emphasis);
+                self.line(&line, style);
                 line = " ".repeat(indent);
                 used = 0;
             }
         }
-        self.line(&line, emphasis);
+        self.line(&line, style);
     }
 
-    fn line(&mut self, line: &str, emphasis: Emphasis) {
+    fn line(&mut self, line: &str, style: Style) {
         let line = line.trim_end();
-        let code = match emphasis {
-            Emphasis::Plain => "",
-            Emphasis::Heading => "1",
-            Emphasis::Quiet => "2",
-            Emphasis::Warning => "1;31",
+        let code = match style {
+            Style::Plain => "",
+            Style::Heading => "1",
+            Style::Quiet => "2",
+            Style::Warning => "1;31",
         };
         if self.color && !code.is_empty() {
             self.text
@@ -126,23 +152,6 @@ impl Page {
             self.text.push('\n');
         }
     }
-}
-
-/// The words of a text, a number and its unit being one.
-fn words(text: &str) -> Vec<String> {
-    const UNITS: [&str; 8] = ["%", "ns", "µs", "ms", "s", "insn", "MiB", "CPUs"];
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let bare = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '%');
-        match words.last_mut() {
-            Some(last) if UNITS.contains(&bare) && last.ends_with(|c: char| c.is_ascii_digit()) => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => words.push(word.to_owned()),
-        }
-    }
-    words
 }
 
 fn split_at_char(text: &str, characters: usize) -> (&str, &str) {

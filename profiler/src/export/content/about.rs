@@ -1,0 +1,140 @@
+//! What was measured, and the few numbers that sum it up.
+
+use super::{Section, Topic};
+use crate::{
+    profile::Profile,
+    recording::schema::{AddressSource, Clock, Deferral, Header, Method, Tier, Workload},
+    units::{self, TimeUnit, UNKNOWN},
+};
+
+/// Which lock on which machine.
+pub(super) fn title(profile: &Profile) -> String {
+    let header = &profile.header;
+    let kernel = &header.kernel;
+    let cpus = match kernel.cpus_online {
+        1 => "1 CPU".to_owned(),
+        cpus => format!("{cpus} CPUs"),
+    };
+    format!(
+        "{} on Linux {} ({}, {cpus})",
+        header.lock.name, kernel.release, kernel.machine
+    )
+}
+
+/// How it was measured, and what the lock did in all.
+pub(super) fn about(profile: &Profile) -> Section {
+    let header = &profile.header;
+    let kernel = &header.kernel;
+    let mut page = Section::new(Topic::About, "");
+    page.field("tier", tier(header));
+    page.field("clock", clock(header));
+    page.field("lock", lock(header));
+    if let Some(deferral) = deferral(kernel.deferral) {
+        page.field("kernel", deferral);
+    }
+    page.field("workload", workload(profile, header.workload.as_ref()));
+    page.field("measured", measured(profile));
+    if let Some(share) = profile.held_share() {
+        let lives = profile.lives().and_then(|lives| profile.per_second(lives));
+        let per_life = profile
+            .write_holds()
+            .zip(profile.lives().filter(|&lives| lives > 0));
+        let per_life = per_life.map_or_else(String::new, |(holds, lives)| {
+            format!(", {:.2} write holds to a life", holds as f64 / lives as f64)
+        });
+        page.field(
+            "held",
+            format!(
+                "{} of the time by writers; {} task lives/s{per_life}",
+                units::percent(share),
+                lives.map_or_else(|| UNKNOWN.to_owned(), units::rate),
+            ),
+        );
+    }
+    page
+}
+
+fn tier(header: &Header) -> String {
+    let tier = match header.tier {
+        Tier::Exact => "exact",
+        Tier::Bounded => "bounded",
+        Tier::WaitOnly => "wait-only",
+        Tier::Unsupported => "unsupported",
+    };
+    let method = match header.attach.method {
+        Method::Fentry => "fentry",
+        Method::Kprobe => "kprobe",
+        Method::Wait => "contention tracepoints",
+    };
+    let reasons = header.attach.reasons.join(" ");
+    let colon = if reasons.is_empty() { "" } else { ": " };
+    format!("{tier}, by {method}{colon}{reasons}")
+}
+
+fn clock(header: &Header) -> String {
+    match header.clock {
+        Clock::Hardware => header.kernel.clock_source.clone(),
+        Clock::EmulatedWall => "times are those of an emulated machine, not of hardware".to_owned(),
+        Clock::Instructions => {
+            "lengths are guest instructions (insn), not times; waits are not measured".to_owned()
+        }
+    }
+}
+
+fn lock(header: &Header) -> String {
+    let source = match header.lock.address_source {
+        AddressSource::Kallsyms => "from /proc/kallsyms",
+        AddressSource::Learned => "learned from release_task",
+        AddressSource::Stacks => "by the call stacks of its waits",
+        AddressSource::Unknown => "not known",
+    };
+    match &header.lock.address {
+        Some(address) => format!("{} at {address}, {source}", header.lock.name),
+        None => format!("{}, address {source}", header.lock.name),
+    }
+}
+
+const fn deferral(deferral: Deferral) -> Option<&'static str> {
+    match deferral {
+        Deferral::Merged => Some("has the deferral (free_pids, release_task_post)"),
+        Deferral::Posted => Some("has the deferral as first posted (detach_pid_return)"),
+        Deferral::Unknown => None,
+    }
+}
+
+fn workload(profile: &Profile, workload: Option<&Workload>) -> String {
+    let Some(workload) = workload else {
+        return "none: what the machine did by itself".to_owned();
+    };
+    let mut text = workload.name.clone();
+    if let Some(tasks) = workload.tasks {
+        text += &format!(", {tasks} {}", workload.mode.as_deref().unwrap_or("tasks"));
+    } else if !workload.command.is_empty() {
+        text += &format!(" ({})", workload.command.join(" "));
+    }
+    if let Some(rate) = profile.iterations_per_second() {
+        text += &format!(": {} iterations/s", units::rate(rate));
+    }
+    text
+}
+
+fn measured(profile: &Profile) -> String {
+    let warm_up = profile.series.iter().filter(|point| !point.is_measured());
+    let warm_up_s: f64 = warm_up.map(|point| point.seconds).sum();
+    let intervals = match profile.intervals {
+        1 => "1 interval".to_owned(),
+        intervals => format!("{} intervals", units::count(intervals)),
+    };
+    let time = match profile.unit() {
+        TimeUnit::Nanoseconds => "",
+        TimeUnit::Instructions => " of virtual time (10^9 insn a second)",
+    };
+    let mut text = format!(
+        "{}{time} in {intervals}",
+        units::seconds(profile.measured_s)
+    );
+    if warm_up_s > 0.0 {
+        text += &format!(", after {} of warm-up", units::seconds(warm_up_s));
+    }
+    text
+}

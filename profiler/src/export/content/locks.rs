@@ -1,0 +1,156 @@
+//! Other locks, and who was behind the longest hold and wait.
+
+use super::{Column, Emphasis, Grid, Section, Topic};
+use crate::{
+    profile::{Contention, Profile},
+    units::{self, TimeUnit},
+};
+
+/// Rows of each table.
+const ROWS: usize = 10;
+
+/// Waits for another lock while this one was held.
+pub(super) fn inner_waits(profile: &Profile) -> Section {
+    let title = "Inner waits: for another lock while holding this one";
+    let mut section = Section::new(Topic::InnerWaits, title);
+    if profile.inner_waits.is_empty() {
+        return section;
+    }
+    let mut grid = with_lengths(Grid::new(&["lock", "kind", "holder", "caller"], &[]));
+    for wait in profile.inner_waits.iter().take(ROWS) {
+        let holder = wait.in_hold_of.map_or("", |site| site.name());
+        let mut row = names(wait);
+        row.insert(2, holder.to_owned());
+        grid.row(row.into_iter().chain(lengths(wait, profile.unit())));
+    }
+    section.grid(grid);
+    rest(profile.inner_waits.len(), &mut section);
+    section
+}
+
+/// The most contended other locks of the machine.
+pub(super) fn other_locks(profile: &Profile) -> Section {
+    let title = "Other contended locks, outside the holds of this one";
+    let mut section = Section::new(Topic::Locks, title);
+    if !profile.waits_known() {
+        return section;
+    }
+    let others: Vec<&Contention> = profile.other_locks().collect();
+    if others.is_empty() {
+        section.sentence("No wait for any other lock was seen.", Emphasis::Plain);
+        return section;
+    }
+    let mut grid = with_lengths(Grid::new(&["lock", "kind", "caller"], &[]));
+    for wait in others.iter().take(ROWS) {
+        grid.row(names(wait).into_iter().chain(lengths(wait, profile.unit())));
+    }
+    section.grid(grid);
+    rest(others.len(), &mut section);
+    let spin = if profile.header.kernel.spin_waits_invisible {
+        "Waits for spinlocks are invisible here: this kernel spins in virt_spin_lock(), which \
+         emits no event."
+    } else {
+        "Waits for spinlocks are lower bounds: the first waiter in line emits no event."
+    };
+    section.sentence(spin, Emphasis::Quiet);
+    section
+}
+
+/// Who was behind the longest hold and wait of each site.
+pub(super) fn longest(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Longest, "The longest hold and wait of each site");
+    let unit = profile.unit();
+    let mut events: Vec<_> = profile
+        .sites
+        .iter()
+        .flat_map(|site| {
+            let hold = site
+                .longest_hold
+                .iter()
+                .map(|event| ("hold", site.site, event));
+            let waits = site.longest_wait.iter().filter(|_| profile.waits_known());
+            hold.chain(waits.map(|event| ("wait", site.site, event)))
+        })
+        .collect();
+    if events.is_empty() {
+        return section;
+    }
+    events.sort_by_key(|(_, _, event)| std::cmp::Reverse(event.ns));
+    let mut grid = Grid::new(&["site", "kind"], &["length", "at", "CPU", "pid"])
+        .and("comm", Column::Text)
+        .and("cgroup", Column::Text);
+    for (kind, site, event) in events.iter().take(2 * ROWS) {
+        grid.row([
+            site.name().to_owned(),
+            (*kind).to_owned(),
+            unit.format(event.ns as f64),
+            format!("{:.2} s", event.at_s),
+            event.cpu.to_string(),
+            event.pid.to_string(),
+            event.comm.clone(),
+            event.cgroup.clone(),
+        ]);
+    }
+    section.grid(grid);
+    section
+}
+
+/// Totals by cgroup.
+pub(super) fn cgroups(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Cgroups, "By cgroup");
+    if profile.cgroups.is_empty() {
+        return section;
+    }
+    let unit = profile.unit();
+    let mut all: Vec<_> = profile.cgroups.iter().collect();
+    all.sort_by_key(|(_, totals)| std::cmp::Reverse(totals.held_ns));
+    let mut grid = Grid::new(&["cgroup"], &["holds", "held", "contended", "waited"]);
+    for (cgroup, totals) in all.iter().take(ROWS) {
+        grid.row([
+            (*cgroup).clone(),
+            units::count(totals.holds),
+            unit.format(totals.held_ns as f64),
+            units::count(totals.waits),
+            unit.format(totals.waited_ns as f64),
+        ]);
+    }
+    section.grid(grid);
+    rest(all.len(), &mut section);
+    section
+}
+
+fn names(wait: &Contention) -> Vec<String> {
+    vec![
+        wait.lock(),
+        wait.kind.name().to_owned(),
+        wait.caller
+            .clone()
+            .unwrap_or_else(|| units::UNKNOWN.to_owned()),
+    ]
+}
+
+/// Adds the columns of waits.
+fn with_lengths(grid: Grid) -> Grid {
+    grid.and("waits", Column::Number)
+        .and("waited", Column::Number)
+        .and("mean", Column::Derived)
+        .and("max", Column::Number)
+}
+
+fn lengths(wait: &Contention, unit: TimeUnit) -> [String; 4] {
+    [
+        units::count(wait.waits.count()),
+        unit.format(wait.waits.total_ns as f64),
+        unit.format_or_unknown(wait.waits.mean_ns()),
+        unit.format_or_unknown(wait.waits.max_ns()),
+    ]
+}
+
+fn rest(all: usize, section: &mut Section) {
+    if all > ROWS {
+        section.sentence(
+            format!("and {} more with less", all - ROWS),
+            Emphasis::Quiet,
+        );
+    }
+}

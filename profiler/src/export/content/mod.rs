@@ -1,0 +1,130 @@
+//! What a report says, before it is laid out: the same words and numbers in a terminal, in Markdown
+//! and on a page.
+
+mod about;
+mod grid;
+mod locks;
+mod sites;
+mod spark;
+mod trust;
+mod unseen;
+
+pub(super) use grid::{Column, Grid};
+pub(super) use unseen::{losses, unseen};
+
+use crate::profile::{Profile, Verdict};
+
+/// A report without its layout.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// What has to be said before any number.
+    pub(super) warnings: Vec<String>,
+    /// Which lock on which machine.
+    pub(super) title: String,
+    /// The answer in a few sentences.
+    pub(super) verdict: Verdict,
+    /// In the order of a text.
+    pub(super) sections: Vec<Section>,
+}
+
+impl Document {
+    /// What there is to say about a profile. Sections with nothing to say are left out.
+    pub(super) fn of(profile: &Profile) -> Self {
+        let sections = [
+            about::about(profile),
+            sites::sites(profile),
+            sites::spans(profile),
+            sites::blame(profile),
+            locks::inner_waits(profile),
+            locks::other_locks(profile),
+            locks::longest(profile),
+            locks::cgroups(profile),
+            trust::trust(profile),
+        ];
+        Self {
+            warnings: trust::warnings(profile),
+            title: about::title(profile),
+            verdict: Verdict::of(profile),
+            sections: sections
+                .into_iter()
+                .filter(|section| !section.blocks.is_empty())
+                .collect(),
+        }
+    }
+
+    /// The section on a topic, where there is one.
+    pub(super) fn section(&self, topic: Topic) -> Option<&Section> {
+        self.sections.iter().find(|section| section.topic == topic)
+    }
+}
+
+/// What a section is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    About,
+    Sites,
+    Spans,
+    Blame,
+    InnerWaits,
+    Locks,
+    Longest,
+    Cgroups,
+    Trust,
+}
+
+/// A heading and what stands beneath it.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) topic: Topic,
+    /// Empty where the document's title is heading enough.
+    pub(super) title: String,
+    pub(super) blocks: Vec<Block>,
+}
+
+impl Section {
+    pub(super) fn new(topic: Topic, title: impl Into<String>) -> Self {
+        Self {
+            topic,
+            title: title.into(),
+            blocks: Vec::new(),
+        }
+    }
+
+    /// Adds a text of its own.
+    pub(super) fn sentence(&mut self, text: impl Into<String>, emphasis: Emphasis) {
+        self.blocks.push(Block::Sentence {
+            text: text.into(),
+            emphasis,
+        });
+    }
+
+    /// Adds a label and its text.
+    pub(super) fn field(&mut self, label: &'static str, text: impl Into<String>) {
+        self.blocks.push(Block::Field {
+            label,
+            text: text.into(),
+        });
+    }
+
+    /// Adds rows and columns.
+    pub(super) fn grid(&mut self, grid: Grid) {
+        self.blocks.push(Block::Grid(grid));
+    }
+}
+
+/// A piece of a section.
+#[derive(Debug)]
+pub(super) enum Block {
+    Sentence { text: String, emphasis: Emphasis },
+    Field { label: &'static str, text: String },
+    Grid(Grid),
+}
+
+/// How a text stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Emphasis {
+    Plain,
+    Quiet,
+    /// Quiet, and only of use beside sparklines.
+    Sparklines,
+}

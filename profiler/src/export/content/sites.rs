@@ -1,0 +1,227 @@
+//! Who held the lock, doing what, and who waited behind whom.
+
+use std::collections::BTreeMap;
+
+use lockprof_abi::{Site, Span};
+
+use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
+use crate::{
+    profile::{Durations, Profile, SpanProfile},
+    units::{self, TimeUnit, UNKNOWN},
+};
+
+/// Rows of the blame table.
+const BLAME_ROWS: usize = 8;
+
+/// Holds and waits by site.
+pub(super) fn sites(profile: &Profile) -> Section {
+    let (title, nothing) = if profile.holds_known() {
+        (
+            "Holds and waits by site",
+            "The lock was never taken for writing in the measured time.",
+        )
+    } else {
+        (
+            "Waits by site",
+            "No wait for the lock was seen in the measured time.",
+        )
+    };
+    let mut section = Section::new(Topic::Sites, title);
+    if profile.sites.is_empty() {
+        section.sentence(nothing, Emphasis::Plain);
+        return section;
+    }
+    let unit = profile.unit();
+    let hold_scale = SparkScale::of(profile.sites.iter().filter_map(|site| site.hold.as_ref()));
+    let wait_scale = SparkScale::of(profile.sites.iter().filter_map(|site| site.wait.as_ref()));
+    let mut grid = Grid::new(&["site"], &[]);
+    if profile.holds_known() {
+        grid = ["holds", "held", "mean hold", "p50", "p99", "max hold"]
+            .iter()
+            .fold(grid, |grid, header| grid.and(header, Column::Number))
+            .and("their lengths", Column::Sparkline);
+    }
+    if profile.waits_known() {
+        grid = ["contended", "mean wait", "p50", "p99", "max wait"]
+            .iter()
+            .fold(grid.seam(), |grid, header| grid.and(header, Column::Number))
+            .and("their lengths", Column::Sparkline);
+    }
+    for site in &profile.sites {
+        let mut row = vec![site.site.name().to_owned()];
+        if let Some(hold) = &site.hold {
+            row.push(units::count(hold.count()));
+            let share = profile.share_of_time(hold.total_ns);
+            row.push(share.map_or_else(|| UNKNOWN.to_owned(), units::percent));
+            row.extend(lengths(hold, unit, hold_scale));
+        }
+        if let Some(wait) = &site.wait {
+            row.push(units::count(wait.count()));
+            row.extend(lengths(wait, unit, wait_scale));
+        }
+        grid.row(row);
+    }
+    section.grid(grid);
+    if !profile.holds_known() {
+        section.sentence("Holds are not measured in this tier.", Emphasis::Quiet);
+    }
+    let scales = [("holds", hold_scale), ("waits", wait_scale)];
+    let scales: Vec<String> = scales
+        .into_iter()
+        .filter_map(|(kind, scale)| Some(format!("{kind} {}", scale?.legend(unit))))
+        .collect();
+    if !scales.is_empty() {
+        let text = format!(
+            "Lengths from left to right, by powers: {}.",
+            scales.join(", ")
+        );
+        section.sentence(text, Emphasis::Sparklines);
+    }
+    section
+}
+
+fn lengths(durations: &Durations, unit: TimeUnit, scale: Option<SparkScale>) -> [String; 5] {
+    [
+        unit.format_or_unknown(durations.mean_ns()),
+        unit.format_or_unknown(durations.quantile_ns(0.5)),
+        unit.format_or_unknown(durations.quantile_ns(0.99)),
+        unit.format_or_unknown(durations.max_ns()),
+        scale.map_or_else(String::new, |scale| scale.line(durations)),
+    ]
+}
+
+/// Calls inside holds.
+pub(super) fn spans(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Spans, "Inside the holds");
+    if !profile.spans.is_empty() {
+        let mut inside: Vec<&SpanProfile> = profile
+            .spans
+            .iter()
+            .filter(|span| span.in_hold_ns.is_some())
+            .collect();
+        inside.sort_by_key(|span| {
+            let order = profile
+                .sites
+                .iter()
+                .position(|site| Some(site.site) == span.site);
+            (order, std::cmp::Reverse(span.self_ns))
+        });
+        if inside.is_empty() {
+            section.sentence("No span was called inside a hold.", Emphasis::Plain);
+        } else {
+            section.grid(span_grid(profile, &inside));
+        }
+        if let Some(null_hold) = profile.null_hold() {
+            section.sentence(
+                format!(
+                    "Null hold, for comparison: {}.",
+                    profile.unit().format(null_hold.mean_ns)
+                ),
+                Emphasis::Quiet,
+            );
+        }
+        for line in where_called(&profile.spans) {
+            section.sentence(line, Emphasis::Plain);
+        }
+    }
+    for (span, reason) in &profile.absent_spans {
+        section.sentence(format!("{span}: not measured ({reason})"), Emphasis::Quiet);
+    }
+    section
+}
+
+fn span_grid(profile: &Profile, spans: &[&SpanProfile]) -> Grid {
+    let unit = profile.unit();
+    let mut grid = Grid::new(
+        &["span", "site"],
+        &["calls", "a call", "in hold", "own time", "of hold"],
+    );
+    for span in spans {
+        let held = span.site.and_then(|site| profile.site(site)?.hold.as_ref());
+        let share = span.self_ns.zip(held.filter(|held| held.total_ns > 0));
+        let per_call = span.in_hold_ns.map(|ns| ns as f64 / span.calls as f64);
+        grid.row([
+            span.span.name().to_owned(),
+            span.site.map_or("", Site::name).to_owned(),
+            units::count(span.calls),
+            unit.format_or_unknown(per_call),
+            unit.format_or_unknown(span.in_hold_ns.map(|ns| ns as f64)),
+            unit.format_or_unknown(span.self_ns.map(|ns| ns as f64)),
+            share.map_or_else(
+                || UNKNOWN.to_owned(),
+                |(own, held)| units::percent(own as f64 / held.total_ns as f64),
+            ),
+        ]);
+    }
+    grid
+}
+
+/// A sentence for each span: how many of its calls were inside a hold, and of whom.
+fn where_called(spans: &[SpanProfile]) -> Vec<String> {
+    let mut by_span: BTreeMap<Span, Vec<&SpanProfile>> = BTreeMap::new();
+    for span in spans {
+        by_span.entry(span.span).or_default().push(span);
+    }
+    by_span
+        .into_iter()
+        // It contains the hold, and is never inside one.
+        .filter(|&(span, _)| span != Span::ReleaseTask)
+        .map(|(span, parts)| {
+            let calls: u64 = parts
+                .iter()
+                .fold(0, |sum, part| sum.saturating_add(part.calls));
+            let inside: Vec<String> = parts
+                .iter()
+                .filter_map(|part| {
+                    let share = part.calls as f64 / calls as f64;
+                    Some(format!(
+                        "{} in {} holds",
+                        units::percent(share),
+                        part.site?.name()
+                    ))
+                })
+                .collect();
+            let name = span.name();
+            let calls = match calls {
+                1 => "1 call".to_owned(),
+                calls => format!("{} calls", units::count(calls)),
+            };
+            match (inside.is_empty(), span) {
+                (true, Span::FreePid) => {
+                    format!("{name}: {calls}, never inside a hold (the deferral is seen)")
+                }
+                (true, _) => format!("{name}: {calls}, never inside a hold"),
+                (false, _) => format!("{name}: {calls}, {}", inside.join(", ")),
+            }
+        })
+        .collect()
+}
+
+/// Who waited behind whom.
+pub(super) fn blame(profile: &Profile) -> Section {
+    let mut section = Section::new(Topic::Blame, "Who waited behind whom");
+    if profile.blame.is_empty() || !profile.waits_known() {
+        return section;
+    }
+    let all: u64 = profile
+        .blame
+        .iter()
+        .fold(0, |sum, pair| sum.saturating_add(pair.waited_ns));
+    let mut grid = Grid::new(&["waiter", "behind the holds of"], &["waited", "of all"]);
+    for pair in profile.blame.iter().take(BLAME_ROWS) {
+        grid.row([
+            pair.waiter.name().to_owned(),
+            pair.holder
+                .map_or("readers and hand-over", Site::name)
+                .to_owned(),
+            profile.unit().format(pair.waited_ns as f64),
+            units::percent(pair.waited_ns as f64 / all as f64),
+        ]);
+    }
+    section.grid(grid);
+    let rest = profile.blame.len().saturating_sub(BLAME_ROWS);
+    if rest > 0 {
+        section.sentence(format!("and {rest} pairs with less"), Emphasis::Quiet);
+    }
+    section
+}

@@ -1,0 +1,195 @@
+//! How far the numbers can be trusted: what is missing, what the measuring itself cost, and what
+//! others counted.
+
+use super::{Section, Topic};
+use crate::{
+    profile::{GroundTruthCheck, Profile},
+    recording::schema::{Calibration, Detail, NullHold, RunTime},
+    units::{self, UNKNOWN},
+};
+
+/// What has to be said before any number.
+pub(super) fn warnings(profile: &Profile) -> Vec<String> {
+    let losses = &profile.losses;
+    let mut all = Vec::new();
+    if losses.void {
+        all.push(format!(
+            "VOID: {} of the lock's events are missing ({} lost, {} seen; the limit is {}). Do not \
+             rely on the numbers below.",
+            units::percent(losses.share()),
+            units::count(losses.target_losses),
+            units::count(losses.target_events),
+            units::percent(losses.threshold),
+        ));
+    }
+    if profile.cut_short {
+        all.push(
+            "CUT SHORT: the recording has no end; the numbers are those up to its last interval."
+                .to_owned(),
+        );
+    }
+    if !losses.not_written.is_empty() {
+        all.push(format!(
+            "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals are \
+             missing.",
+            losses.not_written.len(),
+            losses.not_written[0]
+        ));
+    }
+    if profile.intervals == 0 {
+        all.push("Nothing was measured: the run ended in its warm-up.".to_owned());
+    }
+    all
+}
+
+/// What the measuring cost, what others counted, and what was lost.
+pub(super) fn trust(profile: &Profile) -> Section {
+    let mut page = Section::new(Topic::Trust, "How far to trust this");
+    match profile.null_hold() {
+        Some(measured) => page.field("null hold", null_hold(profile, measured)),
+        None if profile.holds_known() => page.field("null hold", "not measured"),
+        None => {}
+    }
+    if let Some(calibration) = &profile.calibration
+        && !calibration.run_time.is_empty()
+    {
+        page.field("probes", run_time(profile, calibration));
+    }
+    page.field("own cost", own_cost(profile));
+    page.field("precision", precision(profile));
+    if let Some(text) = ground_truth(&profile.ground_truth) {
+        page.field("ground truth", text);
+    }
+    page.field("losses", losses(profile));
+    page
+}
+
+fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
+    let unit = profile.unit();
+    let spans = match profile.header.detail {
+        Detail::Holds => "",
+        Detail::Spans => ", and more for each call measured in it",
+    };
+    format!(
+        "{} (mean of {}, median {}): a setsid() that fails at once; what the probes add to each \
+         hold is less than this{spans}",
+        unit.format(null_hold.mean_ns),
+        units::count(null_hold.holds),
+        unit.format(null_hold.p50_ns),
+    )
+}
+
+fn run_time(profile: &Profile, calibration: &Calibration) -> String {
+    let unit = profile.unit();
+    let (spans, others): (Vec<&RunTime>, Vec<&RunTime>) = calibration
+        .run_time
+        .iter()
+        .partition(|run| run.program.contains("span_"));
+    let mut programs: Vec<String> = others
+        .iter()
+        .map(|run| format!("{} {}", run.program, unit.format(run.ns_per_run)))
+        .collect();
+    let runs: u64 = spans.iter().map(|run| run.runs).sum();
+    if runs > 0 {
+        let total_ns: f64 = spans
+            .iter()
+            .map(|run| run.ns_per_run * run.runs as f64)
+            .sum();
+        programs.push(format!(
+            "the {} of spans {}",
+            spans.len(),
+            unit.format(total_ns / runs as f64)
+        ));
+    }
+    format!("{} a run, without trampolines", programs.join(", "))
+}
+
+fn own_cost(profile: &Profile) -> String {
+    let measured = || profile.series.iter().filter(|point| point.is_measured());
+    let cpu_s: f64 = measured().map(|point| point.own_cpu_s).sum();
+    let resident = measured()
+        .map(|point| point.own_resident_bytes)
+        .max()
+        .unwrap_or(0);
+    let share = profile.per_second(1).map(|per_second| cpu_s * per_second);
+    let steal_s: f64 = measured().map(|point| point.steal_s).sum();
+    let cpus = f64::from(profile.header.kernel.cpus_online) * profile.measured_s;
+    let steal = if cpus > 0.0 {
+        units::percent(steal_s / cpus)
+    } else {
+        UNKNOWN.to_owned()
+    };
+    format!(
+        "{} of one CPU, {} resident; stolen by the hypervisor: {steal} of all CPUs",
+        share.map_or_else(|| UNKNOWN.to_owned(), units::percent),
+        units::bytes(resident),
+    )
+}
+
+fn precision(profile: &Profile) -> String {
+    let steps = units::percent(lockprof_abi::RELATIVE_ERROR);
+    if profile.holds_known() {
+        format!("means are exact; p50 and p99 within {steps}; other locks' within a third")
+    } else {
+        "means are exact; p50 and p99 within a third".to_owned()
+    }
+}
+
+fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
+    let kernel = check.tasks_created_by_kernel?;
+    let mut text = format!(
+        "from attach to detach the kernel created {} tasks",
+        units::count(kernel)
+    );
+    if let Some(load) = check.lives_by_load {
+        text += &format!(", {} of them the load's", units::count(load));
+    }
+    if let (Some(fork), Some(exit), Some(reap)) =
+        (check.fork_holds, check.exit_holds, check.reap_holds)
+    {
+        text += &format!(
+            "; holds seen: fork {}{}, exit {}, reap {}",
+            units::count(fork),
+            match check.fork_difference() {
+                Some(0) => " (all)".to_owned(),
+                Some(difference) => format!(" ({difference:+})"),
+                None => String::new(),
+            },
+            units::count(exit),
+            units::count(reap),
+        );
+    }
+    Some(text)
+}
+
+fn losses(profile: &Profile) -> String {
+    let losses = &profile.losses;
+    let happened: Vec<String> = losses
+        .happened()
+        .map(|(name, count)| format!("{name} {}", units::count(count)))
+        .collect();
+    let mut text = if happened.is_empty() {
+        format!(
+            "none of the {} kinds that this kernel lets us count",
+            losses.kinds_counted()
+        )
+    } else {
+        format!(
+            "{} ({} of the lock's holds and waits)",
+            happened.join(", "),
+            if losses.target_losses == 0 {
+                "none".to_owned()
+            } else {
+                units::percent(losses.share())
+            }
+        )
+    };
+    let unknown: Vec<&str> = losses.unknown().collect();
+    if !unknown.is_empty() {
+        text += &format!(
+            "; unknown: runs of {} that the kernel refused",
+            unknown.join(", ")
+        );
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! What a run lost, and what it could not see at all.
+
+use lockprof_abi::{Loss, Site};
+
+use super::{Column, Grid};
+use crate::{
+    profile::Profile,
+    recording::schema::{Clock, Detail, Tier},
+    units::{self, UNKNOWN},
+};
+
+/// Every kind of loss that is counted, and those that this kernel does not count.
+pub(in super::super) fn losses(profile: &Profile) -> Grid {
+    let losses = &profile.losses;
+    let mut grid = Grid::new(&["loss"], &["lost"]).and("what it is", Column::Text);
+    for &loss in Loss::ALL {
+        let count = losses.counted.get(&loss).copied().unwrap_or(0);
+        grid.row([
+            loss.name().to_owned(),
+            units::count(count),
+            meaning(loss).to_owned(),
+        ]);
+    }
+    for (program, count) in &losses.missed {
+        grid.row([
+            format!("missed: {program}"),
+            count.map_or_else(|| UNKNOWN.to_owned(), units::count),
+            match count {
+                Some(_) => "runs of this program that the kernel refused".to_owned(),
+                None => "this kernel does not tell how many runs it refused".to_owned(),
+            },
+        ]);
+    }
+    grid
+}
+
+const fn meaning(loss: Loss) -> &'static str {
+    match loss {
+        Loss::HoldWithoutStart => "a release without its acquisition",
+        Loss::HoldOverwritten => "an acquisition while a hold was still open on that CPU",
+        Loss::EntryLost => "a return of which the entry was lost (kprobe)",
+        Loss::WaitUnclaimed => "a wait for this lock that no acquisition followed",
+        Loss::TargetWaitWithoutStart => "a wait for this lock without its beginning",
+        Loss::BlameUnsettled => "a wait that is counted, but could be charged to nobody",
+        Loss::ClockBackwards => "a length that the clock made negative",
+        Loss::BucketOverflow => "a length beyond the last bucket; it is in the totals",
+        Loss::SpanUnmatched => "a call of which one end was not seen",
+        Loss::WaitOverflow => "waits nested deeper than there is room for",
+        Loss::WaitWithoutEnd => "a spinning wait without its end",
+        Loss::WaitWithoutStart => "a wait for another lock without its beginning",
+        Loss::WaitMigrated => "a spinning wait that began and ended as different tasks",
+        Loss::TaskSlotTaken => "a sleeping wait that took the place of another's",
+        Loss::ContentionTableFull => "a wait for a lock that the table had no place for",
+        Loss::StackMissing => "a wait of which no call stack could be taken",
+        Loss::CgroupTableFull => "a cgroup that the table had no place for",
+        Loss::ReadOverflow => "read holds nested deeper than there is room for",
+        Loss::ReadWaitUnclaimed => "a reader's wait that no acquisition followed",
+        Loss::ReadEntryLost => "a reader's entry whose return was not seen (kprobe)",
+        Loss::ReadWithoutStart => "a read hold without its beginning",
+    }
+}
+
+/// What nobody can read off this run, in sentences.
+pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
+    let header = &profile.header;
+    let mut all = Vec::new();
+    match header.tier {
+        Tier::Exact => {}
+        Tier::Bounded => {
+            all.push(
+                "The exact lengths of holds: the unlock is inlined in this kernel.".to_owned(),
+            );
+        }
+        Tier::WaitOnly | Tier::Unsupported => all.push(
+            "Holds: who held the lock, for how long and doing what. Lock and unlock cannot be \
+             probed here."
+                .to_owned(),
+        ),
+    }
+    match header.clock {
+        Clock::Hardware => {}
+        Clock::EmulatedWall => all.push(
+            "Times of real hardware: an emulated CPU's are longer, and not by the same factor \
+             everywhere."
+                .to_owned(),
+        ),
+        Clock::Instructions => all.push(
+            "Waits and times: this clock counts instructions, and CPUs take turns.".to_owned(),
+        ),
+    }
+    if header.clock != Clock::Instructions {
+        all.push(if header.kernel.spin_waits_invisible {
+            "Waits for spinlocks: this kernel spins in virt_spin_lock(), which emits no event."
+                .to_owned()
+        } else {
+            "The first waiter in the line for a spinlock: it emits no event, so waits for spinlocks \
+             are lower bounds."
+                .to_owned()
+        });
+        all.push(
+            "Readers that spin in an interrupt: the kernel emits no event for them.".to_owned(),
+        );
+    }
+    if profile.holds_known() {
+        if !header.readers {
+            all.push("Holds of readers: they are followed with --readers only.".to_owned());
+        }
+        if header.detail == Detail::Holds {
+            all.push(
+                "The calls inside holds: they are followed with --detail spans only.".to_owned(),
+            );
+        }
+        for (span, why) in &profile.absent_spans {
+            all.push(format!("Calls of {span}: {why}."));
+        }
+        let unknown = profile
+            .site(Site::Unknown)
+            .and_then(|site| site.hold.as_ref());
+        if let Some(holds) = unknown.filter(|holds| holds.count() > 0) {
+            all.push(format!(
+                "The site of {} holds: the return address could not be read.",
+                units::count(holds.count())
+            ));
+        }
+    }
+    let programs: Vec<&str> = profile.losses.unknown().collect();
+    if !programs.is_empty() {
+        all.push(format!(
+            "How many runs of {} the kernel refused: it does not tell.",
+            programs.join(", ")
+        ));
+    }
+    all
+}

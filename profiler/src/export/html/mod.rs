@@ -1,0 +1,301 @@
+//! One page with everything: it needs no network, and works as an attachment of a mail.
+
+mod flame;
+mod measured;
+mod parts;
+
+use anyhow::Result;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::parts::{grids, section_blocks};
+use super::{
+    Exporter,
+    content::{Document, Topic},
+    picture::{Picture, Setting, dark_rules},
+    text::{printable, unbroken},
+};
+use crate::{
+    profile::{Durations, Profile},
+    units,
+};
+
+/// The page, with its pictures inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Html;
+
+impl Exporter for Html {
+    fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
+        Ok(page(profile)?.into_string().into_bytes())
+    }
+}
+
+/// Sections of the page, by the names that links have for them.
+const CONTENTS: &[(&str, &str)] = &[
+    ("verdict", "In short"),
+    ("lengths", "How long it is held and waited for"),
+    ("anatomy", "What a hold is spent on"),
+    ("time", "When and where it is held"),
+    ("blame", "Who waits behind whom"),
+    ("locks", "All contended locks"),
+    ("longest", "The longest holds and waits"),
+    ("measured", "How it was measured"),
+];
+
+fn page(profile: &Profile) -> Result<Markup> {
+    let document = Document::of(profile);
+    let title = printable(&document.title);
+    let style = format!(
+        "{}@media screen and (prefers-color-scheme: dark) {{\n{}}}\n",
+        include_str!("style.css"),
+        dark_rules()
+    );
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(style)) }
+            }
+            body {
+                a.skip href="#verdict" { "To the verdict" }
+                header {
+                    h1 { (title) }
+                    @if let Some(load) = load(profile) {
+                        p.quiet { (load) }
+                    }
+                }
+                nav aria-label="Contents" {
+                    ul {
+                        @for (id, title) in CONTENTS {
+                            li { a href={ "#" (id) } { (title) } }
+                        }
+                    }
+                }
+                main {
+                    @for warning in &document.warnings {
+                        p.warning role="note" { (unbroken(warning)) }
+                    }
+                    (verdict(profile, &document))
+                    (lengths(profile, &document)?)
+                    (anatomy(profile, &document)?)
+                    (time(profile)?)
+                    (blame(profile, &document)?)
+                    (locks(profile, &document)?)
+                    (longest(&document))
+                    (measured::measured(profile, &document))
+                }
+                footer {
+                    p {
+                        "Made by lockprof " (env!("CARGO_PKG_VERSION"))
+                        " from a recording of lockprof " (printable(&profile.header.lockprof)) ": "
+                        code { (printable(&profile.header.command_line.join(" "))) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// What was driven, and for how long.
+fn load(profile: &Profile) -> Option<String> {
+    let workload = profile.header.workload.as_ref();
+    let name = workload.map_or("no load of lockprof's own", |workload| &workload.name);
+    let tasks = workload.and_then(|workload| workload.tasks);
+    let tasks = tasks.map_or_else(String::new, |tasks| format!(" × {tasks}"));
+    let text = format!(
+        "{name}{tasks}, {} measured, {} tier",
+        units::seconds(profile.measured_s),
+        profile.header.tier.name()
+    );
+    Some(printable(&text).into_owned())
+}
+
+/// A section of the page, by its place in the contents.
+fn section(id: &str, body: &Markup) -> Markup {
+    let title = CONTENTS.iter().find(|(other, _)| *other == id);
+    html! {
+        section id=(id) aria-labelledby={ (id) "-title" } {
+            h2 id={ (id) "-title" } { (title.map_or(id, |(_, title)| title)) }
+            (body)
+        }
+    }
+}
+
+/// A picture with a text in its place for who cannot see it. It can be scrolled to by keyboard where
+/// it is wider than the page.
+fn picture(profile: &Profile, picture: Picture, instead: &str, caption: &str) -> Result<Markup> {
+    if let Some(sentence) = picture.absence(profile) {
+        return Ok(html! { p { (sentence) } });
+    }
+    let svg = picture.svg(profile, Setting::OnPage)?;
+    Ok(html! {
+        figure {
+            div.scroll.picture tabindex="0" role="img" aria-label=(instead) {
+                (PreEscaped(svg))
+            }
+            figcaption { (caption) }
+        }
+    })
+}
+
+fn verdict(profile: &Profile, document: &Document) -> Markup {
+    let verdict = &document.verdict;
+    section(
+        "verdict",
+        &html! {
+            @for caveat in &verdict.caveats { p.quiet { (unbroken(caveat)) } }
+            @for finding in &verdict.findings { p.finding { (unbroken(finding)) } }
+            @if let Some(next) = &verdict.next { p.finding.next { (unbroken(next)) } }
+            @let tiles = tiles(profile);
+            @if !tiles.is_empty() {
+                dl.tiles {
+                    @for (label, value) in tiles {
+                        div { dt { (label) } dd { (value) } }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// The few numbers that sum a run up.
+fn tiles(profile: &Profile) -> Vec<(&'static str, String)> {
+    let mut tiles = Vec::new();
+    if profile.intervals == 0 {
+        return tiles;
+    }
+    if let Some(share) = profile.held_share() {
+        tiles.push(("held for writing", units::percent(share)));
+    }
+    if let Some((ns, holds)) = profile.held_ns().zip(profile.write_holds())
+        && holds > 0
+    {
+        let mean = profile.unit().format(ns as f64 / holds as f64);
+        tiles.push(("mean hold", mean));
+    }
+    if let Some(lives) = profile.lives().and_then(|lives| profile.per_second(lives)) {
+        tiles.push(("task lives per second", units::rate(lives)));
+    }
+    if profile.waits_known() {
+        let waits = || profile.sites.iter().filter_map(|site| site.wait.as_ref());
+        let count = waits().map(Durations::count).fold(0, u64::saturating_add);
+        let waited = waits().fold(0, |sum: u64, wait| sum.saturating_add(wait.total_ns));
+        tiles.push(("contended acquisitions", units::count(count)));
+        if let Some(share) = profile.share_of_time(waited) {
+            let text = match share {
+                share if share > 0.0 && share < 0.005 => "< 0.01".to_owned(),
+                share => format!("{share:.2}"),
+            };
+            tiles.push(("CPUs that wait, on average", text));
+        }
+    }
+    if let Some(null_hold) = profile.null_hold() {
+        let null = profile.unit().format(null_hold.mean_ns);
+        tiles.push(("null hold", null));
+    }
+    tiles
+}
+
+fn lengths(profile: &Profile, document: &Document) -> Result<Markup> {
+    let instead = "Two charts, one of holds and one of waits. Each line is a site; it shows which \
+                   share of its holds or waits is at least as long as the length below. The table \
+                   that follows has the numbers.";
+    let caption = "Read a line from left to right: the share that is at least so long. Both axes \
+                   are logarithmic, so that the bulk and one in a million can be read off. A line \
+                   further to the right is worse.";
+    Ok(section(
+        "lengths",
+        &html! {
+            (picture(profile, Picture::Distribution, instead, caption)?)
+            (section_blocks(document.section(Topic::Sites)))
+        },
+    ))
+}
+
+fn anatomy(profile: &Profile, document: &Document) -> Result<Markup> {
+    let instead = "For each site a bar as long as its mean hold, divided into the calls in it, the \
+                   waits for other locks, and the holder's own work. The table that follows has the \
+                   numbers.";
+    let caption = "Each bar is the mean hold of a site. What is called inside a call stands beneath \
+                   it. The parts add up to the hold; own work is what is not measured apart.";
+    let spans = document.section(Topic::Spans);
+    Ok(section(
+        "anatomy",
+        &html! {
+            (picture(profile, Picture::Anatomy, instead, caption)?)
+            @if spans.is_some() {
+                details { summary { "The calls in numbers" } (section_blocks(spans)) }
+            }
+        },
+    ))
+}
+
+fn time(profile: &Profile) -> Result<Markup> {
+    let instead = "A map of CPUs by time, coloured by the share of time that each CPU held the \
+                   lock. Beneath it, over the same time: the mean hold, task lives per second, and \
+                   time stolen by the hypervisor. The table that follows has the numbers.";
+    let caption = "Follow a spike down: a longer mean hold with fewer lives is a slower lock; \
+                   stolen time is a busy hypervisor, not the lock.";
+    Ok(section(
+        "time",
+        &html! {
+            (picture(profile, Picture::Heatmap, instead, caption)?)
+            @if !profile.series.is_empty() {
+                details {
+                    summary { "The intervals in numbers" }
+                    (parts::series(profile))
+                }
+            }
+        },
+    ))
+}
+
+fn blame(profile: &Profile, document: &Document) -> Result<Markup> {
+    let instead = "A matrix of waiting sites by holding sites, with the waited time of each pair. \
+                   The table that follows has the largest.";
+    let caption = "A wait behind a queue is charged to all who held the lock meanwhile, by the time \
+                   that they held it; the rest went to readers and to handing the lock over.";
+    let pairs = document.section(Topic::Blame);
+    Ok(section(
+        "blame",
+        &html! {
+            (picture(profile, Picture::Blame, instead, caption)?)
+            @if pairs.is_some() {
+                details { summary { "The pairs in numbers" } (section_blocks(pairs)) }
+            }
+        },
+    ))
+}
+
+fn locks(profile: &Profile, document: &Document) -> Result<Markup> {
+    Ok(section(
+        "locks",
+        &html! {
+            (flame::graph(profile)?)
+            @for topic in [Topic::InnerWaits, Topic::Locks] {
+                @if let Some(section) = document.section(topic) {
+                    h3 { (printable(&section.title)) }
+                    (section_blocks(Some(section)))
+                }
+            }
+        },
+    ))
+}
+
+fn longest(document: &Document) -> Markup {
+    let sections = [Topic::Longest, Topic::Cgroups].map(|topic| document.section(topic));
+    section(
+        "longest",
+        &html! {
+            @if sections.iter().all(Option::is_none) {
+                p { "Who was behind the longest holds and waits was not recorded." }
+            }
+            @for section in sections.into_iter().flatten() {
+                @if section.topic != Topic::Longest { h3 { (printable(&section.title)) } }
+                (section_blocks(Some(section)))
+            }
+        },
+    )
+}

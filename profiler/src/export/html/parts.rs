@@ -1,0 +1,188 @@
+//! Tables, lists and sentences of a page.
+
+use lockprof_abi::Site;
+use maud::{Markup, html};
+
+use crate::{
+    export::{
+        content::{Block, Column, Emphasis, Grid, Section},
+        picture::{hex, style_of},
+        text::unbroken,
+    },
+    profile::{Profile, SeriesPoint},
+    units::{self, UNKNOWN},
+};
+
+/// Intervals in the table at most: of longer runs some are taken together.
+const MOST_INTERVALS: usize = 120;
+
+/// What stands in a section.
+pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
+    let blocks = section.map_or(&[][..], |section| &section.blocks);
+    let facts: Vec<(&str, &str)> = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Field { label, text } => Some((*label, text.as_str())),
+            _ => None,
+        })
+        .collect();
+    html! {
+        (self::facts(&facts))
+        @for block in blocks {
+            @match block {
+                Block::Field { .. } | Block::Sentence { emphasis: Emphasis::Sparklines, .. } => {}
+                Block::Sentence { text, emphasis: Emphasis::Quiet } => {
+                    p.quiet { (unbroken(text)) }
+                }
+                Block::Sentence { text, emphasis: Emphasis::Plain } => p { (unbroken(text)) }
+                Block::Grid(grid) => (grids(grid))
+            }
+        }
+    }
+}
+
+/// Labels and their texts.
+pub(super) fn facts(facts: &[(&str, &str)]) -> Markup {
+    html! {
+        @if !facts.is_empty() {
+            dl.facts {
+                @for (label, text) in facts {
+                    dt { (label) }
+                    dd { (unbroken(text)) }
+                }
+            }
+        }
+    }
+}
+
+/// A table, or two where it has a seam.
+pub(super) fn grids(grid: &Grid) -> Markup {
+    html! {
+        @for part in grid.without(Column::Sparkline).split() { (table(&part)) }
+    }
+}
+
+fn table(grid: &Grid) -> Markup {
+    let headers = grid.columns.iter().map(|(header, _)| header.as_str());
+    let label = headers.clone().collect::<Vec<_>>().join(", ");
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ "Table: " (label) } {
+            table {
+                thead {
+                    tr {
+                        @for (header, column) in &grid.columns {
+                            th.number[is_number(*column)] scope="col" { (header) }
+                        }
+                    }
+                }
+                tbody {
+                    @for cells in &grid.rows {
+                        tr {
+                            @for (index, (cell, (header, column))) in
+                                cells.iter().zip(&grid.columns).enumerate()
+                            {
+                                @if index == 0 {
+                                    th.name.long[is_long(cell)] scope="row" { (self::cell(header, cell)) }
+                                } @else {
+                                    td.number[is_number(*column)].name[!is_number(*column)]
+                                        .long[is_long(cell)] {
+                                        (self::cell(header, cell))
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a cell may be broken into lines: a name is easier read whole.
+fn is_long(text: &str) -> bool {
+    text.chars().count() > 40
+}
+
+const fn is_number(column: Column) -> bool {
+    matches!(column, Column::Number | Column::Derived)
+}
+
+/// A cell; a site has its colour beside it, the same as in the pictures.
+fn cell(header: &str, text: &str) -> Markup {
+    const SITES: &[&str] = &["site", "waiter", "holder", "behind the holds of"];
+    let site = Site::from_name(text).filter(|_| SITES.contains(&header));
+    html! {
+        @if let Some(site) = site {
+            @let style = style_of(site);
+            @let color = hex(style.color);
+            svg.swatch width="10" height="10" aria-hidden="true" {
+                @if style.dashed {
+                    rect x="1.5" y="1.5" width="7" height="7" fill="none" stroke=(color)
+                        stroke-width="3" {}
+                } @else {
+                    rect width="10" height="10" fill=(color) {}
+                }
+            }
+        }
+        (text)
+    }
+}
+
+/// What happened over time.
+pub(super) fn series(profile: &Profile) -> Markup {
+    let unit = profile.unit();
+    let mut grid = Grid::new(
+        &["until", "phase"],
+        &["held", "holds", "mean hold", "lives/s", "stolen"],
+    );
+    let measured = profile.series.iter().rfind(|point| point.is_measured());
+    let measured_until = measured.map_or(f64::INFINITY, |point| point.at_s);
+    let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
+    for points in profile.series.chunks(together) {
+        let [.., last] = points else { continue };
+        let seconds: f64 = points.iter().map(|point| point.seconds).sum();
+        let sum = |number: fn(&SeriesPoint) -> Option<u64>| {
+            points
+                .iter()
+                .map(number)
+                .try_fold(0_u64, |sum, number| Some(sum.saturating_add(number?)))
+        };
+        let (holds, held_ns) = (sum(|point| point.holds), sum(|point| point.held_ns));
+        let lives = sum(|point| point.lives).filter(|_| seconds > 0.0);
+        let steal: f64 = points.iter().map(|point| point.steal_s).sum();
+        let all_cpus = seconds * f64::from(profile.header.kernel.cpus_online);
+        let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
+        let held = held_ns.filter(|_| seconds > 0.0);
+        let mean = holds.zip(held_ns).filter(|(holds, _)| *holds > 0);
+        grid.row([
+            format!("{:.2} s", last.at_s),
+            phase(last, measured_until).to_owned(),
+            or_unknown(held.map(|ns| units::percent(ns as f64 / (seconds * 1e9)))),
+            or_unknown(holds.map(units::count)),
+            or_unknown(mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64))),
+            or_unknown(lives.map(|lives| units::rate(lives as f64 / seconds))),
+            units::percent(if all_cpus > 0.0 {
+                steal / all_cpus
+            } else {
+                f64::NAN
+            }),
+        ]);
+    }
+    html! {
+        @if together > 1 {
+            p.quiet { "Each row is " (together) " intervals." }
+        }
+        (grids(&grid))
+    }
+}
+
+/// What the run was doing.
+fn phase(point: &SeriesPoint, measured_until_s: f64) -> &'static str {
+    if point.is_measured() {
+        "measured"
+    } else if point.at_s < measured_until_s {
+        "warm-up"
+    } else {
+        "ending"
+    }
+}

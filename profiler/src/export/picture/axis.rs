@@ -1,0 +1,104 @@
+//! From numbers to pixels.
+
+/// About how wide a text is in pixels: on the safe side, for no font is at hand to measure it.
+pub(super) fn text_width(text: &str, size: i32) -> i32 {
+    let characters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 1000);
+    characters.saturating_mul(size) * 6 / 10
+}
+
+/// Maps numbers to pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    first: i32,
+    last: i32,
+    log: bool,
+}
+
+impl Axis {
+    pub(super) const fn linear(low: f64, high: f64, first: i32, last: i32) -> Self {
+        Self {
+            low,
+            high,
+            first,
+            last,
+            log: false,
+        }
+    }
+
+    /// From and to must be above 0.
+    pub(super) fn log(low: f64, high: f64, first: i32, last: i32) -> Self {
+        Self {
+            low: low.log10(),
+            high: high.log10(),
+            first,
+            last,
+            log: true,
+        }
+    }
+
+    /// The number at the end of a linear axis.
+    pub(super) const fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// The pixel of a number; numbers beyond the axis are at its end.
+    pub(super) fn pixel(&self, value: f64) -> i32 {
+        let value = if self.log {
+            value.max(f64::MIN_POSITIVE).log10()
+        } else {
+            value
+        };
+        let range = self.high - self.low;
+        let place = if range != 0.0 {
+            ((value - self.low) / range).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        self.first + (place * f64::from(self.last - self.first)).round() as i32
+    }
+}
+
+/// Round numbers from 0 up to a maximum: at most so many steps of 1, 2 or 5 times a power of ten.
+pub(super) fn round_steps(maximum: f64, most: u32) -> Vec<f64> {
+    if !(maximum > 0.0 && maximum.is_finite()) {
+        return vec![0.0];
+    }
+    let raw = maximum / f64::from(most.max(1));
+    let power = 10_f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= raw * (1.0 - 1e-9))
+        .unwrap_or(raw);
+    (0..=most)
+        .map(|index| f64::from(index) * step)
+        .take_while(|value| *value <= maximum * (1.0 + 1e-9))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_round_and_few() {
+        assert_eq!(round_steps(10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(round_steps(0.0, 5), [0.0]);
+        assert_eq!(round_steps(f64::INFINITY, 5), [0.0]);
+        for maximum in [1e-9, 0.3, 7.0, 12.0, 600.0, 1e10] {
+            let steps = round_steps(maximum, 6);
+            assert!((3..=7).contains(&steps.len()), "{maximum}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn axes_keep_numbers_on_the_canvas() {
+        let axis = Axis::log(1.0, 1e6, 10, 70);
+        assert_eq!(axis.pixel(1e3), 40);
+        assert_eq!(axis.pixel(0.0), 10);
+        assert_eq!(axis.pixel(f64::INFINITY), 70);
+        assert_eq!(Axis::linear(0.0, 0.0, 5, 9).pixel(3.0), 5);
+    }
+}

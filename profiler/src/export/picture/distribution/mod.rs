@@ -1,0 +1,222 @@
+//! How long holds and waits are, by site: the share that is at least as long, on two logarithmic
+//! axes, so that both the bulk and one in a million can be read off.
+
+mod axes;
+mod marks;
+
+use anyhow::Result;
+use lockprof_abi::Site;
+
+use self::{
+    axes::{length_axis, share_axis},
+    marks::{PERCENTILES, resolved},
+};
+
+use super::{
+    Picture, Setting,
+    axis::Axis,
+    canvas::{Canvas, Frame, Look, TEXT},
+    palette::{QUIET, SiteStyle, style_of},
+    sheet,
+};
+use crate::{
+    profile::{Durations, Profile, Scale},
+    recording::schema::Clock,
+    units::{self, TimeUnit, UNKNOWN},
+};
+
+const PLOT_TOP: i32 = 92;
+const PLOT_HEIGHT: i32 = 330;
+/// From a panel's left edge to its plot: the labels of the axis.
+const AXIS: i32 = 78;
+const PANEL: i32 = 505;
+/// From the plot's bottom to the first row of the legend.
+const LEGEND_TOP: i32 = 74;
+const LEGEND_ROW: i32 = 18;
+
+/// One line of a panel.
+struct Curve<'a> {
+    site: Site,
+    style: SiteStyle,
+    durations: &'a Durations,
+}
+
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    let seen = |durations: &Option<Durations>| {
+        durations
+            .as_ref()
+            .is_some_and(|durations| durations.count() > 0)
+    };
+    let mut sites = profile.sites.iter();
+    if sites.any(|site| seen(&site.hold) || seen(&site.wait)) {
+        None
+    } else if profile.holds_known() {
+        Some("No hold and no wait was seen.")
+    } else {
+        Some("No wait for the lock was seen, and holds are not measured in this tier.")
+    }
+}
+
+/// Complementary cumulative distributions of holds and waits.
+pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
+    let holds = curves(profile, |site| site.hold.as_ref());
+    let waits = curves(profile, |site| site.wait.as_ref());
+    let rows = i32::try_from(holds.len().max(waits.len())).unwrap_or(0);
+    let legend = if rows > 0 {
+        LEGEND_TOP + rows * LEGEND_ROW
+    } else {
+        LEGEND_TOP / 2
+    };
+    let height = PLOT_TOP + PLOT_HEIGHT + legend + 12;
+    let title = Picture::Distribution.title();
+    sheet(profile, setting, title, height, |canvas| {
+        let unit = profile.unit();
+        let hold_less = if profile.holds_known() {
+            "No hold was seen."
+        } else {
+            "Holds are not measured in this tier."
+        };
+        panel(canvas, 20, "Holds", &holds, unit, hold_less)?;
+        let wait_less = match (profile.waits_known(), profile.header.clock) {
+            (true, _) => "No acquisition had to wait.",
+            (false, Clock::Instructions) => "Waits are not measured on the instruction clock.",
+            (false, _) => "Waits are not measured on this kernel.",
+        };
+        panel(canvas, 20 + PANEL + 30, "Waits", &waits, unit, wait_less)
+    })
+}
+
+fn curves<'a>(
+    profile: &'a Profile,
+    which: fn(&crate::profile::SiteProfile) -> Option<&Durations>,
+) -> Vec<Curve<'a>> {
+    let sites = profile.sites.iter();
+    sites
+        .filter_map(|site| {
+            let durations = which(site).filter(|durations| durations.count() > 0)?;
+            Some(Curve {
+                site: site.site,
+                style: style_of(site.site),
+                durations,
+            })
+        })
+        .collect()
+}
+
+fn panel(
+    canvas: &Canvas<'_>,
+    left: i32,
+    title: &str,
+    curves: &[Curve<'_>],
+    unit: TimeUnit,
+    empty: &str,
+) -> Result<()> {
+    let frame = Frame {
+        left: left + AXIS,
+        top: PLOT_TOP,
+        right: left + PANEL - 30,
+        bottom: PLOT_TOP + PLOT_HEIGHT,
+    };
+    canvas.text(
+        title,
+        (frame.left, frame.top - 16),
+        Look::LEFT.size(14).bold(),
+    )?;
+    if curves
+        .iter()
+        .any(|curve| curve.durations.histogram.scale() == Scale::Octaves)
+    {
+        let note = "lengths are within a third";
+        canvas.text(
+            note,
+            (frame.right, frame.top - 15),
+            Look::RIGHT.color(QUIET),
+        )?;
+    }
+    if curves.is_empty() {
+        let middle = (
+            (frame.left + frame.right) / 2,
+            (frame.top + frame.bottom) / 2,
+        );
+        return canvas.text(empty, middle, Look::CENTER.size(14).color(QUIET));
+    }
+    let x = length_axis(canvas, frame, curves, unit)?;
+    let y = share_axis(canvas, frame, left, title, curves)?;
+    marks::lines(canvas, frame, curves, &y)?;
+    canvas.outline(frame, QUIET)?;
+    for curve in curves {
+        let points = points(curve.durations, &x, &y);
+        if curve.style.dashed {
+            canvas.dashes(&points, curve.style.color, 2)?;
+        } else {
+            canvas.line(points.clone(), curve.style.color, 2)?;
+        }
+        if let Some(&end) = points.last() {
+            canvas.circle(end, 2, curve.style.color)?;
+        }
+    }
+    marks::percentiles(canvas, frame, curves, unit, &x, &y)?;
+    legend(canvas, left, frame.bottom + LEGEND_TOP, curves, unit)
+}
+
+/// The curve in pixels: down to the longest, which is one of all.
+fn points(durations: &Durations, x: &Axis, y: &Axis) -> Vec<(i32, i32)> {
+    let mut points: Vec<(i32, i32)> = durations
+        .histogram
+        .complementary_cumulative()
+        .into_iter()
+        .map(|(low, share)| (x.pixel(low as f64), y.pixel(share)))
+        .collect();
+    if let Some(max) = durations.max_ns() {
+        points.push((x.pixel(max), y.pixel(1.0 / durations.count() as f64)));
+    }
+    points.dedup();
+    points
+}
+
+fn legend(
+    canvas: &Canvas<'_>,
+    left: i32,
+    top: i32,
+    curves: &[Curve<'_>],
+    unit: TimeUnit,
+) -> Result<()> {
+    // Right edges of the columns of numbers.
+    let columns = [178, 260, 342, 424, 505].map(|column| left + column);
+    for (title, at) in ["count", "p50", "p90", "p99", "longest"]
+        .into_iter()
+        .zip(columns)
+    {
+        canvas.text(
+            title,
+            (at, top - LEGEND_ROW),
+            Look::RIGHT.size(TEXT - 1).color(QUIET),
+        )?;
+    }
+    for (row, curve) in curves.iter().enumerate() {
+        let y = top + LEGEND_ROW * i32::try_from(row).unwrap_or(0);
+        let swatch = [(left + 4, y), (left + 28, y)];
+        if curve.style.dashed {
+            canvas.dashes(&swatch, curve.style.color, 3)?;
+        } else {
+            canvas.line(swatch.to_vec(), curve.style.color, 3)?;
+        }
+        canvas.text(curve.site.name(), (left + 36, y), Look::LEFT)?;
+        let [p50, p90, p99] = PERCENTILES.map(|(_, longer)| resolved(curve.durations, longer));
+        let length = |length: Option<f64>| {
+            length.map_or_else(|| UNKNOWN.to_owned(), |length| unit.format(length))
+        };
+        let cells = [
+            units::count(curve.durations.count()),
+            length(p50),
+            length(p90),
+            length(p99),
+            length(curve.durations.max_ns()),
+        ];
+        for (cell, at) in cells.into_iter().zip(columns) {
+            canvas.text(&cell, (at, y), Look::RIGHT)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Who waits for which lock: call stacks of waiters, all contended locks of the machine, by waited
+//! time. The locks are the leaves.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use inferno::flamegraph::{
+    self, Options,
+    color::{BackgroundColor, BasicPalette, Color, Palette},
+};
+
+use super::{Picture, Setting};
+use crate::{
+    export::printable,
+    profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site},
+};
+
+/// Narrower than the page's text, in pixels: the graph is not scaled.
+pub(in super::super) const FLAME_WIDTH: usize = 1040;
+/// Frames with less of all waiting, in per cent, are left out: they would be narrower than a line.
+const LEAST_PERCENT: f64 = 0.05;
+
+/// Why there is nothing to draw, if there is nothing.
+pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+    if !profile.waits_known() {
+        Some("Waits are not measured here: nobody can be said to wait.")
+    } else if folded_lines(profile).is_empty() {
+        Some("No wait for any lock was seen.")
+    } else {
+        None
+    }
+}
+
+/// The flame graph.
+pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
+    let lines = folded_lines(profile);
+    let mut options = Options::default();
+    options.title = match setting {
+        // The page has a heading of its own.
+        Setting::OnPage => String::new(),
+        Setting::Alone | Setting::Still => format!(
+            "{} on Linux {}",
+            Picture::Flamegraph.title(),
+            printable(&profile.header.kernel.release)
+        ),
+    };
+    options.count_name = profile.unit().name().to_owned();
+    options.name_type = "Function or lock:".to_owned();
+    // The colours mean nothing: one family, told apart by name.
+    options.colors = Palette::Basic(BasicPalette::Aqua);
+    options.hash = true;
+    options.bgcolors = Some(BackgroundColor::Flat(Color::from((255, 255, 255))));
+    options.uicolor = Color::from((95, 95, 95));
+    options.font_type = "monospace".to_owned();
+    options.min_width = LEAST_PERCENT;
+    options.no_javascript = setting == Setting::Still;
+    // Of one width: a graph that follows the window's complains before it has one.
+    options.image_width = Some(FLAME_WIDTH);
+    let mut svg = Vec::new();
+    flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
+        .map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;
+    let svg =
+        String::from_utf8(svg).map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;
+    Ok(match setting {
+        Setting::Still => without_search(svg),
+        Setting::Alone | Setting::OnPage => svg,
+    })
+}
+
+/// Without the word to click for a search, which stays where there is no script.
+fn without_search(svg: String) -> String {
+    let text = svg
+        .split_once("<text id=\"search\"")
+        .and_then(|(before, rest)| {
+            let (_, after) = rest.split_once("</text>")?;
+            Some(format!("{before}{after}"))
+        });
+    text.unwrap_or(svg)
+}
+
+/// Waits as folded stacks: functions from the outermost to the one that asked for the lock, then the
+/// lock, then the waited time. Waits for the target lock that have no stack (in the exact tier none
+/// is taken) are under their site's function.
+pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    let mut add = |stack: String, ns: u64| {
+        if ns > 0 {
+            let sum = sums.entry(stack).or_default();
+            *sum = sum.saturating_add(ns);
+        }
+    };
+    let mut target_has_stacks = false;
+    for wait in &profile.waits_by_stack {
+        let kind = LockKind::of(wait.flags);
+        let lock = match &wait.name {
+            Some(name) => format!("{} ({})", frame(name), kind.name()),
+            None => format!("{:#x} ({})", wait.address, kind.name()),
+        };
+        let frames = wait.stack.and_then(|stack| profile.stacks.get(&stack));
+        let is_target = profile.is_target(wait.address);
+        if is_target && frames.is_none() && profile.holds_known() {
+            continue;
+        }
+        target_has_stacks |= is_target;
+        let holder = wait.in_hold_of.map(|site| {
+            let function = symbol_of_site(site).unwrap_or(site.name());
+            vec![
+                function.to_owned(),
+                format!("[holding {}]", frame(&profile.header.lock.name)),
+            ]
+        });
+        let functions = frames.map(|frames| functions(frames));
+        let path = functions
+            .filter(|functions| !functions.is_empty())
+            .or(holder)
+            .unwrap_or_else(|| vec!["[no call stack]".to_owned()]);
+        add(format!("{};{lock}", path.join(";")), wait.waits.total_ns);
+    }
+    if !target_has_stacks {
+        let lock = frame(&profile.header.lock.name);
+        for site in &profile.sites {
+            let kind = if site.site.is_writer() {
+                LockKind::SpinWrite
+            } else {
+                LockKind::SpinRead
+            };
+            let function = symbol_of_site(site.site).unwrap_or(site.site.name());
+            let stack = format!("{function};{lock} ({})", kind.name());
+            add(stack, site.wait.as_ref().map_or(0, |wait| wait.total_ns));
+        }
+    }
+    sums.into_iter()
+        .map(|(stack, ns)| format!("{stack} {ns}"))
+        .collect()
+}
+
+/// The functions of a stack, the outermost first, without the lock's and the tracer's own.
+fn functions(frames: &[String]) -> Vec<String> {
+    let mut frames = frames.iter().map(|frame| symbol_of(frame)).peekable();
+    while frames.next_if(|symbol| is_between(symbol)).is_some() {}
+    let mut functions: Vec<String> = frames.map(frame).collect();
+    functions.reverse();
+    functions
+}
+
+/// A name that can be a frame: a semicolon would end it, and a space before digits begin a number.
+fn frame(name: &str) -> String {
+    printable(name).replace([';', ' '], "_")
+}

@@ -1,0 +1,169 @@
+//! A trace as Chrome's JSON, which Perfetto opens: what each interval did, the share that each CPU
+//! held the lock as counters, and the longest holds and waits where they happened.
+//!
+//! <https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU> has the format:
+//! `ts` and `dur` are in microseconds, `M` names a track, `X` is a slice, `C` a counter.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{Exporter, printable};
+use crate::{
+    profile::{Profile, SeriesPoint},
+    recording::schema::LongestEvent,
+    units,
+};
+
+/// The track of the whole lock, and of its intervals.
+const LOCK: u32 = 1;
+const INTERVALS: u32 = 0;
+/// The tracks of the longest holds and waits: one for each CPU.
+const LONGEST: u32 = 2;
+
+/// Chrome trace JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace;
+
+impl Exporter for Trace {
+    fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
+        let lock = printable(&profile.header.lock.name);
+        let mut events = vec![
+            name("process_name", LOCK, INTERVALS, &lock),
+            name("thread_name", LOCK, INTERVALS, "intervals"),
+            name("process_name", LONGEST, 0, "the longest holds and waits"),
+        ];
+        let cpus = cpus(profile);
+        for point in &profile.series {
+            events.push(interval(point));
+            events.extend(counters(point, &cpus));
+        }
+        // A counter holds its value until the next one: it ends with the recording.
+        if let Some(last) = profile.series.last() {
+            events.extend(ends(last, &cpus));
+        }
+        for site in &profile.sites {
+            let hold = site.longest_hold.iter().map(|event| ("hold", event));
+            let wait = site.longest_wait.iter().map(|event| ("wait", event));
+            for (kind, event) in hold.chain(wait) {
+                events.push(name(
+                    "thread_name",
+                    LONGEST,
+                    event.cpu,
+                    &format!("CPU {}", event.cpu),
+                ));
+                events.push(longest(site.site.name(), kind, event));
+            }
+        }
+        let trace = json!({
+            "displayTimeUnit": "ns",
+            "otherData": {
+                "lockprof": profile.header.lockprof,
+                "kernel": profile.header.kernel.release,
+                "tier": profile.header.tier,
+                "clock": profile.header.clock,
+                "unit": profile.unit().name(),
+                "void": profile.void(),
+                "losses": profile.losses.happened().collect::<std::collections::BTreeMap<_, _>>(),
+            },
+            "traceEvents": events,
+        });
+        let mut bytes = serde_json::to_vec(&trace)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+fn name(what: &str, process: u32, thread: u32, name: &str) -> Value {
+    json!({"ph": "M", "name": what, "pid": process, "tid": thread, "args": {"name": name}})
+}
+
+/// CPUs that held the lock at any time.
+fn cpus(profile: &Profile) -> Vec<u32> {
+    let seen = profile.series.iter().flat_map(|point| &point.cpus);
+    let mut cpus: Vec<u32> = seen.map(|cpu| cpu.cpu).collect();
+    cpus.sort_unstable();
+    cpus.dedup();
+    cpus
+}
+
+fn micros(seconds: f64) -> f64 {
+    (seconds * 1e9).round() / 1e3
+}
+
+fn start_s(point: &SeriesPoint) -> f64 {
+    (point.at_s - point.seconds).max(0.0)
+}
+
+fn interval(point: &SeriesPoint) -> Value {
+    json!({
+        "ph": "X",
+        "name": if point.is_measured() { "measured" } else { "warm-up" },
+        "pid": LOCK,
+        "tid": INTERVALS,
+        "ts": micros(start_s(point)),
+        "dur": micros(point.seconds),
+        "args": {
+            "write holds": point.holds,
+            "held": point.held_share().map(units::percent),
+            "mean hold ns": point.mean_hold_ns(),
+            "task lives": point.lives,
+            "iterations": point.iterations,
+            "tasks created": point.tasks_created,
+        },
+    })
+}
+
+fn counter(at_s: f64, name: &str, unit: &str, value: f64) -> Value {
+    json!({"ph": "C", "name": name, "pid": LOCK, "ts": micros(at_s), "args": {unit: value}})
+}
+
+/// At the start of its interval, for the whole of it.
+fn counters(point: &SeriesPoint, cpus: &[u32]) -> Vec<Value> {
+    let at = start_s(point);
+    let mut all = Vec::new();
+    if point.holds.is_some() {
+        for &cpu in cpus {
+            let share = point.cpus.iter().find(|share| share.cpu == cpu);
+            let held = share.map_or(0.0, |share| share.held * 100.0);
+            all.push(counter(at, &held_name(cpu), "%", held));
+        }
+    }
+    if let Some(mean) = point.mean_hold_ns() {
+        all.push(counter(at, "mean hold", "ns", mean));
+    }
+    if let Some(lives) = point.lives.and_then(|lives| point.per_second(lives as f64)) {
+        all.push(counter(at, "task lives", "1/s", lives));
+    }
+    all
+}
+
+fn ends(last: &SeriesPoint, cpus: &[u32]) -> Vec<Value> {
+    let held = cpus
+        .iter()
+        .map(|&cpu| counter(last.at_s, &held_name(cpu), "%", 0.0));
+    held.collect()
+}
+
+/// With zeroes before, so that tracks sort by number.
+fn held_name(cpu: u32) -> String {
+    format!("held by CPU {cpu:03}")
+}
+
+fn longest(site: &str, kind: &str, event: &LongestEvent) -> Value {
+    let length_s = event.ns as f64 / 1e9;
+    json!({
+        "ph": "X",
+        "name": format!("{site}: longest {kind}"),
+        "cat": kind,
+        "pid": LONGEST,
+        "tid": event.cpu,
+        "ts": micros((event.at_s - length_s).max(0.0)),
+        "dur": micros(length_s),
+        "args": {
+            "pid": event.pid,
+            "process": event.tgid,
+            "comm": printable(&event.comm),
+            "cgroup": printable(&event.cgroup),
+        },
+    })
+}
