@@ -56,7 +56,10 @@ fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
          of `threadspawn -t 1`, which takes the lock three times. Each observer is measured twice \
          between two measurements without it, after a warm-up, in each boot. Instructions, and those \
          inside the hold, are medians counted by a plugin of the emulator, from outside of the guest: \
-         from the instruction that takes the lock to the one that gives it back.\n",
+         from the instruction that takes the lock to the one that gives it back. A life is less exact \
+         than a pair, outside of its holds: where its memory comes from depends on what ran before. \
+         What the empty tracepoints, which no uncontended lock reaches, seem to add to a life is its \
+         noise.\n",
     );
     let _ = write!(
         text,

@@ -56,6 +56,9 @@ pub struct BenchOptions {
     /// Compare lockprof's instructions with those of BENCHMARKS.json, as CI does, and write nothing
     #[arg(long, conflicts_with_all = ["only", "kernel", "boots", "rounds"])]
     check: bool,
+    /// Measure nothing: write BENCHMARKS.md and its picture again, from BENCHMARKS.json
+    #[arg(long, conflicts_with_all = ["only", "kernel", "boots", "rounds", "check"])]
+    tables: bool,
 }
 
 /// The parts of the bench.
@@ -71,12 +74,16 @@ pub enum PartName {
 
 /// Runs the bench, and writes its files.
 pub fn bench(options: &BenchOptions) -> Result<bool> {
+    let folder = paths::workspace()?;
+    if options.tables {
+        write(&mut Results::read(&folder)?, &folder)?;
+        return Ok(true);
+    }
     let environment = setup::ensure(Purpose::Lab)?;
     if options.check {
         check::run(&environment)?;
         return Ok(true);
     }
-    let folder = paths::workspace()?;
     let mut results = Results::read(&folder)?;
     let laboratory = Laboratory::build(&environment)?;
     let with = versions::read()?;
