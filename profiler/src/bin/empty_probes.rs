@@ -99,7 +99,11 @@ fn print_symbols(names: &[String]) -> Result<()> {
     let symbols = Kallsyms::read().context("cannot read /proc/kallsyms")?;
     for name in names {
         if let Some(range) = symbols.range_of(name) {
-            println!("{name} {:#x} {:#x}", range.start, range.start + range.length);
+            println!(
+                "{name} {:#x} {:#x}",
+                range.start,
+                range.start + range.length
+            );
         }
     }
     Ok(())
