@@ -1,11 +1,13 @@
 //! eBPF programs that do nothing, one of each kind that lockprof attaches: what they cost is the
-//! floor under every profiler of that kind.
+//! floor under every profiler of that kind. And two that read the clock, as whoever measures a length
+//! must.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
+        helpers::bpf_ktime_get_ns,
         macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint},
         programs::{
             FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext,
@@ -19,6 +21,20 @@ mod programs {
 
     #[fexit]
     fn empty_fexit(_ctx: FExitContext) -> i32 {
+        0
+    }
+
+    #[fentry]
+    fn clock_fentry(_ctx: FEntryContext) -> i32 {
+        // SAFETY: the helper has no precondition.
+        unsafe { bpf_ktime_get_ns() };
+        0
+    }
+
+    #[fexit]
+    fn clock_fexit(_ctx: FExitContext) -> i32 {
+        // SAFETY: the helper has no precondition.
+        unsafe { bpf_ktime_get_ns() };
         0
     }
 

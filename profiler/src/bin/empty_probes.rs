@@ -1,4 +1,4 @@
-//! Attaches programs that do nothing, until SIGINT or SIGTERM: the floor that the bench compares
+//! Attaches programs that do nothing, or only read the clock, until SIGINT or SIGTERM: the floor that the bench compares
 //! lockprof with. A tool of the lab; users have no need of it.
 
 use std::{fmt, process::ExitCode, str::FromStr};
@@ -16,7 +16,8 @@ static OBJECT: &[u8] =
 #[command(name = "lockprof-empty-probes", version)]
 struct Arguments {
     /// fentry:FUNCTION, fexit:FUNCTION, kprobe:FUNCTION, kretprobe:FUNCTION or
-    /// raw_tracepoint:NAME, attached in this order
+    /// raw_tracepoint:NAME, attached in this order; clock_fentry:FUNCTION and clock_fexit:FUNCTION
+    /// read the clock
     probes: Vec<Probe>,
     /// Print FUNCTION START END of those of these functions that the kernel has, in hexadecimal,
     /// and do nothing else
@@ -35,6 +36,8 @@ struct Probe {
 enum Kind {
     FEntry,
     FExit,
+    ClockFEntry,
+    ClockFExit,
     KProbe,
     KRetProbe,
     RawTracePoint,
@@ -46,6 +49,8 @@ impl Kind {
         match self {
             Self::FEntry => "empty_fentry",
             Self::FExit => "empty_fexit",
+            Self::ClockFEntry => "clock_fentry",
+            Self::ClockFExit => "clock_fexit",
             Self::KProbe => "empty_kprobe",
             Self::KRetProbe => "empty_kretprobe",
             Self::RawTracePoint => "empty_raw_tracepoint",
@@ -61,6 +66,8 @@ impl FromStr for Probe {
         let kind = match kind {
             "fentry" => Kind::FEntry,
             "fexit" => Kind::FExit,
+            "clock_fentry" => Kind::ClockFEntry,
+            "clock_fexit" => Kind::ClockFExit,
             "kprobe" => Kind::KProbe,
             "kretprobe" => Kind::KRetProbe,
             "raw_tracepoint" => Kind::RawTracePoint,

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use workloads::GroundTruth;
 
 use super::bpftrace::{self, Form};
+use super::goals;
 use super::hold_counter::{self, Counted, Section, TOGETHER};
 use super::laboratory::Laboratory;
 use super::loads;
@@ -13,6 +14,7 @@ use super::results::{Cost, KernelCosts, ObserverCosts};
 use super::script::{Places, Script};
 use super::statistics::{mean, relative_spread};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
+use super::throughput;
 use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
 use crate::kernel;
@@ -96,6 +98,9 @@ pub fn run(
     costs.observers = found;
     if extent == Extent::Whole {
         measure_peers(&own, boots, &mut costs)?;
+        if kernel == goals::KERNEL {
+            costs.throughput = Some(throughput::run(laboratory, kernel)?);
+        }
     }
     Ok(costs)
 }
@@ -135,7 +140,7 @@ fn observers(extent: Extent, symbols: &Symbols) -> Vec<Observer> {
     match extent {
         Extent::Whole => {
             let mut observers = observer::floors();
-            observers.push(observer::floor_of_spans(|span| symbols.has(span)));
+            observers.extend(observer::floors_of_spans(|span| symbols.has(span)));
             for detail in ["holds", "spans"] {
                 observers.extend(["fentry", "kprobe"].map(|attach| lockprof(detail, attach)));
             }

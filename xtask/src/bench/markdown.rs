@@ -43,9 +43,17 @@ fn goal_table(goals: &[Goal]) -> String {
             goal.wanted.to_owned(),
             goal.measured.clone(),
             met.to_owned(),
+            goal.in_the_way.clone(),
         ]
     });
-    table(&["what (Linux 6.12, fentry)", "goal", "measured", ""], rows)
+    let head = [
+        "what (Linux 6.12, fentry)",
+        "goal",
+        "measured",
+        "",
+        "what stands in the way",
+    ];
+    table(&head, rows)
 }
 
 fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
@@ -116,6 +124,23 @@ fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
             ],
             rows,
         ));
+        if let Some(throughput) = &costs.throughput {
+            let list = |values: &[f64], show: fn(f64) -> String| {
+                let shown: Vec<String> = values.iter().map(|value| show(*value)).collect();
+                shown.join(" and ")
+            };
+            let _ = write!(
+                text,
+                "\nA second of `threadspawn -t 1` at a time, without, with, with and without {}: \
+                 {} of the bare throughput in two boots ({} lives in 10^9 instructions).\n",
+                throughput.observer,
+                list(&throughput.shares, |share| format!(
+                    "{:.2} %",
+                    share * 100.0
+                )),
+                list(&throughput.bare_per_second, |rate| format!("{rate:.0}")),
+            );
+        }
         not_measured(text, &costs.not_measured);
     }
     with(text, &part.with);

@@ -18,6 +18,7 @@ pub mod results;
 pub mod script;
 pub mod statistics;
 pub mod symbols;
+pub mod throughput;
 pub mod versions;
 
 use std::fs;

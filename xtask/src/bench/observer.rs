@@ -57,7 +57,7 @@ impl Observer {
         self
     }
 
-    /// Programs that do nothing, by `kind:target`.
+    /// Programs that do nothing, or next to it, by `kind:target`.
     fn empty(name: &str, what: &str, probes: &[String]) -> Self {
         let argv = std::iter::once(EMPTY_PROBES).chain(probes.iter().map(String::as_str));
         Self::program(name, what, &argv.collect::<Vec<_>>(), "attached")
@@ -129,6 +129,11 @@ pub fn floors() -> Vec<Observer> {
             &probes(&[("fexit", LOCK), ("fentry", UNLOCK)]),
         ),
         Observer::empty(
+            "clock-fexit-fentry",
+            "fexit on lock, fentry on unlock, that only read the clock",
+            &probes(&[("clock_fexit", LOCK), ("clock_fentry", UNLOCK)]),
+        ),
+        Observer::empty(
             "empty-fentry-fexit-fentry",
             "empty fentry and fexit on lock, fentry on unlock",
             &probes(&[("fentry", LOCK), ("fexit", LOCK), ("fentry", UNLOCK)]),
@@ -154,16 +159,28 @@ pub fn floors() -> Vec<Observer> {
     ]
 }
 
-/// Programs that do nothing on lock, unlock, and both ends of each span that the kernel has.
-pub fn floor_of_spans(has: impl Fn(&str) -> bool) -> Observer {
-    let mut list = Vec::new();
-    for span in SPANS.into_iter().filter(|span| has(span)) {
-        list.extend([("fentry", span), ("fexit", span)]);
-    }
-    list.extend([("fentry", UNLOCK), ("fexit", LOCK)]);
-    Observer::empty(
-        "empty-spans",
-        "empty fexit on lock, fentry on unlock, and both on each span",
-        &probes(&list),
-    )
+/// Programs that do nothing, and programs that only read the clock, on lock, unlock, and both ends of
+/// each span that the kernel has.
+pub fn floors_of_spans(has: impl Fn(&str) -> bool) -> [Observer; 2] {
+    let spans: Vec<&str> = SPANS.into_iter().filter(|span| has(span)).collect();
+    let on_all = |fentry, fexit| {
+        let mut list: Vec<(&str, &str)> = spans
+            .iter()
+            .flat_map(|span| [(fentry, *span), (fexit, *span)])
+            .collect();
+        list.extend([(fentry, UNLOCK), (fexit, LOCK)]);
+        probes(&list)
+    };
+    [
+        Observer::empty(
+            "empty-spans",
+            "empty fexit on lock, fentry on unlock, and both on each span",
+            &on_all("fentry", "fexit"),
+        ),
+        Observer::empty(
+            "clock-spans",
+            "the same, that only read the clock",
+            &on_all("clock_fentry", "clock_fexit"),
+        ),
+    ]
 }

@@ -46,6 +46,20 @@ pub struct KernelCosts {
     pub observers: Vec<ObserverCosts>,
     /// What could not be measured, and why.
     pub not_measured: Vec<(String, String)>,
+    /// Throughput of one task.
+    #[serde(default)]
+    pub throughput: Option<OneTask>,
+}
+
+/// Throughput of threadspawn -t 1 by the instruction clock.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OneTask {
+    /// What was attached.
+    pub observer: String,
+    /// Lives in 10^9 instructions without it, by boot.
+    pub bare_per_second: Vec<f64>,
+    /// What is left of them with it, by boot.
+    pub shares: Vec<f64>,
 }
 
 /// What one observer costs.

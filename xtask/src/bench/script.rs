@@ -73,13 +73,19 @@ impl Script {
     fn measure(&mut self, loads: &[Step]) -> Vec<usize> {
         let mut places = Vec::new();
         for load in loads {
-            let section = self.sections.iter().flatten().count();
-            places.push(self.push(symbols::marked(load.clone().delay(SETTLE_AFTER_LOAD_MS))));
-            if let Some(last) = self.sections.last_mut() {
-                *last = Some(section);
-            }
+            places.push(self.push_marked(load.clone().delay(SETTLE_AFTER_LOAD_MS)));
+            // What comes next, an observer's own start among it, is not the load's.
+            self.push_marked(Step::default());
         }
         places
+    }
+
+    /// The step begins a section.
+    fn push_marked(&mut self, step: Step) -> usize {
+        let section = self.sections.iter().flatten().count();
+        let place = self.push(symbols::marked(step));
+        self.sections[place] = Some(section);
+        place
     }
 }
 
