@@ -98,7 +98,7 @@ impl Session {
     pub fn calibrate(&mut self) -> Result<()> {
         if !self.exact {
             // Nothing that lockprof may do is sure to contend a lock: what the machine does has to.
-            if self.settings.warm_up < ENOUGH_WARM_UP
+            if !self.can_count_under_load()
                 && let Some(window) = RunTimeWindow::open(&self.programs)
             {
                 thread::sleep(run_time::WINDOW);
@@ -120,7 +120,8 @@ impl Session {
         let spec = self.settings.load.clone();
         let keeps_time = matches!(spec, Some(LoadSpec::Bundled { .. }));
         let warm_up = self.settings.warm_up;
-        let mut window = (warm_up >= ENOUGH_WARM_UP)
+        let mut window = self
+            .can_count_under_load()
             .then(|| RunTimeWindow::open(&self.programs))
             .flatten();
         self.begin(Phase::WarmUp, "warm-up");
@@ -197,6 +198,17 @@ impl Session {
         // From here on a signal kills, and the kernel detaches what is left.
         Signals::let_the_next_one_kill();
         Ok(ending.unwrap_or(Ended::LoadEnded))
+    }
+
+    /// Whether the programs' run time can be counted in the load's warm-up.
+    ///
+    /// The kernel switches its counting on and off by rewriting code that every CPU may be running.
+    /// QEMU before 8.1 translates a page without locking it against writes (accel/tcg/translate-all.c,
+    /// `page_lock_tb`), so that a virtual CPU may keep the breakpoint that stands there while the code is
+    /// rewritten, and the guest dies of it: in an emulated machine only the calibration counts, when no
+    /// load runs.
+    fn can_count_under_load(&self) -> bool {
+        self.clock == Clock::Hardware && self.settings.warm_up >= ENOUGH_WARM_UP
     }
 
     /// Said when there is no load to wait for.
