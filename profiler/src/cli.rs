@@ -167,7 +167,7 @@ enum DetailChoice {
 }
 
 /// `--attach`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AttachWord {
     /// The best that this kernel allows
     Auto,
@@ -177,6 +177,8 @@ enum AttachWord {
     Kprobe,
     /// The contention tracepoints alone
     Wait,
+    /// Nothing: the load alone, to compare its throughput with
+    Off,
 }
 
 /// `--clock`.
@@ -267,8 +269,13 @@ impl AttachArguments {
     /// What is to be measured, and whether a report follows.
     ///
     /// # Errors
-    /// The output's folder cannot be named.
+    /// Nothing is to be attached, or the output's folder cannot be named.
     pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
+        if self.measure.attach == AttachWord::Off {
+            bail!(
+                "--attach off is for `lockprof run`: without a load and without probes there is nothing to record"
+            );
+        }
         let settings = Settings {
             duration: self.duration,
             ..self.measure.settings(self.detail, launched)?
@@ -286,7 +293,7 @@ impl MeasureArguments {
         Ok(Settings {
             request: Request {
                 attach: match self.attach {
-                    AttachWord::Auto => AttachChoice::Auto,
+                    AttachWord::Auto | AttachWord::Off => AttachChoice::Auto,
                     AttachWord::Fentry => AttachChoice::Fentry,
                     AttachWord::Kprobe => AttachChoice::Kprobe,
                     AttachWord::Wait => AttachChoice::Wait,
@@ -298,6 +305,7 @@ impl MeasureArguments {
                 readers: self.readers,
                 lock: self.lock.clone(),
             },
+            bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
             interval: self.interval,
             warm_up: Duration::ZERO,

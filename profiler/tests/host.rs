@@ -232,4 +232,26 @@ mod tests {
         );
         assert_eq!(error.lines().count(), 1, "said once: {error}");
     }
+
+    /// The load alone is recorded without privileges, with what it did and nothing else.
+    #[test]
+    fn a_bare_run_records_the_load_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let output = lockprof()
+            .args(["run", "--attach", "off", "--workload", "threadspawn"])
+            .args(["--tasks=1", "--iterations=50", "--warm-up=0", "-o"])
+            .arg(&run)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(table.contains("Nothing was attached"), "{table}");
+        assert!(!table.contains("No wait"), "{table}");
+        let report = report(&run);
+        assert_eq!(report["tier"], "off");
+        assert_eq!(report["attach"], "off");
+        assert_eq!(report["workload"]["iterations"], 50);
+        assert_eq!(report["sites"], serde_json::json!([]));
+    }
 }

@@ -21,7 +21,7 @@ use super::{
     events::{Logger, Signals, at, next, readable},
     load::{Load, LoadEvent},
     priority,
-    progress::{Moment, Progress},
+    progress::{Moment, Progress, Seen},
     run_time::{self, RunTimeWindow},
 };
 use crate::{
@@ -44,7 +44,8 @@ const ENOUGH_WARM_UP: Duration = Duration::from_millis(500);
 pub(super) struct Session {
     pub settings: Settings,
     pub collector: Collector,
-    pub programs: Programs,
+    /// None where nothing was to be attached.
+    pub programs: Option<Programs>,
     pub recording: RecordingWriter,
     pub progress: Progress,
     pub release: String,
@@ -96,20 +97,23 @@ impl State {
 impl Session {
     /// Measures the null hold and, around some more, the programs' own run time.
     pub fn calibrate(&mut self) -> Result<()> {
+        let Some(programs) = &self.programs else {
+            return Ok(());
+        };
         if !self.exact {
             // Nothing that lockprof may do is sure to contend a lock: what the machine does has to.
             if !self.can_count_under_load()
-                && let Some(window) = RunTimeWindow::open(&self.programs)
+                && let Some(window) = RunTimeWindow::open(programs)
             {
                 thread::sleep(run_time::WINDOW);
-                self.state.run_time = window.close(&self.programs);
+                self.state.run_time = window.close(programs);
             }
             return Ok(());
         }
-        self.state.null_hold = calibrate::null_hold(&self.programs)?;
-        if let Some(window) = RunTimeWindow::open(&self.programs) {
+        self.state.null_hold = calibrate::null_hold(programs)?;
+        if let Some(window) = RunTimeWindow::open(programs) {
             calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
-            self.state.run_time = window.close(&self.programs);
+            self.state.run_time = window.close(programs);
         }
         Ok(())
     }
@@ -121,9 +125,10 @@ impl Session {
         let keeps_time = matches!(spec, Some(LoadSpec::Bundled { .. }));
         let warm_up = self.settings.warm_up;
         let mut window = self
-            .can_count_under_load()
-            .then(|| RunTimeWindow::open(&self.programs))
-            .flatten();
+            .programs
+            .as_ref()
+            .filter(|_| self.can_count_under_load())
+            .and_then(RunTimeWindow::open);
         self.begin(Phase::WarmUp, "warm-up");
         let niceness = priority::raise();
         let mut load = spec
@@ -152,8 +157,8 @@ impl Session {
                     deadline = Some(Instant::now() + PATIENCE);
                 }
                 () = at(window_ends), if window_ends.is_some() => {
-                    if let Some(window) = window.take() {
-                        let later = window.close(&self.programs);
+                    if let Some((window, programs)) = window.take().zip(self.programs.as_ref()) {
+                        let later = window.close(programs);
                         let first = std::mem::take(&mut self.state.run_time);
                         self.state.run_time = run_time::merge(first, later);
                     }
@@ -222,7 +227,7 @@ impl Session {
 
     /// Registers the programs' log records with the runtime.
     fn listen_to_programs(&mut self) -> Result<Option<Logger>> {
-        let Some(logger) = self.programs.logger() else {
+        let Some(logger) = self.programs.as_mut().and_then(Programs::logger) else {
             return Ok(None);
         };
         // SAFETY: the logger owns the descriptor of its ring buffer, keeps it open and never
@@ -261,15 +266,25 @@ impl Session {
             Phase::WarmUp => lockprof_abi::Phase::WarmUp,
             Phase::Measured => lockprof_abi::Phase::Measured,
         };
-        self.programs.cpus.tell(told, true);
+        if let Some(programs) = &self.programs {
+            programs.cpus.tell(told, true);
+        }
         self.state.phase = phase;
         self.state.doing = doing;
         self.state.phase_began = Instant::now();
     }
 
+    /// Runs that the kernel refused, by program.
+    fn missed(&self) -> BTreeMap<String, Option<u64>> {
+        let programs = self.programs.as_ref();
+        programs.map_or_else(BTreeMap::new, |programs| {
+            misses::read(programs, &self.release)
+        })
+    }
+
     /// Reads the counters, and writes what happened since the last reading.
     fn close_interval(&mut self) -> Result<()> {
-        let missed = misses::read(&self.programs, &self.release);
+        let missed = self.missed();
         self.close_interval_with(missed)
     }
 
@@ -284,7 +299,9 @@ impl Session {
             iterations: self.state.iterations.take(),
             ..Interval::default()
         };
-        self.collector.collect(&self.programs, &mut interval);
+        if let Some(programs) = &self.programs {
+            self.collector.collect(programs, &mut interval);
+        }
         let usage = Usage::read();
         (interval.own, interval.machine) = usage.since(&self.state.usage);
         for (program, total) in &missed {
@@ -317,7 +334,11 @@ impl Session {
             waits,
             seconds,
             unit: TimeUnit::of(self.clock),
-            exact: self.exact,
+            seen: match (&self.programs, self.exact) {
+                (None, _) => Seen::Nothing,
+                (Some(_), true) => Seen::Holds,
+                (Some(_), false) => Seen::Waits,
+            },
         });
         Ok(())
     }
@@ -338,13 +359,13 @@ impl Session {
     /// Detaches, reads the counters once more, and writes the footer; without an end, the run has
     /// failed, and no footer says that it ended in order.
     pub fn finish(&mut self, ended: Option<Ended>) -> Result<()> {
-        let missed = misses::read(&self.programs, &self.release);
+        let missed = self.missed();
         let tasks_created = Usage::read()
             .tasks_created
             .saturating_sub(self.usage_at_attach.tasks_created);
         let began = Instant::now();
         let attached_s = (began - self.attached).as_secs_f64();
-        let detached = self.programs.detach();
+        let detached = self.programs.as_mut().map_or(Ok(()), Programs::detach);
         let detach_s = began.elapsed().as_secs_f64();
         self.progress.finish();
         let Some(ended) = ended else { return detached };

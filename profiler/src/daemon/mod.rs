@@ -36,6 +36,8 @@ use crate::{
 pub struct Settings {
     /// Lock, method, detail, readers.
     pub request: Request,
+    /// Nothing is attached: the load runs alone, to be compared with runs that are profiled.
+    pub bare: bool,
     /// Whether to keep totals by cgroup.
     pub cgroups: bool,
     /// Between two readings of the counters.

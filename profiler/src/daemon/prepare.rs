@@ -11,7 +11,8 @@ use lockprof_abi::TextRange;
 use super::{Collector, Settings, cost, cost::Usage, follow::Session, progress::Progress};
 use crate::{
     kernel::{
-        AttachPlan, Capabilities, Kallsyms, Role, kernel_identity, lock_function, plan, site_ranges,
+        AttachPlan, Capabilities, Kallsyms, KallsymsError, Role, kernel_identity, lock_function,
+        plan, site_ranges,
     },
     probe::{
         learn,
@@ -19,7 +20,7 @@ use crate::{
     },
     recording::{
         RecordingWriter, directory_for_caller,
-        schema::{AddressSource, Clock, Header, Line, Lock, SCHEMA, Tier},
+        schema::{AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier},
     },
 };
 
@@ -28,19 +29,12 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let progress = Progress::new(settings.quiet);
     let symbols = Kallsyms::read();
     let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
-    let plan = plan(&capabilities, &settings.request)?;
-    if plan.tier != Tier::Exact {
-        progress.say(&format!(
-            "this kernel allows only the {} tier; for the exact one, in a VM: \
-             cargo xtask run --vm -- {}",
-            plan.tier.name(),
-            words_after_run()
-        ));
-    }
-    let symbols = symbols?;
-    let lock = find_lock(&plan)?;
-    let mut constants = constants(settings, &plan, &symbols, &lock)?;
-    constants.frame_cast = capabilities.btf.frame_cast;
+    let (target, symbols) = if settings.bare {
+        let target = Target::none(&settings.request.lock);
+        (target, symbols.unwrap_or_default())
+    } else {
+        Target::find(settings, &capabilities, symbols, &progress)?
+    };
     // Only now: a request that this kernel refuses leaves no folder behind.
     if let Some(directory) = settings.recording.parent() {
         directory_for_caller(directory)
@@ -48,7 +42,10 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
-    let programs = load_and_attach(&constants, &plan)?;
+    let programs = match &target.plan {
+        Some((plan, constants)) => Some(load_and_attach(constants, plan)?),
+        None => None,
+    };
     let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
     cost::give_back_memory();
     let usage = Usage::read();
@@ -61,6 +58,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     });
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
+    let tier = target.tier();
     recording.write(&Line::Header(Box::new(Header {
         schema: SCHEMA,
         lockprof: env!("CARGO_PKG_VERSION").to_owned(),
@@ -69,9 +67,9 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
             .map_or(0.0, |since| since.as_secs_f64()),
         kernel,
         clock,
-        tier: plan.tier,
-        attach: plan.to_recording(),
-        lock,
+        tier,
+        attach: target.attach(),
+        lock: target.lock,
         detail: settings.request.detail,
         readers: settings.request.readers,
         cgroups: settings.cgroups,
@@ -83,20 +81,82 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
             .collect(),
     })))?;
 
+    let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
     Ok(Session {
         settings: settings.clone(),
-        collector: Collector::new(programs.cpus.len(), symbols, attached_ns),
+        collector: Collector::new(cpus, symbols, attached_ns),
         programs,
         recording,
         progress,
         release,
         clock,
-        exact: plan.tier == Tier::Exact,
+        exact: tier == Tier::Exact,
         attached: Instant::now(),
         launch_to_attach_s,
         usage_at_attach: usage,
         state: super::follow::State::new(usage),
     })
+}
+
+/// What is to be followed, and by which probes.
+struct Target {
+    lock: Lock,
+    /// None where nothing is to be attached.
+    plan: Option<(AttachPlan, Constants)>,
+}
+
+impl Target {
+    fn none(lock: &str) -> Self {
+        Self {
+            lock: Lock {
+                name: lock.to_owned(),
+                address: None,
+                address_source: AddressSource::Unknown,
+            },
+            plan: None,
+        }
+    }
+
+    fn find(
+        settings: &Settings,
+        capabilities: &Capabilities,
+        symbols: Result<Kallsyms, KallsymsError>,
+        progress: &Progress,
+    ) -> Result<(Self, Kallsyms)> {
+        let plan = plan(capabilities, &settings.request)?;
+        if plan.tier != Tier::Exact {
+            progress.say(&format!(
+                "this kernel allows only the {} tier; for the exact one, in a VM: \
+                 cargo xtask run --vm -- {}",
+                plan.tier.name(),
+                words_after_run()
+            ));
+        }
+        let symbols = symbols?;
+        let lock = find_lock(&plan)?;
+        let mut constants = constants(settings, &plan, &symbols, &lock)?;
+        constants.frame_cast = capabilities.btf.frame_cast;
+        let target = Self {
+            lock,
+            plan: Some((plan, constants)),
+        };
+        Ok((target, symbols))
+    }
+
+    fn tier(&self) -> Tier {
+        self.plan.as_ref().map_or(Tier::Off, |(plan, _)| plan.tier)
+    }
+
+    fn attach(&self) -> Attach {
+        match &self.plan {
+            Some((plan, _)) => plan.to_recording(),
+            None => Attach {
+                method: Method::Off,
+                reasons: vec!["Nothing was attached: asked for by --attach off.".to_owned()],
+                probes: Vec::new(),
+            },
+        }
+    }
 }
 
 /// A kernel that offers the cast may still refuse a program that uses it: then it is done without.

@@ -39,8 +39,19 @@ pub struct Moment {
     pub seconds: f64,
     /// What its nanoseconds are.
     pub unit: TimeUnit,
-    /// Whether holds are measured at all.
-    pub exact: bool,
+    /// What is measured.
+    pub seen: Seen,
+}
+
+/// What a run measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Holds, and what goes with them.
+    Holds,
+    /// Contended waits alone.
+    Waits,
+    /// Nothing but the load's own count.
+    Nothing,
 }
 
 impl Progress {
@@ -103,9 +114,13 @@ fn describe(moment: &Moment) -> String {
         moment.elapsed.as_secs_f64()
     );
     let per_second = |count: u64| count as f64 / moment.seconds.max(1e-9);
-    if !moment.exact {
-        let rate = per_second(moment.waits);
-        return format!("{time}  {rate:.0} contended waits/s, all locks");
+    match moment.seen {
+        Seen::Holds => {}
+        Seen::Waits => {
+            let rate = per_second(moment.waits);
+            return format!("{time}  {rate:.0} contended waits/s, all locks");
+        }
+        Seen::Nothing => return format!("{time}  nothing attached"),
     }
     let rate = per_second(moment.holds);
     if moment.holds == 0 {
@@ -133,7 +148,7 @@ mod tests {
             waits: 20,
             seconds: 1.0,
             unit: TimeUnit::of(crate::recording::schema::Clock::Hardware),
-            exact: true,
+            seen: Seen::Holds,
         };
         assert!(describe(&moment).starts_with("measuring 3/10 s  3000 holds/s, mean hold 1"));
         let idle = Moment {
@@ -143,7 +158,7 @@ mod tests {
         };
         assert_eq!(describe(&idle), "measuring 3 s  no holds");
         let wait_only = Moment {
-            exact: false,
+            seen: Seen::Waits,
             ..moment
         };
         assert_eq!(

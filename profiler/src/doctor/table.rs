@@ -182,12 +182,14 @@ fn tier_text(plan: &AttachPlan) -> String {
         Tier::Exact => "exact: lock and unlock can be probed",
         Tier::Bounded => "bounded: holds lie between two bounds",
         Tier::WaitOnly => "wait-only: waits, and no holds",
-        Tier::Unsupported => return "unsupported: nothing can be measured".to_owned(),
+        Tier::Unsupported | Tier::Off => {
+            return "unsupported: nothing can be measured".to_owned();
+        }
     };
     let method = match plan.method {
         Method::Fentry => "fentry and fexit",
         Method::Kprobe => "kprobe and kretprobe",
-        Method::Wait => "the contention tracepoints",
+        Method::Wait | Method::Off => "the contention tracepoints",
     };
     format!("{tier}, by {method}")
 }

@@ -148,6 +148,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     let tier = match method {
         Method::Fentry | Method::Kprobe => Tier::Exact,
         Method::Wait => Tier::WaitOnly,
+        Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
     let probes = probes::in_order(capabilities, request, method);

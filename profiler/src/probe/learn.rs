@@ -61,7 +61,7 @@ pub fn tasklist_lock(method: Method) -> Result<u64> {
                     .with_context(|| format!("cannot attach {name} to {function}"))?;
             }
         }
-        Method::Wait => {
+        Method::Wait | Method::Off => {
             return Err(anyhow!(
                 "the lock's address can be learned only where release_task can be probed"
             ));

@@ -257,7 +257,7 @@ fn waits_known(header: &Header) -> bool {
         .iter()
         .any(|probe| is_contention(&probe.target) && probe.absent.is_some());
     !matches!(header.clock, Clock::Instructions)
-        && !matches!(header.tier, Tier::Unsupported)
+        && !matches!(header.tier, Tier::Unsupported | Tier::Off)
         && !absent
 }
 

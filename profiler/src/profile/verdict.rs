@@ -95,6 +95,11 @@ fn caveats(profile: &Profile) -> Vec<String> {
         Tier::Unsupported => {
             all.push("This kernel lets nothing be measured (unsupported tier).".to_owned());
         }
+        Tier::Off => all.push(
+            "Nothing was attached: this is the load alone, to be compared with runs that are \
+             profiled."
+                .to_owned(),
+        ),
     }
     match profile.header.clock {
         Clock::Hardware => {}

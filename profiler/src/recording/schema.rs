@@ -126,6 +126,8 @@ pub enum Tier {
     WaitOnly,
     /// Nothing.
     Unsupported,
+    /// Nothing was to be attached: the load alone, for comparisons.
+    Off,
 }
 
 impl Tier {
@@ -137,6 +139,7 @@ impl Tier {
             Self::Bounded => "bounded",
             Self::WaitOnly => "wait-only",
             Self::Unsupported => "unsupported",
+            Self::Off => "off",
         }
     }
 }
@@ -151,6 +154,8 @@ pub enum Method {
     Kprobe,
     /// Contention tracepoints alone.
     Wait,
+    /// Nothing.
+    Off,
 }
 
 /// How much is measured inside a hold.

@@ -55,16 +55,15 @@ pub(super) fn about(profile: &Profile) -> Section {
 }
 
 fn tier(header: &Header) -> String {
-    let tier = match header.tier {
-        Tier::Exact => "exact",
-        Tier::Bounded => "bounded",
-        Tier::WaitOnly => "wait-only",
-        Tier::Unsupported => "unsupported",
-    };
+    if header.tier == Tier::Off {
+        return header.attach.reasons.join(" ");
+    }
+    let tier = header.tier.name();
     let method = match header.attach.method {
         Method::Fentry => "fentry",
         Method::Kprobe => "kprobe",
         Method::Wait => "contention tracepoints",
+        Method::Off => "nothing",
     };
     let reasons = header.attach.reasons.join(" ");
     let colon = if reasons.is_empty() { "" } else { ": " };

@@ -27,6 +27,9 @@ pub(super) fn sites(profile: &Profile) -> Section {
         )
     };
     let mut section = Section::new(Topic::Sites, title);
+    if !profile.holds_known() && !profile.waits_known() {
+        return section;
+    }
     if profile.sites.is_empty() {
         section.sentence(nothing, Emphasis::Plain);
         return section;

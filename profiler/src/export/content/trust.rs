@@ -4,7 +4,7 @@
 use super::{Section, Topic};
 use crate::{
     profile::{GroundTruthCheck, Profile},
-    recording::schema::{Calibration, Detail, NullHold, RunTime},
+    recording::schema::{Calibration, Detail, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
 };
 
@@ -56,11 +56,15 @@ pub(super) fn trust(profile: &Profile) -> Section {
         page.field("probes", run_time(profile, calibration));
     }
     page.field("own cost", own_cost(profile));
-    page.field("precision", precision(profile));
+    if profile.header.tier != Tier::Off {
+        page.field("precision", precision(profile));
+    }
     if let Some(text) = ground_truth(&profile.ground_truth) {
         page.field("ground truth", text);
     }
-    page.field("losses", losses(profile));
+    if profile.header.tier != Tier::Off {
+        page.field("losses", losses(profile));
+    }
     page
 }
 

@@ -71,7 +71,7 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
                 "The exact lengths of holds: the unlock is inlined in this kernel.".to_owned(),
             );
         }
-        Tier::WaitOnly | Tier::Unsupported => all.push(
+        Tier::WaitOnly | Tier::Unsupported | Tier::Off => all.push(
             "Holds: who held the lock, for how long and doing what. Lock and unlock cannot be \
              probed here."
                 .to_owned(),

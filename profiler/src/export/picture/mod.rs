@@ -193,6 +193,7 @@ fn subtitle(profile: &Profile, length: usize) -> String {
             Tier::Exact | Tier::Bounded => "bounded tier",
             Tier::WaitOnly => "wait-only tier",
             Tier::Unsupported => "unsupported tier",
+            Tier::Off => "nothing attached",
         };
         parts.push(tier.to_owned());
     }
