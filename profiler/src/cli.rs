@@ -1,7 +1,9 @@
 //! The command line: what was typed, and what it means.
 
+mod compare;
 mod report;
 
+pub use compare::{CompareArguments, CompareFormat};
 pub use report::{FormatWord, ReportArguments};
 
 use std::{
@@ -25,7 +27,8 @@ use crate::{
 
 /// How long is a kernel lock held, by whom, doing what, and who waits for it?
 ///
-/// Exit status: 0 done, 1 failed, 2 bad usage, 3 the run is void because of losses.
+/// Exit status: 0 done, 1 failed, 2 bad usage, 3 the run is void because of losses,
+/// 4 a comparison found a regression.
 #[derive(Debug, Parser)]
 #[command(
     name = "lockprof",
@@ -37,6 +40,7 @@ Examples:
   lockprof attach -d 10                           what this machine does now
   lockprof report lockprof-20261122-201500        the table again, from the recording
   lockprof report DIR --format png --only anatomy -o anatomy.png
+  lockprof compare base/ --vs patched/            whether a patch makes it better
   lockprof doctor                                 what this kernel allows"
 )]
 pub struct Arguments {
@@ -54,6 +58,8 @@ pub enum Command {
     Attach(AttachArguments),
     /// Show a recording
     Report(ReportArguments),
+    /// Compare the recordings of two or more kernels
+    Compare(CompareArguments),
     /// Run a bundled load alone, in the manner of will-it-scale
     Workload(WorkloadArgs),
     /// Say what this kernel allows, and how that was found out

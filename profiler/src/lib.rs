@@ -4,6 +4,7 @@
 //! them and writes a `recording`; `profile` is what a recording says, and `export` shows it.
 
 pub mod cli;
+pub mod compare;
 pub mod daemon;
 pub mod doctor;
 pub mod export;

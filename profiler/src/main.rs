@@ -44,6 +44,7 @@ fn execute(command: Command, launched: Instant) -> Result<ExitCode> {
             }
             run::report(&arguments)
         }
+        Command::Compare(arguments) => run::compare(&arguments),
         Command::Workload(arguments) => workloads::run(&arguments).map(|_truth| ExitCode::SUCCESS),
         Command::Doctor(arguments) => {
             io::stdout().write_all(doctor::doctor(arguments.json)?.as_bytes())?;

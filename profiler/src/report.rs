@@ -143,7 +143,8 @@ fn build(path: &Path, classify: Classify) -> Result<Profile, ReadError> {
     Ok(builder.finish(classify))
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file that belongs to the caller.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     give_to_caller(path).with_context(|| format!("cannot change the owner of {}", path.display()))
 }

@@ -15,33 +15,37 @@ pub struct Markdown;
 
 impl Exporter for Markdown {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        let document = Document::of(profile);
-        let mut text = format!("## {}\n\n", escaped(&document.title));
-        for warning in &document.warnings {
-            text += &format!("> **{}**\n\n", escaped(warning));
-        }
-        let verdict: Vec<String> = document.verdict.sentences().map(escaped).collect();
-        if !verdict.is_empty() {
-            text += &format!("{}\n\n", verdict.join("\n"));
-        }
-        for section in &document.sections {
-            if !section.title.is_empty() {
-                text += &format!("### {}\n\n", escaped(&section.title));
-            }
-            for (index, block) in section.blocks.iter().enumerate() {
-                text += &self::block(block);
-                // The items of a list stand together.
-                let next = section.blocks.get(index + 1);
-                let in_list = |block: &Block| matches!(block, Block::Field { .. });
-                if !(in_list(block) && next.is_some_and(in_list)) {
-                    text.push('\n');
-                }
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-        Ok(text.into_bytes())
+        Ok(document(&Document::of(profile)).into_bytes())
     }
+}
+
+/// A document's text.
+pub(super) fn document(document: &Document) -> String {
+    let mut text = format!("## {}\n\n", escaped(&document.title));
+    for warning in &document.warnings {
+        text += &format!("> **{}**\n\n", escaped(warning));
+    }
+    let verdict: Vec<String> = document.verdict.sentences().map(escaped).collect();
+    if !verdict.is_empty() {
+        text += &format!("{}\n\n", verdict.join("\n"));
+    }
+    for section in &document.sections {
+        if !section.title.is_empty() {
+            text += &format!("### {}\n\n", escaped(&section.title));
+        }
+        for (index, block) in section.blocks.iter().enumerate() {
+            text += &self::block(block);
+            // The items of a list stand together.
+            let next = section.blocks.get(index + 1);
+            let in_list = |block: &Block| matches!(block, Block::Field { .. });
+            if !(in_list(block) && next.is_some_and(in_list)) {
+                text.push('\n');
+            }
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
 }
 
 fn block(block: &Block) -> String {
@@ -52,6 +56,12 @@ fn block(block: &Block) -> String {
             ..
         } => String::new(),
         Block::Sentence { text, .. } => format!("{}\n", escaped(text)),
+        Block::Preformatted(text) => {
+            let lines = text
+                .lines()
+                .map(|line| format!("    {}\n", printable(line)));
+            lines.collect()
+        }
         Block::Grid(grid) => {
             let parts = grid.without(Column::Sparkline).split();
             parts.iter().map(table).collect::<Vec<_>>().join("\n")

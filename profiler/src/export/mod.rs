@@ -1,5 +1,6 @@
 //! Views of a profile, one to a file.
 
+mod comparison;
 mod content;
 mod csv;
 mod folded;
@@ -11,6 +12,8 @@ mod table;
 mod text;
 mod trace;
 
+pub use comparison::ComparisonReport;
+pub(crate) use comparison::regressions;
 pub use csv::Csv;
 pub use folded::Folded;
 pub use html::Html;

@@ -90,7 +90,9 @@ pub struct Kernel {
 }
 
 /// Which version of the deferral a kernel has, by its BTF and symbols.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Deferral {
     /// `free_pids` and `struct release_task_post`: Linux 6.15 and later.
@@ -103,7 +105,7 @@ pub enum Deferral {
 }
 
 /// What a nanosecond of a recording is.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
     /// The machine's own clock.
@@ -115,7 +117,7 @@ pub enum Clock {
 }
 
 /// What a kernel allows.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     /// Lock and unlock can be probed.
@@ -145,7 +147,7 @@ impl Tier {
 }
 
 /// By which kind of probe the lock is followed.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// fentry and fexit.
@@ -159,7 +161,7 @@ pub enum Method {
 }
 
 /// How much is measured inside a hold.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Detail {
     /// Holds alone: the cheap level.

@@ -106,6 +106,11 @@ impl Section {
         });
     }
 
+    /// Adds lines as they are.
+    pub(super) fn preformatted(&mut self, text: String) {
+        self.blocks.push(Block::Preformatted(text));
+    }
+
     /// Adds rows and columns.
     pub(super) fn grid(&mut self, grid: Grid) {
         self.blocks.push(Block::Grid(grid));
@@ -115,9 +120,17 @@ impl Section {
 /// A piece of a section.
 #[derive(Debug)]
 pub(super) enum Block {
-    Sentence { text: String, emphasis: Emphasis },
-    Field { label: &'static str, text: String },
+    Sentence {
+        text: String,
+        emphasis: Emphasis,
+    },
+    Field {
+        label: &'static str,
+        text: String,
+    },
     Grid(Grid),
+    /// Lines as they are.
+    Preformatted(String),
 }
 
 /// How a text stands out.

@@ -7,7 +7,7 @@ use crate::{
     export::{
         content::{Block, Column, Emphasis, Grid, Section},
         picture::{hex, style_of},
-        text::unbroken,
+        text::{printable, unbroken},
     },
     profile::{Profile, SeriesPoint},
     units::{self, UNKNOWN},
@@ -36,9 +36,20 @@ pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
                 }
                 Block::Sentence { text, emphasis: Emphasis::Plain } => p { (unbroken(text)) }
                 Block::Grid(grid) => (grids(grid))
+                Block::Preformatted(text) => {
+                    div.scroll tabindex="0" role="region" aria-label="Table of changes" {
+                        pre { (printable_lines(text)) }
+                    }
+                }
             }
         }
     }
+}
+
+/// Lines with nothing in them that could be taken for anything but text.
+fn printable_lines(text: &str) -> String {
+    let lines = text.lines().map(printable);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Labels and their texts.

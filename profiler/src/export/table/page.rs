@@ -83,6 +83,11 @@ impl Page {
             }
             Block::Field { label, text } => self.wrapped(label, LABEL, text, Style::Plain),
             Block::Grid(grid) => self.grid(grid),
+            Block::Preformatted(text) => {
+                for line in text.lines() {
+                    self.line(&printable(line), Style::Plain);
+                }
+            }
         }
     }
 

@@ -1,0 +1,172 @@
+//! Recordings of one kernel beside those of another: pure, but for the reading in `read`.
+//!
+//! A boot is a sample. Numbers are compared only within a [`Setting`] (clock, CPUs, lock, load) and by
+//! one [`Instrument`] (tier, probes, detail), and what differs otherwise is said first.
+
+mod differences;
+mod distribution;
+mod finding;
+mod placement;
+mod quantity;
+mod questions;
+pub mod read;
+pub mod robot;
+mod setting;
+mod side;
+pub mod statistics;
+mod totals;
+mod verdict;
+
+pub use differences::{Difference, differences};
+pub use distribution::{DistributionPair, QuantilePair};
+pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Verdict, boots_needed};
+pub use placement::{Calls, Placement};
+pub use quantity::{Better, Quantity, holder_name};
+pub use questions::{Answers, Instruments};
+pub use setting::{Instrument, Setting, clock_name};
+pub use side::{Boot, Samples, Side};
+pub use totals::{SpanTotals, Totals, WaitTotals};
+pub use verdict::{sentence, signed_percent};
+
+use statistics::Resampler;
+use thiserror::Error;
+
+/// The seed of the intervals, so that the same recordings give the same report.
+const SEED: u64 = 0x10c4_9f0f;
+
+/// Why sides cannot be compared.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CompareError {
+    /// A boot is on two sides.
+    #[error(
+        "{first} and {second} both have recordings of the boot {boot}: a boot is of one kernel; \
+         compare recordings of different boots"
+    )]
+    SameBoot {
+        /// A side.
+        first: String,
+        /// Another side.
+        second: String,
+        /// The boot_id.
+        boot: String,
+    },
+    /// A side has nothing that can be used.
+    #[error("{side} has no recording that can be used: {}", why.join("; "))]
+    NothingUsable {
+        /// The side.
+        side: String,
+        /// Why each recording cannot.
+        why: Vec<String>,
+    },
+}
+
+/// A kernel beside another one.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// What is compared with.
+    pub before: Side,
+    /// What is compared.
+    pub after: Side,
+    /// What differs beside the patch.
+    pub differences: Vec<Difference>,
+    /// By setting: those that both sides have.
+    pub settings: Vec<SettingComparison>,
+}
+
+/// What one setting shows.
+#[derive(Clone, Debug)]
+pub struct SettingComparison {
+    /// What was asked, and answered.
+    pub answers: Answers,
+    /// Where calls happen.
+    pub placements: Vec<Placement>,
+    /// Distributions of holds and waits.
+    pub distributions: Vec<DistributionPair>,
+}
+
+impl Comparison {
+    /// Compares two sides.
+    ///
+    /// # Errors
+    /// A boot is on both sides, or a side has nothing.
+    pub fn of(before: Side, after: Side) -> Result<Self, CompareError> {
+        for side in [&before, &after] {
+            if side.boots.is_empty() {
+                return Err(CompareError::NothingUsable {
+                    side: side.name.clone(),
+                    why: side.unused.clone(),
+                });
+            }
+        }
+        if let Some(boot) = before.boot_ids().intersection(&after.boot_ids()).next() {
+            return Err(CompareError::SameBoot {
+                first: before.name.clone(),
+                second: after.name.clone(),
+                boot: (*boot).to_owned(),
+            });
+        }
+        let mut resampler = Resampler::new(SEED);
+        let settings = before
+            .boots
+            .keys()
+            .filter(|setting| after.boots.contains_key(setting))
+            .map(|setting| {
+                let samples = [&before, &after].map(|side| Samples::of(side, setting));
+                SettingComparison::of(setting, [&samples[0], &samples[1]], &mut resampler)
+            })
+            .collect();
+        Ok(Self {
+            differences: differences(&before, &after),
+            settings,
+            before,
+            after,
+        })
+    }
+
+    /// Every answer, setting by setting.
+    pub fn findings(&self) -> impl Iterator<Item = (&Setting, &Finding)> {
+        self.settings.iter().flat_map(|setting| {
+            let findings = setting.answers.findings();
+            findings.map(|finding| (&setting.answers.setting, finding))
+        })
+    }
+}
+
+impl SettingComparison {
+    fn of(setting: &Setting, sides: [&Samples<'_>; 2], resampler: &mut Resampler) -> Self {
+        let answers = questions::ask(setting, sides, resampler);
+        let instruments = answers.instruments;
+        Self {
+            placements: instruments
+                .spans
+                .map(|instrument| placement::placements(instrument, sides))
+                .unwrap_or_default(),
+            distributions: instruments
+                .holds
+                .map(|instrument| distribution::distributions(instrument, sides, resampler))
+                .unwrap_or_default(),
+            answers,
+        }
+    }
+}
+
+impl Answers {
+    /// All of them: first the main ones.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.main
+            .iter()
+            .chain(&self.holds)
+            .chain(&self.parts)
+            .chain(&self.waits)
+            .chain(&self.blame)
+            .chain(&self.locks)
+            .chain(&self.profiled)
+    }
+
+    /// The answer to one question.
+    #[must_use]
+    pub fn finding(&self, quantity: &Quantity) -> Option<&Finding> {
+        self.findings()
+            .find(|finding| finding.quantity == *quantity)
+    }
+}

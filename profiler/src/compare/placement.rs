@@ -1,0 +1,77 @@
+//! Where calls happen: inside a hold, or not. This is no statistic: a patch that moves a call out of the
+//! hold has moved it or has not.
+
+use lockprof_abi::{Site, Span};
+
+use super::{Samples, Totals, setting::Instrument};
+
+/// Where the calls of one span happen on both sides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placement {
+    /// The span.
+    pub span: Span,
+    /// Of each side.
+    pub calls: [Calls; 2],
+}
+
+/// Calls of one side, over all its boots.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Calls {
+    /// Inside any hold of the lock.
+    pub in_hold: f64,
+    /// Inside the reap's.
+    pub in_reap: f64,
+    /// Everywhere.
+    pub all: f64,
+    /// Task lives.
+    pub lives: f64,
+}
+
+impl Calls {
+    /// The share of the calls that happen inside a hold; none without a call.
+    #[must_use]
+    pub fn share(self) -> Option<f64> {
+        (self.all > 0.0).then(|| self.in_hold / self.all)
+    }
+
+    /// Calls inside a hold by task lives.
+    #[must_use]
+    pub fn in_hold_per_life(self) -> Option<f64> {
+        (self.lives > 0.0).then(|| self.in_hold / self.lives)
+    }
+
+    fn add(&mut self, totals: &Totals, span: Span) {
+        self.lives += totals.lives;
+        for ((_, site), calls) in totals.spans.iter().filter(|((of, _), _)| *of == span) {
+            self.all += calls.calls;
+            if site.is_some() {
+                self.in_hold += calls.calls;
+            }
+            if *site == Some(Site::Reap) {
+                self.in_reap += calls.calls;
+            }
+        }
+    }
+}
+
+/// The spans that happen on either side, but for the reap itself.
+#[must_use]
+pub fn placements(instrument: Instrument, sides: [&Samples<'_>; 2]) -> Vec<Placement> {
+    let of = |span: Span| {
+        sides.map(|side| {
+            let mut calls = Calls::default();
+            for totals in side.totals(instrument) {
+                calls.add(totals, span);
+            }
+            calls
+        })
+    };
+    let spans = Span::ALL.iter().filter(|&&span| span != Span::ReleaseTask);
+    spans
+        .map(|&span| Placement {
+            span,
+            calls: of(span),
+        })
+        .filter(|placement| placement.calls.iter().any(|calls| calls.all > 0.0))
+        .collect()
+}

@@ -1,0 +1,307 @@
+//! Which questions are asked of two kernels, and in which order.
+//!
+//! A question about a part is asked only where the one about the whole was answered by yes: about sites
+//! where the mean hold changed, about the spans of a site where its hold did. If the kernels do not
+//! differ, the first family alone decides whether there is any verdict at all, and Holm's correction
+//! keeps the chance of that at the level; and a few boots can answer, which they could not if all
+//! questions were asked at once.
+
+use std::collections::BTreeSet;
+
+use lockprof_abi::{Site, Span};
+
+use super::{
+    Finding, LEVEL, Quantity, Samples, Setting, Verdict,
+    setting::Instrument,
+    statistics::{Resampler, holm},
+};
+use crate::{
+    profile::own_lock,
+    recording::schema::{Clock, Detail, Method, Tier},
+};
+
+/// What was asked of two kernels in one setting.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// Where.
+    pub setting: Setting,
+    /// Boots of both sides.
+    pub boots: [usize; 2],
+    /// By which instruments.
+    pub instruments: Instruments,
+    /// The main questions: throughput, the mean hold, waiting.
+    pub main: Vec<Finding>,
+    /// Holds by site.
+    pub holds: Vec<Finding>,
+    /// What the holds of the sites are spent on.
+    pub parts: Vec<Finding>,
+    /// Waits by site.
+    pub waits: Vec<Finding>,
+    /// Who waits behind whom.
+    pub blame: Vec<Finding>,
+    /// Waits for other locks: for these there is no verdict.
+    pub locks: Vec<Finding>,
+    /// What the profiler itself does to the throughput: no verdict either.
+    pub profiled: Vec<Finding>,
+}
+
+/// By which instrument each kind of number is compared: one that both sides have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Instruments {
+    /// Nothing attached.
+    pub bare: Option<Instrument>,
+    /// For holds and waits: the one that disturbs them least.
+    pub holds: Option<Instrument>,
+    /// For spans.
+    pub spans: Option<Instrument>,
+}
+
+impl Instruments {
+    /// The best that both sides have.
+    #[must_use]
+    pub fn common(before: &Samples<'_>, after: &Samples<'_>) -> Self {
+        let common = &before.instruments() & &after.instruments();
+        let least_disturbing = |instrument: &&Instrument| {
+            let fewest_boots = [before, after].map(|side| side.totals(**instrument).count());
+            (
+                matches!(instrument.tier, Tier::Exact),
+                matches!(instrument.detail, Detail::Holds),
+                matches!(instrument.method, Method::Fentry),
+                !instrument.readers,
+                fewest_boots.into_iter().min(),
+            )
+        };
+        let probing = || common.iter().filter(|instrument| !instrument.is_off());
+        let with_spans = |instrument: &&Instrument| {
+            instrument.tier == Tier::Exact && instrument.detail == Detail::Spans
+        };
+        Self {
+            bare: common
+                .iter()
+                .copied()
+                .find(|instrument| instrument.is_off()),
+            holds: probing().max_by_key(least_disturbing).copied(),
+            spans: probing()
+                .filter(with_spans)
+                .max_by_key(least_disturbing)
+                .copied(),
+        }
+    }
+}
+
+/// Asks everything.
+#[must_use]
+pub fn ask(setting: &Setting, sides: [&Samples<'_>; 2], resampler: &mut Resampler) -> Answers {
+    let instruments = Instruments::common(sides[0], sides[1]);
+    let mut asking = Asking {
+        sides,
+        instruments,
+        resampler,
+    };
+    let main = asking.main(setting);
+    let changed = |findings: &[Finding], quantity: &Quantity| {
+        findings
+            .iter()
+            .any(|finding| finding.quantity == *quantity && finding.is_rejected())
+    };
+    let holds = asking.family(asking.holds(), changed(&main, &Quantity::MeanHold));
+    let mut parts = Vec::new();
+    for site in sites(&holds) {
+        let asked = changed(&holds, &Quantity::SiteHold(site));
+        parts.extend(asking.family(asking.parts(site), asked));
+    }
+    let waits = asking.family(asking.waits(), changed(&main, &Quantity::Waited));
+    let mut blame = Vec::new();
+    for site in sites(&waits) {
+        let asked = changed(&waits, &Quantity::SiteWaited(site));
+        blame.extend(asking.family(asking.blame(site), asked));
+    }
+    let locks = asking.family(asking.locks(&main), false);
+    let profiled = asking.family(asking.profiled(setting), false);
+    Answers {
+        setting: setting.clone(),
+        boots: sides.map(|side| side.boots.len()),
+        instruments,
+        main,
+        holds,
+        parts,
+        waits,
+        blame,
+        locks,
+        profiled,
+    }
+}
+
+/// The sites that findings are about, in their order.
+fn sites(findings: &[Finding]) -> Vec<Site> {
+    let sites = findings
+        .iter()
+        .filter_map(|finding| match finding.quantity {
+            Quantity::SiteHold(site) | Quantity::SiteWaited(site) => Some(site),
+            _ => None,
+        });
+    sites.collect()
+}
+
+impl Finding {
+    /// Whether the test rejects that there is no difference.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.corrected_p.is_some_and(|p| p <= LEVEL)
+    }
+}
+
+struct Asking<'a, 's> {
+    sides: [&'a Samples<'s>; 2],
+    instruments: Instruments,
+    resampler: &'a mut Resampler,
+}
+
+impl Asking<'_, '_> {
+    /// The main questions, all asked together.
+    fn main(&mut self, setting: &Setting) -> Vec<Finding> {
+        let instructions = setting.clock == Clock::Instructions;
+        let bare = if instructions {
+            Quantity::Work
+        } else {
+            Quantity::Throughput
+        };
+        let mut findings: Vec<Finding> = self
+            .finding(bare, self.instruments.bare)
+            .into_iter()
+            .collect();
+        findings.extend(self.finding(Quantity::MeanHold, self.instruments.holds));
+        if !instructions {
+            findings.extend(self.finding(Quantity::Waited, self.instruments.holds));
+            // Where work goes that leaves a hold: named beforehand, so that they can be asked about.
+            for lock in Span::ALL.iter().filter_map(|&span| own_lock(span)) {
+                let quantity = Quantity::OtherLock(lock.to_owned());
+                findings.extend(self.finding(quantity, self.instruments.holds));
+            }
+        }
+        self.family(findings, true)
+    }
+
+    fn holds(&self) -> Vec<Finding> {
+        let writers = Site::ALL.iter().copied().filter(|site| site.is_writer());
+        writers
+            .filter_map(|site| self.finding(Quantity::SiteHold(site), self.instruments.holds))
+            .collect()
+    }
+
+    fn parts(&self, site: Site) -> Vec<Finding> {
+        let Some(instrument) = self.instruments.spans else {
+            return Vec::new();
+        };
+        let spans: BTreeSet<Span> = self
+            .totals(instrument)
+            .flat_map(|totals| super::quantity::spans_of(totals, site))
+            .collect();
+        let inner: BTreeSet<String> = self
+            .totals(instrument)
+            .flat_map(|totals| totals.inner_waits.keys())
+            .filter(|(of, _)| *of == site)
+            .map(|(_, lock)| lock.clone())
+            .collect();
+        let spans = spans
+            .into_iter()
+            .map(|span| Quantity::SpanInHold(site, span));
+        let inner = inner
+            .into_iter()
+            .map(|lock| Quantity::InnerWait(site, lock));
+        spans
+            .chain([Quantity::OwnWork(site)])
+            .chain(inner)
+            .filter_map(|quantity| self.finding(quantity, Some(instrument)))
+            .collect()
+    }
+
+    fn waits(&self) -> Vec<Finding> {
+        let Some(instrument) = self.instruments.holds else {
+            return Vec::new();
+        };
+        let sites: BTreeSet<Site> = self
+            .totals(instrument)
+            .flat_map(|totals| totals.waits.keys().copied())
+            .collect();
+        sites
+            .into_iter()
+            .filter_map(|site| self.finding(Quantity::SiteWaited(site), Some(instrument)))
+            .collect()
+    }
+
+    fn blame(&self, waiter: Site) -> Vec<Finding> {
+        let Some(instrument) = self.instruments.holds else {
+            return Vec::new();
+        };
+        let holders: BTreeSet<Option<Site>> = self
+            .totals(instrument)
+            .flat_map(|totals| totals.blame.keys())
+            .filter(|(of, _)| *of == waiter)
+            .map(|&(_, holder)| holder)
+            .collect();
+        holders
+            .into_iter()
+            .filter_map(|holder| self.finding(Quantity::Blame(waiter, holder), Some(instrument)))
+            .collect()
+    }
+
+    /// All other locks than those of the main questions.
+    fn locks(&self, main: &[Finding]) -> Vec<Finding> {
+        let Some(instrument) = self.instruments.holds else {
+            return Vec::new();
+        };
+        let locks: BTreeSet<&String> = self
+            .totals(instrument)
+            .flat_map(|totals| totals.other_locks.keys())
+            .collect();
+        locks
+            .into_iter()
+            .map(|lock| Quantity::OtherLock(lock.clone()))
+            .filter(|quantity| main.iter().all(|finding| finding.quantity != *quantity))
+            .filter_map(|quantity| self.finding(quantity, Some(instrument)))
+            .collect()
+    }
+
+    fn profiled(&self, setting: &Setting) -> Vec<Finding> {
+        if setting.clock == Clock::Instructions {
+            return Vec::new();
+        }
+        let quantity = Quantity::ProfiledThroughput;
+        self.finding(quantity, self.instruments.holds)
+            .into_iter()
+            .collect()
+    }
+
+    fn totals(&self, instrument: Instrument) -> impl Iterator<Item = &super::Totals> {
+        self.sides
+            .into_iter()
+            .flat_map(move |side| side.totals(instrument))
+    }
+
+    /// None where there is nothing to see on either side.
+    fn finding(&self, quantity: Quantity, instrument: Option<Instrument>) -> Option<Finding> {
+        let finding = Finding::of(quantity, instrument?, self.sides)?;
+        (!finding.is_empty()).then_some(finding)
+    }
+
+    /// Decides about a family: about all of it together where it is asked.
+    fn family(&mut self, mut findings: Vec<Finding>, asked: bool) -> Vec<Finding> {
+        for finding in &mut findings {
+            finding.draw_interval(self.resampler);
+        }
+        let p_values: Vec<f64> = findings
+            .iter()
+            .map(|finding| finding.test.map_or(1.0, |test| test.p))
+            .collect();
+        let size = findings.len();
+        for (finding, p) in findings.iter_mut().zip(holm(&p_values)) {
+            if asked {
+                finding.decide(p, size);
+            } else if finding.is_same() {
+                finding.verdict = Verdict::Same;
+            }
+        }
+        findings
+    }
+}

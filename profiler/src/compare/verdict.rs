@@ -1,0 +1,218 @@
+//! The answer in one sentence. It says nothing that was not asked, and of what was asked it says what
+//! came out, "too noisy" included.
+
+use lockprof_abi::Site;
+
+use super::{
+    Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Verdict, boots_needed,
+    clock_name,
+};
+use crate::{
+    recording::schema::Clock,
+    units::{self, TimeUnit},
+};
+
+/// A part that makes up less of a change than this is not named.
+const WORTH_NAMING: f64 = 0.1;
+/// Parts are named up to this many.
+const MOST_PARTS: usize = 3;
+
+/// What the comparison says.
+#[must_use]
+pub fn sentence(comparison: &Comparison) -> String {
+    let (before, after) = (&comparison.before.name, &comparison.after.name);
+    let mut clauses: Vec<String> = Vec::new();
+    for setting in best_first(comparison) {
+        clauses.extend(holds(&setting.answers, comparison));
+    }
+    // Waits and throughput are for clocks that tick for all CPUs.
+    for setting in &comparison.settings {
+        clauses.extend(others(&setting.answers));
+    }
+    if clauses.is_empty() {
+        return if comparison.settings.is_empty() {
+            format!("{after} and {before} have nothing that could be compared.")
+        } else {
+            format!("Of {after} and {before} nothing can be said: no number is on both sides.")
+        };
+    }
+    format!("{after} against {before}: {}.", clauses.join("; "))
+}
+
+/// The settings that tell most about holds first: the instruction clock repeats.
+fn best_first(comparison: &Comparison) -> Vec<&super::SettingComparison> {
+    let mut settings: Vec<&super::SettingComparison> = comparison.settings.iter().collect();
+    settings.sort_by_key(|setting| setting.answers.setting.clock != Clock::Instructions);
+    settings
+}
+
+/// What became of the holds.
+fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
+    let mut clauses = Vec::new();
+    let clock = if comparison.settings.len() > 1 {
+        format!(" by the {}", clock_name(answers.setting.clock))
+    } else {
+        String::new()
+    };
+    let unit = TimeUnit::of(answers.setting.clock);
+    let changed: Vec<&Finding> = answers
+        .holds
+        .iter()
+        .filter(|finding| finding.verdict.is_change())
+        .collect();
+    if changed.is_empty() {
+        let mean = answers.finding(&Quantity::MeanHold);
+        clauses.extend(mean.map(|mean| format!("{}{clock}", outcome(mean, unit))));
+        return clauses;
+    }
+    for finding in &changed {
+        let mut clause = format!("{}{clock}", outcome(finding, unit));
+        if let Quantity::SiteHold(site) = finding.quantity {
+            clause += &because(answers, site, finding);
+        }
+        clauses.push(clause);
+    }
+    let same: Vec<&str> = answers
+        .holds
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Same)
+        .filter_map(|finding| match finding.quantity {
+            Quantity::SiteHold(site) => Some(site.name()),
+            _ => None,
+        })
+        .collect();
+    if !same.is_empty() {
+        clauses.push(format!(
+            "{} holds are the same within {}",
+            and(&same),
+            units::percent(SMALLEST_CHANGE)
+        ));
+    }
+    clauses
+}
+
+/// The parts of a hold that changed with it, the largest first.
+fn because(answers: &Answers, site: Site, hold: &Finding) -> String {
+    let Some(total) = shift(hold).filter(|shift| *shift != 0.0) else {
+        return String::new();
+    };
+    let mut parts: Vec<(String, f64)> = answers
+        .parts
+        .iter()
+        .filter(|finding| finding.verdict.is_change())
+        .filter_map(|finding| {
+            let what = match &finding.quantity {
+                Quantity::SpanInHold(of, span) if *of == site => span.name().to_owned(),
+                Quantity::OwnWork(of) if *of == site => "the rest of it".to_owned(),
+                Quantity::InnerWait(of, lock) if *of == site => format!("waiting for {lock}"),
+                _ => return None,
+            };
+            Some((what, shift(finding)? / total))
+        })
+        .filter(|(_, share)| *share >= WORTH_NAMING)
+        .collect();
+    parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if parts.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = parts
+        .into_iter()
+        .take(MOST_PARTS)
+        .map(|(what, share)| format!("{what} ({} of the change)", units::percent(share.min(1.0))))
+        .collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    format!(", because of {}", and(&parts))
+}
+
+/// From the median of one side to that of the other.
+fn shift(finding: &Finding) -> Option<f64> {
+    Some(finding.after.median? - finding.before.median?)
+}
+
+/// What became of throughput and waits.
+fn others(answers: &Answers) -> Vec<String> {
+    let unit = TimeUnit::of(answers.setting.clock);
+    [Quantity::Throughput, Quantity::Work, Quantity::Waited]
+        .iter()
+        .filter_map(|quantity| answers.finding(quantity))
+        .filter(|finding| finding.quantity != Quantity::Work || finding.verdict.is_change())
+        .map(|finding| outcome(finding, unit))
+        .collect()
+}
+
+/// One quantity and what came out.
+fn outcome(finding: &Finding, unit: TimeUnit) -> String {
+    let what = finding.quantity.describe();
+    let interval = finding.interval.map_or_else(String::new, |interval| {
+        format!(
+            "{} to {}",
+            signed_percent(interval.low),
+            signed_percent(interval.high)
+        )
+    });
+    match finding.verdict {
+        Verdict::Better | Verdict::Worse => {
+            let values = finding.before.median.zip(finding.after.median);
+            let values = values.map_or_else(String::new, |(before, after)| {
+                let [before, after] =
+                    [before, after].map(|value| finding.quantity.format(value, unit));
+                format!(" ({before} → {after}, 95 % {interval})")
+            });
+            format!("{what} {}{values}", changed(finding))
+        }
+        Verdict::Same => format!(
+            "{what} is the same within {}",
+            units::percent(SMALLEST_CHANGE)
+        ),
+        Verdict::Noisy if interval.is_empty() => format!("{what} is too noisy to tell"),
+        Verdict::Noisy => format!("{what} is too noisy to tell ({interval})"),
+        Verdict::TooFew => {
+            let [before, after] = finding.boots();
+            format!(
+                "{what} has too few boots for a verdict ({before} and {after}; it takes at least {})",
+                boots_needed(1)
+            )
+        }
+        Verdict::NotAsked => format!("{what} was not asked about"),
+    }
+}
+
+/// `is 58.3 % shorter`, `rose by 15.2 %`.
+fn changed(finding: &Finding) -> String {
+    let Some(change) = finding.change else {
+        return "appeared".to_owned();
+    };
+    let size = units::percent(change.abs());
+    let word = match (&finding.quantity, finding.quantity.better(), change > 0.0) {
+        (Quantity::MeanHold | Quantity::SiteHold(_), _, true) => {
+            return format!("is {size} longer");
+        }
+        (Quantity::MeanHold | Quantity::SiteHold(_), _, false) => {
+            return format!("is {size} shorter");
+        }
+        (_, Better::Higher | Better::Lower, true) => "rose by",
+        (_, Better::Higher | Better::Lower, false) => "fell by",
+    };
+    format!("{word} {size}")
+}
+
+/// A share with its sign: `+15.2 %`, `-3.1 %`.
+#[must_use]
+pub fn signed_percent(share: f64) -> String {
+    let sign = if share < 0.0 { "-" } else { "+" };
+    let text = units::percent(share.abs());
+    if text == "0 %" {
+        text
+    } else {
+        format!("{sign}{text}")
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn and(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

@@ -1,0 +1,463 @@
+//! What a comparison says, before it is laid out.
+
+use super::super::content::{Column, Document, Emphasis, Grid, Section, Topic};
+use crate::{
+    compare::{
+        Answers, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
+        SettingComparison, Side, Verdict, robot, sentence, signed_percent,
+    },
+    profile::Verdict as Words,
+    recording::schema::{Clock, Kind},
+    units::{self, TimeUnit, UNKNOWN},
+};
+
+/// Other locks in the table.
+const LOCK_ROWS: usize = 8;
+/// Pairs of blame in the table.
+const BLAME_ROWS: usize = 10;
+
+/// All that there is to say about a comparison.
+pub(super) fn document(comparison: &Comparison, notes: &[String]) -> Document {
+    let mut sections = Vec::new();
+    for setting in &comparison.settings {
+        sections.extend(of_setting(comparison, setting));
+    }
+    sections.push(measured(comparison, notes));
+    let excluded = comparison
+        .differences
+        .iter()
+        .map(|difference| difference.text.clone());
+    let unused = [&comparison.before, &comparison.after]
+        .into_iter()
+        .flat_map(|side| &side.unused)
+        .map(|why| format!("Not used: {why}."));
+    let cautions = [&comparison.before, &comparison.after]
+        .into_iter()
+        .flat_map(|side| &side.cautions)
+        .map(|caution| format!("{caution}."));
+    Document {
+        warnings: Vec::new(),
+        title: format!(
+            "{} against {}",
+            comparison.after.describe(),
+            comparison.before.describe()
+        ),
+        verdict: Words {
+            caveats: excluded.chain(unused).chain(cautions).collect(),
+            findings: vec![sentence(comparison)],
+            next: None,
+        },
+        sections: sections
+            .into_iter()
+            .filter(|section| !section.blocks.is_empty())
+            .collect(),
+    }
+}
+
+/// The sections of one setting.
+fn of_setting(comparison: &Comparison, setting: &SettingComparison) -> Vec<Section> {
+    let answers = &setting.answers;
+    let unit = TimeUnit::of(answers.setting.clock);
+    let mut head = Section::new(Topic::About, format!("With {}", answers.setting.describe()));
+    head.sentence(boots(answers), Emphasis::Plain);
+    head.sentence(clock(answers.setting.clock), Emphasis::Quiet);
+    let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());
+    head.preformatted(robot::table(names, answers));
+    head.sentence(
+        format!(
+            "Values are means over boots, in {}; those of holds are less the null hold, those of \
+             waits by task lives. Beside the change: + better, ! worse, = the same within 1 %, \
+             ~ too noisy to tell, ? too few boots; nothing where it was not asked, since the \
+             question above it was not answered by yes.",
+            match unit {
+                TimeUnit::Nanoseconds => "ns",
+                TimeUnit::Instructions => "guest instructions",
+            }
+        ),
+        Emphasis::Quiet,
+    );
+    vec![
+        head,
+        verdicts(answers, unit),
+        placements(&setting.placements, names),
+        anatomy(answers, unit, names),
+        other_locks(answers, unit, names),
+        blame(answers, unit, names),
+        quantiles(&setting.distributions, unit, names),
+    ]
+}
+
+fn boots(answers: &Answers) -> String {
+    let [before, after] = answers.boots;
+    let mut text = format!("{before} and {after} boots: a boot is one sample.");
+    let instruments = answers.instruments;
+    let of = [
+        (instruments.bare, "throughput"),
+        (instruments.holds, "holds and waits"),
+        (instruments.spans, "spans"),
+    ];
+    for (instrument, what) in of {
+        if let Some(instrument) = instrument {
+            text += &format!(" {}: {}.", capital(what), instrument.describe());
+        }
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+const fn clock(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Hardware => "Times are those of the machines that recorded them.",
+        Clock::EmulatedWall => {
+            "Times of an emulated machine, with real contention: for comparing, not those of \
+             hardware."
+        }
+        Clock::Instructions => {
+            "Guest instructions on one CPU of an emulated machine: they repeat, know no waits, and \
+             are not times."
+        }
+    }
+}
+
+/// What was asked, and how sure the answer is.
+fn verdicts(answers: &Answers, unit: TimeUnit) -> Section {
+    let mut section = Section::new(Topic::Sites, "How sure this is");
+    let asked = answers
+        .findings()
+        .filter(|finding| finding.corrected_p.is_some());
+    let mut grid = Grid::new(
+        &["question"],
+        &["before", "after", "change", "95 %", "p", "chance"],
+    )
+    .and("verdict", Column::Text);
+    for finding in asked {
+        grid.row([
+            finding.quantity.key(),
+            median(&finding.before, finding, unit),
+            median(&finding.after, finding, unit),
+            change(finding),
+            interval(finding),
+            finding.corrected_p.map_or_else(String::new, probability),
+            chance(finding),
+            finding.verdict.word().to_owned(),
+        ]);
+    }
+    if grid.rows.is_empty() {
+        return section;
+    }
+    section.grid(grid);
+    section.sentence(
+        format!(
+            "Medians over boots, and the 95 % bootstrap interval of their change. p is that of the \
+             test of Mann and Whitney, corrected by Holm for the questions asked together: a \
+             verdict has at most {}, and a change of at least 1 %. chance is that of a boot of \
+             the second kernel having the larger value.",
+            LEVEL
+        ),
+        Emphasis::Quiet,
+    );
+    section
+}
+
+fn median(sample: &Sample, finding: &Finding, unit: TimeUnit) -> String {
+    sample.median.map_or_else(
+        || UNKNOWN.to_owned(),
+        |median| finding.quantity.format(median, unit),
+    )
+}
+
+pub(super) fn change(finding: &Finding) -> String {
+    finding
+        .change
+        .map_or_else(|| UNKNOWN.to_owned(), signed_percent)
+}
+
+fn interval(finding: &Finding) -> String {
+    finding.interval.map_or_else(
+        || UNKNOWN.to_owned(),
+        |interval| {
+            format!(
+                "{} … {}",
+                signed_percent(interval.low),
+                signed_percent(interval.high)
+            )
+        },
+    )
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.0001 {
+        "<0.0001".to_owned()
+    } else {
+        format!("{p:.4}")
+    }
+}
+
+fn chance(finding: &Finding) -> String {
+    finding.test.map_or_else(
+        || UNKNOWN.to_owned(),
+        |test| units::percent(test.superiority),
+    )
+}
+
+/// Which calls happen inside a hold.
+fn placements(placements: &[Placement], names: [&str; 2]) -> Section {
+    let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
+    let columns = names.map(|name| format!("in a hold: {name}"));
+    let per_life = names.map(|name| format!("a life: {name}"));
+    let headers: Vec<&str> = columns
+        .iter()
+        .chain(&per_life)
+        .map(String::as_str)
+        .collect();
+    let mut grid = Grid::new(&["call"], &headers);
+    for placement in placements {
+        let share = placement.calls.map(|calls| {
+            calls
+                .share()
+                .map_or_else(|| "no call".to_owned(), units::percent)
+        });
+        let rate = placement.calls.map(|calls| {
+            calls
+                .in_hold_per_life()
+                .map_or_else(|| UNKNOWN.to_owned(), |rate| format!("{rate:.2}"))
+        });
+        let cells = share.into_iter().chain(rate);
+        grid.row(std::iter::once(placement.span.name().to_owned()).chain(cells));
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            "The share of its calls that happen inside a hold of the lock, and how many of them a \
+             task life has.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// What the holds are spent on, before and after.
+fn anatomy(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut section = Section::new(Topic::Spans, "What the holds are spent on");
+    let mut grid = Grid::new(
+        &["site", "part"],
+        &[names[0], names[1], "difference", "change"],
+    );
+    for finding in &answers.parts {
+        let (site, part) = match &finding.quantity {
+            Quantity::SpanInHold(site, span) => (site, span.name().to_owned()),
+            Quantity::OwnWork(site) => (site, "the rest".to_owned()),
+            Quantity::InnerWait(site, lock) => (site, format!("waiting for {lock}")),
+            _ => continue,
+        };
+        grid.row(pair(vec![site.name().to_owned(), part], finding, unit));
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            "Own time by holds, medians over boots; each call's own includes what probing it \
+             costs, and the rest is less the null hold.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// Texts, then both values, their difference and the change.
+fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String> {
+    let values = finding.before.median.zip(finding.after.median);
+    let difference = values.map_or_else(
+        || UNKNOWN.to_owned(),
+        |(before, after)| finding.quantity.format(after - before, unit),
+    );
+    texts.push(median(&finding.before, finding, unit));
+    texts.push(median(&finding.after, finding, unit));
+    texts.push(difference);
+    texts.push(change(finding));
+    texts
+}
+
+/// Where the work went: waits for other locks.
+fn other_locks(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
+    let is_lock = |finding: &&Finding| matches!(finding.quantity, Quantity::OtherLock(_));
+    let asked: Vec<&Finding> = answers.main.iter().filter(is_lock).collect();
+    let mut others: Vec<&Finding> = answers.locks.iter().filter(is_lock).collect();
+    others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
+    let mut grid = Grid::new(&["lock"], &[names[0], names[1], "difference", "change"]);
+    for finding in asked.into_iter().chain(others.into_iter().take(LOCK_ROWS)) {
+        if let Quantity::OtherLock(lock) = &finding.quantity {
+            grid.row(pair(vec![lock.clone()], finding, unit));
+        }
+    }
+    if answers.setting.clock == Clock::Instructions {
+        return section;
+    }
+    if grid.rows.is_empty() {
+        section.sentence(
+            "No wait for another lock was seen on either side.",
+            Emphasis::Plain,
+        );
+    } else {
+        section.grid(grid);
+        section.sentence(
+            "Waited time by task lives, medians over boots. First those of calls that take a lock \
+             for themselves, then the largest differences: for those there is no verdict.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// How far the medians are apart.
+fn shift(finding: &Finding) -> f64 {
+    let values = finding.before.median.zip(finding.after.median);
+    values.map_or(0.0, |(before, after)| (after - before).abs())
+}
+
+/// Who waits behind whom, before and after.
+fn blame(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut section = Section::new(Topic::Blame, "Who waits behind whom");
+    let mut pairs: Vec<&Finding> = answers.blame.iter().collect();
+    pairs.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
+    let mut grid = Grid::new(
+        &["waiter", "behind the holds of"],
+        &[names[0], names[1], "difference", "change"],
+    );
+    for finding in pairs.into_iter().take(BLAME_ROWS) {
+        if let Quantity::Blame(waiter, holder) = finding.quantity {
+            let holder = crate::compare::holder_name(holder);
+            let texts = vec![waiter.name().to_owned(), holder.to_owned()];
+            grid.row(pair(texts, finding, unit));
+        }
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            "Waited time by task lives, medians over boots.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// Distributions, quantile by quantile.
+fn quantiles(pairs: &[DistributionPair], unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut section = Section::new(Topic::Sites, "Quantile by quantile");
+    let mut grid = Grid::new(
+        &["holds and waits", "quantile"],
+        &[names[0], names[1], "change", "95 %"],
+    );
+    for pair in pairs {
+        let kind = match pair.kind {
+            Kind::Hold => "hold",
+            Kind::Wait => "wait",
+        };
+        for quantile in &pair.quantiles {
+            grid.row([
+                format!("{} {kind}", pair.site.name()),
+                units::without_needless_digits(&format!("p{:.1}", quantile.share * 100.0)),
+                unit.format(quantile.ns[0]),
+                unit.format(quantile.ns[1]),
+                signed_percent(quantile.change),
+                quantile.interval.map_or_else(
+                    || UNKNOWN.to_owned(),
+                    |interval| {
+                        format!(
+                            "{} … {}",
+                            signed_percent(interval.low),
+                            signed_percent(interval.high)
+                        )
+                    },
+                ),
+            ]);
+        }
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            format!(
+                "As they were measured, null hold included; each within {} of the exact one. \
+                 Intervals, and no verdicts.",
+                units::percent(lockprof_abi::RELATIVE_ERROR)
+            ),
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// What was compared.
+fn measured(comparison: &Comparison, notes: &[String]) -> Section {
+    let mut section = Section::new(Topic::Trust, "What was compared");
+    section.field("before", side(&comparison.before));
+    section.field("after", side(&comparison.after));
+    for note in notes {
+        section.field("note", note);
+    }
+    section
+}
+
+fn side(side: &Side) -> String {
+    let kernels: Vec<String> = side
+        .kernels
+        .iter()
+        .map(|kernel| {
+            let config = kernel.config_hash.as_deref().unwrap_or("unknown");
+            format!(
+                "Linux {} {}, configuration {config}",
+                kernel.release, kernel.version
+            )
+        })
+        .collect();
+    let recordings: usize = side
+        .boots
+        .values()
+        .flatten()
+        .flat_map(|boot| boot.runs.values())
+        .map(|totals| totals.recordings)
+        .sum();
+    let null_holds: Vec<String> = side
+        .boots
+        .iter()
+        .filter_map(|(setting, boots)| {
+            let null_holds: Vec<f64> = boots
+                .iter()
+                .flat_map(|boot| boot.runs.values())
+                .flat_map(|totals| totals.null_holds_ns.iter().copied())
+                .collect();
+            let median = crate::compare::statistics::median(&null_holds)?;
+            let clock = crate::compare::clock_name(setting.clock);
+            Some(format!(
+                "{} by the {clock}",
+                TimeUnit::of(setting.clock).format(median)
+            ))
+        })
+        .collect();
+    let null_hold = if null_holds.is_empty() {
+        String::new()
+    } else {
+        format!("; null hold {}", null_holds.join(", "))
+    };
+    format!(
+        "{}: {}; {} boots, {recordings} recordings{null_hold}",
+        side.name,
+        kernels.join("; "),
+        side.boot_ids().len()
+    )
+}
+
+/// Whether anything became worse by more than a share.
+pub(crate) fn regressions(comparison: &Comparison, more_than: f64) -> Vec<&Finding> {
+    comparison
+        .findings()
+        .map(|(_, finding)| finding)
+        .filter(|finding| finding.verdict == Verdict::Worse)
+        .filter(|finding| finding.change.is_none_or(|change| change.abs() > more_than))
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! A comparison for programs.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::ComparisonReport;
+use crate::{
+    compare::{
+        Comparison, DistributionPair, Finding, Instrument, LEVEL, Placement, SMALLEST_CHANGE,
+        SettingComparison, Side, sentence,
+    },
+    recording::schema::Kind,
+    units::TimeUnit,
+};
+
+/// The form of this file.
+const SCHEMA: u32 = 1;
+
+pub(super) fn export(report: &ComparisonReport) -> Result<Vec<u8>> {
+    let comparisons: Vec<Value> = report.comparisons.iter().map(comparison).collect();
+    let value = json!({
+        "schema": SCHEMA,
+        "level": LEVEL,
+        "smallest_change": SMALLEST_CHANGE,
+        "notes": report.notes,
+        "comparisons": comparisons,
+    });
+    let mut bytes = serde_json::to_vec_pretty(&value).context("cannot write JSON")?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn comparison(comparison: &Comparison) -> Value {
+    json!({
+        "before": side(&comparison.before),
+        "after": side(&comparison.after),
+        "verdict": sentence(comparison),
+        "differences": comparison.differences,
+        "settings": comparison.settings.iter().map(setting).collect::<Value>(),
+    })
+}
+
+fn side(side: &Side) -> Value {
+    let kernels = side.kernels.iter().map(|kernel| {
+        json!({
+            "release": kernel.release,
+            "version": kernel.version,
+            "config_hash": kernel.config_hash,
+            "cpu_model": kernel.cpu_model,
+        })
+    });
+    json!({
+        "name": side.name,
+        "kernels": kernels.collect::<Value>(),
+        "deferral": side.deferral(),
+        "boots": side.boot_ids(),
+        "unused": side.unused,
+        "cautions": side.cautions,
+    })
+}
+
+fn setting(setting: &SettingComparison) -> Value {
+    let answers = &setting.answers;
+    let described = &answers.setting;
+    let instruments = answers.instruments;
+    let name = |instrument: Option<Instrument>| instrument.map(Instrument::describe);
+    json!({
+        "clock": described.clock,
+        "unit": TimeUnit::of(described.clock).name(),
+        "cpus": described.cpus,
+        "lock": described.lock,
+        "load": described.load,
+        "boots": answers.boots,
+        "instruments": {
+            "bare": name(instruments.bare),
+            "holds": name(instruments.holds),
+            "spans": name(instruments.spans),
+        },
+        "findings": answers.findings().map(finding).collect::<Value>(),
+        "placements": setting.placements.iter().map(placement).collect::<Value>(),
+        "distributions": setting.distributions.iter().map(distribution).collect::<Value>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "quantity": finding.quantity.key(),
+        "instrument": finding.instrument.describe(),
+        "before": sample(&finding.before),
+        "after": sample(&finding.after),
+        "change": finding.change,
+        "interval": finding.interval,
+        "u": finding.test.map(|test| test.u),
+        "p": finding.test.map(|test| test.p),
+        "superiority": finding.test.map(|test| test.superiority),
+        "corrected_p": finding.corrected_p,
+        "verdict": finding.verdict,
+    })
+}
+
+fn sample(sample: &crate::compare::Sample) -> Value {
+    json!({
+        "values": sample.values,
+        "median": sample.median,
+        "mean": sample.mean,
+        "relative_deviation": sample.deviation,
+    })
+}
+
+fn placement(placement: &Placement) -> Value {
+    let [before, after] = placement.calls.map(|calls| {
+        json!({
+            "calls": calls.all,
+            "in_hold": calls.in_hold,
+            "in_reap_hold": calls.in_reap,
+            "share_in_hold": calls.share(),
+            "in_hold_per_life": calls.in_hold_per_life(),
+        })
+    });
+    json!({"span": placement.span.name(), "before": before, "after": after})
+}
+
+fn distribution(pair: &DistributionPair) -> Value {
+    let quantiles = pair.quantiles.iter().map(|quantile| {
+        json!({
+            "share": quantile.share,
+            "before": quantile.ns[0],
+            "after": quantile.ns[1],
+            "change": quantile.change,
+            "interval": quantile.interval,
+        })
+    });
+    json!({
+        "site": pair.site.name(),
+        "kind": match pair.kind { Kind::Hold => "hold", Kind::Wait => "wait" },
+        "quantiles": quantiles.collect::<Value>(),
+    })
+}
