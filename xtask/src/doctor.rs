@@ -102,6 +102,15 @@ fn rows(found: &Found) -> Result<Vec<Row>> {
             purpose: "tests open the report in it",
         },
     ];
+    rows.push(Row {
+        what: "kernel builds",
+        there: found.kernel_build_lacks.is_empty(),
+        detail: match found.kernel_build_lacks.as_slice() {
+            [] => "all that make needs".to_owned(),
+            lacking => format!("{} (installed when a kernel is built)", lacking.join(" ")),
+        },
+        purpose: "cargo xtask kernel build, and compare",
+    });
     if !found.linker && !found.linker_build_lacks.is_empty() {
         rows.push(Row {
             what: "LLVM 22",

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::bench::{self, BenchOptions};
+use xtask::kernel::build::BuildRequest;
 use xtask::run::{RunOptions, VmCommand};
 use xtask::setup::Purpose;
 use xtask::test::TestOptions;
@@ -49,6 +50,8 @@ enum KernelTask {
         #[arg(long)]
         update: bool,
     },
+    /// Build a kernel from source, with or without patches
+    Build(BuildRequest),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,11 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Kernel(KernelTask::List) => kernel::list().map(|()| ExitCode::SUCCESS),
         Task::Kernel(KernelTask::Fetch { name, update }) => {
             let kernel = kernel::fetch(&name, update)?;
+            println!("{}", kernel.image.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Kernel(KernelTask::Build(request)) => {
+            let kernel = kernel::build::ensure(&request)?;
             println!("{}", kernel.image.display());
             Ok(ExitCode::SUCCESS)
         }

@@ -104,7 +104,17 @@ pub fn spawn(command: &mut Command) -> Result<Child> {
 
 /// Waits for a child; kills it if a signal comes.
 pub fn wait(child: &mut Child, command: &Command) -> Result<ExitStatus> {
+    wait_while(child, command, || {})
+}
+
+/// The same, and does something meanwhile, again and again.
+pub fn wait_while(
+    child: &mut Child,
+    command: &Command,
+    mut meanwhile: impl FnMut(),
+) -> Result<ExitStatus> {
     loop {
+        meanwhile();
         if let Some(status) = child.try_wait().context("cannot wait for a child")? {
             // A child that died of the same Ctrl-C has not failed by itself.
             signals::check()?;

@@ -33,7 +33,24 @@ pub enum Purpose {
     Lab,
     /// Running every test, too.
     Everything,
+    /// Building kernels.
+    Kernels,
 }
+
+/// What building a kernel takes: the package, and a file that it brings.
+const KERNEL_BUILD: [(&str, &str); 11] = [
+    ("bc", "/usr/bin/bc"),
+    ("binutils", "/usr/bin/ld"),
+    ("bison", "/usr/bin/bison"),
+    ("dwarves", "/usr/bin/pahole"),
+    ("flex", "/usr/bin/flex"),
+    ("gcc", "/usr/bin/gcc"),
+    ("libelf-dev", "/usr/include/libelf.h"),
+    ("libssl-dev", "/usr/include/openssl/ssl.h"),
+    ("make", "/usr/bin/make"),
+    ("patch", "/usr/bin/patch"),
+    ("xz-utils", "/usr/bin/xz"),
+];
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +61,8 @@ pub struct Found {
     pub linker: bool,
     /// Packages that bpf-linker's build lacks.
     pub linker_build_lacks: Vec<&'static str>,
+    /// Packages that building a kernel lacks.
+    pub kernel_build_lacks: Vec<&'static str>,
     /// A C compiler: crates link with it.
     pub cc: bool,
     /// The emulator.
@@ -52,6 +71,8 @@ pub struct Found {
     pub strace: bool,
     /// Tests open the report in it.
     pub browser: bool,
+    /// Tests apply patches with it.
+    pub patch: bool,
     /// Whether there is an apt-get.
     pub apt: bool,
     /// Whether we are root.
@@ -67,20 +88,26 @@ impl Found {
         Ok(Self {
             toolchain: toolchain::bpf_toolchain(),
             linker: toolchain::linker()?.is_some(),
-            linker_build_lacks: LINKER_BUILD
-                .into_iter()
-                .filter(|(_, file)| !Path::new(file).exists())
-                .map(|(package, _)| package)
-                .collect(),
+            linker_build_lacks: lacking(&LINKER_BUILD),
+            kernel_build_lacks: lacking(&KERNEL_BUILD),
             cc: there("cc"),
             qemu: there(crate::vm::qemu::QEMU),
             strace: there("strace"),
             browser: BROWSERS.into_iter().any(there),
+            patch: there("patch"),
             apt: there("apt-get"),
             root: is_root(),
             sudo: there("sudo"),
         })
     }
+}
+
+/// The packages whose files are not there.
+fn lacking(packages: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let missing = packages
+        .iter()
+        .filter(|(_, file)| !Path::new(file).exists());
+    missing.map(|(package, _)| *package).collect()
 }
 
 /// Whether we are root.
@@ -115,7 +142,10 @@ pub fn decide(found: &Found, purpose: Purpose) -> Result<Vec<Action>, String> {
     if !found.cc {
         packages.extend(["gcc", "libc6-dev"]);
     }
-    if purpose != Purpose::Build && !found.qemu {
+    if purpose == Purpose::Kernels {
+        packages.extend(&found.kernel_build_lacks);
+    }
+    if matches!(purpose, Purpose::Lab | Purpose::Everything) && !found.qemu {
         packages.push("qemu-system-x86");
     }
     if purpose == Purpose::Everything && !found.strace {
@@ -123,6 +153,9 @@ pub fn decide(found: &Found, purpose: Purpose) -> Result<Vec<Action>, String> {
     }
     if purpose == Purpose::Everything && !found.browser {
         packages.push("chromium");
+    }
+    if purpose == Purpose::Everything && !found.patch {
+        packages.push("patch");
     }
     let mut actions = Vec::new();
     if !packages.is_empty() {
@@ -272,10 +305,12 @@ mod tests {
             }),
             linker: true,
             linker_build_lacks: Vec::new(),
+            kernel_build_lacks: Vec::new(),
             cc: true,
             qemu: true,
             strace: true,
             browser: true,
+            patch: true,
             apt: true,
             root: true,
             sudo: false,
@@ -291,7 +326,13 @@ mod tests {
 
     #[test]
     fn nothing_is_done_twice() {
-        for purpose in [Purpose::Build, Purpose::Lab, Purpose::Everything] {
+        let purposes = [
+            Purpose::Build,
+            Purpose::Lab,
+            Purpose::Everything,
+            Purpose::Kernels,
+        ];
+        for purpose in purposes {
             assert_eq!(decide(&complete(), purpose), Ok(vec![]));
             // Nor is anything asked for that is not needed any more.
             let found = Found {
@@ -328,7 +369,7 @@ mod tests {
             (Purpose::Lab, &["qemu-system-x86"][..]),
             (
                 Purpose::Everything,
-                &["qemu-system-x86", "strace", "chromium"][..],
+                &["qemu-system-x86", "strace", "chromium", "patch"][..],
             ),
         ] {
             let names = [&common[..], more].concat();
@@ -354,6 +395,15 @@ mod tests {
         assert_eq!(
             decide(&found, Purpose::Lab),
             Ok(vec![packages(&["qemu-system-x86"], false)])
+        );
+        let found = Found {
+            kernel_build_lacks: vec!["flex", "bison"],
+            ..complete()
+        };
+        assert_eq!(decide(&found, Purpose::Everything), Ok(vec![]));
+        assert_eq!(
+            decide(&found, Purpose::Kernels),
+            Ok(vec![packages(&["flex", "bison"], false)])
         );
     }
 

@@ -85,24 +85,28 @@ impl Quantity {
         }
     }
 
-    /// A short key for tables that are read by programs: `hold.reap.mean`.
+    /// A short key for tables and programs: `reap.hold`, `reap.free_pid`.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Throughput => "throughput.per_s".to_owned(),
-            Self::ProfiledThroughput => "throughput.profiled.per_s".to_owned(),
+            Self::Throughput => "throughput".to_owned(),
+            Self::ProfiledThroughput => "throughput.profiled".to_owned(),
             Self::Work => "work.per_iteration".to_owned(),
-            Self::MeanHold => "hold.mean".to_owned(),
-            Self::SiteHold(site) => format!("hold.{}.mean", site.name()),
-            Self::SpanInHold(site, span) => format!("hold.{}.{}", site.name(), span.name()),
-            Self::OwnWork(site) => format!("hold.{}.own_work", site.name()),
-            Self::Waited => "wait.per_life".to_owned(),
-            Self::SiteWaited(site) => format!("wait.{}.per_life", site.name()),
+            Self::MeanHold => "hold".to_owned(),
+            Self::SiteHold(site) => format!("{}.hold", site.name()),
+            Self::SpanInHold(site, span) => format!("{}.{}", site.name(), span.name()),
+            Self::OwnWork(site) => format!("{}.own_work", site.name()),
+            Self::Waited => "wait_per_life".to_owned(),
+            Self::SiteWaited(site) => format!("{}.wait_per_life", site.name()),
             Self::Blame(waiter, holder) => {
-                format!("blame.{}.{}", waiter.name(), holder_name(*holder))
+                format!(
+                    "{}.behind.{}",
+                    waiter.name(),
+                    holder.map_or("readers", Site::name)
+                )
             }
-            Self::OtherLock(lock) => format!("other.{lock}.per_life"),
-            Self::InnerWait(site, lock) => format!("hold.{}.wait.{lock}", site.name()),
+            Self::OtherLock(lock) => format!("{lock}.wait_per_life"),
+            Self::InnerWait(site, lock) => format!("{}.wait.{lock}", site.name()),
         }
     }
 

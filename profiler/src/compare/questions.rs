@@ -203,6 +203,10 @@ impl Asking<'_, '_> {
             .filter(|(of, _)| *of == site)
             .map(|(_, lock)| lock.clone())
             .collect();
+        if spans.is_empty() && inner.is_empty() {
+            // The whole hold is the only part.
+            return Vec::new();
+        }
         let spans = spans
             .into_iter()
             .map(|span| Quantity::SpanInHold(site, span));

@@ -4,9 +4,9 @@
 use super::{Answers, Finding, Verdict};
 
 /// The width of a column of values with its deviation, and of the change between two.
-const VALUE: usize = 9;
+const VALUE: usize = 8;
 const DEVIATION: usize = 6;
-const CHANGE: usize = 10;
+const CHANGE: usize = 9;
 /// A whole line.
 const WIDTH: usize = 72;
 /// A deviation below this is not shown: one per cent, as the robot does.

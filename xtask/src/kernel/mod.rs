@@ -1,5 +1,6 @@
-//! Kernels for guests: Debian's, the user's own, and (later) built ones, all by name.
+//! Kernels for guests: Debian's, the user's own, and built ones, all by name.
 
+pub mod build;
 mod debian;
 pub mod sources;
 pub mod version;
@@ -134,7 +135,7 @@ pub fn list() -> Result<()> {
         let group = file_name(&entry);
         for kernel in sorted(&entry)
             .into_iter()
-            .filter(|kernel| kernel.join(IMAGE).is_file())
+            .filter(|kernel| kernel.join(IMAGE).is_file() && !file_name(kernel).starts_with('.'))
         {
             let name = match group.strip_prefix("debian-") {
                 Some(series) => format!("debian:{series}"),

@@ -3,8 +3,8 @@
 use super::super::content::{Column, Document, Emphasis, Grid, Section, Topic};
 use crate::{
     compare::{
-        Answers, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
-        SettingComparison, Side, Verdict, robot, sentence, signed_percent,
+        Answers, Calls, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
+        SettingComparison, Side, Verdict, robot, sentence, signed_percent, statistics::Interval,
     },
     profile::Verdict as Words,
     recording::schema::{Clock, Kind},
@@ -78,7 +78,7 @@ fn of_setting(comparison: &Comparison, setting: &SettingComparison) -> Vec<Secti
     );
     vec![
         head,
-        verdicts(answers, unit),
+        verdicts(answers),
         placements(&setting.placements, names),
         anatomy(answers, unit, names),
         other_locks(answers, unit, names),
@@ -125,23 +125,18 @@ const fn clock(clock: Clock) -> &'static str {
 }
 
 /// What was asked, and how sure the answer is.
-fn verdicts(answers: &Answers, unit: TimeUnit) -> Section {
+fn verdicts(answers: &Answers) -> Section {
     let mut section = Section::new(Topic::Sites, "How sure this is");
     let asked = answers
         .findings()
         .filter(|finding| finding.corrected_p.is_some());
-    let mut grid = Grid::new(
-        &["question"],
-        &["before", "after", "change", "95 %", "p", "chance"],
-    )
-    .and("verdict", Column::Text);
+    let mut grid =
+        Grid::new(&["question"], &["change", "95 %", "p", "chance"]).and("verdict", Column::Text);
     for finding in asked {
         grid.row([
             finding.quantity.key(),
-            median(&finding.before, finding, unit),
-            median(&finding.after, finding, unit),
             change(finding),
-            interval(finding),
+            range(finding.interval),
             finding.corrected_p.map_or_else(String::new, probability),
             chance(finding),
             finding.verdict.word().to_owned(),
@@ -153,11 +148,10 @@ fn verdicts(answers: &Answers, unit: TimeUnit) -> Section {
     section.grid(grid);
     section.sentence(
         format!(
-            "Medians over boots, and the 95 % bootstrap interval of their change. p is that of the \
-             test of Mann and Whitney, corrected by Holm for the questions asked together: a \
-             verdict has at most {}, and a change of at least 1 %. chance is that of a boot of \
-             the second kernel having the larger value.",
-            LEVEL
+            "The change of the median over boots, and its 95 % bootstrap interval. p is that of \
+             the test of Mann and Whitney, corrected by Holm for the questions asked together: a \
+             verdict has at most {LEVEL}, and a change of at least 1 %. chance is the effect size: \
+             how likely a boot of the second kernel has the larger value."
         ),
         Emphasis::Quiet,
     );
@@ -177,15 +171,13 @@ pub(super) fn change(finding: &Finding) -> String {
         .map_or_else(|| UNKNOWN.to_owned(), signed_percent)
 }
 
-fn interval(finding: &Finding) -> String {
-    finding.interval.map_or_else(
+/// An interval of shares: `-70.3 … -69.5 %`.
+fn range(interval: Option<Interval>) -> String {
+    interval.map_or_else(
         || UNKNOWN.to_owned(),
         |interval| {
-            format!(
-                "{} … {}",
-                signed_percent(interval.low),
-                signed_percent(interval.high)
-            )
+            let [low, high] = [interval.low, interval.high].map(signed_percent);
+            format!("{} … {high}", low.trim_end_matches(" %"))
         },
     )
 }
@@ -208,37 +200,28 @@ fn chance(finding: &Finding) -> String {
 /// Which calls happen inside a hold.
 fn placements(placements: &[Placement], names: [&str; 2]) -> Section {
     let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
-    let columns = names.map(|name| format!("in a hold: {name}"));
-    let per_life = names.map(|name| format!("a life: {name}"));
-    let headers: Vec<&str> = columns
-        .iter()
-        .chain(&per_life)
-        .map(String::as_str)
-        .collect();
-    let mut grid = Grid::new(&["call"], &headers);
+    let mut grid = Grid::new(&["call"], &names);
     for placement in placements {
-        let share = placement.calls.map(|calls| {
-            calls
-                .share()
-                .map_or_else(|| "no call".to_owned(), units::percent)
-        });
-        let rate = placement.calls.map(|calls| {
-            calls
-                .in_hold_per_life()
-                .map_or_else(|| UNKNOWN.to_owned(), |rate| format!("{rate:.2}"))
-        });
-        let cells = share.into_iter().chain(rate);
+        let cells = placement.calls.map(in_hold);
         grid.row(std::iter::once(placement.span.name().to_owned()).chain(cells));
     }
     if !grid.rows.is_empty() {
         section.grid(grid);
         section.sentence(
-            "The share of its calls that happen inside a hold of the lock, and how many of them a \
-             task life has.",
+            "The share of all its calls that happen inside a hold of the lock, and how many of \
+             those a task life has.",
             Emphasis::Quiet,
         );
     }
     section
+}
+
+fn in_hold(calls: Calls) -> String {
+    match (calls.share(), calls.in_hold_per_life()) {
+        (Some(share), Some(rate)) => format!("{} ({rate:.2} a life)", units::percent(share)),
+        (Some(share), None) => units::percent(share),
+        (None, _) => "no call".to_owned(),
+    }
 }
 
 /// What the holds are spent on, before and after.
@@ -346,35 +329,26 @@ fn blame(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
     section
 }
 
+/// The quantiles in the table; the picture and the JSON have more.
+const QUANTILES: [f64; 4] = [0.1, 0.5, 0.9, 0.99];
+
 /// Distributions, quantile by quantile.
 fn quantiles(pairs: &[DistributionPair], unit: TimeUnit, names: [&str; 2]) -> Section {
     let mut section = Section::new(Topic::Sites, "Quantile by quantile");
-    let mut grid = Grid::new(
-        &["holds and waits", "quantile"],
-        &[names[0], names[1], "change", "95 %"],
-    );
+    let mut grid = Grid::new(&["quantile"], &[names[0], names[1], "change", "95 %"]);
     for pair in pairs {
         let kind = match pair.kind {
             Kind::Hold => "hold",
             Kind::Wait => "wait",
         };
-        for quantile in &pair.quantiles {
+        let shown = pair.quantiles.iter();
+        for quantile in shown.filter(|quantile| QUANTILES.contains(&quantile.share)) {
             grid.row([
-                format!("{} {kind}", pair.site.name()),
-                units::without_needless_digits(&format!("p{:.1}", quantile.share * 100.0)),
+                format!("{} {kind} p{:.0}", pair.site.name(), quantile.share * 100.0),
                 unit.format(quantile.ns[0]),
                 unit.format(quantile.ns[1]),
                 signed_percent(quantile.change),
-                quantile.interval.map_or_else(
-                    || UNKNOWN.to_owned(),
-                    |interval| {
-                        format!(
-                            "{} … {}",
-                            signed_percent(interval.low),
-                            signed_percent(interval.high)
-                        )
-                    },
-                ),
+                range(quantile.interval),
             ]);
         }
     }

@@ -1,0 +1,215 @@
+//! Kernels built from source: one tree, one configuration, with and without patches.
+//!
+//! ```text
+//! kernels/sources/VERSION/   what was fetched
+//! kernels/trees/KEY/         a source tree and its objects, by source, configuration and compiler
+//! kernels/built/NAME/        finished: vmlinuz, config, release, key
+//! ```
+//!
+//! A patch is put into the tree, built with the objects that are there, and taken out again: a patched
+//! kernel costs what the patch touches.
+
+mod config;
+mod key;
+mod make;
+mod patches;
+mod source;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::{CONFIG, IMAGE, Kernel};
+use crate::apt::write;
+use crate::setup::{self, Purpose};
+use crate::{lock, paths};
+
+use key::Key;
+use source::Source;
+use tree::Tree;
+
+/// The file in a built kernel's folder that says what it was built from.
+const KEY: &str = "key";
+/// The kernel without any patch.
+pub const BASE: &str = "base";
+/// The patch that started this project, in its second version.
+pub const DEFERRED: &str = "defer-randomness-and-pids";
+
+/// `cargo xtask kernel build`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildRequest {
+    /// What the kernel is called from now on
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// A patch for the tree: a file, or the name of one of xtask/patches; may be given several times, and
+    /// they are applied in this order
+    #[arg(long = "patch", value_name = "FILE")]
+    pub patches: Vec<String>,
+    /// The kernel's source: a tree or a tarball [default: Debian's linux-source-6.12]
+    #[arg(long, value_name = "PATH")]
+    pub source: Option<PathBuf>,
+    /// A fragment of configuration on top of the lab's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl BuildRequest {
+    /// One of the project's own kernels: `base`, or the name of one of its patches.
+    #[must_use]
+    pub fn own(name: &str) -> Option<Self> {
+        let known = name == BASE || patches::own(name).is_some();
+        known.then(|| Self {
+            name: name.to_owned(),
+            patches: (name != BASE)
+                .then(|| name.to_owned())
+                .into_iter()
+                .collect(),
+            ..Self::default()
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if self.name.is_empty()
+            || !self.name.chars().all(allowed)
+            || self.name.starts_with(['.', '-'])
+        {
+            bail!(
+                "{:?} cannot be a kernel's name: letters, digits, - _ and . make one",
+                self.name
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Builds a kernel, unless it has been built from the same before.
+///
+/// # Errors
+/// A patch does not apply, an option is not to be had, a tool is missing, or make fails. What is not
+/// finished is never taken for a kernel.
+pub fn ensure(request: &BuildRequest) -> Result<Kernel> {
+    request.check()?;
+    setup::ensure(Purpose::Kernels)?;
+    let patches = patches::read(&request.patches)?;
+    let fragment = config::fragment(request.config.as_deref())?;
+    let source = Source::find(request.source.as_deref())?;
+    let compiler = make::compiler()?;
+    let tree_key = Key::of([
+        source.identity.as_bytes(),
+        fragment.as_bytes(),
+        compiler.as_bytes(),
+    ])?;
+    let texts = patches.iter().map(|patch| patch.text.as_bytes());
+    let key = Key::of(std::iter::once(tree_key.as_bytes()).chain(texts))?;
+    let kernels = paths::make(paths::cache()?.join("kernels"))?;
+    let built = paths::make(kernels.join("built"))?;
+    let destination = built.join(&request.name);
+    if is_finished(&destination, &key) {
+        return Ok(kernel(request, &destination));
+    }
+    let trees = paths::make(kernels.join("trees"))?;
+    let _lock = lock::take(&trees.join("lock"))?;
+    // Whoever held the lock may have built it.
+    if is_finished(&destination, &key) {
+        return Ok(kernel(request, &destination));
+    }
+    let started = Instant::now();
+    let tree = Tree::open(&trees.join(tree_key.short()), &source)?;
+    let patched = patches::try_on(&tree.source, &patches)?;
+    tree.configure(&fragment)?;
+    tree.patch(&patched)?;
+    let result = make::kernel(&tree, &request.name);
+    // Whatever became of it, the next kernel finds the tree as it was.
+    tree.restore()?;
+    let release = result?;
+    finish(&tree, &release, &key, &destination)?;
+    eprintln!(
+        "kernel: built {} (Linux {release}) in {:.0} s",
+        request.name,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(kernel(request, &destination))
+}
+
+fn kernel(request: &BuildRequest, folder: &Path) -> Kernel {
+    Kernel {
+        name: request.name.clone(),
+        image: folder.join(IMAGE),
+    }
+}
+
+/// Whether a kernel lies there that was built from the same.
+fn is_finished(folder: &Path, key: &Key) -> bool {
+    fs::read_to_string(folder.join(KEY)).is_ok_and(|text| text.trim() == key.as_str())
+        && folder.join(IMAGE).is_file()
+}
+
+/// Puts a kernel where it belongs, whole or not at all.
+fn finish(tree: &Tree, release: &str, key: &Key, destination: &Path) -> Result<()> {
+    let parent = destination.parent().unwrap_or(Path::new("."));
+    let work = tempfile::Builder::new()
+        .prefix(".building-")
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+    for (from, to) in [(tree.image(), IMAGE), (tree.config(), CONFIG)] {
+        fs::copy(&from, work.path().join(to))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    write(&work.path().join("release"), release)?;
+    write(&work.path().join(KEY), key.as_str())?;
+    if destination.exists() {
+        fs::remove_dir_all(destination)
+            .with_context(|| format!("cannot remove {}", destination.display()))?;
+    }
+    let finished = work.keep();
+    fs::rename(&finished, destination)
+        .with_context(|| format!("cannot make {}", destination.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_files() {
+        let named = |name: &str| BuildRequest {
+            name: name.to_owned(),
+            ..BuildRequest::default()
+        };
+        for good in ["base", "mine-2.1", "A_b"] {
+            assert!(named(good).check().is_ok(), "{good}");
+        }
+        for bad in ["", ".hidden", "-x", "a/b", "a b", "debian:6.12"] {
+            assert!(named(bad).check().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_projects_kernels_are_known_by_name() {
+        assert_eq!(
+            BuildRequest::own(BASE).unwrap().patches,
+            Vec::<String>::new()
+        );
+        assert_eq!(BuildRequest::own(DEFERRED).unwrap().patches, [DEFERRED]);
+        assert!(BuildRequest::own("nobody's").is_none());
+    }
+
+    #[test]
+    fn what_is_unfinished_or_from_something_else_is_no_kernel() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::of([&b"a"[..]]).unwrap();
+        assert!(!is_finished(folder.path(), &key));
+        fs::write(folder.path().join(IMAGE), "").unwrap();
+        assert!(!is_finished(folder.path(), &key));
+        fs::write(folder.path().join(KEY), key.as_str()).unwrap();
+        assert!(is_finished(folder.path(), &key));
+        assert!(!is_finished(folder.path(), &Key::of([&b"b"[..]]).unwrap()));
+        fs::remove_file(folder.path().join(IMAGE)).unwrap();
+        assert!(!is_finished(folder.path(), &key));
+    }
+}
