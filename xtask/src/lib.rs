@@ -3,6 +3,7 @@
 pub mod apt;
 pub mod bench;
 pub mod cargo;
+pub mod compare;
 pub mod doctor;
 pub mod guest;
 pub mod kernel;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::bench::{self, BenchOptions};
+use xtask::compare::{self, CompareOptions};
 use xtask::kernel::build::BuildRequest;
 use xtask::run::{RunOptions, VmCommand};
 use xtask::setup::Purpose;
@@ -31,6 +32,8 @@ enum Task {
     Test(TestOptions),
     /// Measure what lockprof costs, beside other tools, and write BENCHMARKS.md
     Bench(BenchOptions),
+    /// Compare kernels: boot them in turn, run the same load in each, and say what differs
+    Compare(CompareOptions),
     /// Run `lockprof COMMAND` in a VM
     Vm(VmCommand),
     /// The kernels for VMs
@@ -80,6 +83,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options).map(from_success),
         Task::Bench(options) => bench::bench(&options).map(from_success),
+        Task::Compare(options) => compare::compare(&options),
         Task::Vm(options) => run::vm(&options),
         Task::Kernel(KernelTask::List) => kernel::list().map(|()| ExitCode::SUCCESS),
         Task::Kernel(KernelTask::Fetch { name, update }) => {

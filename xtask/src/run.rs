@@ -19,7 +19,7 @@ const RECORDING: &str = "recording.jsonl";
 /// The page's file name beside it.
 const PAGE: &str = "report.html";
 /// `lockprof` called with an argument that it does not know.
-const BAD_USAGE: u8 = 2;
+pub const BAD_USAGE: u8 = 2;
 
 /// The machine that a guest sees.
 #[derive(Clone, Debug, Args)]
@@ -169,7 +169,7 @@ fn in_guest(options: &RunOptions, kernel: &str) -> Result<ExitCode> {
         return Ok(ExitCode::from(BAD_USAGE));
     }
     let (output, mut arguments) = take_output(&options.arguments).map_err(anyhow::Error::msg)?;
-    let output = output.map_or_else(default_output, Ok)?;
+    let output = output.map_or_else(|| default_output("lockprof"), Ok)?;
     let report_wanted = !take_flag(&mut arguments, "--no-report");
     let binaries = cargo::build_static(&setup::ensure(Purpose::Lab)?)?;
     let mut request = options
@@ -254,8 +254,8 @@ fn take_output(arguments: &[String]) -> Result<(Option<PathBuf>, Vec<String>), S
     Ok((output, rest))
 }
 
-/// The folder for a run without `-o`, in the form that lockprof uses.
-fn default_output() -> Result<PathBuf> {
+/// The folder for a run without `-o`, in the form that lockprof uses: PREFIX-TIME.
+pub fn default_output(prefix: &str) -> Result<PathBuf> {
     // SAFETY: time() may be given no pointer.
     let now = unsafe { libc::time(std::ptr::null_mut()) };
     // SAFETY: tm is plain integers and a pointer, for which zero bytes are valid.
@@ -269,7 +269,7 @@ fn default_output() -> Result<PathBuf> {
         [local.tm_hour, local.tm_min, local.tm_sec],
     );
     let digits = |numbers: [i32; 3]| numbers.map(|number| format!("{number:02}")).concat();
-    let name = format!("lockprof-{}-{}", digits(date), digits(time));
+    let name = format!("{prefix}-{}-{}", digits(date), digits(time));
     let folders = (2..).map(|attempt| format!("{name}-{attempt}"));
     let mut folders = std::iter::once(name.clone())
         .chain(folders)

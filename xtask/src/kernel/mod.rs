@@ -31,6 +31,15 @@ pub struct Kernel {
     pub image: PathBuf,
 }
 
+impl Kernel {
+    /// What a built kernel was built from, as one word.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        let text = fs::read_to_string(self.image.with_file_name(build::KEY)).ok()?;
+        Some(text.trim().to_owned())
+    }
+}
+
 /// What a user's KERNEL means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Name<'a> {

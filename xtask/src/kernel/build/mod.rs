@@ -33,7 +33,7 @@ use source::Source;
 use tree::Tree;
 
 /// The file in a built kernel's folder that says what it was built from.
-const KEY: &str = "key";
+pub const KEY: &str = "key";
 /// The kernel without any patch.
 pub const BASE: &str = "base";
 /// The patch that started this project, in its second version.

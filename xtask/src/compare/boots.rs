@@ -1,0 +1,296 @@
+//! The boots: one after the other, or side by side where they do not disturb each other.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::load::{LoadArguments, Machine, Profiled, STEPS};
+use super::schedule::clock_name;
+use crate::cargo::StaticBinaries;
+use crate::kernel::Kernel;
+use crate::signals;
+use crate::vm::protocol::GuestScript;
+use crate::vm::{self, Clock, VmRequest};
+
+/// A boot that is to be made.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// The kernel's name.
+    pub kernel: String,
+    /// What is booted.
+    pub request: VmRequest,
+    /// Where its recordings go.
+    pub folder: PathBuf,
+    /// The folders of its steps.
+    steps: Vec<&'static str>,
+}
+
+/// How a boot went.
+#[derive(Clone, Debug)]
+pub struct BootOutcome {
+    /// Its name: kernel, clock and number.
+    pub name: String,
+    /// The kernel's name.
+    pub kernel: String,
+    /// Its clock.
+    pub clock: Clock,
+    /// How long it took.
+    pub wall: Duration,
+    /// The kernel's release, or why it failed.
+    pub result: Result<String, String>,
+}
+
+/// How all boots went, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Outcomes {
+    /// One each.
+    pub boots: Vec<BootOutcome>,
+}
+
+impl Boot {
+    /// One with every step.
+    pub fn profiled(
+        name: &str,
+        kernel: &Kernel,
+        binaries: &StaticBinaries,
+        load: &LoadArguments,
+        (clock, cpus): (Clock, u32),
+        folder: PathBuf,
+    ) -> Self {
+        let tasks = (clock == Clock::Instructions).then_some(1);
+        Self::new(
+            name,
+            kernel,
+            binaries,
+            load,
+            (clock, cpus),
+            tasks,
+            &STEPS,
+            folder,
+        )
+    }
+
+    /// One with the load alone, and a task for each CPU.
+    pub fn bare(
+        name: &str,
+        kernel: &Kernel,
+        binaries: &StaticBinaries,
+        load: &LoadArguments,
+        cpus: u32,
+        folder: PathBuf,
+    ) -> Self {
+        let steps = [("bare", Profiled::Bare)];
+        Self::new(
+            name,
+            kernel,
+            binaries,
+            load,
+            (Clock::Wall, cpus),
+            Some(cpus),
+            &steps,
+            folder,
+        )
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "two constructors give them names"
+    )]
+    fn new(
+        name: &str,
+        kernel: &Kernel,
+        binaries: &StaticBinaries,
+        load: &LoadArguments,
+        (clock, cpus): (Clock, u32),
+        tasks: Option<u32>,
+        steps: &[(&'static str, Profiled)],
+        folder: PathBuf,
+    ) -> Self {
+        let mut request = VmRequest {
+            cpus,
+            clock,
+            ..VmRequest::new(kernel.image.clone(), binaries, GuestScript::default())
+        };
+        // A machine that cannot tell is an emulated one.
+        let accelerator = vm::accelerator(&request).unwrap_or(vm::Accelerator::Tcg);
+        let machine = Machine {
+            clock,
+            accelerator,
+            tasks,
+        };
+        request.script.steps = steps
+            .iter()
+            .map(|&(folder, profiled)| load.step(folder, profiled, machine))
+            .collect();
+        Self {
+            kernel: name.to_owned(),
+            request,
+            folder,
+            steps: steps.iter().map(|&(folder, _)| folder).collect(),
+        }
+    }
+
+    /// Kernel, clock and number: `base/wall-3`.
+    pub fn name(&self) -> String {
+        let folder = self.folder.file_name().unwrap_or_default();
+        format!("{}/{}", self.kernel, folder.to_string_lossy())
+    }
+
+    /// Boots it, and puts its recordings where they belong: all of them, or none.
+    fn run(&self) -> Result<String> {
+        let outcome = vm::run(&self.request)?;
+        for (name, step) in self.steps.iter().zip(&outcome.steps) {
+            if step.status != 0 {
+                bail!(
+                    "the step {name} ended with {}: {}",
+                    step.status,
+                    String::from_utf8_lossy(&step.stderr).trim_end()
+                );
+            }
+        }
+        outcome.write_files(&self.folder)?;
+        Ok(outcome.release)
+    }
+}
+
+/// Runs all boots. One that fails is told, and the others go on; a signal ends it.
+pub fn run_all(boots: &[Boot]) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::default();
+    let groups = boots.chunk_by(|a, b| side_by_side(a) == side_by_side(b));
+    let started = Instant::now();
+    let mut done = 0;
+    for group in groups {
+        let workers = side_by_side(&group[0]);
+        outcomes
+            .boots
+            .extend(run_group(group, workers, &|in_group| Told {
+                number: done + in_group,
+                of: boots.len(),
+                started,
+            })?);
+        done += group.len();
+    }
+    Ok(outcomes)
+}
+
+/// How many boots like this one may run at once: the instruction clock counts, however busy the machine
+/// is; by the wall clock a boot has it for itself.
+fn side_by_side(boot: &Boot) -> usize {
+    match boot.request.clock {
+        Clock::Wall => 1,
+        Clock::Instructions => thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// How far it is.
+struct Told {
+    number: usize,
+    of: usize,
+    started: Instant,
+}
+
+fn run_group(
+    boots: &[Boot],
+    workers: usize,
+    told: &(dyn Fn(usize) -> Told + Sync),
+) -> Result<Vec<BootOutcome>> {
+    let next = AtomicUsize::new(0);
+    let finished = AtomicUsize::new(0);
+    let outcomes: Mutex<Vec<(usize, BootOutcome)>> = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::SeqCst);
+            let Some(boot) = boots.get(index).filter(|_| signals::pending().is_none()) else {
+                return;
+            };
+            let started = Instant::now();
+            let result = boot.run().map_err(|error| format!("{error:#}"));
+            if signals::pending().is_some() {
+                return;
+            }
+            let outcome = BootOutcome {
+                name: boot.name(),
+                kernel: boot.kernel.clone(),
+                clock: boot.request.clock,
+                wall: started.elapsed(),
+                result,
+            };
+            tell(&outcome, &told(finished.fetch_add(1, Ordering::SeqCst) + 1));
+            if let Ok(mut outcomes) = outcomes.lock() {
+                outcomes.push((index, outcome));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers.min(boots.len()) {
+            scope.spawn(work);
+        }
+    });
+    signals::check()?;
+    let mut outcomes = outcomes
+        .into_inner()
+        .map_err(|_error| anyhow!("a boot's thread has panicked"))?;
+    outcomes.sort_by_key(|(index, _)| *index);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+fn tell(outcome: &BootOutcome, told: &Told) {
+    let Told {
+        number,
+        of,
+        started,
+    } = told;
+    let left = started.elapsed().as_secs_f64() / *number as f64 * (of - number) as f64;
+    let left = if number == of {
+        String::new()
+    } else {
+        format!("; about {:.0} min left", (left / 60.0).ceil())
+    };
+    let seconds = outcome.wall.as_secs_f64();
+    match &outcome.result {
+        Ok(release) => eprintln!(
+            "compare: boot {number} of {of}, {} (Linux {release}): {seconds:.0} s{left}",
+            outcome.name
+        ),
+        Err(why) => eprintln!(
+            "compare: boot {number} of {of}, {} FAILED after {seconds:.0} s: {why}",
+            outcome.name
+        ),
+    }
+}
+
+impl Outcomes {
+    /// Whether a boot of this kernel came to its end.
+    pub fn any_of(&self, kernel: &str) -> bool {
+        let mut boots = self.boots.iter();
+        boots.any(|boot| boot.kernel == kernel && boot.result.is_ok())
+    }
+
+    /// The names of those that failed.
+    pub fn failures(&self) -> Vec<String> {
+        let failed = self.boots.iter().filter(|boot| boot.result.is_err());
+        failed.map(|boot| boot.name.clone()).collect()
+    }
+
+    /// Seconds by clock.
+    pub fn where_time_went(&self) -> String {
+        let parts = [Clock::Instructions, Clock::Wall].map(|clock| {
+            let boots = self.boots.iter().filter(|boot| boot.clock == clock);
+            let (count, wall) = boots.fold((0, Duration::ZERO), |(count, wall), boot| {
+                (count + 1, wall + boot.wall)
+            });
+            (count > 0).then(|| {
+                let mean = wall.as_secs_f64() / f64::from(count);
+                format!(
+                    "{count} boots by the {} clock, {mean:.0} s each",
+                    clock_name(clock)
+                )
+            })
+        });
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
