@@ -7,6 +7,7 @@ pub mod cli;
 pub mod daemon;
 pub mod doctor;
 pub mod export;
+pub mod forecast;
 pub mod kernel;
 pub mod probe;
 pub mod profile;
