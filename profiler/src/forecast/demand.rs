@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::error::{ForecastError, above_zero, not_negative};
+use super::error::{ForecastError, at_least_one, not_negative};
 
 /// Work per task life, in guest instructions, at the three ends of the correction for what the
 /// profiler itself does inside of holds.
@@ -118,7 +118,7 @@ pub struct LifeDemands {
 
 impl LifeDemands {
     fn check(&self) -> Result<(), ForecastError> {
-        above_zero("a life", self.life)?;
+        at_least_one("a life", self.life)?;
         for (index, lock) in self.locks.iter().enumerate() {
             lock.demand.check(&lock.name)?;
             lock.inside.check(&lock.name)?;

@@ -14,7 +14,7 @@ pub enum ForecastError {
         /// The kernel.
         kernel: String,
     },
-    /// A number that is negative, not finite, or zero where it may not be.
+    /// A number that is negative, not a number, too large, or zero where it may not be.
     #[error("{what} is {value}, and must be {expected}")]
     BadNumber {
         /// What it is of.
@@ -90,26 +90,29 @@ pub enum ForecastError {
     },
 }
 
+/// More instructions than a life has, so that no sum of them is without bound.
+const MOST: f64 = 1e15;
+
 /// A number that must be finite and not negative.
 pub(super) fn not_negative(what: impl FnOnce() -> String, value: f64) -> Result<(), ForecastError> {
-    if value.is_finite() && value >= 0.0 {
+    if (0.0..=MOST).contains(&value) {
         return Ok(());
     }
     Err(ForecastError::BadNumber {
         what: what(),
         value,
-        expected: "a finite number that is not negative",
+        expected: "from 0 to 1e15",
     })
 }
 
-/// A number that must be finite and above zero.
-pub(super) fn above_zero(what: &str, value: f64) -> Result<(), ForecastError> {
-    if value.is_finite() && value > 0.0 {
+/// A number of instructions of which there must be at least one.
+pub(super) fn at_least_one(what: &str, value: f64) -> Result<(), ForecastError> {
+    if (1.0..=MOST).contains(&value) {
         return Ok(());
     }
     Err(ForecastError::BadNumber {
         what: what.to_owned(),
         value,
-        expected: "a finite number above zero",
+        expected: "from 1 to 1e15 guest instructions",
     })
 }

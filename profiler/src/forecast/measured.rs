@@ -2,7 +2,7 @@
 
 use super::{
     demand::{Demand, LifeDemands, LockDemand},
-    error::{ForecastError, above_zero, not_negative},
+    error::{ForecastError, at_least_one, not_negative},
 };
 
 /// The lock whose holds are measured.
@@ -86,7 +86,7 @@ pub fn call_time(own: Option<f64>, others: &[(&str, Option<f64>)]) -> Option<Cal
 ///
 /// # Errors
 ///
-/// When a number is negative or not finite, a life is not above zero, or the null hold leaves nothing
+/// When a number is negative, not a number or too large, a life has less than one instruction, or the null hold leaves nothing
 /// of the holds.
 pub fn demands(measures: &LifeMeasures) -> Result<LifeDemands, ForecastError> {
     check(measures)?;
@@ -130,8 +130,8 @@ fn corrected(measured: f64, null: f64, added: f64) -> Demand {
 }
 
 fn check(measures: &LifeMeasures) -> Result<(), ForecastError> {
-    above_zero("a life without the profiler", measures.bare)?;
-    above_zero("a life with the profiler", measures.profiled)?;
+    at_least_one("a life without the profiler", measures.bare)?;
+    at_least_one("a life with the profiler", measures.profiled)?;
     not_negative(|| "the null hold".to_owned(), measures.null_hold)?;
     for site in &measures.holds {
         not_negative(|| "the number of holds in a life".to_owned(), site.per_life)?;
