@@ -21,6 +21,8 @@ pub enum Step {
 pub enum Lengths {
     /// As its mean says, each time.
     Fixed,
+    /// Fixed inside of holds, exponential outside.
+    FixedHolds,
     /// Exponentially distributed.
     Exponential,
 }
@@ -87,10 +89,16 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(&mut self, now: f64, task: usize, mean: f64) {
-        let length = match self.lengths {
-            Lengths::Fixed => mean,
-            Lengths::Exponential => -mean * (1.0 - self.random.f64()).ln(),
+    fn start(&mut self, now: f64, task: usize, piece: &Piece) {
+        let fixed = match self.lengths {
+            Lengths::Fixed => true,
+            Lengths::FixedHolds => piece.lock.is_some(),
+            Lengths::Exponential => false,
+        };
+        let length = if fixed {
+            piece.mean
+        } else {
+            -piece.mean * (1.0 - self.random.f64()).ln()
         };
         self.events.push(Reverse(((now + length).to_bits(), task)));
     }
@@ -101,9 +109,9 @@ impl Machine {
             Some(lock) if self.owners[lock].is_some() => self.queues[lock].push_back(task),
             Some(lock) => {
                 self.owners[lock] = Some(task);
-                self.start(now, task, piece.mean);
+                self.start(now, task, piece);
             }
-            None => self.start(now, task, piece.mean),
+            None => self.start(now, task, piece),
         }
     }
 }
@@ -148,7 +156,7 @@ pub fn run(
         for &lock in &pieces[place[task]].released {
             machine.owners[lock] = machine.queues[lock].pop_front();
             if let Some(next) = machine.owners[lock] {
-                machine.start(now, next, pieces[place[next]].mean);
+                machine.start(now, next, &pieces[place[next]]);
             }
         }
         place[task] = (place[task] + 1) % pieces.len();
