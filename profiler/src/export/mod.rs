@@ -3,6 +3,7 @@
 mod content;
 mod csv;
 mod folded;
+mod forecast;
 mod html;
 mod json;
 mod markdown;
@@ -13,10 +14,11 @@ mod trace;
 
 pub use csv::Csv;
 pub use folded::Folded;
+pub use forecast::forecast_text;
 pub use html::Html;
 pub use json::Json;
 pub use markdown::Markdown;
-pub use picture::{Picture, Png, SiteStyle, style_of};
+pub use picture::{Picture, Png, SiteStyle, forecast_svg, style_of};
 pub use table::Table;
 pub use text::printable;
 pub use trace::Trace;

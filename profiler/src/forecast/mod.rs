@@ -50,8 +50,8 @@ pub const ASSUMPTIONS: &[&str] = &[
     "An instruction takes the same time inside and outside of holds, and with any number of CPUs.",
     "A CPU that spins for a lock takes nothing from the others: no shared hardware threads, no host.",
     "Work inside a hold of tasklist_lock belongs to tasklist_lock. A lock that is taken there has only what \
-     is done outside of that hold, and a holder never waits for it: where it does, the first kernel \
-     is slower than forecast.",
+     is done outside of that hold, and a holder never waits for it: where one does, a kernel with such \
+     work inside has fewer lives than forecast.",
     "A call counts as a hold of the lock that it guards from its beginning to its end, which is more than \
      it holds the lock.",
     "Locks that no demand was given for are never waited for.",

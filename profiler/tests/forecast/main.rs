@@ -11,8 +11,12 @@ mod model;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod picture;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod text;

@@ -18,10 +18,17 @@ pub struct Table {
     pub color: bool,
 }
 
+/// Documents one after the other.
+pub(super) fn documents(documents: &[Document], width: usize, color: bool) -> Vec<u8> {
+    let mut page = Page::new(width, color);
+    for document in documents {
+        page.document(document);
+    }
+    page.finish()
+}
+
 impl Exporter for Table {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        let mut page = Page::new(self.width, self.color);
-        page.document(&Document::of(profile));
-        Ok(page.finish())
+        Ok(documents(&[Document::of(profile)], self.width, self.color))
     }
 }
