@@ -8,7 +8,7 @@ use super::error::{ForecastError, at_least_one, not_negative};
 /// profiler itself does inside of holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Demand {
-    /// With everything subtracted that the profiler added to a life, wherever it added it.
+    /// With everything subtracted that the profiler added to a life and may have added here.
     pub low: f64,
     /// With a null hold subtracted from each hold.
     pub point: f64,

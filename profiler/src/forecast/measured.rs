@@ -45,12 +45,21 @@ pub struct GuardedCalls {
 /// Take the holds from a recording with `--detail holds`: the programs of spans lengthen the holds
 /// that they measure, the more the more calls there are, and only the low end of the correction
 /// takes that off. The spans' times and counts come from one with `--detail spans`.
+///
+/// Most of what the profiler adds to a life is outside of the holds that it reports, for it reads the
+/// clock last when a hold begins and first when it ends. The programs of holds are in a reported hold for
+/// a null hold at most; those of spans for all that they add to a life. So the low end takes off the null
+/// holds and what a life with spans has more than one without, where that was measured; else all that
+/// was added to a life.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifeMeasures {
     /// A life without the profiler.
     pub bare: f64,
     /// A life with the profiler, in the recording that the holds are from.
     pub profiled: f64,
+    /// A life with the programs of holds alone (`--detail holds`), where one was measured in the same
+    /// boot: [`Self::profiled`] where the holds are from such a recording.
+    pub without_spans: Option<f64>,
     /// The null hold of that recording.
     pub null_hold: f64,
     /// The write holds of the target lock by site.
@@ -82,7 +91,8 @@ pub fn call_time(own: Option<f64>, others: &[(&str, Option<f64>)]) -> Option<Cal
 /// can be solved exactly has a task at one station at a time, so that a lock taken inside of a hold
 /// gets only the calls outside of it as its own demand; the calls inside are in
 /// [`LockDemand::inside`]. A call counts as a hold of its lock from beginning to end, and is corrected
-/// as a hold is: there is no null span, and the programs at its ends are like those of a hold.
+/// as a hold is, for the programs at its ends are like those of a hold; but there is no null span, so that
+/// its low end takes off all that was added to a life.
 ///
 /// # Errors
 ///
@@ -99,10 +109,12 @@ pub fn demands(measures: &LifeMeasures) -> Result<LifeDemands, ForecastError> {
     if holds <= null_holds {
         return Err(ForecastError::NullHoldTooLong { holds, null_holds });
     }
-    let mut locks = vec![LockDemand::new(
-        TARGET_LOCK,
-        corrected(holds, null_holds, added),
-    )];
+    let inside_at_most = measures.without_spans.map_or(added, |without_spans| {
+        let by_spans = (measures.profiled - without_spans).max(0.0);
+        added.min(null_holds + by_spans)
+    });
+    let target = corrected(holds, null_holds, inside_at_most);
+    let mut locks = vec![LockDemand::new(TARGET_LOCK, target)];
     for calls in &measures.guarded {
         let demand =
             |per_life: f64| corrected(per_life * calls.time.mean, per_life * null_hold, added);
@@ -132,6 +144,9 @@ fn corrected(measured: f64, null: f64, added: f64) -> Demand {
 fn check(measures: &LifeMeasures) -> Result<(), ForecastError> {
     at_least_one("a life without the profiler", measures.bare)?;
     at_least_one("a life with the profiler", measures.profiled)?;
+    if let Some(without_spans) = measures.without_spans {
+        at_least_one("a life with the programs of holds alone", without_spans)?;
+    }
     not_negative(|| "the null hold".to_owned(), measures.null_hold)?;
     for site in &measures.holds {
         not_negative(|| "the number of holds in a life".to_owned(), site.per_life)?;

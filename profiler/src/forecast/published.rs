@@ -35,7 +35,7 @@ pub const PUBLISHED: &[PublishedPoint] = &[
         change: 0.234,
         what: "free_pid deferred alone",
         load: "stress-ng pthread",
-        machine: "2-socket Xeon Platinum 8480CTDX",
+        machine: "a 2-socket Xeon Platinum 8480CTDX",
         source: "kernel test robot on 7903f907a226 against its parent 74198dc206: 166143 to 204943 ops/s \
                  with 224 threads",
     },

@@ -94,10 +94,11 @@ fn an_error_says_which_boot() {
 #[test]
 fn measures_that_make_no_sense() {
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
-        let changes: [fn(&mut lockprof::forecast::LifeMeasures, f64); 5] = [
+        let changes: [fn(&mut lockprof::forecast::LifeMeasures, f64); 6] = [
             |measures, bad| measures.bare = bad,
             |measures, bad| measures.profiled = bad,
             |measures, bad| measures.null_hold = bad,
+            |measures, bad| measures.without_spans = Some(bad),
             |measures, bad| measures.holds[0].mean = bad,
             |measures, bad| measures.holds[0].per_life = bad,
         ];

@@ -25,6 +25,7 @@ pub fn prototype(mean_hold: f64) -> LifeMeasures {
     LifeMeasures {
         bare: 65_300.0,
         profiled: 65_300.0 + 3.0 * 290.0,
+        without_spans: None,
         null_hold: 253.0,
         holds: vec![SiteHolds {
             per_life: 3.0,

@@ -44,6 +44,26 @@ fn a_lock_inside_has_only_what_is_outside() {
     assert_eq!(deferred[1].time_of.as_deref(), Some("base"));
 }
 
+/// What is known not to lie inside of the holds is not taken off them.
+#[test]
+fn the_low_end_knows_what_the_spans_add() {
+    let low = |added: f64, without_spans: Option<f64>| {
+        let measures = LifeMeasures {
+            profiled: 65_300.0 + added,
+            without_spans: without_spans.map(|added| 65_300.0 + added),
+            ..prototype(1084.0)
+        };
+        demands(&measures).unwrap().locks[0].demand.low
+    };
+    // Three null holds are 759.
+    assert_eq!(low(2000.0, Some(2000.0)), 3252.0 - 759.0);
+    assert_eq!(low(2600.0, Some(2000.0)), 3252.0 - 759.0 - 600.0);
+    assert_eq!(low(2600.0, None), 3252.0 - 2600.0);
+    // Noise: no more than all that was added, and no less than the null holds.
+    assert_eq!(low(1000.0, Some(100.0)), 3252.0 - 1000.0);
+    assert_eq!(low(1000.0, Some(1500.0)), 3252.0 - 759.0);
+}
+
 /// A low end below nothing is nothing; one above the point, because the profiled life was not longer
 /// by as much as its null holds, is the point.
 #[test]

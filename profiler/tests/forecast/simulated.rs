@@ -31,7 +31,7 @@ fn networks_of_exponential_stations() {
             .map(|(lock, &mean)| Hold(lock, mean))
             .collect();
         life.push(Work(delay));
-        let simulated = run(cpus, holds.len(), &life, Exponential, 300_000, seed as u64);
+        let simulated = run(cpus, holds.len(), &life, Exponential, 120_000, seed as u64);
         let expected = throughput(delay, &holds, cpus as u32)[cpus - 1];
         assert!(
             simulated.distance(expected) < FAR,
@@ -57,6 +57,7 @@ fn from_recorded_numbers_to_lives() {
         LifeMeasures {
             bare: fork + exit + reap + pid + work,
             profiled: fork + exit + reap + pid + work + 1000.0,
+            without_spans: None,
             null_hold: null,
             holds: holds
                 .map(|mean| SiteHolds {
@@ -97,7 +98,7 @@ fn from_recorded_numbers_to_lives() {
         .enumerate()
         {
             let life: Vec<_> = thirds.into_iter().chain(last).collect();
-            let lives = run(cpus, 2, &life, Exponential, 200_000, cpus as u64);
+            let lives = run(cpus, 2, &life, Exponential, 100_000, cpus as u64);
             let expected = answer.at(kernel, cpus as u32).unwrap().lives.point;
             let relative = lives.mean * (fork + exit + reap + pid + work);
             let error = (relative - expected).abs() / expected;
@@ -142,7 +143,7 @@ fn the_gain_of_holds_that_do_not_vary() {
     let rate = |demand: f64, lengths| {
         let piece = (life - demand) / 3.0;
         let steps = [Hold(0, demand / 3.0), Work(piece)].repeat(3);
-        run(24, 1, &steps, lengths, 200_000, 5).mean
+        run(24, 1, &steps, lengths, 100_000, 5).mean
     };
     let gain = |lengths| rate(669.0, lengths) / rate(2493.0, lengths) - 1.0;
     let (varied, fixed) = (gain(Exponential), gain(FixedHolds));

@@ -114,13 +114,16 @@ fn locks(kernel: &KernelForecast) -> Section {
 
 fn limit(kernel: &KernelForecast, first: &LockForecast) -> String {
     let mut text = format!(
-        "{} limits {}: however many CPUs there are, it has no more lives than {:.1} CPUs that never wait.",
-        first.name, kernel.name, first.knee_cpus.point,
+        "{} limits {}: however many CPUs there are, it has no more lives than {} CPUs that never wait.",
+        first.name,
+        kernel.name,
+        cpus_text(first.knee_cpus.point),
     );
     if let Some(next) = &kernel.next_limit {
         text += &format!(
-            " Relieved of it, {} would limit next, at {:.1} CPUs.",
-            next.lock, next.knee_cpus
+            " Relieved of it, {} would limit next, at {} CPUs.",
+            next.lock,
+            cpus_text(next.knee_cpus)
         );
     }
     text
@@ -205,11 +208,21 @@ pub(in super::super) fn forecast_cells(lock: &LockForecast) -> [String; 2] {
     [knee(lock.knee_cpus), busy_from(lock.busy_from_cpus)]
 }
 
+/// A number of CPUs that is none of a machine: with one digit after the point, where that says something.
+pub(in super::super) fn cpus_text(cpus: f64) -> String {
+    if cpus < 1000.0 {
+        format!("{cpus:.1}")
+    } else {
+        units::count(cpus.round() as u64)
+    }
+}
+
 fn knee(cpus: Estimate) -> String {
     if cpus.point.is_infinite() {
         return "never".to_owned();
     }
-    format!("{:.1}{}", cpus.point, in_brackets(cpus.interval, 1))
+    let interval = in_brackets(cpus.interval, 1);
+    format!("{}{interval}", cpus_text(cpus.point))
 }
 
 fn busy_from(cpus: Estimate) -> String {
@@ -222,11 +235,11 @@ fn busy_from(cpus: Estimate) -> String {
     }
 }
 
-/// An interval of numbers of CPUs; one without end has a plus.
+/// An interval of numbers of CPUs; one without an end that matters has a plus.
 fn in_brackets(interval: Option<Interval>, digits: usize) -> String {
     match interval {
         None => String::new(),
-        Some(Interval { low, high }) if high.is_infinite() => format!(" ({low:.digits$}+)"),
+        Some(Interval { low, high }) if high >= 1e6 => format!(" ({low:.digits$}+)"),
         Some(Interval { low, high }) => format!(" ({low:.digits$}-{high:.digits$})"),
     }
 }

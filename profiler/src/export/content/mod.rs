@@ -10,7 +10,7 @@ mod spark;
 mod trust;
 mod unseen;
 
-pub(super) use forecast::{forecast, forecast_cells};
+pub(super) use forecast::{cpus_text, forecast, forecast_cells};
 pub(super) use grid::{Column, Grid};
 pub(super) use unseen::{losses, unseen};
 

@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Result<()> {
     let first = forecast.kernels.first().map_or("", |kernel| &kernel.name);
-    let title = format!("Lives, in those of {} on one CPU", shorten(first, 24));
+    let title = format!("Lives, in those of {} on one CPU", shorten(first, 18));
     let x = cpu_axis(canvas, frame, &title)?;
     let y = lives_axis(canvas, frame, forecast)?;
     let curves: Vec<Curve> = forecast
@@ -80,14 +80,14 @@ fn lives_axis(canvas: &Canvas<'_>, frame: Frame, forecast: &Forecast) -> Result<
     let first = (low * 1.2).log2().floor().clamp(-20.0, 0.0) as i32;
     let last = high.log2().ceil().clamp(1.0, 30.0) as i32;
     let axis = Axis::log(2_f64.powi(first), 2_f64.powi(last), frame.bottom, frame.top);
-    for power in first..=last {
-        let value = 2_f64.powi(power);
-        let label = if power < -3 {
-            format!("1/{:.0}", 1.0 / value)
-        } else {
-            format!("{value}")
+    // Every other one, where there are too many for their labels.
+    let step = if last - first > 16 { 2 } else { 1 };
+    for power in (first..=last).rev().step_by(step) {
+        let label = match power {
+            0.. => format!("{}", 2_f64.powi(power)),
+            _ => format!("1/{}", 2_f64.powi(-power)),
         };
-        tick(canvas, frame, axis.pixel(value), &label)?;
+        tick(canvas, frame, axis.pixel(2_f64.powi(power)), &label)?;
     }
     Ok(axis)
 }

@@ -108,6 +108,8 @@ impl Curve {
 pub(super) struct Labels {
     frame: Frame,
     taken: Vec<Frame>,
+    /// Labels and marks, which no line to another label may cross.
+    drawn: Vec<Frame>,
 }
 
 impl Labels {
@@ -119,6 +121,7 @@ impl Labels {
         Self {
             frame,
             taken: taken.collect(),
+            drawn: Vec::new(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Labels {
     /// Nothing may be written over a mark.
     pub(super) fn mark(&mut self, at: (i32, i32)) {
         self.taken.push(Frame::around(at, 6));
+        self.drawn.push(Frame::around(at, 5));
     }
 
     /// Writes lines of text as near to the mark as there is room; where there is none, the mark has no
@@ -149,27 +153,15 @@ impl Labels {
             .unwrap_or(0)
             + 8;
         let height = LABEL * i32::try_from(lines.len()).unwrap_or(1);
-        let Some(place) = self
+        let place = self
             .places(at, width, height)
-            .find(|place| self.is_free(place))
-        else {
+            .find(|place| self.is_free(at, place));
+        let Some(place) = place else {
             return Ok(());
         };
-        let side = if place.left > at.0 {
-            place.left
-        } else {
-            place.right.min(at.0)
-        };
-        let near = if place.top > at.1 {
-            place.top + 2
-        } else {
-            place.bottom - 2
-        };
-        let end = (
-            side,
-            at.1.clamp(place.top.min(near), place.bottom.max(near)),
-        );
-        canvas.line(vec![at, end], color, 1)?;
+        let leader = leader(at, &place);
+        self.taken.extend(Frame::along(&leader));
+        canvas.line(leader.to_vec(), color, 1)?;
         canvas.fill(place, WHITE)?;
         let stripe = Frame {
             right: place.left + 3,
@@ -181,15 +173,22 @@ impl Labels {
             canvas.text(line, (place.left + 6, top + LABEL / 2), look)?;
         }
         self.taken.push(place);
+        self.drawn.push(place);
         Ok(())
     }
 
-    fn is_free(&self, place: &Frame) -> bool {
+    fn is_free(&self, at: (i32, i32), place: &Frame) -> bool {
         let inside = place.left > self.frame.left
             && place.right < self.frame.right
             && place.top > self.frame.top
             && place.bottom < self.frame.bottom;
-        inside && self.taken.iter().all(|other| !other.overlaps(place))
+        let own = Frame::around(at, 5);
+        let others = || self.drawn.iter().filter(|other| !other.overlaps(&own));
+        inside
+            && self.taken.iter().all(|other| !other.overlaps(place))
+            && Frame::along(&leader(at, place))
+                .iter()
+                .all(|part| others().all(|other| !other.overlaps(part)))
     }
 
     /// Where a label may stand, the nearest places first, moved into the panel from its sides.
@@ -221,4 +220,13 @@ impl Labels {
             })
         })
     }
+}
+
+/// From a mark to the nearest point of its label.
+fn leader(at: (i32, i32), place: &Frame) -> [(i32, i32); 2] {
+    let end = (
+        at.0.clamp(place.left, place.right - 8),
+        at.1.clamp(place.top, place.bottom),
+    );
+    [at, end]
 }
