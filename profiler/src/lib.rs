@@ -8,6 +8,7 @@ pub mod compare;
 pub mod daemon;
 pub mod doctor;
 pub mod export;
+pub mod forecast;
 pub mod kernel;
 pub mod probe;
 pub mod profile;

@@ -2,6 +2,7 @@
 //! and on a page.
 
 mod about;
+mod forecast;
 mod grid;
 mod locks;
 mod sites;
@@ -9,6 +10,7 @@ mod spark;
 mod trust;
 mod unseen;
 
+pub(super) use forecast::{cpus_text, forecast, forecast_cells};
 pub(super) use grid::{Column, Grid};
 pub(super) use unseen::{losses, unseen};
 
@@ -70,6 +72,7 @@ pub(super) enum Topic {
     Longest,
     Cgroups,
     Trust,
+    Forecast,
 }
 
 /// A heading and what stands beneath it.

@@ -43,6 +43,15 @@ impl Axis {
         self.high
     }
 
+    /// The number at the end of the axis.
+    pub(super) fn end(&self) -> f64 {
+        if self.log {
+            10_f64.powf(self.high)
+        } else {
+            self.high
+        }
+    }
+
     /// The pixel of a number; numbers beyond the axis are at its end.
     pub(super) fn pixel(&self, value: f64) -> i32 {
         let value = if self.log {

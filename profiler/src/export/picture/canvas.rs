@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use plotters::{
     coord::Shift,
-    prelude::{DrawingArea, IntoDrawingArea, PathElement, Rectangle, SVGBackend, Text},
+    prelude::{DrawingArea, IntoDrawingArea, PathElement, Polygon, Rectangle, SVGBackend, Text},
     style::{
         Color, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle,
         text_anchor::{HPos, Pos, VPos},
@@ -33,6 +33,33 @@ impl Frame {
             && other.left < self.right
             && self.top < other.bottom
             && other.top < self.bottom
+    }
+
+    /// A square about a point.
+    pub(super) const fn around(at: (i32, i32), radius: i32) -> Self {
+        Self {
+            left: at.0 - radius,
+            top: at.1 - radius,
+            right: at.0 + radius,
+            bottom: at.1 + radius,
+        }
+    }
+
+    /// Small frames along a curve.
+    pub(super) fn along(points: &[(i32, i32)]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for pair in points.windows(2) {
+            let (from, to) = (pair[0], pair[1]);
+            let steps = ((to.0 - from.0).abs().max((to.1 - from.1).abs()) / 5).max(1);
+            for step in 0..=steps {
+                let at = (
+                    from.0 + (to.0 - from.0) * step / steps,
+                    from.1 + (to.1 - from.1) * step / steps,
+                );
+                all.push(Self::around(at, 2));
+            }
+        }
+        all
     }
 }
 
@@ -97,6 +124,14 @@ impl Canvas<'_> {
         let style = color.mix(opacity).filled();
         self.area
             .draw(&Rectangle::new(self.corners(frame), style))
+            .map_err(failed)
+    }
+
+    /// Fills what lies within the points.
+    pub(super) fn area(&self, points: &[(i32, i32)], color: RGBColor, opacity: f64) -> Result<()> {
+        let points: Vec<(i32, i32)> = points.iter().map(|&at| self.place(at)).collect();
+        self.area
+            .draw(&Polygon::new(points, color.mix(opacity).filled()))
             .map_err(failed)
     }
 

@@ -6,10 +6,12 @@ mod blame;
 mod canvas;
 mod distribution;
 mod flamegraph;
+mod forecast;
 mod heatmap;
 mod palette;
 mod png;
 
+pub use forecast::forecast_svg;
 pub use palette::{SiteStyle, style_of};
 pub use png::Png;
 

@@ -44,6 +44,16 @@ const VERMILION: RGBColor = RGBColor(213, 94, 0);
 const REDDISH_PURPLE: RGBColor = RGBColor(204, 121, 167);
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
+/// The kernels of a comparison, in their order.
+pub(super) const KERNELS: [RGBColor; 6] = [
+    BLUE,
+    VERMILION,
+    BLUISH_GREEN,
+    REDDISH_PURPLE,
+    ORANGE,
+    SKY_BLUE,
+];
+
 /// How a site is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SiteStyle {

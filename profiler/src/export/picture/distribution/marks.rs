@@ -58,7 +58,7 @@ pub(super) fn percentiles(
     let mut drawn: Vec<Frame> = Vec::new();
     let labelled = if curves.len() <= FEW_CURVES { 3 } else { 1 };
     for (rank, curve) in curves.iter().enumerate() {
-        taken.extend(along(&points(curve.durations, x, y)));
+        taken.extend(Frame::along(&points(curve.durations, x, y)));
         for (name, longer) in PERCENTILES {
             let Some(length) = resolved(curve.durations, longer) else {
                 continue;
@@ -66,7 +66,7 @@ pub(super) fn percentiles(
             let at = (x.pixel(length), y.pixel(longer));
             canvas.circle(at, 4, WHITE)?;
             canvas.circle(at, 3, curve.style.color)?;
-            taken.push(around(at, 4));
+            taken.push(Frame::around(at, 4));
             if rank < labelled {
                 labels.push((
                     format!("{name} {}", unit.format(length)),
@@ -93,7 +93,7 @@ pub(super) fn percentiles(
                 && place.right < frame.right
                 && place.top > frame.top
                 && place.bottom < frame.bottom;
-            let leader = along(&leader(at, place));
+            let leader = Frame::along(&leader(at, place));
             inside
                 && taken.iter().all(|other| !other.overlaps(place))
                 && leader
@@ -103,7 +103,7 @@ pub(super) fn percentiles(
         if let Some(place) = free {
             let middle = (place.top + place.bottom) / 2;
             let leader = leader(at, &place);
-            taken.extend(along(&leader));
+            taken.extend(Frame::along(&leader));
             drawn.push(place);
             canvas.line(leader.to_vec(), color, 1)?;
             canvas.fill(place, WHITE)?;
@@ -154,32 +154,6 @@ fn leader(at: (i32, i32), place: &Frame) -> [(i32, i32); 2] {
         place.right
     };
     [at, (side, (place.top + place.bottom) / 2)]
-}
-
-/// Small frames along a curve.
-fn along(points: &[(i32, i32)]) -> Vec<Frame> {
-    let mut all = Vec::new();
-    for pair in points.windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        let steps = ((to.0 - from.0).abs().max((to.1 - from.1).abs()) / 5).max(1);
-        for step in 0..=steps {
-            let at = (
-                from.0 + (to.0 - from.0) * step / steps,
-                from.1 + (to.1 - from.1) * step / steps,
-            );
-            all.push(around(at, 2));
-        }
-    }
-    all
-}
-
-fn around(at: (i32, i32), radius: i32) -> Frame {
-    Frame {
-        left: at.0 - radius,
-        top: at.1 - radius,
-        right: at.0 + radius,
-        bottom: at.1 + radius,
-    }
 }
 
 /// A percentile, where there are enough to speak of it: one in a hundred takes a hundred.

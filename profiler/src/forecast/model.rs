@@ -1,0 +1,243 @@
+//! From demands to a forecast.
+
+use serde::Serialize;
+
+use super::{
+    ASSUMPTIONS, LABEL, PUBLISHED,
+    demand::{Demand, End, KernelDemands, LifeDemands, LockDemand},
+    error::ForecastError,
+    intervals::{Estimate, LEAST_BOOTS, estimates},
+    network::throughput,
+    published::PublishedPoint,
+};
+
+/// The most CPUs of a forecast.
+pub const MOST_CPUS: u32 = 512;
+/// A lock that is in use for this share of the time is saturated.
+pub const BUSY: f64 = 0.95;
+/// The numbers of CPUs of a table.
+pub const TABLE_CPUS: &[u32] = &[1, 2, 4, 8, 16, 24, 32, 64, 128, 224, 256, 512];
+/// The numbers of CPUs of a curve.
+pub const CURVE_CPUS: &[u32] = &[
+    1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160,
+    192, 224, 256, 320, 384, 448, 512,
+];
+
+/// What is to be expected of some kernels on machines of 1 to [`MOST_CPUS`] CPUs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// What it is: stands wherever its numbers stand.
+    pub label: &'static str,
+    /// What it stands on.
+    pub assumptions: &'static [&'static str],
+    /// What else is to be known of these numbers.
+    pub notes: Vec<String>,
+    /// The seed of the intervals' draws.
+    pub seed: u64,
+    /// The kernels, in the order that they were given; the others are compared with the first.
+    pub kernels: Vec<KernelForecast>,
+    /// What others measured.
+    pub published: &'static [PublishedPoint],
+}
+
+/// What is to be expected of one kernel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelForecast {
+    /// Its name.
+    pub name: String,
+    /// The boots that it is from.
+    pub boots: usize,
+    /// A life in guest instructions, the mean of the boots.
+    pub life: f64,
+    /// Its locks, the one with the greatest demand first.
+    pub locks: Vec<LockForecast>,
+    /// Task lives against CPUs, at [`CURVE_CPUS`].
+    pub curve: Vec<CurvePoint>,
+    /// The lock that limits when the first of `locks` does not any more.
+    pub next_limit: Option<NextLimit>,
+}
+
+/// One number of CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// CPUs.
+    pub cpus: u32,
+    /// Task lives per second, in those of the first kernel on one CPU.
+    pub lives: Estimate,
+    /// By what share of its lives this kernel has more than the first one with as many CPUs. None for the
+    /// first.
+    pub change: Option<Estimate>,
+}
+
+/// What is to be expected of one lock.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LockForecast {
+    /// The lock.
+    pub name: String,
+    /// Its demand in guest instructions a life, the mean of the boots.
+    pub demand: Demand,
+    /// Of the outer lock's demand, what is done under this one.
+    pub inside: Demand,
+    /// The kernel that its calls' time was measured on, where that is another one.
+    pub time_of: Option<String>,
+    /// A life over the demand: so many CPUs would keep the lock in use all the time if none ever
+    /// waited. More CPUs cannot have more lives than these. Infinite where there is no demand.
+    pub knee_cpus: Estimate,
+    /// The least number of CPUs at which it is in use [`BUSY`] of the time; infinite where that is more
+    /// than [`MOST_CPUS`], or another lock keeps it from that.
+    pub busy_from_cpus: Estimate,
+}
+
+/// The lock that limits next.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NextLimit {
+    /// The lock.
+    pub lock: String,
+    /// A life over its demand, which includes here what it does inside of the first one's holds.
+    pub knee_cpus: f64,
+}
+
+impl Forecast {
+    /// What is to be expected of one kernel on a machine, by the kernel's place.
+    #[must_use]
+    pub fn at(&self, kernel: usize, cpus: u32) -> Option<&CurvePoint> {
+        let curve = &self.kernels.get(kernel)?.curve;
+        curve.iter().find(|point| point.cpus == cpus)
+    }
+}
+
+/// The forecast for some kernels, of which the first is the one to compare with. The same seed gives
+/// the same forecast.
+///
+/// # Errors
+///
+/// When there is no kernel or no boot, or a boot's numbers make no sense: negative, not finite, more
+/// in the locks than in the life, or other locks than the kernel's first boot has.
+pub fn forecast(kernels: &[KernelDemands], seed: u64) -> Result<Forecast, ForecastError> {
+    if kernels.is_empty() {
+        return Err(ForecastError::NoKernels);
+    }
+    for kernel in kernels {
+        kernel.check()?;
+    }
+    let estimates = estimates(kernels, seed, statistics);
+    let rows = kernels.iter().zip(estimates).enumerate();
+    Ok(Forecast {
+        label: LABEL,
+        assumptions: ASSUMPTIONS,
+        notes: notes(kernels),
+        seed,
+        kernels: rows
+            .map(|(place, (kernel, estimates))| kernel_forecast(place, kernel, &estimates))
+            .collect(),
+        published: PUBLISHED,
+    })
+}
+
+/// The numbers of each kernel: its lives and its change at each number of CPUs of a curve, then knee and
+/// busy point of each lock.
+fn statistics(kernels: &[LifeDemands], end: End) -> Vec<Vec<f64>> {
+    let rates: Vec<Vec<f64>> = kernels.iter().map(|kernel| rates(kernel, end)).collect();
+    let Some(first) = rates.first() else {
+        return Vec::new();
+    };
+    let at = |rates: &[f64], cpus: u32| rates[cpus as usize - 1];
+    let rows = kernels.iter().zip(&rates);
+    rows.map(|(kernel, rates)| {
+        let curve = || CURVE_CPUS.iter().copied();
+        let lives = curve().map(|cpus| at(rates, cpus) / at(first, 1));
+        let changes = curve().map(|cpus| at(rates, cpus) / at(first, cpus) - 1.0);
+        let demands = || kernel.locks.iter().map(|lock| lock.demand.at(end));
+        let knees = demands().map(|demand| kernel.life / demand);
+        let busy = demands().map(|demand| busy_from(rates, demand));
+        lives.chain(changes).chain(knees).chain(busy).collect()
+    })
+    .collect()
+}
+
+/// Lives per instruction with 1 to [`MOST_CPUS`] CPUs.
+fn rates(kernel: &LifeDemands, end: End) -> Vec<f64> {
+    let demands: Vec<f64> = kernel
+        .locks
+        .iter()
+        .map(|lock| lock.demand.at(end))
+        .collect();
+    // Only rounding can make this negative: the demands were checked.
+    let delay = (kernel.life - demands.iter().sum::<f64>()).max(0.0);
+    throughput(delay, &demands, MOST_CPUS)
+}
+
+/// The least number of CPUs at which a lock is in use most of the time.
+fn busy_from(rates: &[f64], demand: f64) -> f64 {
+    let index = rates.iter().position(|rate| rate * demand >= BUSY);
+    index.map_or(f64::INFINITY, |index| (index + 1) as f64)
+}
+
+fn kernel_forecast(place: usize, kernel: &KernelDemands, estimates: &[Estimate]) -> KernelForecast {
+    let mean = LifeDemands::mean(&kernel.boots.iter().collect::<Vec<_>>());
+    let (lives, rest) = estimates.split_at(CURVE_CPUS.len());
+    let (changes, rest) = rest.split_at(CURVE_CPUS.len());
+    let (knees, busy) = rest.split_at(mean.locks.len());
+    let curve = CURVE_CPUS.iter().zip(lives).zip(changes);
+    let curve = curve.map(|((&cpus, &lives), &change)| CurvePoint {
+        cpus,
+        lives,
+        change: (place > 0).then_some(change),
+    });
+    let locks = mean.locks.iter().zip(knees).zip(busy);
+    let mut locks: Vec<LockForecast> = locks
+        .map(|((lock, &knee_cpus), &busy_from_cpus)| LockForecast {
+            name: lock.name.clone(),
+            demand: lock.demand,
+            inside: lock.inside,
+            time_of: lock.time_of.clone(),
+            knee_cpus,
+            busy_from_cpus,
+        })
+        .collect();
+    locks.sort_by(|a, b| b.demand.point.total_cmp(&a.demand.point));
+    KernelForecast {
+        name: kernel.name.clone(),
+        boots: kernel.boots.len(),
+        life: mean.life,
+        next_limit: next_limit(mean.life, &locks),
+        locks,
+        curve: curve.collect(),
+    }
+}
+
+/// Without the first lock, what the others do inside of its holds has to queue for them.
+fn next_limit(life: f64, locks: &[LockForecast]) -> Option<NextLimit> {
+    let whole = |lock: &LockForecast| lock.demand.point + lock.inside.point;
+    let others = locks.iter().skip(1).filter(|lock| whole(lock) > 0.0);
+    let next = others.max_by(|a, b| whole(a).total_cmp(&whole(b)))?;
+    Some(NextLimit {
+        lock: next.name.clone(),
+        knee_cpus: life / whole(next),
+    })
+}
+
+fn notes(kernels: &[KernelDemands]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for kernel in kernels {
+        let boots = kernel.boots.len();
+        if boots < LEAST_BOOTS {
+            let plural = if boots == 1 { "" } else { "s" };
+            notes.push(format!(
+                "Too few boots: {} has {boots} boot{plural}, and an interval takes {LEAST_BOOTS} of each kernel.",
+                kernel.name,
+            ));
+        }
+        let locks: &[LockDemand] = kernel.boots.first().map_or(&[], |boot| &boot.locks);
+        for lock in locks {
+            if let Some(other) = &lock.time_of {
+                notes.push(format!(
+                    "{}: calls that take {} were counted and not timed; the time of a call is that of {other}, \
+                     where it runs inside of a hold.",
+                    kernel.name, lock.name,
+                ));
+            }
+        }
+    }
+    notes
+}
