@@ -98,10 +98,7 @@ pub fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
     let comparisons = sides
         .map(|after| Comparison::of(before.clone(), after).map_err(Into::into))
         .collect::<Result<Vec<Comparison>>>()?;
-    let report = ComparisonReport {
-        comparisons,
-        notes: arguments.note.clone(),
-    };
+    let report = ComparisonReport::new(comparisons, arguments.note.clone());
     let bytes = match arguments.format {
         CompareFormat::Table => report.table(use_color()),
         CompareFormat::Markdown => report.markdown(),

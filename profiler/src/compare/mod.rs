@@ -3,6 +3,7 @@
 //! A boot is a sample. Numbers are compared only within a [`Setting`] (clock, CPUs, lock, load) and by
 //! one [`Instrument`] (tier, probes, detail), and what differs otherwise is said first.
 
+mod demands;
 mod differences;
 mod distribution;
 mod finding;
@@ -17,6 +18,7 @@ pub mod statistics;
 mod totals;
 mod verdict;
 
+pub use demands::demands_of;
 pub use differences::{Difference, differences};
 pub use distribution::{DistributionPair, QuantilePair};
 pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Verdict, boots_needed};

@@ -6,6 +6,7 @@ use crate::{
         Answers, Calls, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
         SettingComparison, Side, Verdict, robot, sentence, signed_percent, statistics::Interval,
     },
+    forecast::Forecast,
     profile::Verdict as Words,
     recording::schema::{Clock, Kind},
     units::{self, TimeUnit, UNKNOWN},
@@ -51,6 +52,25 @@ pub(super) fn document(comparison: &Comparison, notes: &[String]) -> Document {
             .into_iter()
             .filter(|section| !section.blocks.is_empty())
             .collect(),
+    }
+}
+
+/// What is to be expected on other machines.
+pub(super) fn of_forecast(forecast: &Result<Forecast, String>) -> Document {
+    let mut sections = Vec::new();
+    let mut caveats = Vec::new();
+    match forecast {
+        Ok(forecast) => sections = super::super::content::forecast(forecast),
+        Err(why) => caveats.push(format!("There is no forecast: {why}.")),
+    }
+    Document {
+        warnings: Vec::new(),
+        title: "On machines with more CPUs".to_owned(),
+        verdict: Words {
+            caveats,
+            ..Words::default()
+        },
+        sections,
     }
 }
 

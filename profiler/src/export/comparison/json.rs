@@ -24,6 +24,8 @@ pub(super) fn export(report: &ComparisonReport) -> Result<Vec<u8>> {
         "smallest_change": SMALLEST_CHANGE,
         "notes": report.notes,
         "comparisons": comparisons,
+        "forecast": report.forecast.as_ref().ok(),
+        "no_forecast": report.forecast.as_ref().err(),
     });
     let mut bytes = serde_json::to_vec_pretty(&value).context("cannot write JSON")?;
     bytes.push(b'\n');

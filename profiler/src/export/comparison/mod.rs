@@ -8,7 +8,10 @@ use anyhow::Result;
 use super::{markdown, table};
 pub(crate) use document::regressions;
 
-use crate::compare::Comparison;
+use crate::{
+    compare::{Comparison, Side, demands_of},
+    forecast::{Forecast, forecast},
+};
 
 /// Comparisons with one kernel, and what the user has to say about them.
 #[derive(Clone, Debug)]
@@ -17,9 +20,30 @@ pub struct ComparisonReport {
     pub comparisons: Vec<Comparison>,
     /// How the recordings were made, in the user's words.
     pub notes: Vec<String>,
+    /// What is to be expected on other machines, or why there is no forecast.
+    pub forecast: Result<Forecast, String>,
 }
 
+/// The seed of the forecast's intervals.
+const FORECAST_SEED: u64 = 24;
+
 impl ComparisonReport {
+    /// Makes the forecast of all kernels.
+    #[must_use]
+    pub fn new(comparisons: Vec<Comparison>, notes: Vec<String>) -> Self {
+        let before = comparisons.first().map(|comparison| &comparison.before);
+        let after = comparisons.iter().map(|comparison| &comparison.after);
+        let sides: Vec<&Side> = before.into_iter().chain(after).collect();
+        let forecast = demands_of(&sides).and_then(|kernels| {
+            forecast(&kernels, FORECAST_SEED).map_err(|error| error.to_string())
+        });
+        Self {
+            comparisons,
+            notes,
+            forecast,
+        }
+    }
+
     /// Text of 72 columns.
     #[must_use]
     pub fn table(&self, color: bool) -> Vec<u8> {
@@ -46,6 +70,7 @@ impl ComparisonReport {
         let comparisons = self.comparisons.iter();
         comparisons
             .map(|comparison| document::document(comparison, &self.notes))
+            .chain([document::of_forecast(&self.forecast)])
             .collect()
     }
 }
