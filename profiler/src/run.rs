@@ -1,5 +1,9 @@
 //! `lockprof run` and `lockprof attach`: measure, then report.
 
+mod compare;
+
+pub use compare::compare;
+
 use std::{
     io::{IsTerminal as _, stdout},
     path::{Path, PathBuf},
@@ -10,10 +14,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cli::{CompareArguments, CompareFormat, FormatWord, ReportArguments},
-    compare::{Comparison, read::read_sides, signed_percent},
+    cli::{FormatWord, ReportArguments},
     daemon::{self, Settings},
-    export::{ComparisonReport, Format, regressions},
+    export::Format,
     kernel::classify_stack,
     recording::{directory_for_caller, schema::Ended},
     report::{self, PictureKind, ReportRequest, Validity, write_or_broken_pipe},
@@ -86,64 +89,6 @@ pub fn report(arguments: &ReportArguments) -> Result<ExitCode> {
         output: arguments.output.clone(),
     };
     report::report(&request, classify_stack).map(exit_code)
-}
-
-/// Compares recordings.
-///
-/// # Errors
-/// They cannot be read or compared, or the view cannot be written.
-pub fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
-    let mut sides = read_sides(&arguments.sides())?.into_iter();
-    let before = sides.next().context("there is nothing to compare with")?;
-    let comparisons = sides
-        .map(|after| Comparison::of(before.clone(), after).map_err(Into::into))
-        .collect::<Result<Vec<Comparison>>>()?;
-    let report = ComparisonReport::new(comparisons, arguments.note.clone());
-    let bytes = match arguments.format {
-        CompareFormat::Table => report.table(use_color()),
-        CompareFormat::Markdown => report.markdown(),
-        CompareFormat::Json => report.json()?,
-        CompareFormat::Html | CompareFormat::Svg | CompareFormat::Png => bail!("not yet"),
-    };
-    match &arguments.output {
-        Some(path) => report::write_file(path, &bytes)?,
-        None => write_or_broken_pipe(&mut stdout().lock(), &bytes)
-            .context("cannot write to standard output")?,
-    }
-    if report
-        .comparisons
-        .iter()
-        .all(|comparison| comparison.settings.is_empty())
-    {
-        bail!("nothing could be compared: the report says what differs");
-    }
-    Ok(regression_code(&report, arguments.fail_on_regression))
-}
-
-/// The exit status that the user asked for where something became worse.
-fn regression_code(report: &ComparisonReport, more_than: Option<f64>) -> ExitCode {
-    let Some(more_than) = more_than else {
-        return ExitCode::SUCCESS;
-    };
-    let mut found = false;
-    for comparison in &report.comparisons {
-        for finding in regressions(comparison, more_than) {
-            found = true;
-            eprintln!(
-                "lockprof: regression in {}: {} by {}",
-                comparison.after.name,
-                finding.quantity.describe(),
-                finding
-                    .change
-                    .map_or_else(|| "anything".to_owned(), signed_percent)
-            );
-        }
-    }
-    if found {
-        ExitCode::from(exit::REGRESSION)
-    } else {
-        ExitCode::SUCCESS
-    }
 }
 
 /// Draws the pictures of a recording into a folder.

@@ -83,8 +83,8 @@ impl Verdict {
             Self::Better => "better",
             Self::Worse => "WORSE",
             Self::Same => "same",
-            Self::Noisy => "too noisy",
-            Self::TooFew => "too few",
+            Self::Noisy => "noisy",
+            Self::TooFew => "few",
             Self::NotAsked => "",
         }
     }

@@ -43,12 +43,12 @@ impl Setting {
         }
     }
 
-    /// In words: `threadspawn, 24 processes, on 24 CPUs (instruction clock)`.
+    /// In words: `threadspawn, 24 processes, on 24 CPUs, by the wall clock of an emulated machine`.
     #[must_use]
     pub fn describe(&self) -> String {
         let plural = if self.cpus == 1 { "" } else { "s" };
         format!(
-            "{} on {} CPU{plural}, by the {}",
+            "{}, on {} CPU{plural}, by the {}",
             self.load,
             self.cpus,
             clock_name(self.clock)
@@ -68,11 +68,15 @@ pub const fn clock_name(clock: Clock) -> &'static str {
 
 fn load(workload: &Workload) -> String {
     match workload.tasks {
-        Some(tasks) => format!(
-            "{} with {tasks} {}",
-            workload.name,
-            workload.mode.as_deref().unwrap_or("tasks")
-        ),
+        Some(tasks) => {
+            let mode = workload.mode.as_deref().unwrap_or("tasks");
+            let mode = match (tasks, mode) {
+                (1, "processes") => "process",
+                (1, "threads") => "thread",
+                _ => mode,
+            };
+            format!("{}, {tasks} {mode}", workload.name)
+        }
         None => workload.command.join(" "),
     }
 }

@@ -68,7 +68,7 @@ fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
     for finding in &changed {
         let mut clause = format!("{}{clock}", outcome(finding, unit));
         if let Quantity::SiteHold(site) = finding.quantity {
-            clause += &because(answers, site, finding);
+            clause += &because(answers, site);
         }
         clauses.push(clause);
     }
@@ -92,23 +92,26 @@ fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
 }
 
 /// The parts of a hold that changed with it, the largest first.
-fn because(answers: &Answers, site: Site, hold: &Finding) -> String {
-    let Some(total) = shift(hold).filter(|shift| *shift != 0.0) else {
-        return String::new();
-    };
-    let mut parts: Vec<(String, f64)> = answers
-        .parts
-        .iter()
-        .filter(|finding| finding.verdict.is_change())
-        .filter_map(|finding| {
+fn because(answers: &Answers, site: Site) -> String {
+    let parts = || {
+        answers.parts.iter().filter_map(|finding| {
             let what = match &finding.quantity {
                 Quantity::SpanInHold(of, span) if *of == site => span.name().to_owned(),
                 Quantity::OwnWork(of) if *of == site => "the rest of it".to_owned(),
                 Quantity::InnerWait(of, lock) if *of == site => format!("waiting for {lock}"),
                 _ => return None,
             };
-            Some((what, shift(finding)? / total))
+            Some((what, finding, shift(finding)?))
         })
+    };
+    // With spans a hold is longer by their probes: parts are compared with the sum of parts.
+    let total: f64 = parts().map(|(_, _, shift)| shift).sum();
+    if total == 0.0 {
+        return String::new();
+    }
+    let mut parts: Vec<(String, f64)> = parts()
+        .filter(|(_, finding, _)| finding.verdict.is_change())
+        .map(|(what, _, shift)| (what, shift / total))
         .filter(|(_, share)| *share >= WORTH_NAMING)
         .collect();
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -196,16 +199,21 @@ fn changed(finding: &Finding) -> String {
     format!("{word} {size}")
 }
 
-/// A share with its sign: `+15.2 %`, `-3.1 %`.
+/// A share with its sign, of three digits or fewer: `+15.2 %`, `-3.10 %`, `0 %` where it would round to
+/// nothing.
 #[must_use]
 pub fn signed_percent(share: f64) -> String {
-    let sign = if share < 0.0 { "-" } else { "+" };
-    let text = units::percent(share.abs());
-    if text == "0 %" {
-        text
-    } else {
-        format!("{sign}{text}")
+    if !share.is_finite() {
+        return units::UNKNOWN.to_owned();
     }
+    let percent = share * 100.0;
+    let digits = match percent.abs() {
+        size if size < 0.005 => return "0 %".to_owned(),
+        size if size < 9.995 => 2,
+        size if size < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{percent:+.digits$} %")
 }
 
 /// `a`, `a and b`, `a, b and c`.

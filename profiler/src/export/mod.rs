@@ -21,7 +21,7 @@ pub use forecast::forecast_text;
 pub use html::Html;
 pub use json::Json;
 pub use markdown::Markdown;
-pub use picture::{Picture, Png, SiteStyle, forecast_svg, style_of};
+pub use picture::{Picture, Png, SiteStyle, forecast_svg, pixels, style_of};
 pub use table::Table;
 pub use text::printable;
 pub use trace::Trace;

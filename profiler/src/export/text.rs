@@ -65,6 +65,16 @@ pub(super) fn shorten(text: &str, length: usize) -> String {
     short
 }
 
+/// A text as the name of a file: small letters, digits, and hyphens between words.
+pub(super) fn slug(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    words.join("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +96,14 @@ mod tests {
             ["held", "3 %", "of", "5.00 s."]
         );
         assert_eq!(unbroken("held 3 % of\n5 s."), "held 3\u{a0}% of 5\u{a0}s.");
+    }
+
+    #[test]
+    fn a_file_name_is_plain() {
+        assert_eq!(
+            slug("../Base 24 CPUs, by the clock"),
+            "base-24-cpus-by-the-clock"
+        );
     }
 
     #[test]

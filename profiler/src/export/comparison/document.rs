@@ -21,9 +21,28 @@ const BLAME_ROWS: usize = 10;
 pub(super) fn document(comparison: &Comparison, notes: &[String]) -> Document {
     let mut sections = Vec::new();
     for setting in &comparison.settings {
-        sections.extend(of_setting(comparison, setting));
+        let mut head_first = SettingSections::of(comparison, setting);
+        head_first.head.title = format!("With {}", setting.answers.setting.describe());
+        sections.extend(head_first.in_order());
     }
     sections.push(measured(comparison, notes));
+    Document {
+        warnings: Vec::new(),
+        title: format!(
+            "{} against {}",
+            comparison.after.describe(),
+            comparison.before.describe()
+        ),
+        verdict: verdict(comparison),
+        sections: sections
+            .into_iter()
+            .filter(|section| !section.blocks.is_empty())
+            .collect(),
+    }
+}
+
+/// The answer in a sentence, and what is to be known with it.
+pub(super) fn verdict(comparison: &Comparison) -> Words {
     let excluded = comparison
         .differences
         .iter()
@@ -36,22 +55,10 @@ pub(super) fn document(comparison: &Comparison, notes: &[String]) -> Document {
         .into_iter()
         .flat_map(|side| &side.cautions)
         .map(|caution| format!("{caution}."));
-    Document {
-        warnings: Vec::new(),
-        title: format!(
-            "{} against {}",
-            comparison.after.describe(),
-            comparison.before.describe()
-        ),
-        verdict: Words {
-            caveats: excluded.chain(unused).chain(cautions).collect(),
-            findings: vec![sentence(comparison)],
-            next: None,
-        },
-        sections: sections
-            .into_iter()
-            .filter(|section| !section.blocks.is_empty())
-            .collect(),
+    Words {
+        caveats: excluded.chain(unused).chain(cautions).collect(),
+        findings: vec![sentence(comparison)],
+        next: None,
     }
 }
 
@@ -74,14 +81,52 @@ pub(super) fn of_forecast(forecast: &Result<Forecast, String>) -> Document {
     }
 }
 
-/// The sections of one setting.
-fn of_setting(comparison: &Comparison, setting: &SettingComparison) -> Vec<Section> {
-    let answers = &setting.answers;
-    let unit = TimeUnit::of(answers.setting.clock);
-    let mut head = Section::new(Topic::About, format!("With {}", answers.setting.describe()));
-    head.sentence(boots(answers), Emphasis::Plain);
+/// What one setting shows, section by section. Those with nothing to say have no blocks.
+pub(in super::super) struct SettingSections {
+    /// How it was measured, and the table that kernel lists know.
+    pub(in super::super) head: Section,
+    pub(in super::super) verdicts: Section,
+    pub(in super::super) placements: Section,
+    pub(in super::super) anatomy: Section,
+    pub(in super::super) locks: Section,
+    pub(in super::super) blame: Section,
+    pub(in super::super) quantiles: Section,
+}
+
+impl SettingSections {
+    pub(in super::super) fn of(comparison: &Comparison, setting: &SettingComparison) -> Self {
+        let answers = &setting.answers;
+        let unit = TimeUnit::of(answers.setting.clock);
+        let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());
+        Self {
+            head: head(answers, unit, names),
+            verdicts: verdicts(answers),
+            placements: placements(&setting.placements),
+            anatomy: anatomy(answers, unit),
+            locks: other_locks(answers, unit),
+            blame: blame(answers, unit),
+            quantiles: quantiles(&setting.distributions, unit),
+        }
+    }
+
+    fn in_order(self) -> [Section; 7] {
+        let Self {
+            head,
+            verdicts,
+            placements,
+            anatomy,
+            locks,
+            blame,
+            quantiles,
+        } = self;
+        [head, verdicts, placements, anatomy, locks, blame, quantiles]
+    }
+}
+
+fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut head = Section::new(Topic::About, String::new());
+    head.sentence(boots(answers, names), Emphasis::Plain);
     head.sentence(clock(answers.setting.clock), Emphasis::Quiet);
-    let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());
     head.preformatted(robot::table(names, answers));
     head.sentence(
         format!(
@@ -96,20 +141,18 @@ fn of_setting(comparison: &Comparison, setting: &SettingComparison) -> Vec<Secti
         ),
         Emphasis::Quiet,
     );
-    vec![
-        head,
-        verdicts(answers),
-        placements(&setting.placements, names),
-        anatomy(answers, unit, names),
-        other_locks(answers, unit, names),
-        blame(answers, unit, names),
-        quantiles(&setting.distributions, unit, names),
-    ]
+    head
 }
 
-fn boots(answers: &Answers) -> String {
+/// The headers of what both kernels have: their names would be too wide for a mail.
+const SIDES: [&str; 2] = ["before", "after"];
+
+fn boots(answers: &Answers, names: [&str; 2]) -> String {
     let [before, after] = answers.boots;
-    let mut text = format!("{before} and {after} boots: a boot is one sample.");
+    let mut text = format!(
+        "Before is {} ({before} boots), after is {} ({after} boots): a boot is one sample.",
+        names[0], names[1]
+    );
     let instruments = answers.instruments;
     let of = [
         (instruments.bare, "throughput"),
@@ -191,36 +234,37 @@ pub(super) fn change(finding: &Finding) -> String {
         .map_or_else(|| UNKNOWN.to_owned(), signed_percent)
 }
 
-/// An interval of shares: `-70.3 … -69.5 %`.
+/// An interval of shares in percent: `-70.3 … -69.5`.
 fn range(interval: Option<Interval>) -> String {
     interval.map_or_else(
         || UNKNOWN.to_owned(),
         |interval| {
             let [low, high] = [interval.low, interval.high].map(signed_percent);
-            format!("{} … {high}", low.trim_end_matches(" %"))
+            let bare = |text: &str| text.trim_end_matches(" %").to_owned();
+            format!("{} … {}", bare(&low), bare(&high))
         },
     )
 }
 
 fn probability(p: f64) -> String {
-    if p < 0.0001 {
-        "<0.0001".to_owned()
+    if p < 0.0005 {
+        "<.001".to_owned()
     } else {
-        format!("{p:.4}")
+        format!("{p:.3}")
     }
 }
 
 fn chance(finding: &Finding) -> String {
     finding.test.map_or_else(
         || UNKNOWN.to_owned(),
-        |test| units::percent(test.superiority),
+        |test| format!("{:.2}", test.superiority),
     )
 }
 
 /// Which calls happen inside a hold.
-fn placements(placements: &[Placement], names: [&str; 2]) -> Section {
+fn placements(placements: &[Placement]) -> Section {
     let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
-    let mut grid = Grid::new(&["call"], &names);
+    let mut grid = Grid::new(&["call"], &SIDES);
     for placement in placements {
         let cells = placement.calls.map(in_hold);
         grid.row(std::iter::once(placement.span.name().to_owned()).chain(cells));
@@ -245,11 +289,11 @@ fn in_hold(calls: Calls) -> String {
 }
 
 /// What the holds are spent on, before and after.
-fn anatomy(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+fn anatomy(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Spans, "What the holds are spent on");
     let mut grid = Grid::new(
         &["site", "part"],
-        &[names[0], names[1], "difference", "change"],
+        &[SIDES[0], SIDES[1], "difference", "change"],
     );
     for finding in &answers.parts {
         let (site, part) = match &finding.quantity {
@@ -286,13 +330,13 @@ fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String
 }
 
 /// Where the work went: waits for other locks.
-fn other_locks(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
     let is_lock = |finding: &&Finding| matches!(finding.quantity, Quantity::OtherLock(_));
     let asked: Vec<&Finding> = answers.main.iter().filter(is_lock).collect();
     let mut others: Vec<&Finding> = answers.locks.iter().filter(is_lock).collect();
     others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
-    let mut grid = Grid::new(&["lock"], &[names[0], names[1], "difference", "change"]);
+    let mut grid = Grid::new(&["lock"], &[SIDES[0], SIDES[1], "difference", "change"]);
     for finding in asked.into_iter().chain(others.into_iter().take(LOCK_ROWS)) {
         if let Quantity::OtherLock(lock) = &finding.quantity {
             grid.row(pair(vec![lock.clone()], finding, unit));
@@ -324,13 +368,13 @@ fn shift(finding: &Finding) -> f64 {
 }
 
 /// Who waits behind whom, before and after.
-fn blame(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+fn blame(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Blame, "Who waits behind whom");
     let mut pairs: Vec<&Finding> = answers.blame.iter().collect();
     pairs.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
     let mut grid = Grid::new(
         &["waiter", "behind the holds of"],
-        &[names[0], names[1], "difference", "change"],
+        &[SIDES[0], SIDES[1], "difference", "change"],
     );
     for finding in pairs.into_iter().take(BLAME_ROWS) {
         if let Quantity::Blame(waiter, holder) = finding.quantity {
@@ -353,9 +397,9 @@ fn blame(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
 const QUANTILES: [f64; 4] = [0.1, 0.5, 0.9, 0.99];
 
 /// Distributions, quantile by quantile.
-fn quantiles(pairs: &[DistributionPair], unit: TimeUnit, names: [&str; 2]) -> Section {
+fn quantiles(pairs: &[DistributionPair], unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Sites, "Quantile by quantile");
-    let mut grid = Grid::new(&["quantile"], &[names[0], names[1], "change", "95 %"]);
+    let mut grid = Grid::new(&["quantile"], &[SIDES[0], SIDES[1], "change", "95 %"]);
     for pair in pairs {
         let kind = match pair.kind {
             Kind::Hold => "hold",
@@ -387,7 +431,7 @@ fn quantiles(pairs: &[DistributionPair], unit: TimeUnit, names: [&str; 2]) -> Se
 }
 
 /// What was compared.
-fn measured(comparison: &Comparison, notes: &[String]) -> Section {
+pub(super) fn measured(comparison: &Comparison, notes: &[String]) -> Section {
     let mut section = Section::new(Topic::Trust, "What was compared");
     section.field("before", side(&comparison.before));
     section.field("after", side(&comparison.after));

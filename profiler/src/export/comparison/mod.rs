@@ -5,12 +5,20 @@ mod json;
 
 use anyhow::Result;
 
-use super::{markdown, table};
+use super::{
+    content::{Document, Section},
+    html, markdown,
+    picture::{ComparisonPicture, forecast_svg},
+    table,
+    text::slug,
+};
+pub(super) use document::SettingSections;
 pub(crate) use document::regressions;
 
 use crate::{
-    compare::{Comparison, Side, demands_of},
+    compare::{Comparison, Side, clock_name, demands_of},
     forecast::{Forecast, forecast},
+    profile::Verdict,
 };
 
 /// Comparisons with one kernel, and what the user has to say about them.
@@ -66,11 +74,65 @@ impl ComparisonReport {
         json::export(self)
     }
 
-    fn documents(&self) -> Vec<super::content::Document> {
+    /// One page with everything.
+    ///
+    /// # Errors
+    /// A picture cannot be drawn.
+    pub fn html(&self) -> Result<Vec<u8>> {
+        Ok(html::comparison_page(self)?.into_string().into_bytes())
+    }
+
+    /// Every picture, with the name of its file but for the ending.
+    ///
+    /// # Errors
+    /// One cannot be drawn.
+    pub fn pictures(&self) -> Result<Vec<(String, String)>> {
+        let mut pictures = Vec::new();
+        for comparison in &self.comparisons {
+            for setting in &comparison.settings {
+                let of = &setting.answers.setting;
+                for picture in ComparisonPicture::ALL {
+                    let name = slug(&format!(
+                        "{} {} {} {} cpus {}",
+                        comparison.after.name,
+                        of.load,
+                        clock_name(of.clock),
+                        of.cpus,
+                        picture.name()
+                    ));
+                    let svg = picture.svg(comparison, setting, true)?;
+                    pictures.extend(svg.map(|svg| (name, svg)));
+                }
+            }
+        }
+        if let Ok(forecast) = &self.forecast {
+            pictures.push(("forecast".to_owned(), forecast_svg(forecast, true)?));
+        }
+        Ok(pictures)
+    }
+
+    /// The answers, one a comparison.
+    pub(super) fn verdicts(&self) -> Vec<Verdict> {
+        self.comparisons.iter().map(document::verdict).collect()
+    }
+
+    /// What was compared, one a comparison.
+    pub(super) fn measured(&self) -> Vec<Section> {
+        let comparisons = self.comparisons.iter();
+        comparisons
+            .map(|comparison| document::measured(comparison, &self.notes))
+            .collect()
+    }
+
+    pub(super) fn forecast_document(&self) -> Document {
+        document::of_forecast(&self.forecast)
+    }
+
+    fn documents(&self) -> Vec<Document> {
         let comparisons = self.comparisons.iter();
         comparisons
             .map(|comparison| document::document(comparison, &self.notes))
-            .chain([document::of_forecast(&self.forecast)])
+            .chain([self.forecast_document()])
             .collect()
     }
 }

@@ -1,10 +1,12 @@
 //! One page with everything: it needs no network, and works as an attachment of a mail.
 
+mod comparison;
 mod flame;
 mod measured;
 mod parts;
 
 use anyhow::Result;
+pub(super) use comparison::page as comparison_page;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::parts::{grids, section_blocks};
@@ -44,58 +46,66 @@ const CONTENTS: &[(&str, &str)] = &[
 fn page(profile: &Profile) -> Result<Markup> {
     let document = Document::of(profile);
     let title = printable(&document.title);
+    let body = html! {
+        header {
+            h1 { (title) }
+            @if let Some(load) = load(profile) {
+                p.quiet { (load) }
+            }
+        }
+        nav aria-label="Contents" {
+            ul {
+                @for (id, title) in CONTENTS {
+                    li { a href={ "#" (id) } { (title) } }
+                }
+            }
+        }
+        main {
+            @for warning in &document.warnings {
+                p.warning role="note" { (unbroken(warning)) }
+            }
+            (verdict(profile, &document))
+            (lengths(profile, &document)?)
+            (anatomy(profile, &document)?)
+            (time(profile)?)
+            (blame(profile, &document)?)
+            (locks(profile, &document)?)
+            (longest(&document))
+            (measured::measured(profile, &document))
+        }
+        footer {
+            p {
+                "Made by lockprof " (env!("CARGO_PKG_VERSION"))
+                " from a recording of lockprof " (printable(&profile.header.lockprof)) ": "
+                code { (printable(&profile.header.command_line.join(" "))) }
+            }
+        }
+    };
+    Ok(shell(&title, &body))
+}
+
+/// A whole page around its body; the first section is the verdict.
+fn shell(title: &str, body: &Markup) -> Markup {
     let style = format!(
         "{}@media screen and (prefers-color-scheme: dark) {{\n{}}}\n",
         include_str!("style.css"),
         dark_rules()
     );
-    Ok(html! {
+    html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
+                title { (printable(title)) }
                 style { (PreEscaped(style)) }
             }
             body {
                 a.skip href="#verdict" { "To the verdict" }
-                header {
-                    h1 { (title) }
-                    @if let Some(load) = load(profile) {
-                        p.quiet { (load) }
-                    }
-                }
-                nav aria-label="Contents" {
-                    ul {
-                        @for (id, title) in CONTENTS {
-                            li { a href={ "#" (id) } { (title) } }
-                        }
-                    }
-                }
-                main {
-                    @for warning in &document.warnings {
-                        p.warning role="note" { (unbroken(warning)) }
-                    }
-                    (verdict(profile, &document))
-                    (lengths(profile, &document)?)
-                    (anatomy(profile, &document)?)
-                    (time(profile)?)
-                    (blame(profile, &document)?)
-                    (locks(profile, &document)?)
-                    (longest(&document))
-                    (measured::measured(profile, &document))
-                }
-                footer {
-                    p {
-                        "Made by lockprof " (env!("CARGO_PKG_VERSION"))
-                        " from a recording of lockprof " (printable(&profile.header.lockprof)) ": "
-                        code { (printable(&profile.header.command_line.join(" "))) }
-                    }
-                }
+                (body)
             }
         }
-    })
+    }
 }
 
 /// What was driven, and for how long.

@@ -46,6 +46,18 @@ pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
     }
 }
 
+/// Sections under headings of their own; those with nothing to say are left out.
+pub(super) fn sections(sections: &[&Section]) -> Markup {
+    html! {
+        @for section in sections {
+            @if !section.blocks.is_empty() {
+                h3 { (printable(&section.title)) }
+                (section_blocks(Some(section)))
+            }
+        }
+    }
+}
+
 /// Lines with nothing in them that could be taken for anything but text.
 fn printable_lines(text: &str) -> String {
     let lines = text.lines().map(printable);

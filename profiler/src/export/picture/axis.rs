@@ -87,6 +87,37 @@ pub(super) fn round_steps(maximum: f64, most: u32) -> Vec<f64> {
         .collect()
 }
 
+/// The ends of an axis for these numbers: at least this share of their middle apart, so that noise is
+/// not drawn as if it were a change.
+pub(super) fn range_of(values: &[f64], least: f64) -> (f64, f64) {
+    let (low, high) = values
+        .iter()
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        });
+    if low > high {
+        return (0.0, 1.0);
+    }
+    let middle = f64::midpoint(low, high);
+    let half = ((high - low) * 0.55)
+        .max(middle.abs() * least / 2.0)
+        .max(f64::MIN_POSITIVE);
+    (middle - half, middle + half)
+}
+
+/// Round numbers between two others: at most so many, in steps of 1, 2 or 5 times a power of ten.
+pub(super) fn round_steps_between(low: f64, high: f64, most: u32) -> Vec<f64> {
+    let [_, step, ..] = round_steps(high - low, most)[..] else {
+        return vec![low];
+    };
+    let first = (low / step).ceil();
+    (0..=most)
+        .map(|index| (first + f64::from(index)) * step)
+        .take_while(|value| *value <= high + step * 1e-9)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +131,27 @@ mod tests {
             let steps = round_steps(maximum, 6);
             assert!((3..=7).contains(&steps.len()), "{maximum}: {steps:?}");
         }
+    }
+
+    #[test]
+    fn steps_between_lie_between() {
+        assert_eq!(round_steps_between(95.0, 105.0, 4), [95.0, 100.0, 105.0]);
+        assert_eq!(round_steps_between(-0.4, 0.25, 4), [-0.4, -0.2, 0.0, 0.2]);
+        for (low, high) in [(1234.0, 1240.0), (-1e9, 3e9), (0.0, 1e-6)] {
+            let steps = round_steps_between(low, high, 5);
+            assert!((2..=6).contains(&steps.len()), "{steps:?}");
+            assert!(steps.iter().all(|step| (low..=high).contains(step)));
+        }
+    }
+
+    #[test]
+    fn noise_does_not_fill_an_axis() {
+        let (low, high) = range_of(&[1000.0, 1001.0], 0.1);
+        assert!(low < 951.0 && high > 1050.0, "{low} {high}");
+        let (low, high) = range_of(&[1000.0, 3000.0], 0.1);
+        assert!(low < 1000.0 && low > 800.0 && high > 3000.0 && high < 3200.0);
+        assert_eq!(range_of(&[], 0.1), (0.0, 1.0));
+        assert_eq!(range_of(&[f64::NAN], 0.1), (0.0, 1.0));
     }
 
     #[test]

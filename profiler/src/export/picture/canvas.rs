@@ -143,6 +143,10 @@ impl Canvas<'_> {
     }
 
     pub(super) fn line(&self, points: Vec<(i32, i32)>, color: RGBColor, width: u32) -> Result<()> {
+        // What is drawn afterwards cannot draw a line without a length.
+        if points.windows(2).all(|pair| pair[0] == pair[1]) {
+            return Ok(());
+        }
         let style = ShapeStyle {
             color: color.to_rgba(),
             filled: false,

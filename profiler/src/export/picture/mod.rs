@@ -4,6 +4,7 @@ mod anatomy;
 mod axis;
 mod blame;
 mod canvas;
+mod comparison;
 mod distribution;
 mod flamegraph;
 mod forecast;
@@ -13,8 +14,9 @@ mod png;
 
 pub use forecast::forecast_svg;
 pub use palette::{SiteStyle, style_of};
-pub use png::Png;
+pub use png::{Png, pixels};
 
+pub(super) use comparison::ComparisonPicture;
 pub(super) use flamegraph::{FLAME_WIDTH, folded_lines};
 pub(super) use palette::{dark_rules, hex};
 

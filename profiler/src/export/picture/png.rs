@@ -18,8 +18,17 @@ pub struct Png(pub Picture);
 impl Exporter for Png {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
         let svg = self.0.svg(profile, Setting::Still)?;
-        rasterize(&svg, fonts()?).with_context(|| format!("cannot draw {} as PNG", self.0.name()))
+        pixels(&svg).with_context(|| format!("cannot draw {} as PNG", self.0.name()))
     }
+}
+
+/// An SVG picture as PNG.
+///
+/// # Errors
+///
+/// There is no font, or the picture is too large.
+pub fn pixels(svg: &str) -> Result<Vec<u8>> {
+    rasterize(svg, fonts()?)
 }
 
 /// The fonts of this machine. A picture without its texts would be worse than none.

@@ -2,30 +2,27 @@
 
 use anyhow::Result;
 
-use super::{
-    super::{
-        axis::Axis,
-        canvas::{Canvas, Frame, Look},
-        palette::{GRID, QUIET},
-    },
-    Curve,
+use super::super::{
+    axis::Axis,
+    canvas::{Canvas, Frame, Look},
+    palette::{GRID, QUIET},
 };
-use crate::units::TimeUnit;
+use crate::{profile::Durations, units::TimeUnit};
 
-/// The axis of lengths, with its grid.
-pub(super) fn length_axis(
+/// The axis of lengths that has room for all of these, with its grid.
+pub(in super::super) fn length_axis(
     canvas: &Canvas<'_>,
     frame: Frame,
-    curves: &[Curve<'_>],
+    all: &[&Durations],
     unit: TimeUnit,
 ) -> Result<Axis> {
-    let lows = curves
+    let lows = all
         .iter()
-        .filter_map(|curve| curve.durations.histogram.buckets().next());
+        .filter_map(|durations| durations.histogram.buckets().next());
     let low = lows.map(|(low, ..)| low).min().unwrap_or(1).max(1) as f64;
-    let high = curves
+    let high = all
         .iter()
-        .filter_map(|c| c.durations.max_ns())
+        .filter_map(|durations| durations.max_ns())
         .fold(low * 1.5, f64::max);
     let ticks = length_ticks(low, high);
     let (first, last) = match (ticks.first(), ticks.last()) {
@@ -87,17 +84,17 @@ fn is_decade(tick: f64) -> bool {
     tick.log10().fract().abs() < 1e-9
 }
 
-/// The axis of shares, with its grid.
-pub(super) fn share_axis(
+/// The axis of shares, with its grid, down to one of all.
+pub(in super::super) fn share_axis(
     canvas: &Canvas<'_>,
     frame: Frame,
     left: i32,
     title: &str,
-    curves: &[Curve<'_>],
+    all: &[&Durations],
 ) -> Result<Axis> {
-    let most = curves
+    let most = all
         .iter()
-        .map(|curve| curve.durations.count())
+        .map(|durations| durations.count())
         .max()
         .unwrap_or(1);
     let decades = (most as f64).log10().ceil().clamp(1.0, 19.0) as i32;

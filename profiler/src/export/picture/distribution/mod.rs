@@ -7,10 +7,8 @@ mod marks;
 use anyhow::Result;
 use lockprof_abi::Site;
 
-use self::{
-    axes::{length_axis, share_axis},
-    marks::{PERCENTILES, resolved},
-};
+pub(super) use self::axes::{length_axis, share_axis};
+use self::marks::{PERCENTILES, resolved};
 
 use super::{
     Picture, Setting,
@@ -141,8 +139,9 @@ fn panel(
         );
         return canvas.text(empty, middle, Look::CENTER.size(14).color(QUIET));
     }
-    let x = length_axis(canvas, frame, curves, unit)?;
-    let y = share_axis(canvas, frame, left, title, curves)?;
+    let all: Vec<&Durations> = curves.iter().map(|curve| curve.durations).collect();
+    let x = length_axis(canvas, frame, &all, unit)?;
+    let y = share_axis(canvas, frame, left, title, &all)?;
     marks::lines(canvas, frame, curves, &y)?;
     canvas.outline(frame, QUIET)?;
     for curve in curves {
@@ -161,7 +160,7 @@ fn panel(
 }
 
 /// The curve in pixels: down to the longest, which is one of all.
-fn points(durations: &Durations, x: &Axis, y: &Axis) -> Vec<(i32, i32)> {
+pub(super) fn points(durations: &Durations, x: &Axis, y: &Axis) -> Vec<(i32, i32)> {
     let mut points: Vec<(i32, i32)> = durations
         .histogram
         .complementary_cumulative()

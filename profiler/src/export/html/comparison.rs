@@ -1,0 +1,221 @@
+//! A comparison on one page: what a patch's cover letter can link to, or carry as an attachment.
+
+use anyhow::Result;
+use maud::{Markup, PreEscaped, html};
+
+use super::{
+    parts::{section_blocks, sections},
+    shell,
+};
+use crate::{
+    compare::{Comparison, SettingComparison},
+    export::{
+        comparison::{ComparisonReport, SettingSections},
+        content::Section,
+        picture::{ComparisonPicture, forecast_svg},
+        text::{printable, unbroken},
+    },
+};
+
+/// An entry of the contents.
+struct Entry {
+    id: String,
+    title: String,
+}
+
+/// The page, with its pictures inside.
+pub(in super::super) fn page(report: &ComparisonReport) -> Result<Markup> {
+    let title = title(report);
+    let mut contents = vec![Entry::new("verdict", "In short")];
+    let mut parts = Vec::new();
+    for (number, comparison) in report.comparisons.iter().enumerate() {
+        for (place, setting) in comparison.settings.iter().enumerate() {
+            let id = format!("setting-{number}-{place}");
+            let title = heading(report, comparison, setting);
+            parts.push(of_setting(&id, &title, comparison, setting)?);
+            contents.push(Entry { id, title });
+        }
+    }
+    contents.push(Entry::new("forecast", "On machines with more CPUs"));
+    contents.push(Entry::new("measured", "What was compared"));
+    let body = html! {
+        header { h1 { (printable(&title)) } }
+        nav aria-label="Contents" {
+            ul {
+                @for entry in &contents {
+                    li { a href={ "#" (entry.id) } { (printable(&entry.title)) } }
+                }
+            }
+        }
+        main {
+            (verdict(report))
+            @for part in &parts { (part) }
+            (forecast(report)?)
+            (measured(report))
+        }
+        footer { p { "Made by lockprof " (env!("CARGO_PKG_VERSION")) " from its recordings." } }
+    };
+    Ok(shell(&title, &body))
+}
+
+impl Entry {
+    fn new(id: &str, title: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+        }
+    }
+}
+
+fn title(report: &ComparisonReport) -> String {
+    let before = report.comparisons.first();
+    let before = before.map_or("", |comparison| comparison.before.name.as_str());
+    let after: Vec<&str> = report
+        .comparisons
+        .iter()
+        .map(|comparison| comparison.after.name.as_str())
+        .collect();
+    format!("{} against {before}", after.join(" and "))
+}
+
+/// With the kernel's name where there are several.
+fn heading(
+    report: &ComparisonReport,
+    comparison: &Comparison,
+    setting: &SettingComparison,
+) -> String {
+    let text = setting.answers.setting.describe();
+    if report.comparisons.len() > 1 {
+        format!("{}: {text}", comparison.after.name)
+    } else {
+        text
+    }
+}
+
+fn section(id: &str, title: &str, body: &Markup) -> Markup {
+    html! {
+        section id=(id) aria-labelledby={ (id) "-title" } {
+            h2 id={ (id) "-title" } { (printable(title)) }
+            (body)
+        }
+    }
+}
+
+fn verdict(report: &ComparisonReport) -> Markup {
+    let body = html! {
+        @for document in report.verdicts() {
+            @for finding in &document.findings { p.finding { (unbroken(finding)) } }
+            @for caveat in &document.caveats { p.quiet { (unbroken(caveat)) } }
+        }
+    };
+    section("verdict", "In short", &body)
+}
+
+fn of_setting(
+    id: &str,
+    title: &str,
+    comparison: &Comparison,
+    setting: &SettingComparison,
+) -> Result<Markup> {
+    let words = SettingSections::of(comparison, setting);
+    let figure = |picture, instead, caption| figure(picture, comparison, setting, instead, caption);
+    let boots = figure(
+        ComparisonPicture::Boots,
+        "A panel for each number, with a point for each boot of both kernels, and a line at the \
+         median of each. The table above has the numbers.",
+        "A point is a boot, in the order of the boots; a line is the median of its kernel. The axes \
+         do not begin at 0, but show at least a tenth of the number.",
+    )?;
+    let anatomy = figure(
+        ComparisonPicture::Anatomy,
+        "For each site two bars, one for each kernel, as long as its hold and divided into the calls \
+         in it. The table that follows has the numbers.",
+        "One hold before and after, to one scale. Each call's part includes what probing it costs; \
+         the null hold is taken off the rest.",
+    )?;
+    let distributions = figure(
+        ComparisonPicture::Distributions,
+        "For each site two charts: the share of its holds or waits that is at least so long, for \
+         both kernels, and by how much each quantile changed. The table that follows has the \
+         numbers.",
+        "Left: the share that is at least so long, both axes logarithmic; a curve further to the \
+         left is better. Right: how far each quantile moved, with its 95 % interval over boots.",
+    )?;
+    let body = html! {
+        (section_blocks(Some(&words.head)))
+        (boots)
+        (sections(&[&words.verdicts, &words.placements]))
+        (titled(&words.anatomy, &anatomy))
+        (sections(&[&words.locks, &words.blame]))
+        (titled(&words.quantiles, &distributions))
+    };
+    Ok(section(id, title, &body))
+}
+
+/// A section with a picture before its numbers.
+fn titled(words: &Section, picture: &Markup) -> Markup {
+    html! {
+        @if !words.blocks.is_empty() {
+            h3 { (printable(&words.title)) }
+            (picture)
+            details { summary { "In numbers" } (section_blocks(Some(words))) }
+        }
+    }
+}
+
+fn figure(
+    picture: ComparisonPicture,
+    comparison: &Comparison,
+    setting: &SettingComparison,
+    instead: &str,
+    caption: &str,
+) -> Result<Markup> {
+    let svg = picture.svg(comparison, setting, false)?;
+    Ok(html! {
+        @if let Some(svg) = svg { (drawing(&svg, instead, caption)) }
+    })
+}
+
+fn drawing(svg: &str, instead: &str, caption: &str) -> Markup {
+    html! {
+        figure {
+            div.scroll.picture tabindex="0" role="img" aria-label=(instead) { (PreEscaped(svg)) }
+            figcaption { (caption) }
+        }
+    }
+}
+
+fn forecast(report: &ComparisonReport) -> Result<Markup> {
+    let document = report.forecast_document();
+    let picture = match &report.forecast {
+        Ok(forecast) => Some(forecast_svg(forecast, false)?),
+        Err(_) => None,
+    };
+    let words: Vec<&Section> = document.sections.iter().collect();
+    let body = html! {
+        @for caveat in &document.verdict.caveats { p { (unbroken(caveat)) } }
+        @if let Some(svg) = picture {
+            (drawing(
+                &svg,
+                "Two charts of a model's forecast: task lives against CPUs for each kernel, and what \
+                 each kernel changes, with published measurements beside it. The tables that follow \
+                 have the numbers.",
+                "A model, not a measurement: its assumptions stand below. Bands are intervals; marks \
+                 are what others measured and published.",
+            ))
+        }
+        (sections(&words))
+    };
+    Ok(section("forecast", "On machines with more CPUs", &body))
+}
+
+fn measured(report: &ComparisonReport) -> Markup {
+    let words = report.measured();
+    let body = html! {
+        @for (comparison, words) in report.comparisons.iter().zip(&words) {
+            @if report.comparisons.len() > 1 { h3 { (printable(&comparison.after.name)) } }
+            (section_blocks(Some(words)))
+        }
+    };
+    section("measured", "What was compared", &body)
+}

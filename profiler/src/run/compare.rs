@@ -1,0 +1,99 @@
+//! `lockprof compare`: what recordings of different kernels say beside each other.
+
+use std::{
+    io::stdout,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{exit, use_color};
+use crate::{
+    cli::{CompareArguments, CompareFormat},
+    compare::{Comparison, read::read_sides, signed_percent},
+    export::{ComparisonReport, pixels, regressions},
+    recording::directory_for_caller,
+    report::{self, write_or_broken_pipe},
+};
+
+/// Compares recordings.
+///
+/// # Errors
+/// They cannot be read or compared, or the view cannot be written.
+pub fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
+    let mut sides = read_sides(&arguments.sides())?.into_iter();
+    let before = sides.next().context("there is nothing to compare with")?;
+    let comparisons = sides
+        .map(|after| Comparison::of(before.clone(), after).map_err(Into::into))
+        .collect::<Result<Vec<Comparison>>>()?;
+    let report = ComparisonReport::new(comparisons, arguments.note.clone());
+    let output = arguments.output.as_deref();
+    match arguments.format {
+        CompareFormat::Table => write(output, &report.table(use_color()))?,
+        CompareFormat::Markdown => write(output, &report.markdown())?,
+        CompareFormat::Json => write(output, &report.json()?)?,
+        CompareFormat::Html => write(output, &report.html()?)?,
+        CompareFormat::Svg => pictures(&report, output, "svg", |svg| Ok(svg.into_bytes()))?,
+        CompareFormat::Png => pictures(&report, output, "png", |svg| pixels(&svg))?,
+    }
+    let nothing = |comparison: &Comparison| comparison.settings.is_empty();
+    if report.comparisons.iter().all(nothing) {
+        bail!("nothing could be compared: the report says what differs");
+    }
+    Ok(regression_code(&report, arguments.fail_on_regression))
+}
+
+fn write(output: Option<&Path>, bytes: &[u8]) -> Result<()> {
+    match output {
+        Some(path) => report::write_file(path, bytes),
+        None => write_or_broken_pipe(&mut stdout().lock(), bytes)
+            .context("cannot write to standard output"),
+    }
+}
+
+/// Draws all pictures into a folder.
+fn pictures(
+    report: &ComparisonReport,
+    output: Option<&Path>,
+    extension: &str,
+    encode: impl Fn(String) -> Result<Vec<u8>>,
+) -> Result<()> {
+    let Some(folder) = output else {
+        bail!("pictures are several files: name a folder for them with -o");
+    };
+    directory_for_caller(folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    for (name, svg) in report.pictures()? {
+        let path: PathBuf = folder.join(format!("{name}.{extension}"));
+        report::write_file(&path, &encode(svg)?)?;
+        eprintln!("lockprof: drew {}", path.display());
+    }
+    Ok(())
+}
+
+/// The exit status that the user asked for where something became worse.
+fn regression_code(report: &ComparisonReport, more_than: Option<f64>) -> ExitCode {
+    let Some(more_than) = more_than else {
+        return ExitCode::SUCCESS;
+    };
+    let mut found = false;
+    for comparison in &report.comparisons {
+        for finding in regressions(comparison, more_than) {
+            found = true;
+            eprintln!(
+                "lockprof: regression in {}: {} by {}",
+                comparison.after.name,
+                finding.quantity.describe(),
+                finding
+                    .change
+                    .map_or_else(|| "anything".to_owned(), signed_percent)
+            );
+        }
+    }
+    if found {
+        ExitCode::from(exit::REGRESSION)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
