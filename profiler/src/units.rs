@@ -59,7 +59,7 @@ impl TimeUnit {
 #[must_use]
 pub fn without_needless_digits(text: &str) -> String {
     let end = text
-        .find(|c: char| c == ' ' || c.is_alphabetic())
+        .find(|c: char| c == ' ' || c == '/' || c.is_alphabetic())
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.contains('.') {

@@ -106,6 +106,10 @@ fn quantile(
             .collect()
     };
     let [before, after] = [of_boots(&boots[0]), of_boots(&boots[1])];
+    // One boot is no sample.
+    if before.len() < 2 || after.len() < 2 {
+        return None;
+    }
     let (old, new) = median(&before).zip(median(&after))?;
     (old > 0.0).then(|| QuantilePair {
         share,

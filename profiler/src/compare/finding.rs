@@ -34,6 +34,8 @@ pub struct Finding {
     /// The p-value, corrected for the questions that were asked with this one; none where the question
     /// was not asked, since the one above it was not answered.
     pub corrected_p: Option<f64>,
+    /// How many questions were asked together, this one among them.
+    pub family: usize,
     /// What may be said.
     pub verdict: Verdict,
 }
@@ -129,6 +131,7 @@ impl Finding {
             interval: None,
             test: RankTest::of(&before.values, &after.values),
             corrected_p: None,
+            family: 1,
             verdict: Verdict::NotAsked,
             quantity,
             instrument,
@@ -165,6 +168,7 @@ impl Finding {
     /// Decides, as one of a family of so many questions.
     pub fn decide(&mut self, corrected_p: f64, family: usize) {
         self.corrected_p = Some(corrected_p);
+        self.family = family;
         let [before, after] = self.boots();
         let change = self.change.unwrap_or_else(|| {
             // From nothing to something is more than any share.

@@ -33,6 +33,8 @@ pub use verdict::{sentence, signed_percent};
 use statistics::Resampler;
 use thiserror::Error;
 
+use crate::recording::schema::Clock;
+
 /// The seed of the intervals, so that the same recordings give the same report.
 const SEED: u64 = 0x10c4_9f0f;
 
@@ -92,6 +94,18 @@ impl Comparison {
     /// # Errors
     /// A boot is on both sides, or a side has nothing.
     pub fn of(before: Side, after: Side) -> Result<Self, CompareError> {
+        Self::with(before, after, &mut Resampler::new(SEED))
+    }
+
+    /// The same, with intervals drawn by this.
+    ///
+    /// # Errors
+    /// As [`Comparison::of`].
+    pub fn with(
+        before: Side,
+        after: Side,
+        resampler: &mut Resampler,
+    ) -> Result<Self, CompareError> {
         for side in [&before, &after] {
             if side.boots.is_empty() {
                 return Err(CompareError::NothingUsable {
@@ -107,16 +121,17 @@ impl Comparison {
                 boot: (*boot).to_owned(),
             });
         }
-        let mut resampler = Resampler::new(SEED);
-        let settings = before
+        let mut settings: Vec<SettingComparison> = before
             .boots
             .keys()
             .filter(|setting| after.boots.contains_key(setting))
             .map(|setting| {
                 let samples = [&before, &after].map(|side| Samples::of(side, setting));
-                SettingComparison::of(setting, [&samples[0], &samples[1]], &mut resampler)
+                SettingComparison::of(setting, [&samples[0], &samples[1]], resampler)
             })
             .collect();
+        // First what repeats best.
+        settings.sort_by_key(|setting| setting.answers.setting.clock != Clock::Instructions);
         Ok(Self {
             differences: differences(&before, &after),
             settings,

@@ -125,21 +125,11 @@ impl Side {
     }
 }
 
-/// Whether two recordings are of the same build of a kernel.
+/// Whether two recordings are of the same build of a kernel on the same kind of CPU; how many of them
+/// there are is the setting's.
 fn same_build(a: &Kernel, b: &Kernel) -> bool {
-    (
-        &a.release,
-        &a.version,
-        &a.config_hash,
-        a.cpus_online,
-        &a.cpu_model,
-    ) == (
-        &b.release,
-        &b.version,
-        &b.config_hash,
-        b.cpus_online,
-        &b.cpu_model,
-    )
+    (&a.release, &a.version, &a.config_hash, &a.cpu_model)
+        == (&b.release, &b.version, &b.config_hash, &b.cpu_model)
 }
 
 /// The boots of one side in one setting.

@@ -1,14 +1,14 @@
 //! The answer in one sentence. It says nothing that was not asked, and of what was asked it says what
 //! came out, "too noisy" included.
 
-use lockprof_abi::Site;
+use lockprof_abi::{Site, Span};
 
 use super::{
-    Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Verdict, boots_needed,
-    clock_name,
+    Answers, Better, Calls, Comparison, Finding, Quantity, SMALLEST_CHANGE, SettingComparison,
+    Verdict, boots_needed, clock_name,
 };
 use crate::{
-    recording::schema::Clock,
+    profile::contained,
     units::{self, TimeUnit},
 };
 
@@ -22,8 +22,8 @@ const MOST_PARTS: usize = 3;
 pub fn sentence(comparison: &Comparison) -> String {
     let (before, after) = (&comparison.before.name, &comparison.after.name);
     let mut clauses: Vec<String> = Vec::new();
-    for setting in best_first(comparison) {
-        clauses.extend(holds(&setting.answers, comparison));
+    for setting in &comparison.settings {
+        clauses.extend(holds(setting, comparison));
     }
     // Waits and throughput are for clocks that tick for all CPUs.
     for setting in &comparison.settings {
@@ -39,15 +39,9 @@ pub fn sentence(comparison: &Comparison) -> String {
     format!("{after} against {before}: {}.", clauses.join("; "))
 }
 
-/// The settings that tell most about holds first: the instruction clock repeats.
-fn best_first(comparison: &Comparison) -> Vec<&super::SettingComparison> {
-    let mut settings: Vec<&super::SettingComparison> = comparison.settings.iter().collect();
-    settings.sort_by_key(|setting| setting.answers.setting.clock != Clock::Instructions);
-    settings
-}
-
 /// What became of the holds.
-fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
+fn holds(setting: &SettingComparison, comparison: &Comparison) -> Vec<String> {
+    let answers = &setting.answers;
     let mut clauses = Vec::new();
     let clock = if comparison.settings.len() > 1 {
         format!(" by the {}", clock_name(answers.setting.clock))
@@ -68,7 +62,7 @@ fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
     for finding in &changed {
         let mut clause = format!("{}{clock}", outcome(finding, unit));
         if let Quantity::SiteHold(site) = finding.quantity {
-            clause += &because(answers, site);
+            clause += &because(setting, site, unit);
         }
         clauses.push(clause);
     }
@@ -91,40 +85,62 @@ fn holds(answers: &Answers, comparison: &Comparison) -> Vec<String> {
     clauses
 }
 
-/// The parts of a hold that changed with it, the largest first.
-fn because(answers: &Answers, site: Site) -> String {
+/// The calls in a hold that changed with it, those with the largest change first; without one, the rest.
+fn because(setting: &SettingComparison, site: Site, unit: TimeUnit) -> String {
     let parts = || {
-        answers.parts.iter().filter_map(|finding| {
+        setting.answers.parts.iter().filter_map(|finding| {
             let what = match &finding.quantity {
-                Quantity::SpanInHold(of, span) if *of == site => span.name().to_owned(),
-                Quantity::OwnWork(of) if *of == site => "the rest of it".to_owned(),
+                Quantity::SpanInHold(of, span) if *of == site => {
+                    if has_other_calls(setting, *span) {
+                        return None;
+                    }
+                    span.name().to_owned()
+                }
                 Quantity::InnerWait(of, lock) if *of == site => format!("waiting for {lock}"),
                 _ => return None,
             };
             Some((what, finding, shift(finding)?))
         })
     };
-    // With spans a hold is longer by their probes: parts are compared with the sum of parts.
-    let total: f64 = parts().map(|(_, _, shift)| shift).sum();
-    if total == 0.0 {
-        return String::new();
-    }
-    let mut parts: Vec<(String, f64)> = parts()
+    let total: f64 = parts().map(|(_, _, shift)| shift.abs()).sum();
+    let mut parts: Vec<(String, &Finding, f64)> = parts()
         .filter(|(_, finding, _)| finding.verdict.is_change())
-        .map(|(what, _, shift)| (what, shift / total))
-        .filter(|(_, share)| *share >= WORTH_NAMING)
+        .filter(|(_, _, shift)| shift.abs() >= WORTH_NAMING * total)
         .collect();
-    parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    parts.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
     if parts.is_empty() {
         return String::new();
     }
     let parts: Vec<String> = parts
         .into_iter()
         .take(MOST_PARTS)
-        .map(|(what, share)| format!("{what} ({} of the change)", units::percent(share.min(1.0))))
+        .map(|(what, finding, _)| {
+            let values = [&finding.before, &finding.after].map(|sample| {
+                sample.median.map_or_else(
+                    || units::UNKNOWN.to_owned(),
+                    |value| finding.quantity.format(value, unit),
+                )
+            });
+            format!("{what} ({} → {})", values[0], values[1])
+        })
         .collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     format!(", because of {}", and(&parts))
+}
+
+/// Whether other calls happen inside a span than before: then its own time has changed by what probing
+/// those costs, which falls on it, and says nothing.
+fn has_other_calls(setting: &SettingComparison, outer: Span) -> bool {
+    let inner = setting
+        .placements
+        .iter()
+        .filter(|placement| contained(outer).contains(&placement.span));
+    inner
+        .map(|placement| placement.calls.map(Calls::in_hold_per_life))
+        .any(|[before, after]| {
+            let moved = before.unwrap_or(0.0) - after.unwrap_or(0.0);
+            moved.abs() > SMALLEST_CHANGE
+        })
 }
 
 /// From the median of one side to that of the other.
@@ -172,8 +188,9 @@ fn outcome(finding: &Finding, unit: TimeUnit) -> String {
         Verdict::TooFew => {
             let [before, after] = finding.boots();
             format!(
-                "{what} has too few boots for a verdict ({before} and {after}; it takes at least {})",
-                boots_needed(1)
+                "{what} has too few boots for a verdict ({before} and {after}; it takes at least {} of \
+                 each)",
+                boots_needed(finding.family)
             )
         }
         Verdict::NotAsked => format!("{what} was not asked about"),

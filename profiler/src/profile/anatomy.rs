@@ -56,7 +56,8 @@ impl Part {
 
 /// Calls that happen inside a span, by the kernel's source: `__change_pid` frees a `struct pid` that
 /// nobody uses any more until Linux 6.15 (kernel/pid.c).
-const fn contained(span: Span) -> &'static [Span] {
+#[must_use]
+pub const fn contained(span: Span) -> &'static [Span] {
     match span {
         Span::ChangePid => &[Span::FreePid],
         _ => &[],

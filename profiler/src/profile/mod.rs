@@ -13,7 +13,7 @@ mod sites;
 mod spans;
 mod verdict;
 
-pub use anatomy::{Anatomy, Part, What, anatomies};
+pub use anatomy::{Anatomy, Part, What, anatomies, contained};
 pub use builder::ProfileBuilder;
 pub use callers::{caller_of, is_between, symbol_of};
 pub use contention::{Contention, LockKind, StackWaits};

@@ -44,6 +44,8 @@ struct BootEntry {
     seconds: Option<f64>,
     release: Option<String>,
     failure: Option<String>,
+    /// Why it was booted a second time.
+    again: Option<String>,
 }
 
 impl Experiment {
@@ -87,6 +89,7 @@ impl Experiment {
                     seconds: None,
                     release: None,
                     failure: None,
+                    again: None,
                 })
                 .collect(),
         })
@@ -103,6 +106,7 @@ impl Experiment {
     pub fn finish(mut self, folder: &Path, outcomes: &Outcomes) -> Result<()> {
         for (entry, outcome) in self.order.iter_mut().zip(&outcomes.boots) {
             entry.seconds = Some(outcome.wall.as_secs_f64());
+            entry.again.clone_from(&outcome.again);
             match &outcome.result {
                 Ok(release) => entry.release = Some(release.clone()),
                 Err(why) => entry.failure = Some(why.clone()),

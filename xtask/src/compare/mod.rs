@@ -280,6 +280,48 @@ fn seed_from_time() -> u64 {
     now.map_or(1, |now| now.as_secs())
 }
 
+/// So many boots of each kernel by the instruction clock with the project's own load, compared: what
+/// `lockprof compare --format json` prints. For tests.
+pub fn by_instructions(
+    kernels: &[(&str, &Kernel)],
+    boots: u32,
+    binaries: &StaticBinaries,
+) -> Result<serde_json::Value> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let words = ["--workload", "threadspawn"].map(str::to_owned);
+    let load = LoadArguments::parse(&words).map_err(anyhow::Error::msg)?;
+    let place = |name: &str| folder.path().join(name);
+    let order = schedule::rounds(kernels.len(), boots, 1);
+    let boots: Vec<Boot> = order
+        .iter()
+        .map(|turn| {
+            let (name, kernel) = kernels[turn.kernel];
+            let at = place(name).join(turn.round.to_string());
+            let how = (vm::Clock::Instructions, 1);
+            Boot::profiled(name, kernel, binaries, &load, how, at)
+        })
+        .collect();
+    let outcomes = boots::run_all(&boots)?;
+    if let Some(failure) = outcomes
+        .boots
+        .iter()
+        .find_map(|boot| boot.result.as_ref().err())
+    {
+        bail!("{failure}");
+    }
+    let mut command = Command::new(&binaries.lockprof);
+    command.arg("compare");
+    for (index, (name, _)) in kernels.iter().enumerate() {
+        if index > 0 {
+            command.arg("--vs");
+        }
+        command.arg(format!("{name}={}", place(name).display()));
+    }
+    command.args(["--format", "json"]);
+    let json = process::output(&mut command)?;
+    serde_json::from_str(&json).context("lockprof compare printed no JSON")
+}
+
 /// The report in every form.
 fn report(
     plan: &Plan,
@@ -351,6 +393,13 @@ fn notes(plan: &Plan, accelerator: Accelerator, outcomes: &Outcomes) -> Vec<Stri
                              one"
             .to_owned(),
     });
+    let again = outcomes.again();
+    if !again.is_empty() {
+        notes.push(format!(
+            "booted a second time, since the emulated machine died before the load began: {}",
+            again.join(", ")
+        ));
+    }
     let failed = outcomes.failures();
     if !failed.is_empty() {
         notes.push(format!(

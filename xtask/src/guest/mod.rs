@@ -4,6 +4,7 @@
 //! guest does not behave as it must.
 
 mod clock;
+mod compare;
 mod contention;
 mod counts;
 mod daemon;
@@ -15,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cargo::StaticBinaries;
-use crate::kernel::{self, Kernel};
+use crate::kernel::{self, Kernel, build};
 use crate::signals;
 use crate::vm::protocol::{GuestScript, Step};
 use crate::vm::{self, VmOutcome, VmRequest};
@@ -134,6 +135,27 @@ pub const TESTS: &[GuestTest] = &[
         daemon::two_profilers_count_the_same,
     ),
     everywhere("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
+    GuestTest {
+        name: "one_boot_of_each_is_compared",
+        kernels: &["debian:6.12"],
+        run: compare::one_boot_of_each_is_compared,
+    },
+    GuestTest {
+        name: "tasks_end_as_they_should",
+        kernels: &[
+            "debian:6.12",
+            build::BASE,
+            build::DEFERRED,
+            "defer-randomness",
+            "defer-more",
+        ],
+        run: compare::tasks_end_as_they_should,
+    },
+    GuestTest {
+        name: "the_deferral_halves_the_reap_hold",
+        kernels: &[build::DEFERRED],
+        run: compare::the_deferral_halves_the_reap_hold,
+    },
 ];
 
 /// The ground under all other tests: an idle guest makes no task but the step itself.
@@ -142,6 +164,15 @@ fn boots(lab: &Lab<'_>) -> Result<Verdict> {
     match outcome.steps[0].tasks_made() {
         Some(1) => Ok(Verdict::Passed),
         made => bail!("an idle guest made {made:?} tasks for one step"),
+    }
+}
+
+/// A kernel that is to be fetched, or one of the project's own, where it is built: that takes longer than
+/// all tests together.
+fn find(name: &str) -> Result<Option<Kernel>> {
+    match build::BuildRequest::own(name) {
+        Some(_) => build::cached(name),
+        None => kernel::resolve(name).map(Some),
     }
 }
 
@@ -158,12 +189,17 @@ pub fn run_all(tests: &[GuestTest], binaries: &StaticBinaries, filter: &str) -> 
     for name in kernels {
         let tests = tests.iter().filter(|test| test.kernels.contains(&name));
         // A kernel that cannot be fetched fails its own tests and no others.
-        let kernel = kernel::resolve(name);
+        let kernel = find(name);
         for test in tests.filter(|test| test.name.contains(filter)) {
             signals::check()?;
             let started = Instant::now();
             let result = match &kernel {
-                Ok(kernel) => (test.run)(&Lab { kernel, binaries }),
+                Ok(Some(kernel)) => (test.run)(&Lab { kernel, binaries }),
+                Ok(None) => Ok(Verdict::Skipped(format!(
+                    "this kernel is not built here; `cargo xtask compare --kernel {0} --kernel \
+                     {name} …` would build it",
+                    build::BASE
+                ))),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             let full = format!("{}[{name}]", test.name);

@@ -24,6 +24,7 @@ use initramfs::GuestFile;
 use memory::GuestMemory;
 use protocol::{Frames, GuestScript};
 use qemu::{Machine, Qemu};
+pub use watch::GuestFailure;
 use watch::Watch;
 
 pub use accelerator::Accelerator;

@@ -140,9 +140,29 @@ impl Watch {
         } else {
             text.push_str(&format!("\nThe end of the console:\n{end}"));
         }
-        bail!(text)
+        Err(GuestFailure {
+            text,
+            reached_init: self.hello,
+        }
+        .into())
     }
 }
+
+/// Why a boot failed, with the end of its console.
+#[derive(Debug)]
+pub struct GuestFailure {
+    text: String,
+    /// Whether init ran: before that, nothing of the script has been done.
+    pub reached_init: bool,
+}
+
+impl std::fmt::Display for GuestFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for GuestFailure {}
 
 /// A generous limit: the boot, and what the steps themselves ask for times what emulation may
 /// cost.

@@ -34,14 +34,22 @@ impl Interval {
 #[derive(Debug)]
 pub struct Resampler {
     random: fastrand::Rng,
+    resamples: usize,
 }
 
 impl Resampler {
     /// Begins with a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::with_resamples(seed, RESAMPLES)
+    }
+
+    /// Begins with a seed; so many resamples make an interval.
+    #[must_use]
+    pub fn with_resamples(seed: u64, resamples: usize) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
+            resamples: resamples.max(1),
         }
     }
 
@@ -69,8 +77,8 @@ impl Resampler {
             return None;
         }
         let mut drawn = [vec![0.0; first.len()], vec![0.0; second.len()]];
-        let mut values = Vec::with_capacity(RESAMPLES);
-        for _ in 0..RESAMPLES {
+        let mut values = Vec::with_capacity(self.resamples);
+        for _ in 0..self.resamples {
             let [of_first, of_second] = &mut drawn;
             let medians = (
                 self.median_of(first, of_first),
@@ -82,10 +90,10 @@ impl Resampler {
             values.push(statistic(first, second)?);
         }
         values.sort_by(f64::total_cmp);
-        let outside = ((1.0 - CONFIDENCE) / 2.0 * RESAMPLES as f64) as usize;
+        let outside = ((1.0 - CONFIDENCE) / 2.0 * self.resamples as f64) as usize;
         Some(Interval {
             low: values[outside],
-            high: values[RESAMPLES - 1 - outside],
+            high: values[self.resamples - 1 - outside],
         })
     }
 

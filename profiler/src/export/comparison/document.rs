@@ -63,11 +63,21 @@ pub(super) fn verdict(comparison: &Comparison) -> Words {
 }
 
 /// What is to be expected on other machines.
-pub(super) fn of_forecast(forecast: &Result<Forecast, String>) -> Document {
+pub(super) fn of_forecast(
+    forecast: &Result<Forecast, String>,
+    comparisons: &[Comparison],
+) -> Document {
     let mut sections = Vec::new();
     let mut caveats = Vec::new();
     match forecast {
-        Ok(forecast) => sections = super::super::content::forecast(forecast),
+        Ok(forecast) => {
+            sections = super::super::content::forecast(forecast);
+            let checked = super::checked::checked(forecast, comparisons);
+            // Before what the forecast stands on, which is long.
+            if !checked.blocks.is_empty() {
+                sections.insert(sections.len().saturating_sub(1), checked);
+            }
+        }
         Err(why) => caveats.push(format!("There is no forecast: {why}.")),
     }
     Document {
@@ -291,10 +301,7 @@ fn in_hold(calls: Calls) -> String {
 /// What the holds are spent on, before and after.
 fn anatomy(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Spans, "What the holds are spent on");
-    let mut grid = Grid::new(
-        &["site", "part"],
-        &[SIDES[0], SIDES[1], "difference", "change"],
-    );
+    let mut grid = sides_and_change(&["site", "part"]);
     for finding in &answers.parts {
         let (site, part) = match &finding.quantity {
             Quantity::SpanInHold(site, span) => (site, span.name().to_owned()),
@@ -307,12 +314,20 @@ fn anatomy(answers: &Answers, unit: TimeUnit) -> Section {
     if !grid.rows.is_empty() {
         section.grid(grid);
         section.sentence(
-            "Own time by holds, medians over boots; each call's own includes what probing it \
-             costs, and the rest is less the null hold.",
+            "Own time by holds, medians over boots, with all calls probed: a call's own time has a \
+             part of what probing it costs, and what is around it has the other, so that it \
+             shrinks too when a call leaves it. The rest is less the null hold.",
             Emphasis::Quiet,
         );
     }
     section
+}
+
+/// A table of both values, their difference where there is room, and the change.
+fn sides_and_change(texts: &[&str]) -> Grid {
+    Grid::new(texts, &SIDES)
+        .and("difference", Column::Derived)
+        .and("change", Column::Number)
 }
 
 /// Texts, then both values, their difference and the change.
@@ -320,7 +335,12 @@ fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String
     let values = finding.before.median.zip(finding.after.median);
     let difference = values.map_or_else(
         || UNKNOWN.to_owned(),
-        |(before, after)| finding.quantity.format(after - before, unit),
+        |(before, after)| {
+            let difference = after - before;
+            let is_nothing = difference.abs() < before.abs().max(after.abs()) * 0.0005;
+            let shown = if is_nothing { 0.0 } else { difference };
+            finding.quantity.format(shown, unit)
+        },
     );
     texts.push(median(&finding.before, finding, unit));
     texts.push(median(&finding.after, finding, unit));
@@ -336,7 +356,7 @@ fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
     let asked: Vec<&Finding> = answers.main.iter().filter(is_lock).collect();
     let mut others: Vec<&Finding> = answers.locks.iter().filter(is_lock).collect();
     others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
-    let mut grid = Grid::new(&["lock"], &[SIDES[0], SIDES[1], "difference", "change"]);
+    let mut grid = sides_and_change(&["lock"]);
     for finding in asked.into_iter().chain(others.into_iter().take(LOCK_ROWS)) {
         if let Quantity::OtherLock(lock) = &finding.quantity {
             grid.row(pair(vec![lock.clone()], finding, unit));
@@ -372,10 +392,7 @@ fn blame(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Blame, "Who waits behind whom");
     let mut pairs: Vec<&Finding> = answers.blame.iter().collect();
     pairs.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
-    let mut grid = Grid::new(
-        &["waiter", "behind the holds of"],
-        &[SIDES[0], SIDES[1], "difference", "change"],
-    );
+    let mut grid = sides_and_change(&["waiter", "behind the holds of"]);
     for finding in pairs.into_iter().take(BLAME_ROWS) {
         if let Quantity::Blame(waiter, holder) = finding.quantity {
             let holder = crate::compare::holder_name(holder);

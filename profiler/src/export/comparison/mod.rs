@@ -1,5 +1,6 @@
 //! Views of a comparison.
 
+mod checked;
 mod document;
 mod json;
 
@@ -125,7 +126,7 @@ impl ComparisonReport {
     }
 
     pub(super) fn forecast_document(&self) -> Document {
-        document::of_forecast(&self.forecast)
+        document::of_forecast(&self.forecast, &self.comparisons)
     }
 
     fn documents(&self) -> Vec<Document> {

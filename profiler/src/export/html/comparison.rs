@@ -123,8 +123,8 @@ fn of_setting(
         ComparisonPicture::Boots,
         "A panel for each number, with a point for each boot of both kernels, and a line at the \
          median of each. The table above has the numbers.",
-        "A point is a boot, in the order of the boots; a line is the median of its kernel. The axes \
-         do not begin at 0, but show at least a tenth of the number.",
+        "A point is a boot, in the order of the boots; a line is the median of its kernel. An axis \
+         that does not begin at 0 shows at least a tenth of the number.",
     )?;
     let anatomy = figure(
         ComparisonPicture::Anatomy,

@@ -99,6 +99,10 @@ pub(super) fn range_of(values: &[f64], least: f64) -> (f64, f64) {
     if low > high {
         return (0.0, 1.0);
     }
+    // Where one is less than half of the other, from nothing: then lengths can be compared.
+    if low >= 0.0 && low < high * 0.5 {
+        return (0.0, high * 1.05);
+    }
     let middle = f64::midpoint(low, high);
     let half = ((high - low) * 0.55)
         .max(middle.abs() * least / 2.0)
@@ -148,8 +152,9 @@ mod tests {
     fn noise_does_not_fill_an_axis() {
         let (low, high) = range_of(&[1000.0, 1001.0], 0.1);
         assert!(low < 951.0 && high > 1050.0, "{low} {high}");
-        let (low, high) = range_of(&[1000.0, 3000.0], 0.1);
-        assert!(low < 1000.0 && low > 800.0 && high > 3000.0 && high < 3200.0);
+        let (low, high) = range_of(&[1000.0, 1500.0], 0.1);
+        assert!(low < 1000.0 && low > 900.0 && high > 1500.0 && high < 1600.0);
+        assert_eq!(range_of(&[1000.0, 3000.0], 0.1), (0.0, 3150.0));
         assert_eq!(range_of(&[], 0.1), (0.0, 1.0));
         assert_eq!(range_of(&[f64::NAN], 0.1), (0.0, 1.0));
     }

@@ -6,17 +6,25 @@
 
 mod machine;
 mod output;
+mod smoke;
 mod steps;
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use xtask::vm::protocol::{GuestScript, Kind, OUT_DIR, SCRIPT_PATH};
 
 use output::Port;
 
-fn main() {
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [smoke::CHECKS] => return checks(),
+        [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
+        _ => {}
+    }
     // Whatever happens the guest must end: the host waits for it, and a PID 1 that returns is a
     // kernel panic, which is also the right answer to the early errors that cannot be reported.
     if let Err(error) = guest() {
@@ -24,6 +32,18 @@ fn main() {
     }
     // SAFETY: reboot() with this constant takes no pointer; there is no file system to lose.
     unsafe { libc::reboot(libc::RB_POWER_OFF) };
+    ExitCode::FAILURE
+}
+
+/// As a step of a script, this program tries what tasks do in their lives.
+fn checks() -> ExitCode {
+    match smoke::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("smoke: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn guest() -> Result<()> {

@@ -95,45 +95,87 @@ impl BuildRequest {
 pub fn ensure(request: &BuildRequest) -> Result<Kernel> {
     request.check()?;
     setup::ensure(Purpose::Kernels)?;
-    let patches = patches::read(&request.patches)?;
-    let fragment = config::fragment(request.config.as_deref())?;
-    let source = Source::find(request.source.as_deref())?;
-    let compiler = make::compiler()?;
-    let tree_key = Key::of([
-        source.identity.as_bytes(),
-        fragment.as_bytes(),
-        compiler.as_bytes(),
-    ])?;
-    let texts = patches.iter().map(|patch| patch.text.as_bytes());
-    let key = Key::of(std::iter::once(tree_key.as_bytes()).chain(texts))?;
+    let inputs = Inputs::of(request)?;
     let kernels = paths::make(paths::cache()?.join("kernels"))?;
     let built = paths::make(kernels.join("built"))?;
     let destination = built.join(&request.name);
-    if is_finished(&destination, &key) {
+    let key = &inputs.key;
+    if is_finished(&destination, key) {
         return Ok(kernel(request, &destination));
     }
     let trees = paths::make(kernels.join("trees"))?;
     let _lock = lock::take(&trees.join("lock"))?;
     // Whoever held the lock may have built it.
-    if is_finished(&destination, &key) {
+    if is_finished(&destination, key) {
         return Ok(kernel(request, &destination));
     }
     let started = Instant::now();
-    let tree = Tree::open(&trees.join(tree_key.short()), &source)?;
-    let patched = patches::try_on(&tree.source, &patches)?;
-    tree.configure(&fragment)?;
+    let tree = Tree::open(&trees.join(inputs.tree_key.short()), &inputs.source)?;
+    let patched = patches::try_on(&tree.source, &inputs.patches)?;
+    tree.configure(&inputs.fragment)?;
     tree.patch(&patched)?;
     let result = make::kernel(&tree, &request.name);
     // Whatever became of it, the next kernel finds the tree as it was.
     tree.restore()?;
     let release = result?;
-    finish(&tree, &release, &key, &destination)?;
+    finish(&tree, &release, key, &destination)?;
     eprintln!(
         "kernel: built {} (Linux {release}) in {:.0} s",
         request.name,
         started.elapsed().as_secs_f64()
     );
     Ok(kernel(request, &destination))
+}
+
+/// One of the project's own kernels, if it is built from what this checkout would build it from.
+///
+/// # Errors
+/// What it is built from cannot be read.
+pub fn cached(name: &str) -> Result<Option<Kernel>> {
+    let Some(request) = BuildRequest::own(name) else {
+        return Ok(None);
+    };
+    let folder = paths::cache()?.join("kernels").join("built").join(name);
+    // Where nothing is built there may be no source either, and no compiler.
+    if !folder.join(IMAGE).is_file() {
+        return Ok(None);
+    }
+    let inputs = Inputs::of(&request)?;
+    Ok(is_finished(&folder, &inputs.key).then(|| kernel(&request, &folder)))
+}
+
+/// What a kernel is built from.
+struct Inputs {
+    patches: Vec<patches::Patch>,
+    fragment: String,
+    source: Source,
+    /// Of source, configuration and compiler: kernels that differ in patches alone share a tree.
+    tree_key: Key,
+    /// Of everything.
+    key: Key,
+}
+
+impl Inputs {
+    fn of(request: &BuildRequest) -> Result<Self> {
+        let patches = patches::read(&request.patches)?;
+        let fragment = config::fragment(request.config.as_deref())?;
+        let source = Source::find(request.source.as_deref())?;
+        let compiler = make::compiler()?;
+        let tree_key = Key::of([
+            source.identity.as_bytes(),
+            fragment.as_bytes(),
+            compiler.as_bytes(),
+        ])?;
+        let texts = patches.iter().map(|patch| patch.text.as_bytes());
+        let key = Key::of(std::iter::once(tree_key.as_bytes()).chain(texts))?;
+        Ok(Self {
+            patches,
+            fragment,
+            source,
+            tree_key,
+            key,
+        })
+    }
 }
 
 fn kernel(request: &BuildRequest, folder: &Path) -> Kernel {

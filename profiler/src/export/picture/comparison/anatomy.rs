@@ -71,8 +71,9 @@ pub(super) fn height(subject: Subject<'_>) -> Option<i32> {
 
 /// Two bars a site, and their parts in numbers.
 pub(super) fn draw(canvas: &Canvas<'_>, subject: Subject<'_>) -> Result<()> {
-    let unit = TimeUnit::of(subject.setting.answers.setting.clock);
-    let sites = sites(&subject.setting.answers);
+    let answers = &subject.setting.answers;
+    let unit = TimeUnit::of(answers.setting.clock);
+    let sites = sites(answers);
     let longest = sites
         .iter()
         .flat_map(|holds| [0, 1].map(|side| holds.length(side)))
@@ -81,7 +82,8 @@ pub(super) fn draw(canvas: &Canvas<'_>, subject: Subject<'_>) -> Result<()> {
     axis(canvas, &scale, unit)?;
     let mut top = SITES_TOP;
     for holds in &sites {
-        site(canvas, top, holds, subject.names, &scale, unit)?;
+        let hold = answers.finding(&Quantity::SiteHold(holds.site));
+        site(canvas, top, (holds, hold), subject.names, &scale, unit)?;
         top += holds.height() + GAP;
     }
     Ok(())
@@ -156,15 +158,28 @@ fn axis(canvas: &Canvas<'_>, scale: &Axis, unit: TimeUnit) -> Result<()> {
     Ok(())
 }
 
+/// How long the hold is when only its ends are probed: what the bars are longer, the probes of the
+/// calls cost.
+fn without_span_probes(hold: Option<&Finding>, unit: TimeUnit) -> String {
+    let values = hold.and_then(|finding| finding.before.median.zip(finding.after.median));
+    values.map_or_else(String::new, |(before, after)| {
+        let [before, after] = [before, after].map(|value| unit.format(value));
+        format!("{before} → {after} without the probes of its calls, which lengthen what is below")
+    })
+}
+
 fn site(
     canvas: &Canvas<'_>,
     top: i32,
-    holds: &Holds<'_>,
+    (holds, hold): (&Holds<'_>, Option<&Finding>),
     names: [&str; 2],
     scale: &Axis,
     unit: TimeUnit,
 ) -> Result<()> {
-    canvas.text(holds.site.name(), (LEFT, top), Look::LEFT.size(14).bold())?;
+    let name = holds.site.name();
+    canvas.text(name, (LEFT, top), Look::LEFT.size(14).bold())?;
+    let note = without_span_probes(hold, unit);
+    canvas.text(&note, (BARS, top), Look::LEFT.color(QUIET))?;
     for (side, name) in names.into_iter().enumerate() {
         let bar_top = top + BAR_TOP + i32::try_from(side).unwrap_or(0) * (BAR + BAR_GAP);
         let middle = bar_top + BAR / 2;

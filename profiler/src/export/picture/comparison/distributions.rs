@@ -115,7 +115,8 @@ fn changes(canvas: &Canvas<'_>, frame: Frame, pair: &DistributionPair) -> Result
     for tick in round_steps_between(low, high, 6) {
         let at = y.pixel(tick);
         canvas.line(vec![(frame.left, at), (frame.right, at)], GRID, 1)?;
-        canvas.text(&signed_percent(tick), (frame.left - 6, at), Look::RIGHT)?;
+        let text = units::without_needless_digits(&signed_percent(tick));
+        canvas.text(&text, (frame.left - 6, at), Look::RIGHT)?;
     }
     let none = y.pixel(0.0);
     canvas.line(vec![(frame.left, none), (frame.right, none)], QUIET, 1)?;

@@ -1,0 +1,70 @@
+//! What the deferral does is known: the reap hold loses two calls, and nothing else changes.
+
+use lockprof::compare::{Finding, Quantity, Verdict, sentence};
+use lockprof_abi::{Site, Span};
+
+use crate::boots::{BASE, patched, side};
+
+fn finding(comparison: &lockprof::compare::Comparison, quantity: &Quantity) -> Finding {
+    let answers = &comparison.settings[0].answers;
+    answers.finding(quantity).unwrap().clone()
+}
+
+#[test]
+fn the_reap_hold_is_less_than_half_and_the_others_are_the_same() {
+    let comparison = patched();
+    let reap = finding(&comparison, &Quantity::SiteHold(Site::Reap));
+    assert_eq!(reap.verdict, Verdict::Better);
+    assert!(reap.change.unwrap() < -0.5, "{reap:?}");
+    for site in [Site::Fork, Site::Exit] {
+        let hold = finding(&comparison, &Quantity::SiteHold(site));
+        assert_eq!(hold.verdict, Verdict::Same, "{hold:?}");
+        assert!(hold.change.unwrap().abs() < 0.02, "{hold:?}");
+    }
+}
+
+#[test]
+fn the_calls_have_left_the_hold() {
+    let comparison = patched();
+    let placements = &comparison.settings[0].placements;
+    let of = |span: Span| {
+        let found = placements.iter().find(|placement| placement.span == span);
+        found.unwrap().calls
+    };
+    let [before, after] = of(Span::FreePid);
+    assert_eq!((before.share(), after.share()), (Some(1.0), Some(0.0)));
+    assert!((before.in_hold_per_life().unwrap() - 1.0).abs() < 1e-9);
+    assert!(after.all > 0.0, "it is called all the same");
+    let [before, after] = of(Span::AddDeviceRandomness);
+    assert!((before.in_hold_per_life().unwrap() - 1.0).abs() < 1e-9);
+    assert_eq!(after.in_hold, 0.0);
+}
+
+#[test]
+fn the_sentence_names_what_changed_and_not_what_only_looks_like_it() {
+    let sentence = sentence(&patched());
+    let hold = sentence.split(';').next().unwrap();
+    assert!(hold.starts_with("deferred against base: the mean reap hold is "));
+    assert!(hold.contains("free_pid (") && hold.contains("add_device_randomness ("));
+    // It contains free_pid, and with it goes what probing that cost.
+    assert!(!hold.contains("__change_pid"), "{hold}");
+    assert!(sentence.contains("fork and exit holds are the same within 1"));
+}
+
+#[test]
+fn boots_of_one_kernel_show_no_difference() {
+    let (first, second) = BASE.split_at(BASE.len() / 2);
+    let comparison =
+        lockprof::compare::Comparison::of(side("first", first), side("second", second)).unwrap();
+    let changes: Vec<String> = comparison
+        .findings()
+        .filter(|(_, finding)| finding.verdict.is_change())
+        .map(|(_, finding)| finding.quantity.key())
+        .collect();
+    assert!(changes.is_empty(), "{changes:?}");
+    // It is not that nothing could be told: holds repeat on this clock.
+    for site in [Site::Fork, Site::Exit] {
+        let hold = finding(&comparison, &Quantity::SiteHold(site));
+        assert_eq!(hold.verdict, Verdict::Same, "{hold:?}");
+    }
+}

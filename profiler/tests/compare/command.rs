@@ -1,0 +1,183 @@
+//! `lockprof compare` as people and scripts use it.
+
+use std::{fs, path::Path, process::Command};
+
+use assert_cmd::assert::OutputAssertExt as _;
+
+use crate::boots::folder;
+
+fn lockprof() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_lockprof"))
+}
+
+fn compare(before: &Path, after: &Path) -> Command {
+    let mut command = lockprof();
+    command.arg("compare").arg(before).arg("--vs").arg(after);
+    command
+}
+
+fn stderr(command: &mut Command) -> String {
+    String::from_utf8(command.output().unwrap().stderr).unwrap()
+}
+
+#[test]
+fn the_exit_status_tells_of_a_regression() {
+    let (base, deferred) = (folder("base"), folder("deferred"));
+    let better = compare(&base, &deferred)
+        .arg("--fail-on-regression")
+        .assert();
+    better.success();
+    // The other way round it is one; without being asked, that is no failure.
+    compare(&deferred, &base).assert().success();
+    let mut worse = compare(&deferred, &base);
+    worse.arg("--fail-on-regression").assert().code(4);
+    assert!(stderr(&mut worse).contains("lockprof: regression in base: the mean reap hold by +"));
+    let far_worse = compare(&deferred, &base)
+        .arg("--fail-on-regression=1000")
+        .assert();
+    far_worse.success();
+}
+
+#[test]
+fn names_stand_before_paths() {
+    let named = |name: &str, kernel: &str| format!("{name}={}", folder(kernel).display());
+    let mut command = lockprof();
+    command
+        .args([
+            "compare",
+            &named("old", "base"),
+            "--vs",
+            &named("new", "deferred"),
+        ])
+        .args(["--vs", &named("newer", "base"), "--format", "markdown"]);
+    // The same recordings cannot be two kernels.
+    assert!(stderr(&mut command).contains("is named twice"));
+    let mut command = lockprof();
+    command.args([
+        "compare",
+        &named("old", "base"),
+        "--vs",
+        &named("new", "deferred"),
+    ]);
+    let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(table.starts_with("new (Linux"), "{table}");
+}
+
+#[test]
+fn mistakes_are_said_in_a_sentence() {
+    let base = folder("base");
+    lockprof().arg("compare").arg(&base).assert().code(2);
+    let nowhere = Path::new("/nowhere/at/all");
+    let mut command = compare(&base, nowhere);
+    command.assert().code(1);
+    assert!(stderr(&mut command).contains("/nowhere/at/all"));
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = compare(&base, empty.path());
+    command.assert().code(1);
+    assert!(stderr(&mut command).contains(&empty.path().display().to_string()));
+    let mut command = compare(&base, &folder("deferred"));
+    command.args(["--format", "svg"]).assert().code(1);
+    assert!(stderr(&mut command).contains("name a folder for them with -o"));
+    for percent in ["-1", "many", "inf"] {
+        let mut command = compare(&base, &folder("deferred"));
+        let percent = format!("--fail-on-regression={percent}");
+        command.arg(percent).assert().code(2);
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_fails_and_says_why() {
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/forkexit-debian-6.12.jsonl");
+    let mut command = compare(&folder("base"), &other);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("forkexit") && said.contains("clock"),
+        "{said}"
+    );
+}
+
+#[test]
+fn pictures_go_into_a_folder() {
+    let folder_of_pictures = tempfile::tempdir().unwrap();
+    let mut command = compare(&folder("base"), &folder("deferred"));
+    command
+        .args(["--format", "svg", "-o"])
+        .arg(folder_of_pictures.path());
+    command.assert().success();
+    let files = fs::read_dir(folder_of_pictures.path()).unwrap();
+    assert!(files.count() >= 4);
+}
+
+/// The README's script under `git bisect run`: a commit of a small repository has the kernel of which it
+/// records boots.
+#[test]
+fn git_bisect_finds_the_commit_that_made_it_worse() {
+    let repository = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .args([
+                "-c",
+                "user.name=Tester",
+                "-c",
+                "user.email=tester@example.invalid",
+            ])
+            .args([
+                "-c",
+                "commit.gpgsign=false",
+                "-c",
+                "init.defaultBranch=main",
+            ])
+            .args(arguments)
+            .current_dir(repository.path());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "git {arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git(&["init", "--quiet"]);
+    let mut commits = Vec::new();
+    for number in 0..8 {
+        let kernel = if number < 5 { "deferred" } else { "base" };
+        fs::write(repository.path().join("kernel"), kernel).unwrap();
+        fs::write(repository.path().join("number"), number.to_string()).unwrap();
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "-m", &format!("commit {number}")]);
+        commits.push(git(&["rev-parse", "HEAD"]).trim().to_owned());
+    }
+    // In the place of a build and some boots: the recordings of the kernel that is checked out. Their
+    // first five boots, as the patched kernel has.
+    let outside = tempfile::tempdir().unwrap();
+    let record = outside.path().join("record");
+    let boots = folder("base");
+    let boots = boots.parent().unwrap();
+    let text = format!(
+        "#!/bin/sh\nkernel=$(cat kernel)\nfor boot in 01 02 03 04 05; do\n  \
+         sed \"s/\\\"boot_id\\\":\\\"/&again-/\" -s \"{0}/$kernel/$boot/holds.jsonl\" \
+         >\"$1/$boot.jsonl\" || exit 1\ndone\n",
+        boots.display()
+    );
+    fs::write(&record, text).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bisect.sh");
+    git(&["bisect", "start", &commits[7], &commits[0]]);
+    let binaries = Path::new(env!("CARGO_BIN_EXE_lockprof")).parent().unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("git")
+        .args(["bisect", "run", "sh"])
+        .arg(script)
+        .arg(folder("deferred"))
+        .arg("sh")
+        .arg(&record)
+        .env("PATH", path)
+        .current_dir(repository.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains(&format!("{} is the first bad commit", commits[5])),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

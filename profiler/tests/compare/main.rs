@@ -1,0 +1,15 @@
+//! Comparisons of recordings: of real boots of one kernel with and without a patch
+//! (`tests/data/boots`), whose answers are known, and of boots of one kernel, which have none.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod boots;
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod views;
