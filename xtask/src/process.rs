@@ -129,8 +129,8 @@ pub fn wait_while(
                 }
                 thread::sleep(POLL);
             }
-            // Either is an error only if the child has just ended by itself.
-            let _ = child.kill();
+            send(child, libc::SIGKILL);
+            // An error only if the child has just ended by itself.
             let _ = child.wait();
             bail!("`{}` was interrupted by signal {signal}", display(command));
         }
@@ -154,9 +154,13 @@ pub fn wait_politely(child: &mut Child) -> Result<ExitStatus> {
     }
 }
 
+/// To the child; to its whole process group where it leads one.
 fn send(child: &Child, signal: i32) {
-    // SAFETY: takes integers only; the child is not reaped, so the id is still its own.
-    unsafe { libc::kill(child.id() as i32, signal) };
+    let pid = child.id() as i32;
+    // SAFETY: takes an integer; the child is not reaped, so the id is still its own.
+    let leads = unsafe { libc::getpgid(pid) } == pid;
+    // SAFETY: takes integers only; the same holds for the id of its group.
+    unsafe { libc::kill(if leads { -pid } else { pid }, signal) };
 }
 
 #[cfg(test)]

@@ -89,7 +89,10 @@ fn memory(text: &str) -> Result<u32, String> {
 
 impl MachineOptions {
     fn request(&self, kernel: &str, binaries: &StaticBinaries, step: Step) -> Result<VmRequest> {
-        let script = GuestScript { steps: vec![step] };
+        let script = GuestScript {
+            seed: fastrand::u64(..),
+            ..GuestScript::of(vec![step])
+        };
         let kernel = kernel::resolve(kernel)?;
         Ok(VmRequest {
             cpus: self.cpus,

@@ -28,7 +28,7 @@ pub struct CompareArguments {
     pub note: Vec<String>,
     /// Exit with status 4 if anything that was asked about became worse by more than this
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
-          default_missing_value = "1", value_parser = super::percent)]
+          default_missing_value = "1", value_parser = growth)]
     pub fail_on_regression: Option<f64>,
 }
 
@@ -58,6 +58,14 @@ impl CompareArguments {
             .chain(&self.versus.0)
             .map(|words| SideRequest::parse(words))
             .collect()
+    }
+}
+
+/// A percentage as a share: how much worse something may become.
+fn growth(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(percent) if percent.is_finite() && percent >= 0.0 => Ok(percent / 100.0),
+        _ => Err("0 or more".to_owned()),
     }
 }
 

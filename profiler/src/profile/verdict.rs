@@ -46,7 +46,7 @@ impl Verdict {
                 ..Self::default()
             };
         }
-        let findings = [holds(profile), anatomy(profile), waits(profile)];
+        let findings = [holds(profile), waits(profile)];
         Self {
             caveats,
             findings: findings.into_iter().flatten().collect(),
@@ -136,7 +136,7 @@ fn few(profile: &Profile) -> Option<String> {
     short.then(|| format!("The run was short: {time}."))
 }
 
-/// How much of the time the lock was held, and by whom the longest.
+/// How much of the time the lock was held, by whom the longest, and doing what.
 fn holds(profile: &Profile) -> Option<String> {
     let held = profile.held_ns()?;
     let lock = &profile.header.lock.name;
@@ -148,17 +148,21 @@ fn holds(profile: &Profile) -> Option<String> {
     let of_held = hold.total_ns as f64 / held as f64;
     let mean = profile.unit().format_or_unknown(hold.mean_ns());
     let who = site.site.name();
+    let parts = anatomy(profile).map_or_else(String::new, |parts| format!(", of which {parts}"));
     Some(if of_held > 0.9995 {
-        format!("{lock} was held for writing {share} of the time, by {who} alone ({mean} a hold).")
+        format!(
+            "{lock} was held for writing {share} of the time, by {who} alone ({mean} a hold{parts})."
+        )
     } else {
         format!(
-            "{lock} was held for writing {share} of the time, {} of that by {who} ({mean} a hold).",
+            "{lock} was held for writing {share} of the time, {} of that by {who} ({mean} a \
+             hold{parts}).",
             units::percent(of_held)
         )
     })
 }
 
-/// What the site that held the lock longest did in its holds.
+/// What the site that held the lock longest did in its holds: `41 % is free_pid and 12 % __change_pid`.
 fn anatomy(profile: &Profile) -> Option<String> {
     let (site, hold) = longest_holder(profile)?;
     let all = anatomies(profile);
@@ -182,8 +186,7 @@ fn anatomy(profile: &Profile) -> Option<String> {
             format!("{}{is} {what}", units::percent(share(own_ns, hold)))
         })
         .collect();
-    let who = site.site.name();
-    Some(format!("Of the {who} hold, {}.", join(&parts)))
+    Some(join(&parts))
 }
 
 /// Who waits most, and behind whom.

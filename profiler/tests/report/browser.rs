@@ -62,10 +62,15 @@ static BROWSER: Mutex<()> = Mutex::new(());
 
 /// What the browser saw of a page in a window of this size; fails on anything that it said.
 fn open(browser: &OsString, page: &str, width: u32, dark: bool) -> Value {
+    ask(browser, page, PROBE, (width, dark))
+}
+
+/// The same with a script that says what is asked for.
+fn ask(browser: &OsString, page: &str, probe: &str, (width, dark): (u32, bool)) -> Value {
     let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
-    let probed = page.replacen("</body>", PROBE, usize::MAX);
+    let probed = page.replacen("</body>", probe, usize::MAX);
     // The flame graph's own document has a body too, but escaped.
     assert_eq!(probed.matches("id = \"seen\"").count(), 1);
     fs::write(&file, probed).unwrap();
@@ -167,6 +172,91 @@ fn a_browser_shows_every_section_and_says_nothing() {
                 .all(|name| name == "about:srcdoc" || name == ""),
             "{outside:?}"
         );
+    }
+}
+
+/// Zooms the flame graph by keyboard, in a copy of its document that this one may look into.
+const KEYBOARD: &str = r##"<script>
+const copy = document.createElement("iframe");
+copy.srcdoc = document.querySelector("iframe").srcdoc;
+copy.width = 1200;
+document.body.append(copy);
+addEventListener("load", () => setTimeout(() => {
+  const inside = copy.contentDocument;
+  const frames = [...inside.querySelectorAll("#frames g")];
+  const hidden = () => inside.getElementById("unzoom").classList.contains("hide");
+  const press = (element) => {
+    element.focus();
+    const enter = { key: "Enter", bubbles: true };
+    element.dispatchEvent(new copy.contentWindow.KeyboardEvent("keydown", enter));
+  };
+  const before = hidden();
+  const last = frames[frames.length - 1];
+  press(last);
+  const focused = inside.activeElement === last;
+  const zoomed = hidden();
+  press(inside.getElementById("unzoom"));
+  const seen = document.createElement("pre");
+  seen.id = "seen";
+  seen.textContent = JSON.stringify({
+    frames: frames.length,
+    named: frames.filter(frame => frame.tabIndex === 0 && frame.getAttribute("aria-label")).length,
+    focused,
+    hidden: [before, zoomed, hidden()],
+  });
+  document.body.append(seen);
+}));
+</script></body>"##;
+
+#[test]
+fn the_flame_graph_is_usable_by_keyboard() {
+    let name = "the_flame_graph_is_usable_by_keyboard";
+    let Some(browser) = browser() else {
+        println!("SKIPPED {name}: no Chromium is installed");
+        return;
+    };
+    let page = page(&Synthetic::default().profile());
+    let seen = ask(&browser, &page, KEYBOARD, (1280, false));
+    assert!(seen["frames"].as_u64() > Some(2), "{seen}");
+    assert_eq!(seen["named"], seen["frames"], "{seen}");
+    assert_eq!(seen["focused"], true, "{seen}");
+    assert_eq!(seen["hidden"], serde_json::json!([true, false, true]));
+}
+
+/// Two kernels beside each other, with all pictures of two settings and the forecast.
+#[test]
+fn a_browser_shows_a_comparison() {
+    let name = "a_browser_shows_a_comparison";
+    let Some(browser) = browser() else {
+        println!("SKIPPED {name}: no Chromium is installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compare.html");
+    let boots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/boots");
+    let compared = Command::new(env!("CARGO_BIN_EXE_lockprof"))
+        .arg("compare")
+        .arg(boots.join("base"))
+        .arg("--vs")
+        .arg(boots.join("deferred"))
+        .args(["--format", "html", "-o"])
+        .arg(&file)
+        .status()
+        .unwrap();
+    assert!(compared.success());
+    let page = fs::read_to_string(&file).unwrap();
+    for (width, dark) in [(1280, false), (500, true)] {
+        let seen = open(&browser, &page, width, dark);
+        for section in ["verdict", "setting-0-0", "forecast", "measured"] {
+            let height = seen["sections"][section].as_f64();
+            assert!(height > Some(40.0), "{section}: {seen}");
+        }
+        assert_eq!(seen["pictures"].as_array().unwrap().len(), 4, "{seen}");
+        assert_eq!(seen["unnamed"], 0);
+        assert_eq!(seen["broken_links"], 0);
+        assert_eq!(seen["scripts"], 0);
+        assert!(seen["page"].as_u64() <= seen["window"].as_u64(), "{seen}");
+        assert_eq!(seen["outside"].as_array().unwrap().len(), 0, "{seen}");
     }
 }
 

@@ -217,6 +217,68 @@ fn waits_without_a_stack_are_under_their_site() {
     );
 }
 
+/// What viewers of such traces rely on: known phases, finite times that are not negative, lengths of slices,
+/// numbers in counters, and slices of one row that do not overlap but lie in each other.
+#[test]
+fn a_trace_is_one_that_viewers_open() {
+    for synthetic in [
+        Synthetic::default(),
+        Synthetic {
+            tier: Tier::WaitOnly,
+            ..Synthetic::default()
+        },
+        Synthetic {
+            cpus: 24,
+            footer: false,
+            ..Synthetic::default()
+        },
+    ] {
+        let bytes = Format::Trace
+            .exporter()
+            .export(&synthetic.profile())
+            .unwrap();
+        let trace: Value = serde_json::from_slice(&bytes).unwrap();
+        let mut rows: std::collections::BTreeMap<String, Vec<(f64, f64)>> = Default::default();
+        for event in trace["traceEvents"].as_array().unwrap() {
+            assert!(event["pid"].is_u64(), "{event}");
+            let at = || {
+                event["ts"]
+                    .as_f64()
+                    .filter(|at| at.is_finite() && *at >= 0.0)
+            };
+            match event["ph"].as_str().unwrap() {
+                "M" => assert!(
+                    event["args"]["name"].is_string() || event["args"]["sort_index"].is_number()
+                ),
+                "X" => {
+                    let length = event["dur"].as_f64().filter(|dur| *dur >= 0.0).unwrap();
+                    let row = format!("{} {}", event["pid"], event["tid"]);
+                    rows.entry(row).or_default().push((at().unwrap(), length));
+                }
+                "C" => {
+                    assert!(at().is_some(), "{event}");
+                    let values = event["args"].as_object().unwrap();
+                    assert!(
+                        !values.is_empty() && values.values().all(Value::is_number),
+                        "{event}"
+                    );
+                }
+                other => panic!("an unknown phase {other}: {event}"),
+            }
+        }
+        for (row, mut slices) in rows {
+            slices.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+            let mut open: Vec<f64> = Vec::new();
+            for (at, length) in slices {
+                open.retain(|end| *end > at + 1e-6);
+                let inside = open.last().is_none_or(|end| at + length <= end + 1e-6);
+                assert!(inside, "slices of row {row} overlap at {at}");
+                open.push(at + length);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_trace_has_intervals_counters_and_the_longest_events() {
     let profile = Synthetic::default().profile();

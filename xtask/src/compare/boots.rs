@@ -128,6 +128,8 @@ impl Boot {
             .iter()
             .map(|&(folder, profiled)| load.step(folder, profiled, machine))
             .collect();
+        // Boots are samples: no two are alike in what the machine's clock does not repeat.
+        request.script.seed = fastrand::u64(..);
         Self {
             kernel: name.to_owned(),
             request,

@@ -55,7 +55,7 @@ impl Lab<'_> {
         VmRequest::new(
             self.kernel.image.clone(),
             self.binaries,
-            GuestScript { steps },
+            GuestScript::of(steps),
         )
     }
 

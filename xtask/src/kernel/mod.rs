@@ -168,8 +168,11 @@ pub fn list() -> Result<()> {
         }
     }
     rows.sort_by(|a, b| version::compare(&a.0, &b.0).then_with(|| version::compare(&a.1, &b.1)));
-    for (name, release, place) in rows {
-        println!("{name:<16} {release:<34} {place}");
+    let widest =
+        |column: fn(&(String, String, String)) -> usize| rows.iter().map(column).max().unwrap_or(0);
+    let (names, releases) = (widest(|row| row.0.len()), widest(|row| row.1.len()));
+    for (name, release, place) in &rows {
+        println!("{name:<names$}  {release:<releases$}  {place}");
     }
     Ok(())
 }

@@ -27,6 +27,18 @@ const MAX_PAYLOAD: u32 = 1 << 30;
 pub struct GuestScript {
     /// The commands.
     pub steps: Vec<Step>,
+    /// What the guest's random numbers begin with. A machine whose clock counts instructions repeats all
+    /// else, its boot_id too: boots that are to be samples need different ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl GuestScript {
+    /// These steps, in a boot that is like every other one.
+    #[must_use]
+    pub fn of(steps: Vec<Step>) -> Self {
+        Self { steps, seed: 0 }
+    }
 }
 
 /// A command in the guest.

@@ -223,7 +223,7 @@ mod tests {
             init: PathBuf::new(),
         };
         let steps = vec![Step::new(["x", "-d", "6"]), Step::new(["y", "-d6"])];
-        let mut request = VmRequest::new(PathBuf::new(), &binaries, GuestScript { steps });
+        let mut request = VmRequest::new(PathBuf::new(), &binaries, GuestScript::of(steps));
         assert_eq!(timeout(&request).as_secs(), 140 + 100);
         request.cpus = 1;
         request.clock = Clock::Instructions;

@@ -34,8 +34,7 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
                 meta charset="utf-8";
                 title { "Flame graph of waiters" }
                 style { (PreEscaped(include_str!("flame.css"))) }
-                // The address of such a document cannot be changed, and need not be.
-                script { (PreEscaped("history.replaceState = () => {};")) }
+                script { (PreEscaped(include_str!("flame.js"))) }
             }
             body { (PreEscaped(svg)) }
         }
@@ -47,7 +46,8 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
             figcaption {
                 "Call stacks of waiters, as wide as they waited: each function stands on its caller, \
                  and the lock on the function that asked for it. Click a frame to zoom in; search at \
-                 the top right. The table has the longest."
+                 the top right. By keyboard, Tab goes from frame to frame, and Enter zooms. The table has \
+                 the longest."
             }
         }
         details {

@@ -44,8 +44,8 @@ pub fn mount_all() -> Result<()> {
 }
 
 /// Gives the kernel the randomness that it waits for, which takes it seconds under emulation. It
-/// is no secret: nothing in a guest is, and so each boot starts alike.
-pub fn seed_random_numbers() -> Result<()> {
+/// is no secret: nothing in a guest is, and boots of the same seed start alike.
+pub fn seed_random_numbers(seed: u64) -> Result<()> {
     /// `_IOW('R', 0x03, int [2])` of linux/random.h, which the libc crate does not have.
     const RNDADDENTROPY: libc::Ioctl = 0x4008_5203;
     #[repr(C)]
@@ -54,10 +54,12 @@ pub fn seed_random_numbers() -> Result<()> {
         size: i32,
         bytes: [u8; 64],
     }
+    let mut bytes = [0x5a; 64];
+    bytes[..8].copy_from_slice(&seed.to_ne_bytes());
     let info = PoolInfo {
         entropy_bits: 512,
         size: 64,
-        bytes: [0x5a; 64],
+        bytes,
     };
     let random = File::open("/dev/random").context("cannot open /dev/random")?;
     // SAFETY: RNDADDENTROPY reads a struct rand_pool_info, which this is, with `size` bytes in it.

@@ -65,9 +65,9 @@ fn guest() -> Result<()> {
 
 fn run_script(port: &mut Port) -> Result<()> {
     machine::raise_limits()?;
-    machine::seed_random_numbers()?;
     let text = fs::read(SCRIPT_PATH).with_context(|| format!("cannot read {SCRIPT_PATH}"))?;
     let script: GuestScript = serde_json::from_slice(&text).context("cannot parse the script")?;
+    machine::seed_random_numbers(script.seed)?;
     steps::run(port, &script)?;
     output::send_files(port, Path::new(OUT_DIR), "")
 }

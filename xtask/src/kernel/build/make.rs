@@ -1,6 +1,7 @@
 //! make: how far it is, and what went wrong.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub fn kernel(tree: &Tree, name: &str) -> Result<String> {
         .arg(format!("-j{jobs}"))
         .arg(&local_version)
         .arg("bzImage")
+        // make leaves its own children to the terminal's signals: so they get them as one.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);

@@ -53,6 +53,12 @@ impl Source {
                 form: Form::Tree(path),
             });
         }
+        if !path.is_file() {
+            bail!(
+                "there is no source {}: --source takes a kernel's tree or its tarball",
+                path.display()
+            );
+        }
         let text = process::output(Command::new("sha256sum").arg(path))
             .with_context(|| format!("cannot read the source {}", path.display()))?;
         let sum = text.split_whitespace().next().unwrap_or_default();
