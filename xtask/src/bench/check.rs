@@ -76,15 +76,29 @@ fn numbers(costs: &[KernelCosts]) -> BTreeMap<String, f64> {
 fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<String>) {
     let before = numbers(committed);
     let (mut lines, mut grown) = (Vec::new(), Vec::new());
-    for (name, now) in numbers(now) {
-        let Some(before) = before.get(&name) else {
+    let measured = numbers(now);
+    for (name, now) in &measured {
+        let Some(before) = before.get(name) else {
             continue;
         };
         let line = format!("{name}: {now:.0} instructions, committed {before:.0}");
-        if now > before * (1.0 + MAY_GROW) {
+        if *now > before * (1.0 + MAY_GROW) {
             grown.push(line.clone());
         }
         lines.push(line);
+    }
+    // A number that could be measured once and cannot be now has not become better.
+    for observer in now.iter().flat_map(|kernel| {
+        let names = kernel.observers.iter().map(|observer| &observer.name);
+        names.map(|name| format!("{}, {name}: ", kernel.kernel))
+    }) {
+        let missing = before
+            .keys()
+            .filter(|name| name.starts_with(&observer) && !measured.contains_key(*name));
+        grown.extend(missing.map(|name| format!("{name} is committed, and was not measured now")));
+    }
+    for kernel in now.iter().filter(|kernel| kernel.observers.is_empty()) {
+        grown.push(format!("{}: nothing was measured", kernel.kernel));
     }
     if lines.is_empty() {
         grown.push(format!("{FILE} has no number that was measured here"));
@@ -124,6 +138,18 @@ mod tests {
             grown[0].contains("in the hold: 211 instructions, committed 200"),
             "{grown:?}"
         );
+    }
+
+    #[test]
+    fn what_was_measured_once_must_be_measured_again() {
+        let before = costs("lockprof-holds-fentry", 400.0, Some(200.0));
+        let now = costs("lockprof-holds-fentry", 400.0, None);
+        let (_, grown) = compare(&before, &now);
+        assert_eq!(grown.len(), 1);
+        assert!(grown[0].contains("in the hold is committed"), "{grown:?}");
+        let mut nothing = costs("lockprof-holds-fentry", 400.0, None);
+        nothing[0].observers.clear();
+        assert_eq!(compare(&before, &nothing).1.len(), 2);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! and reporting take.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::recording::Recording;
-use super::results::{BusyDaemon, DaemonCosts, DaemonSize, HostTimes, ReportCosts};
+use super::results::{BusyDaemon, CompareCosts, DaemonCosts, DaemonSize, HostTimes, ReportCosts};
 use super::statistics::median;
 use crate::guest::{self, Lab};
 use crate::kernel;
@@ -36,6 +35,8 @@ const BUSY_SECONDS: &str = "10";
 const HOST_RUNS: usize = 5;
 /// Intervals of the reported recording: ten minutes.
 const REPORT_INTERVALS: usize = 600;
+/// Boots of each kernel that are compared.
+const COMPARED_BOOTS: usize = 100;
 /// lockprof's exit status where too much was lost, which does not matter here.
 const VOID: i32 = 3;
 /// The recording's name in the guest.
@@ -50,6 +51,7 @@ pub fn run(laboratory: &Laboratory) -> Result<DaemonCosts> {
     let (busy, recording) = busy(laboratory)?;
     costs.busy = Some(busy);
     costs.report = Some(report(laboratory, &recording)?);
+    costs.compare = Some(compare(laboratory, &recording)?);
     if setup::is_root() {
         costs.host = Some(host(laboratory)?);
     } else {
@@ -191,7 +193,9 @@ fn report(laboratory: &Laboratory, recording: &Recording) -> Result<ReportCosts>
     let path = folder.path().join("recording.jsonl");
     let text = recording.prolonged(REPORT_INTERVALS)?;
     fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    let (seconds, resident_bytes) = timed(&laboratory.binaries.lockprof, &path)?;
+    let mut command = Command::new(&laboratory.binaries.lockprof);
+    command.arg("report").arg(&path);
+    let (seconds, resident_bytes) = timed(&mut command)?;
     Ok(ReportCosts {
         recording_bytes: text.len() as u64,
         intervals: REPORT_INTERVALS,
@@ -200,13 +204,36 @@ fn report(laboratory: &Laboratory, recording: &Recording) -> Result<ReportCosts>
     })
 }
 
-/// The time of `lockprof report` and its largest resident memory.
-fn timed(lockprof: &Path, recording: &Path) -> Result<(f64, u64)> {
-    let mut command = Command::new(lockprof);
-    command.arg("report").arg(recording);
+/// Compares many boots on each side: one recording under so many boot_ids.
+fn compare(laboratory: &Laboratory, recording: &Recording) -> Result<CompareCosts> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut command = Command::new(&laboratory.binaries.lockprof);
+    command.arg("compare");
+    let mut bytes = 0;
+    for (side, option) in [("before", None), ("after", Some("--vs"))] {
+        let side_folder = crate::paths::make(folder.path().join(side))?;
+        for boot in 0..COMPARED_BOOTS {
+            let text = recording.of_boot(&format!("{side}-{boot}"))?;
+            let path = side_folder.join(format!("{boot}.jsonl"));
+            fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+            bytes += text.len() as u64;
+        }
+        command.args(option).arg(&side_folder);
+    }
+    let (seconds, resident_bytes) = timed(&mut command)?;
+    Ok(CompareCosts {
+        boots_of_each: COMPARED_BOOTS,
+        recording_bytes: bytes,
+        seconds,
+        resident_bytes,
+    })
+}
+
+/// How long a command takes, and its largest resident memory.
+fn timed(command: &mut Command) -> Result<(f64, u64)> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
-    let child = process::spawn(&mut command)?;
+    let child = process::spawn(command)?;
     let pid = i32::try_from(child.id()).context("a process id that is none")?;
     let mut status = 0;
     // SAFETY: rusage is plain integers, for which zero bytes are valid; the child is ours and nobody
@@ -218,10 +245,7 @@ fn timed(lockprof: &Path, recording: &Path) -> Result<(f64, u64)> {
     let seconds = began.elapsed().as_secs_f64();
     let done = libc::WIFEXITED(status) && matches!(libc::WEXITSTATUS(status), 0 | VOID);
     if waited != pid || !done {
-        bail!(
-            "`{}` failed: status {status:#x}",
-            process::display(&command)
-        );
+        bail!("`{}` failed: status {status:#x}", process::display(command));
     }
     Ok((seconds, usage.ru_maxrss.unsigned_abs() * 1024))
 }

@@ -246,6 +246,17 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
             mebibytes(report.resident_bytes),
         );
     }
+    if let Some(compare) = &costs.compare {
+        let _ = write!(
+            text,
+            "\n`lockprof compare` of 2 × {} boots of 24 CPUs ({:.1} MiB of recordings, one under so \
+             many boot_ids), on the machine itself: {:.2} s, {:.1} MiB resident at most.\n",
+            compare.boots_of_each,
+            mebibytes(compare.recording_bytes),
+            compare.seconds,
+            mebibytes(compare.resident_bytes),
+        );
+    }
     not_measured(text, &costs.not_measured);
     with(text, &part.with);
 }

@@ -112,6 +112,21 @@ impl Recording {
         text.with_context(|| format!("the recording's header has no {path}"))
     }
 
+    /// The same recording, as if it were of this boot.
+    pub fn of_boot(&self, boot_id: &str) -> Result<String> {
+        let mut text = String::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            let mut line = line.clone();
+            if index == 0 {
+                let known = line.pointer_mut("/kernel/boot_id");
+                *known.context("the recording's header has no boot_id")? = boot_id.into();
+            }
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
     /// The same recording with its measured intervals repeated until there are `count` of them, one
     /// behind the other in time.
     pub fn prolonged(&self, count: usize) -> Result<String> {

@@ -141,6 +141,9 @@ pub struct DaemonCosts {
     pub host: Option<HostTimes>,
     /// `lockprof report` of ten minutes of 24 CPUs, on the machine itself.
     pub report: Option<ReportCosts>,
+    /// `lockprof compare` of many boots, on the machine itself.
+    #[serde(default)]
+    pub compare: Option<CompareCosts>,
     /// What could not be measured, and why.
     pub not_measured: Vec<(String, String)>,
 }
@@ -190,6 +193,19 @@ pub struct HostTimes {
     pub launch_to_attach_s: f64,
     /// For detaching, in seconds: the median.
     pub detach_s: f64,
+}
+
+/// `lockprof compare`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompareCosts {
+    /// Boots of each of two kernels, with one recording each.
+    pub boots_of_each: usize,
+    /// The size of all recordings.
+    pub recording_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The largest resident memory.
+    pub resident_bytes: u64,
 }
 
 /// `lockprof report`.
