@@ -215,7 +215,7 @@ struct Told {
 fn weight(boot: &Boot) -> f64 {
     match boot.request.clock {
         Clock::Instructions => 1.0,
-        Clock::Wall => 4.0,
+        Clock::Wall => 3.5,
     }
 }
 
