@@ -133,6 +133,31 @@ mod tests {
         assert!(0 < by_load && by_load <= by_kernel, "{truth}");
     }
 
+    /// Without a load, too, there is one file to open at the end.
+    #[test]
+    fn attach_leaves_a_report_beside_the_recording() {
+        if !possible("attach_leaves_a_report_beside_the_recording") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args(["attach", "--attach", "wait", "-d", "1", "--quiet", "-o"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+        assert!(page.starts_with("<!DOCTYPE html>"), "{page:.80}");
+        for section in ["verdict", "lengths", "time", "measured"] {
+            assert!(
+                page.contains(&format!("<section id=\"{section}\"")),
+                "{section}"
+            );
+        }
+        assert!(page.contains("wait-only tier"));
+    }
+
     #[test]
     fn a_signal_ends_it_in_order() {
         if !possible("a_signal_ends_it_in_order") {
