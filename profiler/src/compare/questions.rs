@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Finding, LEVEL, Quantity, Samples, Setting, Verdict,
+    Finding, LEVEL, Quantity, Sample, Samples, Setting, Verdict,
     setting::Instrument,
     statistics::{Resampler, holm},
 };
@@ -117,7 +117,7 @@ pub fn ask(setting: &Setting, sides: [&Samples<'_>; 2], resampler: &mut Resample
         blame.extend(asking.family(asking.blame(site), asked));
     }
     let locks = asking.family(asking.locks(&main), false);
-    let profiled = asking.family(asking.profiled(setting), false);
+    let profiled = asking.family(asking.profiled(), false);
     Answers {
         setting: setting.clone(),
         boots: sides.map(|side| side.boots.len()),
@@ -141,6 +141,30 @@ fn sites(findings: &[Finding]) -> Vec<Site> {
             _ => None,
         });
     sites.collect()
+}
+
+impl Answers {
+    /// What the profiler itself does to the load, from the same boots: on both sides the throughput with
+    /// holds attached, as a share of that with nothing attached.
+    #[must_use]
+    pub fn throughput_left(&self) -> Option<[f64; 2]> {
+        let profiled = self.finding(&Quantity::ProfiledThroughput)?;
+        let bare = self.finding(&Quantity::Throughput);
+        let work = self.finding(&Quantity::Work);
+        let left = |side: fn(&Finding) -> &Sample| {
+            let bare = match (bare, work) {
+                (Some(bare), _) => side(bare).median?,
+                // Nanoseconds of an iteration to iterations of a second.
+                (None, Some(work)) => 1e9 / side(work).median?,
+                (None, None) => return None,
+            };
+            (bare > 0.0).then_some(side(profiled).median? / bare)
+        };
+        Some([
+            left(|finding| &finding.before)?,
+            left(|finding| &finding.after)?,
+        ])
+    }
 }
 
 impl Finding {
@@ -267,10 +291,7 @@ impl Asking<'_, '_> {
             .collect()
     }
 
-    fn profiled(&self, setting: &Setting) -> Vec<Finding> {
-        if setting.clock == Clock::Instructions {
-            return Vec::new();
-        }
+    fn profiled(&self) -> Vec<Finding> {
         let quantity = Quantity::ProfiledThroughput;
         self.finding(quantity, self.instruments.holds)
             .into_iter()

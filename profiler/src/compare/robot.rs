@@ -1,7 +1,8 @@
 //! The table in the form that kernel mailing lists know from the kernel test robot: means with their
 //! standard deviations, and the change between them. At most 72 columns wide, to be pasted into a mail.
 
-use super::{Answers, Finding, Verdict};
+use super::{Answers, Finding, Quantity, Verdict};
+use crate::recording::schema::Clock;
 
 /// The width of a column of values with its deviation, and of the change between two.
 const VALUE: usize = 8;
@@ -35,7 +36,12 @@ pub fn table(names: [&str; 2], answers: &Answers) -> String {
         .chain(&answers.parts)
         .chain(&answers.waits)
         .chain(&answers.blame)
-        .chain(&answers.profiled);
+        .chain(&answers.profiled)
+        // Instructions say it of an iteration: its work.
+        .filter(|finding| {
+            finding.quantity != Quantity::ProfiledThroughput
+                || answers.setting.clock != Clock::Instructions
+        });
     for finding in shown {
         text += &line(finding);
     }

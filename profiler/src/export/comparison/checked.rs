@@ -5,8 +5,11 @@ use crate::{
     compare::{Comparison, Finding, Quantity, Setting, signed_percent},
     forecast::Forecast,
     recording::schema::Clock,
-    units::UNKNOWN,
+    units::{self, UNKNOWN},
 };
+
+/// Locks that are named at most.
+const MOST_LOCKS: usize = 3;
 
 /// Throughput with nothing attached, in one setting.
 struct Measured<'a> {
@@ -66,6 +69,9 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
          waits for CPUs that are not running: what it is off by is the model's error and that.",
         Emphasis::Quiet,
     );
+    if let Some(sentence) = unknown_locks(forecast, comparisons) {
+        section.sentence(sentence, Emphasis::Plain);
+    }
     if !scales.rows.is_empty() {
         section.grid(scales);
         section.sentence(
@@ -74,6 +80,46 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
         );
     }
     section
+}
+
+/// Locks that were waited for by the wall clock and that the model knows nothing of.
+fn unknown_locks(forecast: &Forecast, comparisons: &[Comparison]) -> Option<String> {
+    let modelled = |lock: &str| {
+        let mut kernels = forecast.kernels.iter();
+        kernels.any(|kernel| kernel.locks.iter().any(|known| known.name == lock))
+    };
+    let mut waited: Vec<(&str, f64)> = Vec::new();
+    let settings = comparisons
+        .iter()
+        .flat_map(|comparison| &comparison.settings);
+    for finding in settings.flat_map(|setting| setting.answers.findings()) {
+        let Quantity::OtherLock(lock) = &finding.quantity else {
+            continue;
+        };
+        let most = [&finding.before, &finding.after]
+            .into_iter()
+            .filter_map(|sample| sample.median)
+            .fold(0.0, f64::max);
+        if most > 0.0 && !modelled(lock) {
+            match waited.iter_mut().find(|(known, _)| known == lock) {
+                Some((_, known)) => *known = known.max(most),
+                None => waited.push((lock, most)),
+            }
+        }
+    }
+    waited.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let locks: Vec<String> = waited
+        .into_iter()
+        .take(MOST_LOCKS)
+        .map(|(lock, ns)| format!("{lock} ({} a life)", units::nanoseconds(ns)))
+        .collect();
+    (!locks.is_empty()).then(|| {
+        format!(
+            "Waited for there, and not in the model, for the instruction clock shows no demand on them: \
+             {}. Where one of them is in use all the time first, the forecast is too high.",
+            locks.join(", ")
+        )
+    })
 }
 
 /// What was measured by a clock that ticks for all CPUs.

@@ -136,6 +136,17 @@ impl SettingSections {
 fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
     let mut head = Section::new(Topic::About, String::new());
     head.sentence(boots(answers, names), Emphasis::Plain);
+    if let Some([before, after]) = answers.throughput_left() {
+        head.sentence(
+            format!(
+                "With holds attached the load has {} of its throughput before, and {} after: \
+                 medians of the same boots.",
+                units::percent(before),
+                units::percent(after)
+            ),
+            Emphasis::Plain,
+        );
+    }
     head.sentence(clock(answers.setting.clock), Emphasis::Quiet);
     head.preformatted(robot::table(names, answers));
     head.sentence(
