@@ -25,6 +25,7 @@ impl Symbols {
     /// Boots the kernel of a request once, and asks.
     pub fn of(request: &VmRequest) -> Result<Self> {
         let mut request = request.clone();
+        request.cpus = 1;
         let names = [observer::LOCK, observer::UNLOCK, MARK]
             .into_iter()
             .chain(observer::SPANS);

@@ -14,7 +14,7 @@ use crate::cargo::StaticBinaries;
 use crate::kernel::Kernel;
 use crate::signals;
 use crate::vm::protocol::GuestScript;
-use crate::vm::{self, Clock, VmRequest};
+use crate::vm::{self, Clock, VmOutcome, VmRequest};
 
 /// A boot that is to be made.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct BootOutcome {
     pub clock: Clock,
     /// How long it took.
     pub wall: Duration,
-    /// Why it was made a second time: the first one never began.
+    /// Why it was made again: the first one never began, or the emulator was at fault.
     pub again: Option<String>,
     /// The kernel's release, or why it failed.
     pub result: Result<String, String>,
@@ -145,7 +145,7 @@ impl Boot {
     }
 
     /// Boots it, and puts its recordings where they belong: all of them, or none.
-    fn run(&self) -> Result<String> {
+    fn run(&self) -> Result<VmOutcome> {
         let outcome = vm::run(&self.request)?;
         for (name, step) in self.steps.iter().zip(&outcome.steps) {
             if step.status != 0 {
@@ -157,7 +157,7 @@ impl Boot {
             }
         }
         outcome.write_files(&self.folder)?;
-        Ok(outcome.release)
+        Ok(outcome)
     }
 }
 
@@ -244,7 +244,13 @@ fn run_group(
                 );
                 result = boot.run();
             }
-            let result = result.map_err(|error| format!("{error:#}"));
+            let again = match &result {
+                Ok(outcome) => again.or_else(|| outcome.again.clone()),
+                Err(_) => again,
+            };
+            let result = result
+                .map(|outcome| outcome.release)
+                .map_err(|error| format!("{error:#}"));
             if signals::pending().is_some() {
                 return;
             }
@@ -314,7 +320,7 @@ impl Outcomes {
         failed.map(|boot| boot.name.clone()).collect()
     }
 
-    /// The names of those that were made a second time.
+    /// The names of those that were made again.
     pub fn again(&self) -> Vec<String> {
         let again = self.boots.iter().filter(|boot| boot.again.is_some());
         again.map(|boot| boot.name.clone()).collect()

@@ -44,7 +44,7 @@ struct BootEntry {
     seconds: Option<f64>,
     release: Option<String>,
     failure: Option<String>,
-    /// Why it was booted a second time.
+    /// Why it was booted again.
     again: Option<String>,
 }
 

@@ -396,7 +396,8 @@ fn notes(plan: &Plan, accelerator: Accelerator, outcomes: &Outcomes) -> Vec<Stri
     let again = outcomes.again();
     if !again.is_empty() {
         notes.push(format!(
-            "booted a second time, since the emulated machine died before the load began: {}",
+            "booted again, since the emulated machine died before the load began, or by the emulator's \
+             own fault: {}",
             again.join(", ")
         ));
     }

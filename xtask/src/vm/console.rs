@@ -74,6 +74,26 @@ pub fn is_splat(line: &str) -> bool {
         && !ALLOWED.iter().any(|allowed| matches(line, allowed.parts))
 }
 
+/// Whether this splat is of a breakpoint's trap, and the bytes of the kernel's text that it prints have no
+/// breakpoint (0xcc) before the instruction pointer.
+///
+/// The kernel puts breakpoints into its own text while it rewrites it (arch/x86/kernel/alternative.c,
+/// text_poke_bp_batch, 6.1 to 7.2), and takes them out before it forgets about them. QEMU 7.2 with a thread
+/// for each virtual CPU may have read the old byte for a translation that it finishes after the byte was
+/// changed, and then keeps that translation.
+fn was_no_breakpoint<'a>(splat: &str, mut after: impl Iterator<Item = &'a str>) -> bool {
+    if !splat.contains("int3: ") {
+        return false;
+    }
+    let Some(code) = after.find_map(|line| line.split_once("Code: ")) else {
+        return false;
+    };
+    let bytes = code.1.split(' ').collect::<Vec<_>>();
+    let pointer = bytes.iter().position(|byte| byte.starts_with('<'));
+    let before = pointer.and_then(|at| bytes.get(at.checked_sub(1)?));
+    before.is_some_and(|byte| byte.len() == 2 && *byte != "cc")
+}
+
 /// A console's text, line by line.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -103,6 +123,14 @@ impl Console {
     /// The first line that says that the kernel is broken.
     pub fn splat(&self) -> Option<&str> {
         self.splat.as_deref()
+    }
+
+    /// The splat, if it is a fault of the emulator and none of the guest: a CPU that has executed a
+    /// breakpoint where, as the same splat shows, none stands. See [`was_no_breakpoint`].
+    pub fn emulators_fault(&self) -> Option<&str> {
+        let splat = self.splat()?;
+        let after = self.text.lines().skip_while(|line| *line != splat);
+        was_no_breakpoint(splat, after).then_some(splat)
     }
 
     /// Everything so far, whole lines only.
@@ -164,6 +192,35 @@ mod tests {
             "",
         ] {
             assert!(!is_splat(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_breakpoint_that_is_not_there_is_the_emulators() {
+        let console = |first: &str, code: &str| {
+            let mut console = Console::default();
+            console.push(b"[    3.2] random: crng init done\n");
+            console.push(format!("[    3.2] {first}\n[    3.2] Code: {code}\n").as_bytes());
+            console
+        };
+        let trap = "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI";
+        let gone = console(trap, "00 00 0f <1f> 44 00 00");
+        assert!(
+            gone.emulators_fault()
+                .is_some_and(|splat| splat.contains(trap))
+        );
+        for (first, code) in [
+            (trap, "00 00 cc <1f> 44 00 00"),
+            (trap, "<1f> 44 00 00"),
+            (trap, "Bad RIP value."),
+            (
+                "Oops: 0000 [#1] PREEMPT SMP NOPTI",
+                "00 00 0f <1f> 44 00 00",
+            ),
+        ] {
+            let console = console(first, code);
+            assert!(console.splat().is_some());
+            assert_eq!(console.emulators_fault(), None, "{first}, {code}");
         }
     }
 

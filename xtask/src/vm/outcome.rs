@@ -60,6 +60,8 @@ pub struct VmOutcome {
     pub files: BTreeMap<String, Vec<u8>>,
     /// The whole console.
     pub console: String,
+    /// Why it was booted again: what the emulator did wrong in the boots before this one.
+    pub again: Option<String>,
     /// From QEMU's start to init's first word.
     pub boot: Duration,
     /// From QEMU's start to its end.

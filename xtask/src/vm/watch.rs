@@ -143,6 +143,7 @@ impl Watch {
         Err(GuestFailure {
             text,
             reached_init: self.hello,
+            emulators_fault: self.console.emulators_fault().map(str::to_owned),
         }
         .into())
     }
@@ -154,6 +155,8 @@ pub struct GuestFailure {
     text: String,
     /// Whether init ran: before that, nothing of the script has been done.
     pub reached_init: bool,
+    /// The splat, where the emulator has done what no processor does: another boot is as good.
+    pub emulators_fault: Option<String>,
 }
 
 impl std::fmt::Display for GuestFailure {
