@@ -43,7 +43,10 @@ fn main() -> Result<()> {
         }],
         Toolchain::Custom(&toolchain),
     )
-    .context(SET_UP_FIRST)
+    .context(
+        "cannot build the eBPF programs: what the compiler says of them stands above; if it says \
+         nothing, the toolchain may be broken (`cargo xtask setup`)",
+    )
 }
 
 fn set_variable(name: &str, value: &OsString) {

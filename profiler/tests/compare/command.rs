@@ -112,6 +112,15 @@ fn pictures_go_into_a_folder() {
     assert!(files.count() >= 4);
 }
 
+/// What is tested below is what the README shows.
+#[test]
+fn the_readme_shows_the_script() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let script = fs::read_to_string(root.join("docs/bisect.sh")).unwrap();
+    assert!(readme.contains(&format!("```sh\n{script}```\n")));
+}
+
 /// The README's script under `git bisect run`: a commit of a small repository has the kernel of which it
 /// records boots.
 #[test]
