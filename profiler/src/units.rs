@@ -140,6 +140,13 @@ pub fn count(value: u64) -> String {
     }
 }
 
+/// So many of something whose plural ends with an s: `1 boot`, `1,200 boots`.
+#[must_use]
+pub fn count_of(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", count(number as u64))
+}
+
 /// A rate per second, without its unit.
 #[must_use]
 pub fn rate(per_second: f64) -> String {

@@ -158,11 +158,15 @@ impl Finding {
         values.into_iter().all(|&value| value == 0.0)
     }
 
-    /// Whether all of the interval is within the smallest change: to be told without a test.
+    /// Whether all of the interval is within the smallest change: to be told without a test. An interval
+    /// from fewer boots than could show a change is none of 95 %.
     #[must_use]
     pub fn is_same(&self) -> bool {
-        self.interval
-            .is_some_and(|interval| interval.is_within(-SMALLEST_CHANGE, SMALLEST_CHANGE))
+        let enough = self.boots().into_iter().min() >= Some(boots_needed(1));
+        enough
+            && self
+                .interval
+                .is_some_and(|interval| interval.is_within(-SMALLEST_CHANGE, SMALLEST_CHANGE))
     }
 
     /// Decides, as one of a family of so many questions.

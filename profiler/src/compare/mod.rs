@@ -11,6 +11,7 @@ mod placement;
 mod quantity;
 mod questions;
 pub mod read;
+mod regression;
 pub mod robot;
 mod setting;
 mod side;
@@ -25,11 +26,13 @@ pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Verdict, boots_needed
 pub use placement::{Calls, Placement};
 pub use quantity::{Better, Quantity, holder_name};
 pub use questions::{Answers, Instruments};
+pub use regression::{cannot_judge, regressions};
 pub use setting::{Instrument, Setting, clock_name};
 pub use side::{Boot, Samples, Side};
 pub use totals::{SpanTotals, Totals, WaitTotals};
 pub use verdict::{sentence, signed_percent};
 
+use questions::Asking;
 use statistics::Resampler;
 use thiserror::Error;
 
@@ -121,17 +124,26 @@ impl Comparison {
                 boot: (*boot).to_owned(),
             });
         }
-        let mut settings: Vec<SettingComparison> = before
-            .boots
-            .keys()
+        let shared = before.boots.keys();
+        let mut samples: Vec<(&Setting, [Samples<'_>; 2])> = shared
             .filter(|setting| after.boots.contains_key(setting))
             .map(|setting| {
-                let samples = [&before, &after].map(|side| Samples::of(side, setting));
-                SettingComparison::of(setting, [&samples[0], &samples[1]], resampler)
+                let sides = [&before, &after].map(|side| Samples::of(side, setting));
+                (setting, sides)
             })
             .collect();
         // First what repeats best.
-        settings.sort_by_key(|setting| setting.answers.setting.clock != Clock::Instructions);
+        samples.sort_by_key(|(setting, _)| setting.clock != Clock::Instructions);
+        let askings: Vec<Asking<'_>> = samples
+            .iter()
+            .map(|(setting, [before, after])| Asking::new(setting, [before, after]))
+            .collect();
+        let answers = questions::ask(&askings, resampler);
+        let settings = askings
+            .into_iter()
+            .zip(answers)
+            .map(|(asking, answers)| SettingComparison::of(asking, answers, resampler))
+            .collect();
         Ok(Self {
             differences: differences(&before, &after),
             settings,
@@ -150,18 +162,15 @@ impl Comparison {
 }
 
 impl SettingComparison {
-    fn of(setting: &Setting, sides: [&Samples<'_>; 2], resampler: &mut Resampler) -> Self {
-        let answers = questions::ask(setting, sides, resampler);
-        let instruments = answers.instruments;
+    fn of(asking: Asking<'_>, answers: Answers, resampler: &mut Resampler) -> Self {
+        let sides = asking.sides();
         Self {
-            placements: instruments
-                .spans
-                .map(|instrument| placement::placements(instrument, sides))
-                .unwrap_or_default(),
-            distributions: instruments
+            distributions: asking
+                .instruments
                 .holds
                 .map(|instrument| distribution::distributions(instrument, sides, resampler))
                 .unwrap_or_default(),
+            placements: asking.placements,
             answers,
         }
     }
@@ -176,6 +185,7 @@ impl Answers {
             .chain(&self.parts)
             .chain(&self.waits)
             .chain(&self.blame)
+            .chain(&self.called_locks)
             .chain(&self.locks)
             .chain(&self.profiled)
     }

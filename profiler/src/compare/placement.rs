@@ -3,7 +3,8 @@
 
 use lockprof_abi::{Site, Span};
 
-use super::{Samples, Totals, setting::Instrument};
+use super::{SMALLEST_CHANGE, Samples, Totals, setting::Instrument};
+use crate::profile::contained;
 
 /// Where the calls of one span happen on both sides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,27 @@ pub struct Calls {
     pub all: f64,
     /// Task lives.
     pub lives: f64,
+}
+
+impl Placement {
+    /// Whether a task life has other calls of it inside its holds than before.
+    #[must_use]
+    pub fn moved(&self) -> bool {
+        let [before, after] = self
+            .calls
+            .map(|calls| calls.in_hold_per_life().unwrap_or(0.0));
+        (before - after).abs() > SMALLEST_CHANGE
+    }
+}
+
+/// Whether other calls happen inside a span than before: then its own time has changed by what probing
+/// those costs, which falls on it, and says nothing.
+#[must_use]
+pub fn calls_within_moved(placements: &[Placement], outer: Span) -> bool {
+    let inner = contained(outer);
+    placements
+        .iter()
+        .any(|placement| inner.contains(&placement.span) && placement.moved())
 }
 
 impl Calls {

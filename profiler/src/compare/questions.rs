@@ -2,16 +2,18 @@
 //!
 //! A question about a part is asked only where the one about the whole was answered by yes: about sites
 //! where the mean hold changed, about the spans of a site where its hold did. If the kernels do not
-//! differ, the first family alone decides whether there is any verdict at all, and Holm's correction
-//! keeps the chance of that at the level; and a few boots can answer, which they could not if all
-//! questions were asked at once.
+//! differ, the main questions alone decide whether there is any verdict at all, and Holm's correction,
+//! over both clocks at once, keeps the chance of that at the level; and a few boots can answer, which they
+//! could not if all questions were asked at once.
 
 use std::collections::BTreeSet;
 
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Finding, LEVEL, Quantity, Sample, Samples, Setting, Verdict,
+    Finding, LEVEL, Placement, Quantity, Sample, Samples, Setting, Verdict,
+    placement::{calls_within_moved, placements},
+    quantity::spans_of,
     setting::Instrument,
     statistics::{Resampler, holm},
 };
@@ -39,6 +41,8 @@ pub struct Answers {
     pub waits: Vec<Finding>,
     /// Who waits behind whom.
     pub blame: Vec<Finding>,
+    /// Waits for the locks that calls inside the holds take for themselves.
+    pub called_locks: Vec<Finding>,
     /// Waits for other locks: for these there is no verdict.
     pub locks: Vec<Finding>,
     /// What the profiler itself does to the throughput: no verdict either.
@@ -89,46 +93,55 @@ impl Instruments {
     }
 }
 
-/// Asks everything.
+/// Asks everything in every setting.
+///
+/// The main questions of all settings in which holds or waits were measured are asked together, for a verdict
+/// in one of them is a verdict about the kernels. Those of settings with the load alone, which a forecast is
+/// held against, are asked together too.
 #[must_use]
-pub fn ask(setting: &Setting, sides: [&Samples<'_>; 2], resampler: &mut Resampler) -> Answers {
-    let instruments = Instruments::common(sides[0], sides[1]);
-    let mut asking = Asking {
-        sides,
-        instruments,
-        resampler,
-    };
-    let main = asking.main(setting);
-    let changed = |findings: &[Finding], quantity: &Quantity| {
-        findings
-            .iter()
-            .any(|finding| finding.quantity == *quantity && finding.is_rejected())
-    };
-    let holds = asking.family(asking.holds(), changed(&main, &Quantity::MeanHold));
-    let mut parts = Vec::new();
-    for site in sites(&holds) {
-        let asked = changed(&holds, &Quantity::SiteHold(site));
-        parts.extend(asking.family(asking.parts(site), asked));
+pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
+    let mut main: Vec<Vec<Finding>> = askings
+        .iter()
+        .map(|asking| drawn(asking.main(), resampler))
+        .collect();
+    for probed in [true, false] {
+        let of_these = askings.iter().zip(&mut main);
+        let of_these = of_these.filter(|(asking, _)| asking.instruments.holds.is_some() == probed);
+        decide(of_these.flat_map(|(_, findings)| findings).collect(), true);
     }
-    let waits = asking.family(asking.waits(), changed(&main, &Quantity::Waited));
-    let mut blame = Vec::new();
-    for site in sites(&waits) {
-        let asked = changed(&waits, &Quantity::SiteWaited(site));
-        blame.extend(asking.family(asking.blame(site), asked));
+    askings
+        .iter()
+        .zip(main)
+        .map(|(asking, main)| asking.further(main, resampler))
+        .collect()
+}
+
+/// A family of questions with its answers: decided about together where they are asked.
+fn family(findings: Vec<Finding>, asked: bool, resampler: &mut Resampler) -> Vec<Finding> {
+    let mut findings = drawn(findings, resampler);
+    decide(findings.iter_mut().collect(), asked);
+    findings
+}
+
+fn drawn(mut findings: Vec<Finding>, resampler: &mut Resampler) -> Vec<Finding> {
+    for finding in &mut findings {
+        finding.draw_interval(resampler);
     }
-    let locks = asking.family(asking.locks(&main), false);
-    let profiled = asking.family(asking.profiled(), false);
-    Answers {
-        setting: setting.clone(),
-        boots: sides.map(|side| side.boots.len()),
-        instruments,
-        main,
-        holds,
-        parts,
-        waits,
-        blame,
-        locks,
-        profiled,
+    findings
+}
+
+fn decide(family: Vec<&mut Finding>, asked: bool) {
+    let p_values: Vec<f64> = family
+        .iter()
+        .map(|finding| finding.test.map_or(1.0, |test| test.p))
+        .collect();
+    let size = family.len();
+    for (finding, p) in family.into_iter().zip(holm(&p_values)) {
+        if asked {
+            finding.decide(p, size);
+        } else if finding.is_same() {
+            finding.verdict = Verdict::Same;
+        }
     }
 }
 
@@ -175,16 +188,90 @@ impl Finding {
     }
 }
 
-struct Asking<'a, 's> {
-    sides: [&'a Samples<'s>; 2],
-    instruments: Instruments,
-    resampler: &'a mut Resampler,
+/// What can be asked in one setting.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    setting: &'a Setting,
+    sides: [&'a Samples<'a>; 2],
+    /// By which instruments.
+    pub instruments: Instruments,
+    /// Where calls happen on both sides.
+    pub placements: Vec<Placement>,
 }
 
-impl Asking<'_, '_> {
-    /// The main questions, all asked together.
-    fn main(&mut self, setting: &Setting) -> Vec<Finding> {
-        let instructions = setting.clock == Clock::Instructions;
+impl<'a> Asking<'a> {
+    /// Finds the instruments that both sides have.
+    #[must_use]
+    pub fn new(setting: &'a Setting, sides: [&'a Samples<'a>; 2]) -> Self {
+        let instruments = Instruments::common(sides[0], sides[1]);
+        Self {
+            setting,
+            sides,
+            instruments,
+            placements: instruments
+                .spans
+                .map(|instrument| placements(instrument, sides))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Both sides' boots.
+    #[must_use]
+    pub const fn sides(&self) -> [&'a Samples<'a>; 2] {
+        self.sides
+    }
+
+    /// Asks on, from what became of the main questions.
+    fn further(&self, main: Vec<Finding>, resampler: &mut Resampler) -> Answers {
+        let changed = |findings: &[Finding], quantity: &Quantity| {
+            findings
+                .iter()
+                .any(|finding| finding.quantity == *quantity && finding.is_rejected())
+        };
+        let hold = changed(&main, &Quantity::MeanHold);
+        let waited = changed(&main, &Quantity::Waited);
+        let holds = family(self.holds(), hold, resampler);
+        let mut parts = Vec::new();
+        for site in sites(&holds) {
+            let asked = changed(&holds, &Quantity::SiteHold(site));
+            let mut of_site = drawn(self.parts(site), resampler);
+            let (distorted, plain): (Vec<&mut Finding>, Vec<&mut Finding>) = of_site
+                .iter_mut()
+                .partition(|finding| self.is_distorted(&finding.quantity));
+            decide(plain, asked);
+            decide(distorted, false);
+            parts.extend(of_site);
+        }
+        let waits = family(self.waits(), waited, resampler);
+        let mut blame = Vec::new();
+        for site in sites(&waits) {
+            let asked = changed(&waits, &Quantity::SiteWaited(site));
+            blame.extend(family(self.blame(site), asked, resampler));
+        }
+        let mut called_locks = drawn(self.called_locks(), resampler);
+        let (unseen, seen): (Vec<&mut Finding>, Vec<&mut Finding>) = called_locks
+            .iter_mut()
+            .partition(|finding| finding.is_empty());
+        decide(seen, hold || waited);
+        decide(unseen, false);
+        Answers {
+            setting: self.setting.clone(),
+            boots: self.sides.map(|side| side.boots.len()),
+            instruments: self.instruments,
+            locks: family(self.locks(&called_locks), false, resampler),
+            profiled: family(self.profiled(), false, resampler),
+            main,
+            holds,
+            parts,
+            waits,
+            blame,
+            called_locks,
+        }
+    }
+
+    /// The main questions.
+    fn main(&self) -> Vec<Finding> {
+        let instructions = self.setting.clock == Clock::Instructions;
         let bare = if instructions {
             Quantity::Work
         } else {
@@ -197,13 +284,48 @@ impl Asking<'_, '_> {
         findings.extend(self.finding(Quantity::MeanHold, self.instruments.holds));
         if !instructions {
             findings.extend(self.finding(Quantity::Waited, self.instruments.holds));
-            // Where work goes that leaves a hold: named beforehand, so that they can be asked about.
-            for lock in Span::ALL.iter().filter_map(|&span| own_lock(span)) {
-                let quantity = Quantity::OtherLock(lock.to_owned());
-                findings.extend(self.finding(quantity, self.instruments.holds));
-            }
         }
-        self.family(findings, true)
+        findings
+    }
+
+    /// Whether a part's own time changes by nothing but the probes of calls that have left it: a part of what
+    /// probing a call costs falls on what is around it.
+    fn is_distorted(&self, part: &Quantity) -> bool {
+        match *part {
+            Quantity::SpanInHold(_, span) => calls_within_moved(&self.placements, span),
+            Quantity::OwnWork(site) => {
+                let moved = self.placements.iter().filter(|placement| placement.moved());
+                let seen = self.instruments.spans.map(|instrument| {
+                    let totals = self.totals(instrument);
+                    totals
+                        .flat_map(|totals| spans_of(totals, site))
+                        .collect::<BTreeSet<Span>>()
+                });
+                let seen = seen.unwrap_or_default();
+                moved
+                    .into_iter()
+                    .any(|placement| seen.contains(&placement.span))
+            }
+            _ => false,
+        }
+    }
+
+    /// Where work goes that leaves a hold: the locks that calls take for themselves. Those that nobody waited
+    /// for, too, for that is an answer.
+    fn called_locks(&self) -> Vec<Finding> {
+        let Some(instrument) = self.instruments.holds else {
+            return Vec::new();
+        };
+        if self.setting.clock == Clock::Instructions {
+            return Vec::new();
+        }
+        let locks = Span::ALL.iter().filter_map(|&span| own_lock(span));
+        let locks: BTreeSet<&str> = locks.collect();
+        locks
+            .into_iter()
+            .map(|lock| Quantity::OtherLock(lock.to_owned()))
+            .filter_map(|quantity| Finding::of(quantity, instrument, self.sides))
+            .collect()
     }
 
     fn holds(&self) -> Vec<Finding> {
@@ -219,7 +341,7 @@ impl Asking<'_, '_> {
         };
         let spans: BTreeSet<Span> = self
             .totals(instrument)
-            .flat_map(|totals| super::quantity::spans_of(totals, site))
+            .flat_map(|totals| spans_of(totals, site))
             .collect();
         let inner: BTreeSet<String> = self
             .totals(instrument)
@@ -274,8 +396,8 @@ impl Asking<'_, '_> {
             .collect()
     }
 
-    /// All other locks than those of the main questions.
-    fn locks(&self, main: &[Finding]) -> Vec<Finding> {
+    /// All other locks than those that calls take for themselves.
+    fn locks(&self, called: &[Finding]) -> Vec<Finding> {
         let Some(instrument) = self.instruments.holds else {
             return Vec::new();
         };
@@ -286,7 +408,7 @@ impl Asking<'_, '_> {
         locks
             .into_iter()
             .map(|lock| Quantity::OtherLock(lock.clone()))
-            .filter(|quantity| main.iter().all(|finding| finding.quantity != *quantity))
+            .filter(|quantity| called.iter().all(|finding| finding.quantity != *quantity))
             .filter_map(|quantity| self.finding(quantity, Some(instrument)))
             .collect()
     }
@@ -308,25 +430,5 @@ impl Asking<'_, '_> {
     fn finding(&self, quantity: Quantity, instrument: Option<Instrument>) -> Option<Finding> {
         let finding = Finding::of(quantity, instrument?, self.sides)?;
         (!finding.is_empty()).then_some(finding)
-    }
-
-    /// Decides about a family: about all of it together where it is asked.
-    fn family(&mut self, mut findings: Vec<Finding>, asked: bool) -> Vec<Finding> {
-        for finding in &mut findings {
-            finding.draw_interval(self.resampler);
-        }
-        let p_values: Vec<f64> = findings
-            .iter()
-            .map(|finding| finding.test.map_or(1.0, |test| test.p))
-            .collect();
-        let size = findings.len();
-        for (finding, p) in findings.iter_mut().zip(holm(&p_values)) {
-            if asked {
-                finding.decide(p, size);
-            } else if finding.is_same() {
-                finding.verdict = Verdict::Same;
-            }
-        }
-        findings
     }
 }

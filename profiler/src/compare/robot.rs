@@ -2,7 +2,10 @@
 //! standard deviations, and the change between them. At most 72 columns wide, to be pasted into a mail.
 
 use super::{Answers, Finding, Quantity, Verdict};
-use crate::recording::schema::Clock;
+use crate::{
+    export::{printable, shorten_middle},
+    recording::schema::Clock,
+};
 
 /// The width of a column of values with its deviation, and of the change between two.
 const VALUE: usize = 8;
@@ -35,6 +38,7 @@ pub fn table(names: [&str; 2], answers: &Answers) -> String {
         .chain(&answers.holds)
         .chain(&answers.parts)
         .chain(&answers.waits)
+        .chain(&answers.called_locks)
         .chain(&answers.blame)
         .chain(&answers.profiled)
         // Instructions say it of an iteration: its work.
@@ -112,7 +116,7 @@ fn value(value: Option<f64>) -> String {
 }
 
 fn cut(text: &str, width: usize) -> String {
-    crate::export::printable(text).chars().take(width).collect()
+    shorten_middle(&printable(text), width)
 }
 
 #[cfg(test)]

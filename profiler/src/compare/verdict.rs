@@ -1,16 +1,13 @@
 //! The answer in one sentence. It says nothing that was not asked, and of what was asked it says what
 //! came out, "too noisy" included.
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Site;
 
 use super::{
-    Answers, Better, Calls, Comparison, Finding, Quantity, SMALLEST_CHANGE, SettingComparison,
-    Verdict, boots_needed, clock_name,
+    Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, SettingComparison, Verdict,
+    boots_needed, clock_name, holder_name, placement::calls_within_moved,
 };
-use crate::{
-    profile::contained,
-    units::{self, TimeUnit},
-};
+use crate::units::{self, TimeUnit};
 
 /// A part that makes up less of a change than this is not named.
 const WORTH_NAMING: f64 = 0.1;
@@ -28,6 +25,14 @@ pub fn sentence(comparison: &Comparison) -> String {
     // Waits and throughput are for clocks that tick for all CPUs.
     for setting in &comparison.settings {
         clauses.extend(others(&setting.answers));
+    }
+    // Work is worth a word of its own where there is no other.
+    if clauses.is_empty() {
+        for setting in &comparison.settings {
+            let answers = &setting.answers;
+            let work = answers.finding(&Quantity::Work);
+            clauses.extend(work.map(|work| outcome(work, TimeUnit::of(answers.setting.clock))));
+        }
     }
     if clauses.is_empty() {
         return if comparison.settings.is_empty() {
@@ -91,7 +96,7 @@ fn because(setting: &SettingComparison, site: Site, unit: TimeUnit) -> String {
         setting.answers.parts.iter().filter_map(|finding| {
             let what = match &finding.quantity {
                 Quantity::SpanInHold(of, span) if *of == site => {
-                    if has_other_calls(setting, *span) {
+                    if calls_within_moved(&setting.placements, *span) {
                         return None;
                     }
                     span.name().to_owned()
@@ -104,7 +109,7 @@ fn because(setting: &SettingComparison, site: Site, unit: TimeUnit) -> String {
     };
     let total: f64 = parts().map(|(_, _, shift)| shift.abs()).sum();
     let mut parts: Vec<(String, &Finding, f64)> = parts()
-        .filter(|(_, finding, _)| finding.verdict.is_change())
+        .filter(|(_, finding, _)| finding.verdict.is_change() || has_moved(setting, finding))
         .filter(|(_, _, shift)| shift.abs() >= WORTH_NAMING * total)
         .collect();
     parts.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
@@ -125,22 +130,17 @@ fn because(setting: &SettingComparison, site: Site, unit: TimeUnit) -> String {
         })
         .collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    format!(", because of {}", and(&parts))
+    // The whole was measured with its ends probed alone.
+    format!(", because of {}, their probes included", and(&parts))
 }
 
-/// Whether other calls happen inside a span than before: then its own time has changed by what probing
-/// those costs, which falls on it, and says nothing.
-fn has_other_calls(setting: &SettingComparison, outer: Span) -> bool {
-    let inner = setting
-        .placements
-        .iter()
-        .filter(|placement| contained(outer).contains(&placement.span));
-    inner
-        .map(|placement| placement.calls.map(Calls::in_hold_per_life))
-        .any(|[before, after]| {
-            let moved = before.unwrap_or(0.0) - after.unwrap_or(0.0);
-            moved.abs() > SMALLEST_CHANGE
-        })
+/// Whether a part is a call that is inside the holds on one side alone, or more often: that is no statistic.
+fn has_moved(setting: &SettingComparison, part: &Finding) -> bool {
+    let Quantity::SpanInHold(_, span) = part.quantity else {
+        return false;
+    };
+    let mut placements = setting.placements.iter();
+    placements.any(|placement| placement.span == span && placement.moved())
 }
 
 /// From the median of one side to that of the other.
@@ -155,8 +155,44 @@ fn others(answers: &Answers) -> Vec<String> {
         .iter()
         .filter_map(|quantity| answers.finding(quantity))
         .filter(|finding| finding.quantity != Quantity::Work || finding.verdict.is_change())
-        .map(|finding| outcome(finding, unit))
+        .map(|finding| {
+            let behind = match finding.quantity {
+                Quantity::Waited => behind_whom(answers, finding),
+                _ => String::new(),
+            };
+            outcome(finding, unit) + &behind
+        })
         .collect()
+}
+
+/// Behind whose holds most of a change of waiting was, by the answers about waiters and holders.
+fn behind_whom(answers: &Answers, waited: &Finding) -> String {
+    let Some(whole) = shift(waited).filter(|_| waited.verdict.is_change()) else {
+        return String::new();
+    };
+    let mut by_holder: Vec<(&str, f64)> = Vec::new();
+    for finding in answers
+        .blame
+        .iter()
+        .filter(|finding| finding.verdict.is_change())
+    {
+        let Quantity::Blame(_, holder) = finding.quantity else {
+            continue;
+        };
+        let (name, shift) = (holder_name(holder), shift(finding).unwrap_or(0.0));
+        match by_holder.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += shift,
+            None => by_holder.push((name, shift)),
+        }
+    }
+    let most = by_holder
+        .into_iter()
+        .filter(|(_, shift)| shift.signum() == whole.signum())
+        .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    most.map_or_else(String::new, |(holder, shift)| {
+        let share = units::percent((shift / whole).min(1.0));
+        format!(", {share} of that behind {holder}")
+    })
 }
 
 /// One quantity and what came out.

@@ -74,7 +74,7 @@ fn table(grid: &Grid) -> String {
     let headers = grid.columns.iter().map(|(header, _)| escaped(header));
     let rules = grid.columns.iter().map(|(_, column)| {
         let rule = match column {
-            Column::Text | Column::Sparkline => "---",
+            Column::Text | Column::Key | Column::Sparkline => "---",
             Column::Number | Column::Derived => "---:",
         };
         rule.to_owned()

@@ -14,7 +14,6 @@ mod text;
 mod trace;
 
 pub use comparison::ComparisonReport;
-pub(crate) use comparison::regressions;
 pub use csv::Csv;
 pub use folded::Folded;
 pub use forecast::forecast_text;
@@ -24,6 +23,7 @@ pub use markdown::Markdown;
 pub use picture::{Picture, Png, SiteStyle, forecast_svg, pixels, style_of};
 pub use table::Table;
 pub use text::printable;
+pub(crate) use text::shorten_middle;
 pub use trace::Trace;
 
 use anyhow::Result;

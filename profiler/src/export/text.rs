@@ -65,6 +65,18 @@ pub(super) fn shorten(text: &str, length: usize) -> String {
     short
 }
 
+/// The beginning and the end of a text: of names of one kind, either may tell them apart.
+pub(crate) fn shorten_middle(text: &str, length: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= length {
+        return text.to_owned();
+    }
+    let end = length.saturating_sub(1) / 2;
+    let beginning = length.saturating_sub(end + 1);
+    let (head, tail) = (&letters[..beginning], &letters[letters.len() - end..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
 /// A text as the name of a file: small letters, digits, and hyphens between words.
 pub(super) fn slug(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());

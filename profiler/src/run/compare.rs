@@ -11,10 +11,11 @@ use anyhow::{Context as _, Result, bail};
 use super::{exit, use_color};
 use crate::{
     cli::{CompareArguments, CompareFormat},
-    compare::{Comparison, read::read_sides, signed_percent},
-    export::{ComparisonReport, pixels, regressions},
+    compare::{Comparison, Finding, cannot_judge, read::read_sides, regressions, signed_percent},
+    export::{ComparisonReport, pixels},
     recording::directory_for_caller,
     report::{self, write_or_broken_pipe},
+    units::TimeUnit,
 };
 
 /// Compares recordings.
@@ -41,7 +42,10 @@ pub fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
     if report.comparisons.iter().all(nothing) {
         bail!("nothing could be compared: the report says what differs");
     }
-    Ok(regression_code(&report, arguments.fail_on_regression))
+    match arguments.fail_on_regression {
+        Some(more_than) => judge(&report.comparisons, more_than),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn write(output: Option<&Path>, bytes: &[u8]) -> Result<()> {
@@ -72,28 +76,35 @@ fn pictures(
     Ok(())
 }
 
-/// The exit status that the user asked for where something became worse.
-fn regression_code(report: &ComparisonReport, more_than: Option<f64>) -> ExitCode {
-    let Some(more_than) = more_than else {
-        return ExitCode::SUCCESS;
-    };
+/// The exit status that the user asked for. A script goes on at success, so there is none where nobody can say
+/// whether something became worse.
+fn judge(comparisons: &[Comparison], more_than: f64) -> Result<ExitCode> {
     let mut found = false;
-    for comparison in &report.comparisons {
-        for finding in regressions(comparison, more_than) {
+    for comparison in comparisons {
+        for (setting, finding) in regressions(comparison, more_than) {
             found = true;
             eprintln!(
                 "lockprof: regression in {}: {} by {}",
                 comparison.after.name,
                 finding.quantity.describe(),
-                finding
-                    .change
-                    .map_or_else(|| "anything".to_owned(), signed_percent)
+                by_how_much(finding, TimeUnit::of(setting.clock))
             );
         }
     }
     if found {
-        ExitCode::from(exit::REGRESSION)
-    } else {
-        ExitCode::SUCCESS
+        return Ok(ExitCode::from(exit::REGRESSION));
     }
+    if let Some(why) = comparisons.iter().find_map(cannot_judge) {
+        bail!("--fail-on-regression cannot be answered: {why}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The change; of what was not there before, its size.
+fn by_how_much(finding: &Finding, unit: TimeUnit) -> String {
+    let size = || {
+        let after = finding.after.median.unwrap_or(0.0);
+        format!("{}, from nothing", finding.quantity.format(after, unit))
+    };
+    finding.change.map_or_else(size, signed_percent)
 }

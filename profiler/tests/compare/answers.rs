@@ -51,6 +51,32 @@ fn the_sentence_names_what_changed_and_not_what_only_looks_like_it() {
     assert!(sentence.contains("fork and exit holds are the same within 1"));
 }
 
+/// What has moved is a fact; what only shrinks since the probes of a call have left it gets no verdict.
+#[test]
+fn no_verdict_is_about_the_probes_themselves() {
+    let comparison = patched();
+    let part = |span| finding(&comparison, &Quantity::SpanInHold(Site::Reap, span));
+    assert_eq!(part(Span::FreePid).verdict, Verdict::Better);
+    let distorted = [
+        part(Span::ChangePid),
+        finding(&comparison, &Quantity::OwnWork(Site::Reap)),
+    ];
+    for part in distorted {
+        assert_eq!(part.verdict, Verdict::NotAsked, "{part:?}");
+        assert!(part.change.unwrap() < -0.1, "{part:?}");
+    }
+}
+
+/// Two values a side have an interval, but not one of 95 %.
+#[test]
+fn few_boots_are_not_called_the_same() {
+    let before = side("base", &BASE[..2]);
+    let after = side("deferred", &crate::boots::DEFERRED[..2]);
+    let comparison = lockprof::compare::Comparison::of(before, after).unwrap();
+    let mut findings = comparison.findings();
+    assert!(findings.all(|(_, finding)| finding.verdict != Verdict::Same));
+}
+
 #[test]
 fn boots_of_one_kernel_show_no_difference() {
     let (first, second) = BASE.split_at(BASE.len() / 2);

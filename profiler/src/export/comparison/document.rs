@@ -4,7 +4,7 @@ use super::super::content::{Column, Document, Emphasis, Grid, Section, Topic};
 use crate::{
     compare::{
         Answers, Calls, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
-        SettingComparison, Side, Verdict, robot, sentence, signed_percent, statistics::Interval,
+        SettingComparison, Side, robot, sentence, signed_percent, statistics::Interval,
     },
     forecast::Forecast,
     profile::Verdict as Words,
@@ -153,8 +153,8 @@ fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
         format!(
             "Values are means over boots, in {}; those of holds are less the null hold, those of \
              waits by task lives. Beside the change: + better, ! worse, = the same within 1 %, \
-             ~ too noisy to tell, ? too few boots; nothing where it was not asked, since the \
-             question above it was not answered by yes.",
+             ~ too noisy to tell, ? too few boots; nothing where it was not asked: the question \
+             above it was not answered by yes, or calls have left it, and their probes with them.",
             match unit {
                 TimeUnit::Nanoseconds => "ns",
                 TimeUnit::Instructions => "guest instructions",
@@ -171,8 +171,11 @@ const SIDES: [&str; 2] = ["before", "after"];
 fn boots(answers: &Answers, names: [&str; 2]) -> String {
     let [before, after] = answers.boots;
     let mut text = format!(
-        "Before is {} ({before} boots), after is {} ({after} boots): a boot is one sample.",
-        names[0], names[1]
+        "Before is {} ({}), after is {} ({}): a boot is one sample.",
+        names[0],
+        units::count_of(before, "boot"),
+        names[1],
+        units::count_of(after, "boot")
     );
     let instruments = answers.instruments;
     let of = [
@@ -214,8 +217,11 @@ fn verdicts(answers: &Answers) -> Section {
     let asked = answers
         .findings()
         .filter(|finding| finding.corrected_p.is_some());
-    let mut grid =
-        Grid::new(&["question"], &["change", "95 %", "p", "chance"]).and("verdict", Column::Text);
+    let mut grid = Grid::new(&[], &[]).and("question", Column::Key);
+    for number in ["change", "95 %", "p", "chance"] {
+        grid = grid.and(number, Column::Number);
+    }
+    let mut grid = grid.and("verdict", Column::Text);
     for finding in asked {
         grid.row([
             finding.quantity.key(),
@@ -363,12 +369,11 @@ fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String
 /// Where the work went: waits for other locks.
 fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
-    let is_lock = |finding: &&Finding| matches!(finding.quantity, Quantity::OtherLock(_));
-    let asked: Vec<&Finding> = answers.main.iter().filter(is_lock).collect();
-    let mut others: Vec<&Finding> = answers.locks.iter().filter(is_lock).collect();
+    let mut others: Vec<&Finding> = answers.locks.iter().collect();
     others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
     let mut grid = sides_and_change(&["lock"]);
-    for finding in asked.into_iter().chain(others.into_iter().take(LOCK_ROWS)) {
+    let shown = others.into_iter().take(LOCK_ROWS);
+    for finding in answers.called_locks.iter().chain(shown) {
         if let Quantity::OtherLock(lock) = &finding.quantity {
             grid.row(pair(vec![lock.clone()], finding, unit));
         }
@@ -404,6 +409,7 @@ fn blame(answers: &Answers, unit: TimeUnit) -> Section {
     let mut pairs: Vec<&Finding> = answers.blame.iter().collect();
     pairs.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
     let mut grid = sides_and_change(&["waiter", "behind the holds of"]);
+    let rest = pairs.len().saturating_sub(BLAME_ROWS);
     for finding in pairs.into_iter().take(BLAME_ROWS) {
         if let Quantity::Blame(waiter, holder) = finding.quantity {
             let holder = crate::compare::holder_name(holder);
@@ -413,10 +419,14 @@ fn blame(answers: &Answers, unit: TimeUnit) -> Section {
     }
     if !grid.rows.is_empty() {
         section.grid(grid);
-        section.sentence(
-            "Waited time by task lives, medians over boots.",
-            Emphasis::Quiet,
-        );
+        let mut note = "Waited time by task lives, medians over boots.".to_owned();
+        if rest > 0 {
+            note += &format!(
+                " {} with a smaller difference: the JSON has all.",
+                units::count_of(rest, "more pair")
+            );
+        }
+        section.sentence(note, Emphasis::Quiet);
     }
     section
 }
@@ -511,19 +521,10 @@ fn side(side: &Side) -> String {
         format!("; null hold {}", null_holds.join(", "))
     };
     format!(
-        "{}: {}; {} boots, {recordings} recordings{null_hold}",
+        "{}: {}; {}, {}{null_hold}",
         side.name,
         kernels.join("; "),
-        side.boot_ids().len()
+        units::count_of(side.boot_ids().len(), "boot"),
+        units::count_of(recordings, "recording")
     )
-}
-
-/// Whether anything became worse by more than a share.
-pub(crate) fn regressions(comparison: &Comparison, more_than: f64) -> Vec<&Finding> {
-    comparison
-        .findings()
-        .map(|(_, finding)| finding)
-        .filter(|finding| finding.verdict == Verdict::Worse)
-        .filter(|finding| finding.change.is_none_or(|change| change.abs() > more_than))
-        .collect()
 }

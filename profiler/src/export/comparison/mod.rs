@@ -14,7 +14,6 @@ use super::{
     text::slug,
 };
 pub(super) use document::SettingSections;
-pub(crate) use document::regressions;
 
 use crate::{
     compare::{Comparison, Side, clock_name, demands_of},

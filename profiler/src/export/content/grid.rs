@@ -7,6 +7,8 @@ use super::super::text::printable;
 pub(in super::super) enum Column {
     /// Text; may be shortened.
     Text,
+    /// A text whose end tells as much as its beginning.
+    Key,
     /// Numbers.
     Number,
     /// Numbers that follow from the others: left out where there is no room for them.

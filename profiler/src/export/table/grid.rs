@@ -2,7 +2,7 @@
 
 use super::super::{
     content::{Column, Grid},
-    text::shorten,
+    text::{shorten, shorten_middle},
 };
 
 /// Spaces before the first column and between columns.
@@ -57,7 +57,7 @@ fn natural_widths(grid: &Grid) -> Vec<usize> {
 /// shortened, the widest first.
 fn widths(grid: &Grid, width: usize) -> Vec<usize> {
     let mut widths = natural_widths(grid);
-    let is_text = |column: usize| grid.columns[column].1 == Column::Text;
+    let is_text = |column: usize| matches!(grid.columns[column].1, Column::Text | Column::Key);
     let shortest = SHORTEST_TEXT.min(width.saturating_sub(2 * GAP) / 2);
     while total(&widths) > width {
         let longest_text = (0..widths.len())
@@ -81,10 +81,15 @@ fn widths(grid: &Grid, width: usize) -> Vec<usize> {
 fn line(grid: &Grid, cells: &[String], part: &[usize], widths: &[usize]) -> String {
     let mut line = String::new();
     for &column in part {
-        let cell = shorten(&cells[column], widths[column]);
         let width = widths[column];
+        let cell = match grid.columns[column].1 {
+            Column::Key => shorten_middle(&cells[column], width),
+            _ => shorten(&cells[column], width),
+        };
         match grid.columns[column].1 {
-            Column::Text | Column::Sparkline => line.push_str(&format!("  {cell:<width$}")),
+            Column::Text | Column::Key | Column::Sparkline => {
+                line.push_str(&format!("  {cell:<width$}"))
+            }
             Column::Number | Column::Derived => line.push_str(&format!("  {cell:>width$}")),
         }
     }

@@ -82,7 +82,11 @@ pub(super) fn draw(canvas: &Canvas<'_>, subject: Subject<'_>) -> Result<()> {
     axis(canvas, &scale, unit)?;
     let mut top = SITES_TOP;
     for holds in &sites {
-        let hold = answers.finding(&Quantity::SiteHold(holds.site));
+        // Where the holds are from the same runs, there is no other length to tell.
+        let instruments = answers.instruments;
+        let hold = (instruments.holds != instruments.spans)
+            .then(|| answers.finding(&Quantity::SiteHold(holds.site)))
+            .flatten();
         site(canvas, top, (holds, hold), subject.names, &scale, unit)?;
         top += holds.height() + GAP;
     }

@@ -1,0 +1,55 @@
+//! What a script may stop at: something became worse, or nobody can say whether it did.
+
+use super::{Comparison, Finding, Quantity, Setting, Verdict, boots_needed};
+
+/// What became worse by more than a share: throughput and work, holds and waits, as a whole and by site. Their
+/// parts are no regressions of their own: a call that moves makes one longer and another shorter.
+#[must_use]
+pub fn regressions(comparison: &Comparison, more_than: f64) -> Vec<(&Setting, &Finding)> {
+    let settings = comparison.settings.iter();
+    settings
+        .flat_map(|setting| {
+            let answers = &setting.answers;
+            let wholes = answers.main.iter().chain(&answers.holds);
+            let wholes = wholes.chain(&answers.waits);
+            wholes.map(|finding| (&answers.setting, finding))
+        })
+        .filter(|(_, finding)| finding.verdict == Verdict::Worse)
+        .filter(|(_, finding)| finding.change.is_none_or(|change| change.abs() > more_than))
+        .collect()
+}
+
+/// Why nobody can say whether something became worse; none where that was answered.
+#[must_use]
+pub fn cannot_judge(comparison: &Comparison) -> Option<String> {
+    let sides = [&comparison.before, &comparison.after];
+    let [before, after] = sides.map(|side| &side.name);
+    let main = || {
+        let settings = comparison.settings.iter();
+        settings.flat_map(|setting| &setting.answers.main)
+    };
+    if main().next().is_none() {
+        return Some(format!(
+            "{after} and {before} have no number that could be compared"
+        ));
+    }
+    let probed = sides.into_iter().all(|side| {
+        let mut boots = side.boots.values().flatten();
+        boots.any(|boot| boot.runs.keys().any(|instrument| !instrument.is_off()))
+    });
+    let is_of_the_lock =
+        |finding: &Finding| matches!(finding.quantity, Quantity::MeanHold | Quantity::Waited);
+    if probed && !main().any(is_of_the_lock) {
+        return Some(format!(
+            "the holds and waits of {after} and {before} were measured in ways that cannot be compared"
+        ));
+    }
+    let few = main().find(|finding| finding.verdict == Verdict::TooFew)?;
+    let [old, new] = few.boots();
+    Some(format!(
+        "{after} and {before} have too few boots for a verdict about {} ({new} and {old}; it takes at \
+         least {} of each)",
+        few.quantity.describe(),
+        boots_needed(few.family)
+    ))
+}
