@@ -166,8 +166,8 @@ impl Inputs {
             fragment.as_bytes(),
             compiler.as_bytes(),
         ])?;
-        let texts = patches.iter().map(|patch| patch.text.as_bytes());
-        let key = Key::of(std::iter::once(tree_key.as_bytes()).chain(texts))?;
+        let changes = patches.iter().map(|patch| patch.changes().as_bytes());
+        let key = Key::of(std::iter::once(tree_key.as_bytes()).chain(changes))?;
         Ok(Self {
             patches,
             fragment,

@@ -41,6 +41,25 @@ pub struct Patch {
     pub text: String,
 }
 
+impl Patch {
+    /// What it does to files, without what stands before that: other words make no other kernel.
+    pub fn changes(&self) -> &str {
+        let text = self.text.as_str();
+        let starts = ["diff ", "--- "].into_iter();
+        let first = starts
+            .filter_map(|start| {
+                let within = text.find(&format!("\n{start}")).map(|at| at + 1);
+                if text.starts_with(start) {
+                    Some(0)
+                } else {
+                    within
+                }
+            })
+            .min();
+        first.map_or(text, |at| &text[at..])
+    }
+}
+
 /// What patches make of the files that they touch.
 #[derive(Debug)]
 pub struct Patched {
@@ -243,6 +262,23 @@ mod tests {
             name: "mine".to_owned(),
             text: text.to_owned(),
         }]
+    }
+
+    #[test]
+    fn words_before_the_changes_make_no_other_kernel() {
+        let changes = |text: &str| {
+            let patch = Patch {
+                name: String::new(),
+                text: text.to_owned(),
+            };
+            patch.changes().to_owned()
+        };
+        let files = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+        assert_eq!(changes(&format!("Subject: x\n\nWhy.\n{files}")), files);
+        assert_eq!(changes(files), files);
+        let git = format!("diff --git a/x b/x\n{files}");
+        assert_eq!(changes(&format!("Why.\n---\n x | 2 +-\n\n{git}")), git);
+        assert_eq!(changes("nothing"), "nothing");
     }
 
     #[test]
