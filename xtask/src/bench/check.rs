@@ -85,7 +85,13 @@ fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<
         if *now > before * (1.0 + MAY_GROW) {
             grown.push(line.clone());
         }
-        lines.push(line);
+        let outdated = *now < before * (1.0 - MAY_GROW);
+        let hint = if outdated {
+            "; `cargo xtask bench` writes the smaller one down"
+        } else {
+            ""
+        };
+        lines.push(format!("{line}{hint}"));
     }
     // A number that could be measured once and cannot be now has not become better.
     for observer in now.iter().flat_map(|kernel| {

@@ -194,13 +194,20 @@ fn report(laboratory: &Laboratory, recording: &Recording) -> Result<ReportCosts>
     let text = recording.prolonged(REPORT_INTERVALS)?;
     fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     let mut command = Command::new(&laboratory.binaries.lockprof);
-    command.arg("report").arg(&path);
+    // The page, which takes the most.
+    let page = folder.path().join("report.html");
+    command
+        .arg("report")
+        .arg(&path)
+        .args(["--format", "html", "--output"]);
+    command.arg(&page);
     let (seconds, resident_bytes) = timed(&mut command)?;
     Ok(ReportCosts {
         recording_bytes: text.len() as u64,
         intervals: REPORT_INTERVALS,
         seconds,
         resident_bytes,
+        page_bytes: fs::metadata(&page).map_or(0, |page| page.len()),
     })
 }
 

@@ -22,44 +22,61 @@ pub const CPUS: [u32; 2] = [2, 4];
 /// The loads.
 const LOADS: [&str; 2] = ["threadspawn", "forkexit"];
 /// Seconds of each measurement, and of the load before it.
-const SECONDS: &str = "2.5";
-const WARM_UP: &str = "1";
+const SECONDS: &str = "2";
+const WARM_UP: &str = "0.7";
 /// After an observer has come or gone.
-const SETTLE_MS: u64 = 500;
+const SETTLE_MS: u64 = 300;
 /// lockprof's own default.
 const INTERVAL_S: u32 = 1;
 
-/// One boot's work: in each round every observer, and none of them, has its turn; each round begins
-/// with another one.
+/// One boot's work: in each round every observer has its turn, between two turns without any; each round
+/// begins with another observer.
 #[derive(Debug, Default)]
 struct Rounds {
     steps: Vec<Step>,
-    /// By round, observer (the first is none) and load: the place in the steps.
-    places: Vec<Vec<Vec<usize>>>,
+    /// By round and observer.
+    turns: Vec<Vec<Turn>>,
+}
+
+/// The places in the steps of each load: without an observer, with it, and without it again. What the machine
+/// itself does changes over a round, so that a turn is held against its neighbours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Turn {
+    before: Vec<usize>,
+    with: Vec<usize>,
+    after: Vec<usize>,
 }
 
 impl Rounds {
     fn new(observers: &[Observer], cpus: u32, rounds: usize) -> Self {
         let mut script = Self::default();
-        let turns = observers.len() + 1;
         for round in 0..rounds {
-            let mut places = vec![Vec::new(); turns];
-            for turn in 0..turns {
-                let turn = (turn + round) % turns;
-                let observer = turn.checked_sub(1).map(|index| &observers[index]);
-                let started =
-                    observer.map(|observer| script.push(observer.clone().in_round(round).step()));
-                for load in LOADS {
-                    let step = loads::step(load, cpus, WARM_UP, &["--duration", SECONDS]);
-                    places[turn].push(script.push(step.delay(SETTLE_MS)));
-                }
-                if let Some(started) = started {
-                    script.push(Step::ending(started, libc::SIGINT));
-                }
+            let mut turns = vec![Turn::default(); observers.len()];
+            let mut before = script.loads(cpus);
+            for turn in 0..observers.len() {
+                let index = (turn + round) % observers.len();
+                let started = script.push(observers[index].clone().in_round(round).step());
+                let with = script.loads(cpus);
+                script.push(Step::ending(started, libc::SIGINT));
+                let after = script.loads(cpus);
+                turns[index] = Turn {
+                    before,
+                    with,
+                    after: after.clone(),
+                };
+                before = after;
             }
-            script.places.push(places);
+            script.turns.push(turns);
         }
         script
+    }
+
+    fn loads(&mut self, cpus: u32) -> Vec<usize> {
+        let loads = LOADS.map(|load| {
+            let step = loads::step(load, cpus, WARM_UP, &["--duration", SECONDS]);
+            self.push(step.delay(SETTLE_MS))
+        });
+        loads.to_vec()
     }
 
     fn push(&mut self, step: Step) -> usize {
@@ -105,40 +122,43 @@ pub fn run(
         .iter()
         .enumerate()
         .map(|(load, name)| {
-            let rates = rates(&outcome, &script, load)?;
+            let (bare, ratios) = rates(&outcome, &script, load)?;
             Ok(LoadCosts {
                 kernel: KERNEL.to_owned(),
                 release: outcome.release.clone(),
                 cpus,
                 load: (*name).to_owned(),
                 rounds,
-                bare_per_second: mean(rates.iter().map(|round| round[0])),
-                observers: throughputs(&observers, &rates),
+                bare_per_second: bare,
+                observers: throughputs(&observers, ratios),
             })
         })
         .collect()
 }
 
-/// Iterations a second of one load: by round and turn.
-fn rates(outcome: &VmOutcome, script: &Rounds, load: usize) -> Result<Vec<Vec<f64>>> {
-    let rounds = script.places.iter().map(|turns| {
-        let turns = turns.iter().map(|places| {
-            let step = outcome
-                .steps
-                .get(places[load])
-                .context("a step has no outcome")?;
-            Ok(loads::ground_truth(step)?.per_second)
-        });
-        turns.collect::<Result<Vec<_>>>()
-    });
-    rounds.collect()
+/// Of one load, the bare rate, and by observer what was left of it in each round.
+fn rates(outcome: &VmOutcome, script: &Rounds, load: usize) -> Result<(f64, Vec<Vec<f64>>)> {
+    let rate = |places: &[usize]| {
+        let step = outcome.steps.get(places[load]);
+        let step = step.context("a step has no outcome")?;
+        Ok::<_, anyhow::Error>(loads::ground_truth(step)?.per_second)
+    };
+    let observers = script.turns.first().map_or(0, Vec::len);
+    let (mut bare, mut ratios) = (Vec::new(), vec![Vec::new(); observers]);
+    for turns in &script.turns {
+        for (turn, ratios) in turns.iter().zip(&mut ratios) {
+            let [before, with, after] = [&turn.before, &turn.with, &turn.after].map(|at| rate(at));
+            let around = [before?, after?];
+            ratios.push(with? / (around[0] * around[1]).sqrt());
+            bare.extend(around);
+        }
+    }
+    Ok((mean(bare.into_iter()), ratios))
 }
 
-/// What is left of the bare rate with each observer, from the ratios within the rounds.
-fn throughputs(observers: &[Observer], rates: &[Vec<f64>]) -> Vec<Throughput> {
-    let each = observers.iter().enumerate().map(|(index, observer)| {
-        let ratios = rates.iter().map(|round| round[index + 1] / round[0]);
-        let ratios = ratios.collect::<Vec<_>>();
+/// What is left of the bare rate with each observer, from the rounds' ratios.
+fn throughputs(observers: &[Observer], ratios: Vec<Vec<f64>>) -> Vec<Throughput> {
+    let each = observers.iter().zip(ratios).map(|(observer, ratios)| {
         let interval = ratio_interval(&ratios);
         Throughput {
             ratios,
@@ -157,26 +177,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_round_has_every_turn_and_begins_with_another() {
+    fn every_observer_has_its_turn_between_two_without_any() {
         let observers = ["holds", "spans"].map(|detail| Observer::lockprof(detail, "fentry", 1));
         let script = Rounds::new(&observers, 2, 3);
-        let first = script.places.iter().map(|turns| {
-            let starts = turns.iter().map(|places| places[0]).collect::<Vec<_>>();
-            (0..starts.len()).min_by_key(|turn| starts[*turn])
-        });
-        assert_eq!(first.collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
         let ended = script
             .steps
             .iter()
             .filter(|step| step.await_step.is_some())
             .count();
         assert_eq!(ended, 2 * 3);
-        for turns in &script.places {
-            for (turn, places) in turns.iter().enumerate() {
-                let before = &script.steps[places[0] - usize::from(places[0] > 0)];
-                assert_eq!(before.background, turn > 0);
-                assert_eq!(script.steps[places[1]].argv[2], LOADS[1]);
+        for (round, turns) in script.turns.iter().enumerate() {
+            let first = (0..2).min_by_key(|observer| turns[*observer].with[0]);
+            assert_eq!(first, Some(round % 2));
+            for turn in turns {
+                // The load, its observer's end, the load again; before it the observer's beginning.
+                let [before, with, after] = [&turn.before, &turn.with, &turn.after];
+                assert_eq!((before[1] + 2, with[1] + 2), (with[0], after[0]));
+                assert!(script.steps[with[0] - 1].background);
+                for places in [before, with, after] {
+                    let loads = places.iter().map(|at| script.steps[*at].argv[2].as_str());
+                    assert_eq!(loads.collect::<Vec<_>>(), LOADS);
+                }
             }
+            let shared = turns
+                .iter()
+                .any(|turn| turns.iter().any(|next| next.before == turn.after));
+            assert!(
+                shared,
+                "a turn without an observer belongs to both of its neighbours"
+            );
         }
     }
 }

@@ -149,10 +149,11 @@ fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
 fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
     text.push_str(
         "\n## Throughput\n\n\
-         By the wall clock, one task on each of several emulated CPUs. In each round of one boot the load \
-         runs once without an observer and once with each, and each round begins with another. Shares \
-         of the bare throughput are geometric means of the rounds' ratios, with their 95 % intervals \
-         by Student's t. An interval that reaches over 100 % says that this machine was too busy to tell.\n\n",
+         By the wall clock, one task on each of several emulated CPUs. In each round of one boot each \
+         observer has its turn, between two runs of the load without any, and each round begins with \
+         another observer. Shares are of the geometric mean of those two runs; given are geometric \
+         means over rounds, with their 95 % intervals by Student's t. An interval that reaches over \
+         100 % says that this machine was too busy to tell.\n\n",
     );
     let rows = part.found.iter().flat_map(|costs| {
         costs.observers.iter().map(|observer| {
@@ -238,10 +239,12 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
     if let Some(report) = &costs.report {
         let _ = write!(
             text,
-            "\n`lockprof report` of {} intervals of 24 CPUs ({:.1} MiB, a short recording's intervals \
-             repeated), on the machine itself: {:.2} s, {:.1} MiB resident at most.\n",
+            "\n`lockprof report --format html` of {} intervals of 24 CPUs ({:.1} MiB, a short recording's \
+             intervals repeated), a page of {:.0} KiB, on the machine itself: {:.2} s, {:.1} MiB resident \
+             at most.\n",
             report.intervals,
             mebibytes(report.recording_bytes),
+            report.page_bytes as f64 / 1024.0,
             report.seconds,
             mebibytes(report.resident_bytes),
         );

@@ -219,6 +219,9 @@ pub struct ReportCosts {
     pub seconds: f64,
     /// The largest resident memory.
     pub resident_bytes: u64,
+    /// The page's size.
+    #[serde(default)]
+    pub page_bytes: u64,
 }
 
 impl KernelCosts {
