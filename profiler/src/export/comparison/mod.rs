@@ -3,6 +3,7 @@
 mod checked;
 mod document;
 mod json;
+mod sections;
 
 use anyhow::Result;
 
@@ -13,7 +14,7 @@ use super::{
     table,
     text::slug,
 };
-pub(super) use document::SettingSections;
+pub(super) use sections::SettingSections;
 
 use crate::{
     compare::{Comparison, Side, clock_name, demands_of},

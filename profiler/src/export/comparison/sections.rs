@@ -1,0 +1,393 @@
+//! What one setting of a comparison says, section by section.
+
+use super::super::content::{Column, Emphasis, Grid, Section, Topic};
+use crate::{
+    compare::{
+        Answers, Calls, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
+        SettingComparison, robot, signed_percent, statistics::Interval,
+    },
+    recording::schema::{Clock, Kind},
+    units::{self, TimeUnit, UNKNOWN},
+};
+
+/// Other locks in the table.
+const LOCK_ROWS: usize = 8;
+/// Pairs of blame in the table.
+const BLAME_ROWS: usize = 10;
+
+/// What one setting shows, section by section. Those with nothing to say have no blocks.
+pub(in super::super) struct SettingSections {
+    /// How it was measured, and the table that kernel lists know.
+    pub(in super::super) head: Section,
+    pub(in super::super) verdicts: Section,
+    pub(in super::super) placements: Section,
+    pub(in super::super) anatomy: Section,
+    pub(in super::super) locks: Section,
+    pub(in super::super) blame: Section,
+    pub(in super::super) quantiles: Section,
+}
+
+impl SettingSections {
+    pub(in super::super) fn of(comparison: &Comparison, setting: &SettingComparison) -> Self {
+        let answers = &setting.answers;
+        let unit = TimeUnit::of(answers.setting.clock);
+        let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());
+        Self {
+            head: head(answers, unit, names),
+            verdicts: verdicts(answers),
+            placements: placements(&setting.placements),
+            anatomy: anatomy(answers, unit),
+            locks: other_locks(answers, unit),
+            blame: blame(answers, unit),
+            quantiles: quantiles(&setting.distributions, unit),
+        }
+    }
+
+    pub(super) fn in_order(self) -> [Section; 7] {
+        let Self {
+            head,
+            verdicts,
+            placements,
+            anatomy,
+            locks,
+            blame,
+            quantiles,
+        } = self;
+        [head, verdicts, placements, anatomy, locks, blame, quantiles]
+    }
+}
+
+fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+    let mut head = Section::new(Topic::About, String::new());
+    head.sentence(boots(answers, names), Emphasis::Plain);
+    if let Some([before, after]) = answers.throughput_left() {
+        head.sentence(
+            format!(
+                "With holds attached the load has {} of its throughput before, and {} after: \
+                 medians of the same boots.",
+                units::percent(before),
+                units::percent(after)
+            ),
+            Emphasis::Plain,
+        );
+    }
+    head.sentence(clock(answers.setting.clock), Emphasis::Quiet);
+    head.preformatted(robot::table(names, answers));
+    head.sentence(
+        format!(
+            "Values are means over boots, in {}; those of holds are less the null hold, those of \
+             waits by task lives. Beside the change: + better, ! worse, = the same within 1 %, \
+             ~ too noisy to tell, ? too few boots; nothing where it was not asked: the question \
+             above it was not answered by yes, or calls have left it, and their probes with them.",
+            match unit {
+                TimeUnit::Nanoseconds => "ns",
+                TimeUnit::Instructions => "guest instructions",
+            }
+        ),
+        Emphasis::Quiet,
+    );
+    head
+}
+
+/// The headers of what both kernels have: their names would be too wide for a mail.
+const SIDES: [&str; 2] = ["before", "after"];
+
+fn boots(answers: &Answers, names: [&str; 2]) -> String {
+    let [before, after] = answers.boots;
+    let mut text = format!(
+        "Before is {} ({}), after is {} ({}): a boot is one sample.",
+        names[0],
+        units::count_of(before, "boot"),
+        names[1],
+        units::count_of(after, "boot")
+    );
+    let instruments = answers.instruments;
+    let of = [
+        (instruments.bare, "throughput"),
+        (instruments.holds, "holds and waits"),
+        (instruments.spans, "spans"),
+    ];
+    for (instrument, what) in of {
+        if let Some(instrument) = instrument {
+            text += &format!(" {}: {}.", capital(what), instrument.describe());
+        }
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+const fn clock(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Hardware => "Times are those of the machines that recorded them.",
+        Clock::EmulatedWall => {
+            "Times of an emulated machine, with real contention: for comparing, not those of \
+             hardware."
+        }
+        Clock::Instructions => {
+            "Guest instructions on one CPU of an emulated machine: they repeat, know no waits, and \
+             are not times."
+        }
+    }
+}
+
+/// What was asked, and how sure the answer is.
+fn verdicts(answers: &Answers) -> Section {
+    let mut section = Section::new(Topic::Sites, "How sure this is");
+    let asked = answers
+        .findings()
+        .filter(|finding| finding.corrected_p.is_some());
+    let mut grid = Grid::new(&[], &[]).and("question", Column::Key);
+    for number in ["change", "95 %", "p", "chance"] {
+        grid = grid.and(number, Column::Number);
+    }
+    let mut grid = grid.and("verdict", Column::Text);
+    for finding in asked {
+        grid.row([
+            finding.quantity.key(),
+            change(finding),
+            range(finding.interval),
+            finding.corrected_p.map_or_else(String::new, probability),
+            chance(finding),
+            finding.verdict.word().to_owned(),
+        ]);
+    }
+    if grid.rows.is_empty() {
+        return section;
+    }
+    section.grid(grid);
+    section.sentence(
+        format!(
+            "The change of the median over boots, and its 95 % bootstrap interval. p is that of \
+             the test of Mann and Whitney, corrected by Holm for the questions asked together: a \
+             verdict has at most {LEVEL}, and a change of at least 1 %. chance is the effect size: \
+             how likely a boot of the second kernel has the larger value."
+        ),
+        Emphasis::Quiet,
+    );
+    section
+}
+
+fn median(sample: &Sample, finding: &Finding, unit: TimeUnit) -> String {
+    sample.median.map_or_else(
+        || UNKNOWN.to_owned(),
+        |median| finding.quantity.format(median, unit),
+    )
+}
+
+fn change(finding: &Finding) -> String {
+    finding
+        .change
+        .map_or_else(|| UNKNOWN.to_owned(), signed_percent)
+}
+
+/// An interval of shares in percent: `-70.3 … -69.5`.
+fn range(interval: Option<Interval>) -> String {
+    interval.map_or_else(
+        || UNKNOWN.to_owned(),
+        |interval| {
+            let [low, high] = [interval.low, interval.high].map(signed_percent);
+            let bare = |text: &str| text.trim_end_matches(" %").to_owned();
+            format!("{} … {}", bare(&low), bare(&high))
+        },
+    )
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.0005 {
+        "<.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}
+
+fn chance(finding: &Finding) -> String {
+    finding.test.map_or_else(
+        || UNKNOWN.to_owned(),
+        |test| format!("{:.2}", test.superiority),
+    )
+}
+
+/// Which calls happen inside a hold.
+fn placements(placements: &[Placement]) -> Section {
+    let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
+    let mut grid = Grid::new(&["call"], &SIDES);
+    for placement in placements {
+        let cells = placement.calls.map(in_hold);
+        grid.row(std::iter::once(placement.span.name().to_owned()).chain(cells));
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            "The share of all its calls that happen inside a hold of the lock, and how many of \
+             those a task life has.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+fn in_hold(calls: Calls) -> String {
+    match (calls.share(), calls.in_hold_per_life()) {
+        (Some(share), Some(rate)) => format!("{} ({rate:.2} a life)", units::percent(share)),
+        (Some(share), None) => units::percent(share),
+        (None, _) => "no call".to_owned(),
+    }
+}
+
+/// What the holds are spent on, before and after.
+fn anatomy(answers: &Answers, unit: TimeUnit) -> Section {
+    let mut section = Section::new(Topic::Spans, "What the holds are spent on");
+    let mut grid = sides_and_change(&["site", "part"]);
+    for finding in &answers.parts {
+        let (site, part) = match &finding.quantity {
+            Quantity::SpanInHold(site, span) => (site, span.name().to_owned()),
+            Quantity::OwnWork(site) => (site, "the rest".to_owned()),
+            Quantity::InnerWait(site, lock) => (site, format!("waiting for {lock}")),
+            _ => continue,
+        };
+        grid.row(pair(vec![site.name().to_owned(), part], finding, unit));
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            "Own time by holds, medians over boots, with all calls probed: a call's own time has a \
+             part of what probing it costs, and what is around it has the other, so that it \
+             shrinks too when a call leaves it. The rest is less the null hold.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// A table of both values, their difference where there is room, and the change.
+fn sides_and_change(texts: &[&str]) -> Grid {
+    Grid::new(texts, &SIDES)
+        .and("difference", Column::Derived)
+        .and("change", Column::Number)
+}
+
+/// Texts, then both values, their difference and the change.
+fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String> {
+    let values = finding.before.median.zip(finding.after.median);
+    let difference = values.map_or_else(
+        || UNKNOWN.to_owned(),
+        |(before, after)| {
+            let difference = after - before;
+            let is_nothing = difference.abs() < before.abs().max(after.abs()) * 0.0005;
+            let shown = if is_nothing { 0.0 } else { difference };
+            finding.quantity.format(shown, unit)
+        },
+    );
+    texts.push(median(&finding.before, finding, unit));
+    texts.push(median(&finding.after, finding, unit));
+    texts.push(difference);
+    texts.push(change(finding));
+    texts
+}
+
+/// Where the work went: waits for other locks.
+fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
+    let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
+    let mut others: Vec<&Finding> = answers.locks.iter().collect();
+    others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
+    let mut grid = sides_and_change(&["lock"]);
+    let shown = others.into_iter().take(LOCK_ROWS);
+    for finding in answers.called_locks.iter().chain(shown) {
+        if let Quantity::OtherLock(lock) = &finding.quantity {
+            grid.row(pair(vec![lock.clone()], finding, unit));
+        }
+    }
+    if answers.setting.clock == Clock::Instructions {
+        return section;
+    }
+    if grid.rows.is_empty() {
+        section.sentence(
+            "No wait for another lock was seen on either side.",
+            Emphasis::Plain,
+        );
+    } else {
+        section.grid(grid);
+        section.sentence(
+            "Waited time by task lives, medians over boots. First those of calls that take a lock \
+             for themselves, then the largest differences: for those there is no verdict.",
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
+
+/// How far the medians are apart.
+fn shift(finding: &Finding) -> f64 {
+    let values = finding.before.median.zip(finding.after.median);
+    values.map_or(0.0, |(before, after)| (after - before).abs())
+}
+
+/// Who waits behind whom, before and after.
+fn blame(answers: &Answers, unit: TimeUnit) -> Section {
+    let mut section = Section::new(Topic::Blame, "Who waits behind whom");
+    let mut pairs: Vec<&Finding> = answers.blame.iter().collect();
+    pairs.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
+    let mut grid = sides_and_change(&["waiter", "behind the holds of"]);
+    let rest = pairs.len().saturating_sub(BLAME_ROWS);
+    for finding in pairs.into_iter().take(BLAME_ROWS) {
+        if let Quantity::Blame(waiter, holder) = finding.quantity {
+            let holder = crate::compare::holder_name(holder);
+            let texts = vec![waiter.name().to_owned(), holder.to_owned()];
+            grid.row(pair(texts, finding, unit));
+        }
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        let mut note = "Waited time by task lives, medians over boots.".to_owned();
+        if rest > 0 {
+            note += &format!(
+                " {} with a smaller difference: the JSON has all.",
+                units::count_of(rest, "more pair")
+            );
+        }
+        section.sentence(note, Emphasis::Quiet);
+    }
+    section
+}
+
+/// The quantiles in the table; the picture and the JSON have more.
+const QUANTILES: [f64; 4] = [0.1, 0.5, 0.9, 0.99];
+
+/// Distributions, quantile by quantile.
+fn quantiles(pairs: &[DistributionPair], unit: TimeUnit) -> Section {
+    let mut section = Section::new(Topic::Sites, "Quantile by quantile");
+    let mut grid = Grid::new(&["quantile"], &[SIDES[0], SIDES[1], "change", "95 %"]);
+    for pair in pairs {
+        let kind = match pair.kind {
+            Kind::Hold => "hold",
+            Kind::Wait => "wait",
+        };
+        let shown = pair.quantiles.iter();
+        for quantile in shown.filter(|quantile| QUANTILES.contains(&quantile.share)) {
+            grid.row([
+                format!("{} {kind} p{:.0}", pair.site.name(), quantile.share * 100.0),
+                unit.format(quantile.ns[0]),
+                unit.format(quantile.ns[1]),
+                signed_percent(quantile.change),
+                range(quantile.interval),
+            ]);
+        }
+    }
+    if !grid.rows.is_empty() {
+        section.grid(grid);
+        section.sentence(
+            format!(
+                "As they were measured, null hold included; each within {} of the exact one. \
+                 Intervals, and no verdicts.",
+                units::percent(lockprof_abi::RELATIVE_ERROR)
+            ),
+            Emphasis::Quiet,
+        );
+    }
+    section
+}
