@@ -126,7 +126,7 @@ pub fn percent(share: f64) -> String {
     } else if percent < 100.0 {
         "> 99.9 %".to_owned()
     } else {
-        format!("{percent:.0} %")
+        format!("{} %", separated(percent.round() as u64))
     }
 }
 
@@ -296,6 +296,7 @@ mod tests {
             (0.9999, "> 99.9 %"),
             (1.0, "100 %"),
             (2.4, "240 %"),
+            (123.456, "12,346 %"),
         ] {
             assert_eq!(percent(share), text);
         }

@@ -184,7 +184,7 @@ pub fn count_hold(cpu: &mut CpuState, site: usize, held_ns: u64) -> bool {
     held_ns > state.longest_hold[phase].duration_ns
 }
 
-/// What is rare at the end of a hold: the longest of its site, and totals by cgroup.
+/// What is rare at the end of a hold: the longest of its site, and a writer's totals by cgroup.
 #[cold]
 #[inline(never)]
 pub fn note_hold(cpu: &mut CpuState, site: usize, held_ns: u64, now_ns: u64) {
@@ -196,7 +196,8 @@ pub fn note_hold(cpu: &mut CpuState, site: usize, held_ns: u64, now_ns: u64) {
     if held_ns > longest.duration_ns {
         note_longest(longest, held_ns, now_ns);
     }
-    if constants::keep_cgroups() {
+    // Of readers only those that are longer than any before come here.
+    if constants::keep_cgroups() && site < Site::WRITERS {
         add_to_cgroup(cpu, held_ns, None);
     }
 }

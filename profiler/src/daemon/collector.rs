@@ -59,12 +59,20 @@ impl Collector {
     }
 
     /// Fills in what the programs counted since the last call. A CPU on which nothing happened costs a
-    /// look at some words.
-    pub fn collect(&mut self, source: &impl Source, interval: &mut Interval) {
+    /// look at some words. What is to be done as soon as the counters of holds and waits are read, such
+    /// as to tell the programs the next phase, comes before everything that takes time.
+    pub fn collect(
+        &mut self,
+        source: &impl Source,
+        interval: &mut Interval,
+        as_soon_as_read: impl FnOnce(),
+    ) {
         let mut sums = Sums::default();
         let mut after = zeroed_state();
         let nothing = zeroed_state();
         let mut active = Vec::new();
+        let mut longest = Vec::new();
+        let mut cgroups = Vec::new();
         for number in 0..self.cpus.len() {
             // Before the state is read: what is counted meanwhile is seen the next time.
             let activity = Some(source.activity(number));
@@ -74,18 +82,22 @@ impl Collector {
             self.activity[number] = activity;
             active.push(number);
             source.read_cpu(number, &mut after);
+            // At once, so that both are of the same holds.
+            cgroups.extend(cgroups_of(source, number));
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             interval.cpus.extend(delta::cpu(number, before, &after));
             sums.add(before, &after);
-            self.longest_of(number as u32, &after, interval);
+            self.longest_of(number as u32, &after, interval.phase, &mut longest);
             if activity != NOTHING || self.cpus[number].is_some() {
                 let before = self.cpus[number].get_or_insert_with(zeroed_state);
                 std::mem::swap(before, &mut after);
             }
         }
+        as_soon_as_read();
         // All counters are read before anything is looked up, lest what is read later belong to more
         // time.
-        self.cgroups(source, &active, interval);
+        interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
+        self.cgroups(cgroups, interval);
         interval.contention = self.contention(source, &active);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
@@ -111,47 +123,49 @@ impl Collector {
     }
 
     /// Holds and waits longer than any before in this phase.
-    fn longest_of(&mut self, cpu: u32, state: &CpuState, interval: &mut Interval) {
-        let phase = interval.phase;
+    fn longest_of(&mut self, cpu: u32, state: &CpuState, phase: Phase, longest: &mut Vec<Noted>) {
         let index = match phase {
             Phase::WarmUp => AbiPhase::WarmUp.index(),
             Phase::Measured => AbiPhase::Measured.index(),
         };
-        for (site, of_site) in Site::ALL.iter().zip(&state.sites) {
+        for (&site, of_site) in Site::ALL.iter().zip(&state.sites) {
             let kinds = [
-                (Kind::Hold, &of_site.longest_hold[index]),
-                (Kind::Wait, &of_site.longest_wait[index]),
+                (Kind::Hold, of_site.longest_hold[index]),
+                (Kind::Wait, of_site.longest_wait[index]),
             ];
-            for (kind, longest) in kinds {
-                let known = self.longest.entry((phase, kind, *site)).or_default();
-                if longest.duration_ns > *known {
-                    *known = longest.duration_ns;
-                    let event = self.event(cpu, kind, *site, longest);
-                    interval
-                        .longest
-                        .retain(|other| (other.kind, &other.site) != (event.kind, &event.site));
-                    interval.longest.push(event);
+            for (kind, event) in kinds {
+                let known = self.longest.entry((phase, kind, site)).or_default();
+                if event.duration_ns > *known {
+                    *known = event.duration_ns;
+                    longest.retain(|other| (other.kind, other.site) != (kind, site));
+                    longest.push(Noted {
+                        cpu,
+                        kind,
+                        site,
+                        event,
+                    });
                 }
             }
         }
     }
 
-    fn event(&mut self, cpu: u32, kind: Kind, site: Site, longest: &Longest) -> LongestEvent {
-        let end = longest
+    fn event(&mut self, noted: &Noted) -> LongestEvent {
+        let event = &noted.event;
+        let end = event
             .comm
             .iter()
             .position(|byte| *byte == 0)
-            .unwrap_or(longest.comm.len());
+            .unwrap_or(event.comm.len());
         LongestEvent {
-            kind,
-            site: site.name().to_owned(),
-            ns: longest.duration_ns,
-            at_s: longest.ended_ns.saturating_sub(self.attached_ns) as f64 / 1e9,
-            cpu,
-            pid: longest.pid,
-            tgid: longest.tgid,
-            comm: String::from_utf8_lossy(&longest.comm[..end]).into_owned(),
-            cgroup: self.cgroup_paths.path(longest.cgroup),
+            kind: noted.kind,
+            site: noted.site.name().to_owned(),
+            ns: event.duration_ns,
+            at_s: event.ended_ns.saturating_sub(self.attached_ns) as f64 / 1e9,
+            cpu: noted.cpu,
+            pid: event.pid,
+            tgid: event.tgid,
+            comm: String::from_utf8_lossy(&event.comm[..end]).into_owned(),
+            cgroup: self.cgroup_paths.path(event.cgroup),
         }
     }
 
@@ -246,12 +260,8 @@ impl Collector {
         }
     }
 
-    fn cgroups(&mut self, source: &impl Source, active: &[usize], interval: &mut Interval) {
-        let mut after = free_cgroup();
-        for place in places(active, source.cgroup_places()) {
-            if !source.read_cgroup(place, &mut after) {
-                continue;
-            }
+    fn cgroups(&mut self, entries: Vec<(usize, CgroupEntry)>, interval: &mut Interval) {
+        for (place, after) in entries {
             let before = self.cgroups.insert(place, after);
             let before = before.unwrap_or_else(free_cgroup);
             let change = CgroupInterval {
@@ -270,6 +280,25 @@ impl Collector {
             }
         }
     }
+}
+
+/// A longest hold or wait, before anything about it is looked up.
+struct Noted {
+    cpu: u32,
+    kind: Kind,
+    site: Site,
+    event: Longest,
+}
+
+/// The totals by cgroup of a CPU, by their places in the table over all CPUs.
+fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, CgroupEntry)> {
+    let places = source.cgroup_places();
+    (cpu * places..(cpu + 1) * places).filter_map(move |place| {
+        let mut entry = free_cgroup();
+        source
+            .read_cgroup(place, &mut entry)
+            .then_some((place, entry))
+    })
 }
 
 /// The numbers over all CPUs of the places in the tables of these ones.
@@ -367,7 +396,9 @@ mod tests {
 
     fn holds_and_waits(collector: &mut Collector, source: &Counters) -> (u64, u64) {
         let mut interval = Interval::default();
-        collector.collect(source, &mut interval);
+        let mut read_before = false;
+        collector.collect(source, &mut interval, || read_before = true);
+        assert!(read_before);
         let waits = interval.contention.iter().map(|lock| lock.waits).sum();
         (Collector::holds(&interval.cpus).0, waits)
     }

@@ -148,8 +148,7 @@ impl Session {
                 () = signals.next(), if ending != Some(Ended::Signal) => {
                     self.progress.say("ending; a second signal gives up what is not yet written");
                     if ending.is_none() {
-                        self.close_interval()?;
-                        self.begin(Phase::WarmUp, "ending");
+                        self.turn_to(Phase::WarmUp, "ending")?;
                     }
                     ending = Some(Ended::Signal);
                     let Some(load) = &load else { break };
@@ -173,15 +172,13 @@ impl Session {
                     }
                     if self.state.phase == Phase::WarmUp {
                         window = None;
-                        self.close_interval()?;
-                        self.begin(Phase::Measured, "measuring");
+                        self.turn_to(Phase::Measured, "measuring")?;
                         if load.is_none() {
                             self.progress.say(&self.what_is_measured());
                         }
                         deadline = self.settings.duration.map(|length| Instant::now() + length);
                     } else {
-                        self.close_interval()?;
-                        self.begin(Phase::WarmUp, "ending");
+                        self.turn_to(Phase::WarmUp, "ending")?;
                         ending = Some(Ended::Duration);
                         let Some(load) = &load else { break };
                         load.terminate();
@@ -242,12 +239,10 @@ impl Session {
         match &event {
             LoadEvent::Said(WorkloadLine::Measurement) => {
                 *window = None;
-                self.close_interval()?;
-                self.begin(Phase::Measured, "measuring");
+                self.turn_to(Phase::Measured, "measuring")?;
             }
             LoadEvent::Said(WorkloadLine::Average(_)) => {
-                self.close_interval()?;
-                self.begin(Phase::WarmUp, "ending");
+                self.turn_to(Phase::WarmUp, "ending")?;
             }
             LoadEvent::Said(WorkloadLine::Second { total, .. }) => {
                 *self.state.iterations.get_or_insert(0) += total;
@@ -260,14 +255,18 @@ impl Session {
         Ok(event)
     }
 
+    /// Ends an interval, and a phase with it.
+    fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
+        let missed = self.missed();
+        self.close_interval_with(missed, Some(phase))?;
+        self.begin(phase, doing);
+        Ok(())
+    }
+
     /// Changes the phase.
     fn begin(&mut self, phase: Phase, doing: &'static str) {
-        let told = match phase {
-            Phase::WarmUp => lockprof_abi::Phase::WarmUp,
-            Phase::Measured => lockprof_abi::Phase::Measured,
-        };
         if let Some(programs) = &self.programs {
-            programs.cpus.tell(told, true);
+            tell(programs, phase);
         }
         self.state.phase = phase;
         self.state.doing = doing;
@@ -285,10 +284,16 @@ impl Session {
     /// Reads the counters, and writes what happened since the last reading.
     fn close_interval(&mut self) -> Result<()> {
         let missed = self.missed();
-        self.close_interval_with(missed)
+        self.close_interval_with(missed, None)
     }
 
-    fn close_interval_with(&mut self, missed: BTreeMap<String, Option<u64>>) -> Result<()> {
+    /// The same; the programs are told of the next phase as soon as the counters are read. What ends in
+    /// between is counted in the next interval, but noted among the longest of this phase.
+    fn close_interval_with(
+        &mut self,
+        missed: BTreeMap<String, Option<u64>>,
+        next: Option<Phase>,
+    ) -> Result<()> {
         self.write_calibration()?;
         let now = Instant::now();
         let seconds = (now - self.state.interval_began).as_secs_f64();
@@ -300,7 +305,11 @@ impl Session {
             ..Interval::default()
         };
         if let Some(programs) = &self.programs {
-            self.collector.collect(programs, &mut interval);
+            self.collector.collect(programs, &mut interval, || {
+                if let Some(phase) = next {
+                    tell(programs, phase);
+                }
+            });
         }
         let usage = Usage::read();
         (interval.own, interval.machine) = usage.since(&self.state.usage);
@@ -370,7 +379,7 @@ impl Session {
         self.progress.finish();
         let Some(ended) = ended else { return detached };
         self.collector.distrust_activity();
-        self.close_interval_with(missed)?;
+        self.close_interval_with(missed, None)?;
         self.recording.write(&Line::Footer(Box::new(Footer {
             ended,
             attached_s,
@@ -392,6 +401,15 @@ impl Session {
             ground_truth: self.state.ground_truth.clone(),
         }
     }
+}
+
+/// Tells the programs the phase of the run.
+fn tell(programs: &Programs, phase: Phase) {
+    let told = match phase {
+        Phase::WarmUp => lockprof_abi::Phase::WarmUp,
+        Phase::Measured => lockprof_abi::Phase::Measured,
+    };
+    programs.cpus.tell(told, true);
 }
 
 /// An exit status as a shell would give it.

@@ -127,6 +127,9 @@ impl Rows {
         ] {
             self.add(row, &format!("{kind}_{metric}"), value, unit);
         }
+        if durations.is_some_and(Durations::max_is_bound) {
+            self.add(row, &format!("{kind}_max_is_bound"), Some(1), "count");
+        }
     }
 }
 
@@ -242,15 +245,10 @@ fn contention(contention: &Contention, rows: &mut Rows, time: &str) {
 
 fn series(profile: &Profile, point: &SeriesPoint, rows: &mut Rows, time: &str) {
     let range = Some((point.at_s - point.seconds, point.at_s));
-    let name = if point.is_measured() {
-        "measured"
-    } else {
-        "warm-up"
-    };
     let row = Row {
         section: "series",
         site: "",
-        name,
+        name: point.stage.name(),
         range,
     };
     let per_second = |count: Option<u64>| point.per_second(count? as f64);

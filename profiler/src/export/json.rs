@@ -115,6 +115,7 @@ fn durations(durations: &Durations) -> Value {
         "p90": durations.quantile_ns(0.9),
         "p99": durations.quantile_ns(0.99),
         "max": durations.max_ns(),
+        "max_is_bound": durations.max_is_bound(),
         "relative_error": durations.histogram.scale().relative_error(),
         "buckets": buckets.map(|(low, high, count)| json!([low, high, count])).collect::<Value>(),
     })
@@ -296,7 +297,7 @@ fn series(profile: &Profile, point: &SeriesPoint) -> Value {
     json!({
         "at_s": point.at_s,
         "seconds": point.seconds,
-        "phase": point.phase,
+        "phase": point.stage,
         "held_share": point.held_share(),
         "cpu_held_share": holds.then(|| {
             let cpus = point.cpus.iter();

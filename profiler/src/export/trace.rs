@@ -97,7 +97,7 @@ fn start_s(point: &SeriesPoint) -> f64 {
 fn interval(point: &SeriesPoint) -> Value {
     json!({
         "ph": "X",
-        "name": if point.is_measured() { "measured" } else { "warm-up" },
+        "name": point.stage.name(),
         "pid": LOCK,
         "tid": INTERVALS,
         "ts": micros(start_s(point)),

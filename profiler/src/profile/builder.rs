@@ -8,7 +8,7 @@ use super::{
     Attached, Blame, Classify, Contention, CpuTotals, Durations, GroundTruthCheck, Losses, Profile,
     Scale, SeriesPoint, SiteProfile, SpanProfile, StackWaits,
     contention::{ContentionSum, by_caller, target_by_site, target_by_stacks},
-    holds_known,
+    holds_known, series,
     spans::is_timed,
     waits_from_contention, waits_known,
 };
@@ -179,6 +179,7 @@ impl ProfileBuilder {
             self.longest,
         );
         let contention = by_caller(&waits_by_stack, &self.stacks, target);
+        series::tell_the_ending(&mut self.series);
         let inside = |wait: &&Contention| wait.in_hold_of.is_some() && !wait.is_target;
         if let Some(footer) = &self.footer {
             self.losses.not_written.clone_from(&footer.write_failures);

@@ -1,6 +1,7 @@
 //! Durations of one kind: their distribution, their exact sum, and the longest.
 
 use super::{Histogram, Scale};
+use crate::units::{TimeUnit, UNKNOWN};
 
 /// Durations of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,15 +62,84 @@ impl Durations {
         Some(self.histogram.quantile_ns(share)?.min(self.max_ns()?))
     }
 
-    /// The longest, else the upper end of the last bucket in use.
+    /// A percentile by the share that is longer, where there are enough to speak of it: one in a
+    /// hundred takes a hundred.
+    #[must_use]
+    pub fn percentile_ns(&self, longer: f64) -> Option<f64> {
+        let enough = self.count() as f64 * longer >= 1.0 - 1e-9;
+        self.quantile_ns(1.0 - longer).filter(|_| enough)
+    }
+
+    /// The longest, else the upper end of the last bucket in use: see [`Self::max_is_bound`].
     #[must_use]
     pub fn max_ns(&self) -> Option<f64> {
-        let (low, high, _) = self.histogram.buckets().last()?;
-        // A longest that is shorter than the last bucket was read a moment before it.
-        Some(
-            self.longest_ns
-                .filter(|&longest| longest >= low)
-                .unwrap_or(high - 1) as f64,
+        let (_, high, _) = self.histogram.buckets().last()?;
+        let exact = self.longest_ns.filter(|_| !self.max_is_bound());
+        Some(exact.unwrap_or(high - 1) as f64)
+    }
+
+    /// Whether the maximum is not known exactly: the longest that was noted, if any, is shorter than
+    /// all of the last bucket. What ended between the last reading of one phase and the word to the
+    /// programs that the next one begins is counted in the buckets of the next one, and noted among
+    /// the longest of the one before.
+    #[must_use]
+    pub fn max_is_bound(&self) -> bool {
+        let last = self.histogram.buckets().last();
+        last.is_some_and(|(low, ..)| self.longest_ns.is_none_or(|longest| longest < low))
+    }
+
+    /// The longest is at least so long.
+    #[must_use]
+    pub fn max_at_least_ns(&self) -> Option<u64> {
+        let (low, ..) = self.histogram.buckets().last()?;
+        Some(self.longest_ns.unwrap_or(0).max(low))
+    }
+
+    /// The maximum as a person reads it: `99.5 µs`, or `≤ 131 µs` where it is a bound.
+    #[must_use]
+    pub fn max_text(&self, unit: TimeUnit) -> String {
+        let bound = if self.max_is_bound() { "≤ " } else { "" };
+        self.max_ns().map_or_else(
+            || UNKNOWN.to_owned(),
+            |max| format!("{bound}{}", unit.format(max)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lengths: &[u64], longest_ns: Option<u64>) -> Durations {
+        let mut durations = Durations::new(Scale::Steps);
+        for &length in lengths {
+            durations.histogram.record(length);
+        }
+        durations.longest_ns = longest_ns;
+        durations
+    }
+
+    #[test]
+    fn a_maximum_that_was_not_noted_is_a_bound() {
+        let unit = TimeUnit::Nanoseconds;
+        let exact = of(&[50_000, 99_500], Some(99_500));
+        assert_eq!(exact.max_text(unit), "99.5 µs");
+        assert_eq!(exact.max_at_least_ns(), Some(99_500));
+        let counted_only = of(&[50_000, 125_000], Some(99_500));
+        assert!(counted_only.max_is_bound());
+        assert_eq!(counted_only.max_text(unit), "≤ 131 µs");
+        assert!(counted_only.max_at_least_ns().unwrap() > 99_500);
+        assert_eq!(of(&[125_000], None).max_text(unit), "≤ 131 µs");
+        assert_eq!(of(&[], None).max_text(unit), UNKNOWN);
+        assert!(!of(&[], None).max_is_bound());
+    }
+
+    #[test]
+    fn a_handful_has_no_percentiles() {
+        let lengths: Vec<u64> = (1..=99).map(|length| length * 1000).collect();
+        let few = of(&lengths, Some(99_000));
+        assert!(few.percentile_ns(0.1).is_some());
+        assert_eq!(few.percentile_ns(0.01), None);
+        assert_eq!(of(&[7], Some(7)).percentile_ns(0.5), None);
     }
 }

@@ -143,16 +143,19 @@ impl Histogram {
         None
     }
 
-    /// For each bucket that has durations: its lowest, and the share of all that is as long.
+    /// For each bucket that has durations, two points: its lowest and the share of all that is as
+    /// long, and the lowest above it and the share that is as long as that, which is 0 after the last.
+    /// Between buckets nothing is lost.
     #[must_use]
     pub fn complementary_cumulative(&self) -> Vec<(u64, f64)> {
         let total = self.count();
+        let share = |left: u64| left as f64 / total as f64;
         let mut left = total;
         self.buckets()
-            .map(|(low, _, count)| {
-                let share = left as f64 / total as f64;
+            .flat_map(|(low, high, count)| {
+                let first = (low, share(left));
                 left = left.saturating_sub(count);
-                (low, share)
+                [first, (high, share(left))]
             })
             .collect()
     }
@@ -220,7 +223,15 @@ mod tests {
     #[test]
     fn the_share_that_is_as_long_starts_with_all_and_falls() {
         let points = of(&[1, 1, 4, 100], Scale::Steps).complementary_cumulative();
-        assert_eq!(points, [(1, 1.0), (4, 0.5), (96, 0.25)]);
+        let bucket = [
+            (1, 1.0),
+            (2, 0.5),
+            (4, 0.5),
+            (5, 0.25),
+            (96, 0.25),
+            (104, 0.0),
+        ];
+        assert_eq!(points, bucket);
     }
 
     proptest! {

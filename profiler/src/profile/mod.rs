@@ -21,7 +21,7 @@ pub use durations::Durations;
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
-pub use series::{CpuShare, CpuTotals, SeriesPoint};
+pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
 pub use verdict::Verdict;

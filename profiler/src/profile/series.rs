@@ -2,7 +2,42 @@
 
 use lockprof_abi::Site;
 
+use serde::Serialize;
+
 use crate::recording::schema::{Interval, Phase};
+
+/// What a run was doing in an interval. A recording has one phase for all that is not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Before anything was measured.
+    WarmUp,
+    /// In the results.
+    Measured,
+    /// After all that was measured: the load ends.
+    Ending,
+}
+
+impl Stage {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Measured => "measured",
+            Self::Ending => "ending",
+        }
+    }
+}
+
+/// What is not measured after the last measured interval is no warm-up.
+pub(super) fn tell_the_ending(series: &mut [SeriesPoint]) {
+    if let Some(last) = series.iter().rposition(SeriesPoint::is_measured) {
+        for point in &mut series[last + 1..] {
+            point.stage = Stage::Ending;
+        }
+    }
+}
 
 /// What one CPU did in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,8 +70,8 @@ pub struct SeriesPoint {
     pub at_s: f64,
     /// Its length.
     pub seconds: f64,
-    /// Warm-up or measured.
-    pub phase: Phase,
+    /// What the run was doing.
+    pub stage: Stage,
     /// CPUs that held the lock for writing.
     pub cpus: Vec<CpuShare>,
     /// Write holds; none where holds were not measured.
@@ -90,7 +125,10 @@ impl SeriesPoint {
         Self {
             at_s: interval.at_s,
             seconds: interval.seconds,
-            phase: interval.phase,
+            stage: match interval.phase {
+                Phase::WarmUp => Stage::WarmUp,
+                Phase::Measured => Stage::Measured,
+            },
             cpus,
             holds: known(holds),
             held_ns: known(held_ns),
@@ -107,7 +145,7 @@ impl SeriesPoint {
     /// Whether it is in the results.
     #[must_use]
     pub const fn is_measured(&self) -> bool {
-        matches!(self.phase, Phase::Measured)
+        matches!(self.stage, Stage::Measured)
     }
 
     /// The mean length of its write holds.

@@ -1,26 +1,19 @@
 //! What the numbers say, in a few sentences: first what they are worth, then who holds the lock,
 //! doing what, who waits behind whom, and what to look at next. Nothing that they do not carry.
 
-use lockprof_abi::{Site, Span};
+mod caveats;
+mod next;
 
-use super::{Contention, Durations, Profile, SiteProfile, SpanProfile, What, anatomies, own_lock};
-use crate::{
-    recording::schema::{Clock, Detail, Tier},
-    units::{self, TimeUnit},
-};
+use lockprof_abi::Site;
 
-/// With fewer events than this, one more could change every share.
-const FEW_EVENTS: u64 = 100;
+use self::{caveats::caveats, next::next};
+use super::{Durations, Profile, SiteProfile, What, anatomies};
+use crate::units;
+
 /// Of fewer waits it is not said who waits most.
 const FEW_WAITS: u64 = 20;
-/// A shorter run may have seen one burst, and not the load.
-const SHORT_S: f64 = 1.0;
 /// A span with less of its hold than this is not worth a word.
 const SPAN_SHARE: f64 = 0.05;
-/// Spans that take less of the hold than this together are nothing to look at next.
-const NEXT_SHARE: f64 = 0.1;
-/// A lock that is held less than this, and hardly waited for, is not what slows a machine down.
-const IDLE_SHARE: f64 = 0.02;
 /// Spans are named up to this many.
 const MOST_SPANS: usize = 3;
 
@@ -59,81 +52,6 @@ impl Verdict {
         let all = self.caveats.iter().chain(&self.findings).chain(&self.next);
         all.map(String::as_str)
     }
-}
-
-fn caveats(profile: &Profile) -> Vec<String> {
-    let mut all = Vec::new();
-    if profile.void() {
-        all.push(format!(
-            "This run is void: {} of the lock's events are missing, so nothing is concluded from \
-             the rest.",
-            units::percent(profile.losses.share())
-        ));
-        return all;
-    }
-    if profile.intervals == 0 {
-        all.push("Nothing was measured, so nothing can be said.".to_owned());
-        return all;
-    }
-    if let Some(few) = few(profile) {
-        all.push(few);
-    }
-    if profile.losses.target_losses > 0 {
-        all.push(format!(
-            "{} of the lock's events are missing.",
-            units::percent(profile.losses.share())
-        ));
-    }
-    match profile.header.tier {
-        Tier::Exact => {}
-        Tier::Bounded => all.push("Holds are bounds here, not lengths (bounded tier).".to_owned()),
-        Tier::WaitOnly => all.push(
-            "Who holds the lock, and for how long, was not measured here (wait-only tier): this is \
-             who waits for it."
-                .to_owned(),
-        ),
-        Tier::Unsupported => {
-            all.push("This kernel lets nothing be measured (unsupported tier).".to_owned());
-        }
-        Tier::Off => all.push(
-            "Nothing was attached: this is the load alone, to be compared with runs that are \
-             profiled."
-                .to_owned(),
-        ),
-    }
-    match profile.header.clock {
-        Clock::Hardware => {}
-        Clock::EmulatedWall => all.push(
-            "Times are those of an emulated machine: compare them with each other, not with \
-             hardware."
-                .to_owned(),
-        ),
-        Clock::Instructions => all.push(
-            "Lengths are guest instructions on one CPU, and waits are not measured.".to_owned(),
-        ),
-    }
-    all
-}
-
-/// Few events, or a short run.
-fn few(profile: &Profile) -> Option<String> {
-    let (events, what) = match profile.write_holds() {
-        Some(holds) => (holds, "hold"),
-        None if profile.waits_known() => (contended(profile), "contended wait"),
-        None => return None,
-    };
-    let time = units::seconds(profile.measured_s);
-    // A lock without an event has no share that one more could change; that none came is said below.
-    if (1..FEW_EVENTS).contains(&events) {
-        let plural = if events == 1 { "" } else { "s" };
-        return Some(format!(
-            "Only {} {what}{plural} in {time}: read shares and percentiles with care.",
-            units::count(events)
-        ));
-    }
-    // On the instruction clock a short run is as good as a long one.
-    let short = profile.measured_s < SHORT_S && profile.unit() == TimeUnit::Nanoseconds;
-    short.then(|| format!("The run was short: {time}."))
 }
 
 /// How much of the time the lock was held, by whom the longest, and doing what.
@@ -195,14 +113,7 @@ fn waits(profile: &Profile) -> Option<String> {
         return None;
     }
     let all: u64 = total_waited(profile);
-    let waiting = profile
-        .sites
-        .iter()
-        .filter_map(|site| Some((site, site.wait.as_ref()?)));
-    let Some((site, wait)) = waiting
-        .max_by_key(|(_, wait)| wait.total_ns)
-        .filter(|(_, wait)| wait.total_ns > 0)
-    else {
+    let Some((site, wait)) = most_waiting(profile) else {
         return Some(if profile.header.kernel.spin_waits_invisible {
             "Whether anyone waited for it cannot be seen on this kernel.".to_owned()
         } else {
@@ -224,6 +135,14 @@ fn waits(profile: &Profile) -> Option<String> {
         ));
     }
     let who = site.site.name();
+    if wait.count() < FEW_WAITS {
+        return Some(format!(
+            "{} acquisitions had to wait, {} in all: {who} the longest, but only {} times.",
+            units::count(count),
+            unit.format(all as f64),
+            units::count(wait.count()),
+        ));
+    }
     let of_all = if wait.total_ns == all {
         "and nobody else waited".to_owned()
     } else {
@@ -259,90 +178,6 @@ fn behind(profile: &Profile, waiter: Site) -> Option<(Option<Site>, f64)> {
     (all > 0).then(|| (most.holder, most.waited_ns as f64 / all as f64))
 }
 
-/// What to look at next: spans that need not be in the hold, more detail, or another lock.
-fn next(profile: &Profile) -> Option<String> {
-    if let Some(other) = busier_lock(profile) {
-        return Some(other);
-    }
-    if !profile.holds_known() {
-        return None;
-    }
-    let (site, hold) = longest_holder(profile)?;
-    let held = profile.held_share().unwrap_or(0.0);
-    let waited = total_waited(profile) as f64;
-    if held < IDLE_SHARE && profile.waits_known() && waited < IDLE_SHARE * cpu_ns(profile) {
-        return Some(format!(
-            "That is little: {} is not what this machine waits for.",
-            profile.header.lock.name
-        ));
-    }
-    if profile.header.detail == Detail::Holds {
-        return Some("What the holds are spent on takes a run with --detail spans.".to_owned());
-    }
-    let mut movable = spans_of(profile, site.site);
-    movable
-        .retain(|(span, own_ns)| own_lock(*span).is_some() && share(*own_ns, hold) >= SPAN_SHARE);
-    let sum: f64 = movable.iter().map(|(_, own_ns)| share(*own_ns, hold)).sum();
-    if sum < NEXT_SHARE {
-        return None;
-    }
-    let who = site.site.name();
-    let names: Vec<String> = movable
-        .iter()
-        .map(|(span, _)| span.name().to_owned())
-        .collect();
-    let share = units::percent(sum);
-    Some(match names.as_slice() {
-        [name] => format!(
-            "Look at {name} next: it takes {share} of the {who} hold and has a lock of its own."
-        ),
-        _ => format!(
-            "Look at {} next: they take {share} of the {who} hold and have locks of their own.",
-            join(&names)
-        ),
-    })
-}
-
-/// Another lock of the machine for which more time was waited than for this one.
-fn busier_lock(profile: &Profile) -> Option<String> {
-    let waited = total_waited(profile);
-    // Of each lock: its entry with the most time, all waits, and their time.
-    let mut by_lock: Vec<(&Contention, u64, u64)> = Vec::new();
-    for wait in profile.other_locks() {
-        let (count, ns) = (wait.waits.count(), wait.waits.total_ns);
-        let same = by_lock
-            .iter_mut()
-            .find(|(same, ..)| same.address == wait.address);
-        match same {
-            Some((_, all, sum)) => {
-                *all = all.saturating_add(count);
-                *sum = sum.saturating_add(ns);
-            }
-            None => by_lock.push((wait, count, ns)),
-        }
-    }
-    // A few waits, however long, are an accident.
-    let often = by_lock
-        .into_iter()
-        .filter(|(_, count, _)| *count >= FEW_WAITS);
-    let (busiest, _, sum) = often.max_by_key(|(.., sum)| *sum)?;
-    if sum <= waited || (sum as f64) < IDLE_SHARE * cpu_ns(profile) {
-        return None;
-    }
-    let name = match (&busiest.name, &busiest.caller) {
-        (Some(name), _) => name.clone(),
-        (None, Some(caller)) => format!("an unnamed {} of {caller}", busiest.kind.name()),
-        (None, None) => format!("the {} at {}", busiest.kind.name(), busiest.lock()),
-    };
-    let unit = profile.unit();
-    Some(format!(
-        "Another lock is waited for longer: {name}, {} in all, against {} for {}.",
-        unit.format(sum as f64),
-        unit.format(waited as f64),
-        profile.header.lock.name
-    ))
-}
-
 fn longest_holder(profile: &Profile) -> Option<(&SiteProfile, &Durations)> {
     let writers = profile.sites.iter().filter(|site| site.site.is_writer());
     writers
@@ -351,17 +186,13 @@ fn longest_holder(profile: &Profile) -> Option<(&SiteProfile, &Durations)> {
         .max_by_key(|(_, hold)| hold.total_ns)
 }
 
-/// The spans inside the holds of a site and their own time, the longest first.
-fn spans_of(profile: &Profile, site: Site) -> Vec<(Span, u64)> {
-    let own = |span: &SpanProfile| Some((span.span, span.self_ns?));
-    let mut spans: Vec<(Span, u64)> = profile
-        .spans
-        .iter()
-        .filter(|span| span.site == Some(site))
-        .filter_map(own)
-        .collect();
-    spans.sort_by_key(|(_, own_ns)| std::cmp::Reverse(*own_ns));
-    spans
+/// The site that waited for the lock longest in all, and its waits.
+fn most_waiting(profile: &Profile) -> Option<(&SiteProfile, &Durations)> {
+    let sites = profile.sites.iter();
+    sites
+        .filter_map(|site| Some((site, site.wait.as_ref()?)))
+        .max_by_key(|(_, wait)| wait.total_ns)
+        .filter(|(_, wait)| wait.total_ns > 0)
 }
 
 fn share(ns: u64, of: &Durations) -> f64 {
@@ -380,11 +211,6 @@ fn contended(profile: &Profile) -> u64 {
 fn total_waited(profile: &Profile) -> u64 {
     let waits = profile.sites.iter().filter_map(|site| site.wait.as_ref());
     waits.fold(0, |sum, wait| sum.saturating_add(wait.total_ns))
-}
-
-/// The measured time of all CPUs.
-fn cpu_ns(profile: &Profile) -> f64 {
-    profile.measured_s * 1e9 * f64::from(profile.header.kernel.cpus_online.max(1))
 }
 
 /// `a, b and c`.

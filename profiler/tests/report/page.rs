@@ -7,7 +7,7 @@ use lockprof::{
     profile::Profile,
     recording::{
         Recording,
-        schema::{Interval, Line},
+        schema::{CgroupInterval, Interval, Line, Tier},
     },
 };
 
@@ -66,11 +66,7 @@ fn hostile_interval(interval: &mut Interval) {
         event.comm = HOSTILE.to_owned();
         event.cgroup = HOSTILE.to_owned();
     }
-    interval.cgroups = [(
-        HOSTILE.to_owned(),
-        lockprof::recording::schema::CgroupInterval::default(),
-    )]
-    .into();
+    interval.cgroups = [(HOSTILE.to_owned(), CgroupInterval::default())].into();
     interval.missed = [(HOSTILE.to_owned(), Some(3))].into();
 }
 
@@ -191,4 +187,45 @@ fn a_run_without_anything_has_sentences_in_the_place_of_pictures() {
     ] {
         assert!(page.contains(sentence), "{sentence}");
     }
+}
+
+/// A lock that nobody waited for, where holds are not measured: it is said once.
+#[test]
+fn that_nobody_waited_is_said_once() {
+    let wait_only = Synthetic {
+        tier: Tier::WaitOnly,
+        ..Synthetic::default()
+    };
+    let mut lines = wait_only.lines();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line {
+            interval.contention.clear();
+        }
+    }
+    let words = words(&page(&profile_of(lines)));
+    assert_eq!(
+        words.matches("No wait for the lock was seen").count(),
+        1,
+        "{words}"
+    );
+    assert!(words.contains("None was seen."), "{words}");
+    assert!(!words.contains("was not recorded"), "{words}");
+}
+
+/// Writers' holds alone are by cgroup; where they are not those by site, the page says both.
+#[test]
+fn what_is_by_cgroup_is_told() {
+    let mut lines = Synthetic::default().lines();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line {
+            let totals = CgroupInterval {
+                holds: 100,
+                ..CgroupInterval::default()
+            };
+            interval.cgroups = [("/a.service".to_owned(), totals)].into();
+        }
+    }
+    let words = words(&page(&profile_of(lines)));
+    let told = "Holds and waits of writers. Their holds are 300 here and 360 by site";
+    assert!(words.contains(told), "{words}");
 }

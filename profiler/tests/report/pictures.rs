@@ -4,11 +4,14 @@
 use lockprof::{
     export::{Format, Picture},
     profile::Profile,
-    recording::schema::{Clock, Line, Tier},
+    recording::{
+        Recording,
+        schema::{BlameInterval, Clock, Line, Tier},
+    },
 };
 use lockprof_abi::Site;
 
-use crate::fixture::Synthetic;
+use crate::fixture::{Synthetic, classify};
 
 /// The pictures, in the order of their names' list.
 fn draw(name: &str, synthetic: &Synthetic) -> [String; 5] {
@@ -260,4 +263,127 @@ fn pixels_have_the_texts_too() {
         keep(&picture.file_name("png"), &bytes);
         assert!(bytes.is_empty() || bytes.starts_with(b"\x89PNG"));
     }
+}
+
+/// The lines under a bar have the own time of each part: of a hold there is 100 %.
+#[test]
+fn the_shares_of_a_hold_add_up() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let real = Recording::read(&data.join("forkexit-debian-6.1.jsonl")).unwrap();
+    for profile in [
+        Synthetic::default().profile(),
+        Profile::from_recording(real, classify),
+    ] {
+        let [_, anatomy, ..] = draw_profile("shares", &profile);
+        let names: Vec<&str> = profile.sites.iter().map(|site| site.site.name()).collect();
+        let mut sums: Vec<(String, f64)> = Vec::new();
+        for text in texts(&anatomy) {
+            if names.contains(&text.as_str()) {
+                sums.push((text, 0.0));
+            } else if let Some(percent) = text.strip_suffix(" %") {
+                sums.last_mut().unwrap().1 += percent.parse::<f64>().unwrap();
+            }
+        }
+        let taken_apart: Vec<_> = sums.into_iter().filter(|(_, sum)| *sum > 0.0).collect();
+        assert!(!taken_apart.is_empty());
+        for (site, sum) in taken_apart {
+            assert!((sum - 100.0).abs() < 0.3, "{site}: {sum}");
+        }
+    }
+}
+
+/// The attributes of the rectangles that are so wide, as `(left, top, fill)`.
+fn squares(svg: &str, width: i32) -> Vec<(i32, i32, String)> {
+    let attribute = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    let number = |tag: &str, name: &str| attribute(tag, name)?.parse::<i32>().ok();
+    let tags = svg.split("<rect").skip(1);
+    tags.filter(|tag| number(tag, "width") == Some(width) && number(tag, "height") == Some(width))
+        .filter_map(|tag| {
+            Some((
+                number(tag, "x")?,
+                number(tag, "y")?,
+                attribute(tag, "fill")?,
+            ))
+        })
+        .collect()
+}
+
+#[test]
+fn no_two_sites_have_the_same_swatch() {
+    let all_sites = Synthetic {
+        sites: Site::ALL.to_vec(),
+        intervals: 1,
+        ..Synthetic::default()
+    };
+    let mut lines = all_sites.lines();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line {
+            let pair = |site: &Site| BlameInterval {
+                waiter: site.name().to_owned(),
+                holder: "reap".to_owned(),
+                waited_ns: 1000,
+            };
+            interval.blame = Site::ALL.iter().map(pair).collect();
+        }
+    }
+    let [.., blame, _] = draw_profile("swatches", &crate::fixture::profile_of(lines));
+    let mut looks: Vec<(String, bool)> = Vec::new();
+    let hollows = squares(&blame, 6);
+    for (left, top, fill) in squares(&blame, 12)
+        .into_iter()
+        .filter(|(left, ..)| *left == 24)
+    {
+        let hollow = hollows
+            .iter()
+            .any(|(x, y, _)| (*x, *y) == (left + 3, top + 3));
+        assert!(
+            !looks.contains(&(fill.clone(), hollow)),
+            "{fill}, hollow: {hollow}"
+        );
+        looks.push((fill, hollow));
+    }
+    assert_eq!(looks.len(), Site::ALL.len());
+    assert!(looks.iter().any(|(_, hollow)| *hollow));
+}
+
+/// The root has a name, and no label is longer than its frame in fonts whose letters are 0.6 of their height.
+#[test]
+fn labels_fit_their_frames() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let real = Recording::read(&data.join("threadspawn-wait-only.jsonl")).unwrap();
+    let [.., flamegraph] = draw_profile("frames", &Profile::from_recording(real, classify));
+    let (_, frames) = flamegraph.split_once("id=\"frames\"").unwrap();
+    let mut labelled = 0;
+    for frame in frames.split("<g>").skip(1) {
+        let (_, width) = frame.split_once(" width=\"").unwrap();
+        let percent: f64 = width.split_once('%').unwrap().0.parse().unwrap();
+        let label = texts(frame).remove(0);
+        let pixels = 3.0 + label.chars().count() as f64 * 0.602 * 12.0;
+        assert!(
+            label.is_empty() || pixels <= percent / 100.0 * 1020.0,
+            "{label}: {pixels}"
+        );
+        labelled += usize::from(!label.is_empty());
+        if frame.starts_with("<title>all (") {
+            assert_eq!(label, "all");
+        }
+    }
+    assert!(labelled > 20, "{labelled}");
+}
+
+/// The tail of each site is labelled where it is, not only that of the first ones.
+#[test]
+fn every_tail_is_labelled_in_place() {
+    let five = Synthetic {
+        sites: vec![Site::Fork, Site::Exit, Site::Reap, Site::Exec, Site::Setsid],
+        holds: 200,
+        ..Synthetic::default()
+    };
+    let [distribution, ..] = draw("tails", &five);
+    let labels = texts(&distribution);
+    let tails = labels.iter().filter(|text| text.starts_with("p99 "));
+    assert!(tails.count() >= 8, "{labels:?}");
 }

@@ -2,7 +2,9 @@
 
 use lockprof::{
     profile::{Profile, Verdict},
-    recording::schema::{Clock, Detail, Interval, Line, SpanInterval, Tier},
+    recording::schema::{
+        Clock, Detail, Interval, Kind, Line, READERS_AND_HANDOVER, SpanInterval, Tier,
+    },
 };
 use lockprof_abi::{LCB_F_SPIN, Site};
 
@@ -141,6 +143,7 @@ fn a_lock_that_nobody_takes() {
     insta::assert_snapshot!(text(&Verdict::of(&idle.profile())), @r"
     tasklist_lock was never taken for writing in 3.00 s.
     Nobody was seen waiting for it.
+    No lock is waited for much here: the most for an unnamed sleeping lock of __vm_munmap, 504 µs in 21 waits.
     ");
 }
 
@@ -214,6 +217,133 @@ fn another_lock_may_be_the_answer() {
              against 19.8 s for tasklist_lock."
         )
     );
+}
+
+/// Who waits longest in all is named only where its own waits are enough.
+#[test]
+fn few_waits_of_one_site_are_no_habit() {
+    let rare = changed(&busy(), |interval| {
+        for site in interval.cpus.iter_mut().flat_map(|cpu| &mut cpu.sites) {
+            if site.site == "reap" {
+                (site.waits, site.waited_ns) = (1, 5_000_000_000);
+                site.wait_buckets = vec![lockprof_abi::bucket_of(5_000_000_000) as u32, 1];
+            }
+        }
+    });
+    let text = text(&rare);
+    assert!(
+        text.contains("acquisitions had to wait, ")
+            && text.contains(" in all: reap the longest, but only 6 times."),
+        "{text}"
+    );
+    assert!(
+        !text.contains("waits most") && !text.contains("A single wait"),
+        "{text}"
+    );
+}
+
+#[test]
+fn one_event_that_makes_the_number_is_said_first() {
+    let one = changed(&busy(), |interval| {
+        let sites = interval
+            .cpus
+            .iter_mut()
+            .take(1)
+            .flat_map(|cpu| &mut cpu.sites);
+        for site in sites.filter(|site| site.site == "reap") {
+            site.waited_ns += 100_000_000_000;
+            site.held_ns += 100_000_000;
+        }
+        for event in interval
+            .longest
+            .iter_mut()
+            .filter(|event| event.site == "reap")
+        {
+            event.ns = match event.kind {
+                Kind::Hold => 400_000_000,
+                Kind::Wait => 100_000_000_000,
+            };
+        }
+    });
+    assert_eq!(
+        one.caveats,
+        [
+            "A single hold of reap took 400 ms: 30.7 % of the time of all its holds.",
+            "A single wait of reap took 100 s: 32.5 % of the time of all its waits.",
+        ]
+    );
+    assert_eq!(Verdict::of(&busy().profile()).caveats, [""; 0]);
+}
+
+#[test]
+fn unseen_readers_are_to_be_looked_at_before_spans() {
+    let behind_readers = |readers: bool| {
+        let mut lines = busy().lines();
+        for line in &mut lines {
+            match line {
+                Line::Header(header) => header.readers = readers,
+                Line::Interval(interval) => {
+                    for pair in &mut interval.blame {
+                        pair.holder = READERS_AND_HANDOVER.to_owned();
+                    }
+                }
+                _ => {}
+            }
+        }
+        Verdict::of(&profile_of(lines)).next.unwrap()
+    };
+    assert_eq!(
+        behind_readers(false),
+        "How much of that was behind readers, and which, takes a run with --readers."
+    );
+    assert!(behind_readers(true).starts_with("Look at add_device_randomness"));
+}
+
+/// Where nobody waits for this lock, the next thing to look at is what is waited for.
+#[test]
+fn what_is_waited_for_instead_is_told() {
+    let wait_only = Synthetic {
+        tier: Tier::WaitOnly,
+        ..Synthetic::default()
+    };
+    let without_target = |waited_ns| {
+        changed(&wait_only, |interval| {
+            let other = |lock: &str| lock == "0xffff888100a0b0c0";
+            interval.contention.retain(|entry| other(&entry.lock));
+            interval.contention[0].waited_ns = waited_ns;
+            // Too few to be called a busier lock.
+            interval.contention[0].octaves = vec![14, 2];
+        })
+    };
+    let little = without_target(20_000);
+    assert!(text(&little).contains("Nobody was seen waiting for it."));
+    assert_eq!(
+        little.next.as_deref(),
+        Some(
+            "No lock is waited for much here: the most for an unnamed sleeping lock of __vm_munmap, \
+             60.0 µs in 6 waits."
+        )
+    );
+    assert_eq!(
+        without_target(1_000_000_000).next.as_deref(),
+        Some(
+            "What this machine waits for most is an unnamed sleeping lock of __vm_munmap: 3.00 s in 6 \
+             waits."
+        )
+    );
+    let mut lines = wait_only.lines();
+    for line in &mut lines {
+        match line {
+            Line::Header(header) => header.kernel.spin_waits_invisible = true,
+            Line::Interval(interval) => {
+                interval
+                    .contention
+                    .retain(|entry| entry.lock == "0xffff888100a0b0c0");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(Verdict::of(&profile_of(lines)).next, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use lockprof::{
     profile::Profile,
     recording::{
         Recording,
-        schema::{Clock, Tier},
+        schema::{Clock, Line, Tier},
     },
 };
 use serde_json::Value;
@@ -204,7 +204,7 @@ fn folded_stacks_end_in_the_lock_and_the_waited_time() {
 fn waits_without_a_stack_are_under_their_site() {
     let mut lines = Synthetic::default().lines();
     for line in &mut lines {
-        if let lockprof::recording::schema::Line::Interval(interval) = line {
+        if let Line::Interval(interval) = line {
             interval.contention.clear();
         }
     }
@@ -310,4 +310,70 @@ fn markdown_is_tables() {
     let profile = Synthetic::default().profile();
     let bytes = Format::Markdown.exporter().export(&profile).unwrap();
     insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
+}
+
+/// What follows the measured time is no warm-up, in any view.
+#[test]
+fn the_ending_is_no_warm_up() {
+    let mut lines = Synthetic::default().lines();
+    let Some(Line::Interval(warm_up)) = lines.get(2).cloned() else {
+        panic!("no interval")
+    };
+    let footer = lines.pop().unwrap();
+    for at_s in [5.0, 6.0] {
+        let mut ending = warm_up.clone();
+        ending.at_s = at_s;
+        lines.push(Line::Interval(ending));
+    }
+    lines.push(footer);
+    let profile = crate::fixture::profile_of(lines);
+    let text =
+        |format: Format| String::from_utf8(format.exporter().export(&profile).unwrap()).unwrap();
+    let table = Format::Table {
+        width: 80,
+        color: false,
+    };
+    assert!(text(table).contains("3.00 s in 3 intervals, after 1.00 s of warm-up"));
+    let csv = text(Format::Csv);
+    let lives = |stage: &str| csv.matches(&format!("series,,{stage},")).count();
+    assert_eq!(lives("ending"), 2 * lives("warm-up"));
+    assert_eq!(lives("measured"), 3 * lives("warm-up"));
+    let trace = text(Format::Trace);
+    assert_eq!(trace.matches("\"name\":\"warm-up\"").count(), 1);
+    assert_eq!(trace.matches("\"name\":\"ending\"").count(), 2);
+    let json: Value = serde_json::from_str(&text(Format::Json)).unwrap();
+    let stages = json["series"].as_array().unwrap().iter();
+    let stages: Vec<&str> = stages
+        .map(|point| point["phase"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            "warm_up", "measured", "measured", "measured", "ending", "ending"
+        ]
+    );
+    assert_eq!(text(Format::Html).matches(">ending<").count(), 2);
+}
+
+/// Where a longer hold was counted than was noted, nothing is said to be the longest.
+#[test]
+fn a_maximum_that_was_not_noted_is_said_to_be_a_bound() {
+    let mut lines = Synthetic::default().lines();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line {
+            for event in &mut interval.longest {
+                event.ns /= 8;
+            }
+        }
+    }
+    let profile = crate::fixture::profile_of(lines);
+    let text =
+        |format: Format| String::from_utf8(format.exporter().export(&profile).unwrap()).unwrap();
+    let json: Value = serde_json::from_str(&text(Format::Json)).unwrap();
+    let hold = &json["sites"][0]["hold_ns"];
+    assert_eq!(hold["max_is_bound"], true);
+    assert!(hold["max"].as_f64() > json["sites"][0]["longest"]["ns"].as_f64());
+    assert!(text(Format::Markdown).contains("≤ "));
+    assert!(text(Format::Html).contains("≤ "));
+    assert!(text(Format::Csv).contains("hold_max_is_bound,1,count"));
 }

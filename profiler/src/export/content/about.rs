@@ -2,7 +2,7 @@
 
 use super::{Section, Topic};
 use crate::{
-    profile::Profile,
+    profile::{Profile, Stage},
     recording::schema::{AddressSource, Clock, Deferral, Header, Method, Tier, Workload},
     units::{self, TimeUnit, UNKNOWN},
 };
@@ -118,7 +118,8 @@ fn workload(profile: &Profile, workload: Option<&Workload>) -> String {
 }
 
 fn measured(profile: &Profile) -> String {
-    let warm_up = profile.series.iter().filter(|point| !point.is_measured());
+    let warm_up = profile.series.iter();
+    let warm_up = warm_up.filter(|point| point.stage == Stage::WarmUp);
     let warm_up_s: f64 = warm_up.map(|point| point.seconds).sum();
     let intervals = match profile.intervals {
         1 => "1 interval".to_owned(),

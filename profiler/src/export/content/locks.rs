@@ -1,5 +1,7 @@
 //! Other locks, and who was behind the longest hold and wait.
 
+use std::collections::BTreeMap;
+
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     profile::{Contention, Profile},
@@ -25,6 +27,11 @@ pub(super) fn inner_waits(profile: &Profile) -> Section {
     }
     section.grid(grid);
     rest(profile.inner_waits.len(), &mut section);
+    rows_of_one_lock(
+        profile,
+        &profile.inner_waits.iter().collect::<Vec<_>>(),
+        &mut section,
+    );
     section
 }
 
@@ -46,6 +53,7 @@ pub(super) fn other_locks(profile: &Profile) -> Section {
     }
     section.grid(grid);
     rest(others.len(), &mut section);
+    rows_of_one_lock(profile, &others, &mut section);
     let spin = if profile.header.kernel.spin_waits_invisible {
         "Waits for spinlocks are invisible here: this kernel spins in virt_spin_lock(), which \
          emits no event."
@@ -116,6 +124,17 @@ pub(super) fn cgroups(profile: &Profile) -> Section {
     }
     section.grid(grid);
     rest(all.len(), &mut section);
+    let mut text = "Holds and waits of writers.".to_owned();
+    let holds = all.iter().map(|(_, totals)| totals.holds);
+    let holds = holds.fold(0, u64::saturating_add);
+    if let Some(of_sites) = profile.write_holds().filter(|&of_sites| of_sites != holds) {
+        text += &format!(
+            " Their holds are {} here and {} by site: the two are read one after the other.",
+            units::count(holds),
+            units::count(of_sites)
+        );
+    }
+    section.sentence(text, Emphasis::Quiet);
     section
 }
 
@@ -142,8 +161,29 @@ fn lengths(wait: &Contention, unit: TimeUnit) -> [String; 4] {
         units::count(wait.waits.count()),
         unit.format(wait.waits.total_ns as f64),
         unit.format_or_unknown(wait.waits.mean_ns()),
-        unit.format_or_unknown(wait.waits.max_ns()),
+        wait.waits.max_text(unit),
     ]
+}
+
+/// Says that a lock has a row for each caller, where one has more than one, and what the most waited of
+/// them has in all.
+fn rows_of_one_lock(profile: &Profile, all: &[&Contention], section: &mut Section) {
+    let mut by_lock: BTreeMap<u64, (usize, u64, &Contention)> = BTreeMap::new();
+    for wait in all {
+        let (rows, sum, _) = by_lock.entry(wait.address).or_insert((0, 0, wait));
+        *rows += 1;
+        *sum = sum.saturating_add(wait.waits.total_ns);
+    }
+    let several = by_lock.values().filter(|(rows, ..)| *rows > 1);
+    let Some((rows, sum, wait)) = several.max_by_key(|(_, sum, _)| *sum) else {
+        return;
+    };
+    let text = format!(
+        "A row is a lock and who asked for it: {} has {rows}, {} in all.",
+        wait.lock(),
+        profile.unit().format(*sum as f64)
+    );
+    section.sentence(text, Emphasis::Quiet);
 }
 
 fn rest(all: usize, section: &mut Section) {

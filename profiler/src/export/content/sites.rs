@@ -86,9 +86,9 @@ pub(super) fn sites(profile: &Profile) -> Section {
 fn lengths(durations: &Durations, unit: TimeUnit, scale: Option<SparkScale>) -> [String; 5] {
     [
         unit.format_or_unknown(durations.mean_ns()),
-        unit.format_or_unknown(durations.quantile_ns(0.5)),
-        unit.format_or_unknown(durations.quantile_ns(0.99)),
-        unit.format_or_unknown(durations.max_ns()),
+        unit.format_or_unknown(durations.percentile_ns(0.5)),
+        unit.format_or_unknown(durations.percentile_ns(0.01)),
+        durations.max_text(unit),
         scale.map_or_else(String::new, |scale| scale.line(durations)),
     ]
 }

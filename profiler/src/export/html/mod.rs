@@ -70,7 +70,7 @@ fn page(profile: &Profile) -> Result<Markup> {
             (time(profile)?)
             (blame(profile, &document)?)
             (locks(profile, &document)?)
-            (longest(&document))
+            (longest(profile, &document))
             (measured::measured(profile, &document))
         }
         footer {
@@ -219,7 +219,10 @@ fn lengths(profile: &Profile, document: &Document) -> Result<Markup> {
         "lengths",
         &html! {
             (picture(profile, Picture::Distribution, instead, caption)?)
-            (section_blocks(document.section(Topic::Sites)))
+            // Without any the sentence in the picture's place says it all.
+            @if !profile.sites.is_empty() {
+                (section_blocks(document.section(Topic::Sites)))
+            }
         },
     ))
 }
@@ -229,7 +232,8 @@ fn anatomy(profile: &Profile, document: &Document) -> Result<Markup> {
                    waits for other locks, and the holder's own work. The table that follows has the \
                    numbers.";
     let caption = "Each bar is the mean hold of a site. What is called inside a call stands beneath \
-                   it. The parts add up to the hold; own work is what is not measured apart.";
+                   it. The list has the own time of each, without what is inside it: together they are \
+                   the hold. Own work is what is not measured apart.";
     let spans = document.section(Topic::Spans);
     Ok(section(
         "anatomy",
@@ -294,13 +298,17 @@ fn locks(profile: &Profile, document: &Document) -> Result<Markup> {
     ))
 }
 
-fn longest(document: &Document) -> Markup {
+fn longest(profile: &Profile, document: &Document) -> Markup {
     let sections = [Topic::Longest, Topic::Cgroups].map(|topic| document.section(topic));
     section(
         "longest",
         &html! {
             @if sections.iter().all(Option::is_none) {
-                p { "Who was behind the longest holds and waits was not recorded." }
+                @if profile.sites.is_empty() {
+                    p { "None was seen." }
+                } @else {
+                    p { "Who was behind the longest holds and waits was not recorded." }
+                }
             }
             @for section in sections.into_iter().flatten() {
                 @if section.topic != Topic::Longest { h3 { (printable(&section.title)) } }

@@ -158,8 +158,6 @@ pub(super) fn series(profile: &Profile) -> Markup {
         &["until", "phase"],
         &["held", "holds", "mean hold", "lives/s", "stolen"],
     );
-    let measured = profile.series.iter().rfind(|point| point.is_measured());
-    let measured_until = measured.map_or(f64::INFINITY, |point| point.at_s);
     let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
     for points in profile.series.chunks(together) {
         let [.., last] = points else { continue };
@@ -179,7 +177,7 @@ pub(super) fn series(profile: &Profile) -> Markup {
         let mean = holds.zip(held_ns).filter(|(holds, _)| *holds > 0);
         grid.row([
             format!("{:.2} s", last.at_s),
-            phase(last, measured_until).to_owned(),
+            last.stage.name().to_owned(),
             or_unknown(held.map(|ns| units::percent(ns as f64 / (seconds * 1e9)))),
             or_unknown(holds.map(units::count)),
             or_unknown(mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64))),
@@ -196,16 +194,5 @@ pub(super) fn series(profile: &Profile) -> Markup {
             p.quiet { "Each row is " (together) " intervals." }
         }
         (grids(&grid))
-    }
-}
-
-/// What the run was doing.
-fn phase(point: &SeriesPoint, measured_until_s: f64) -> &'static str {
-    if point.is_measured() {
-        "measured"
-    } else if point.at_s < measured_until_s {
-        "warm-up"
-    } else {
-        "ending"
     }
 }

@@ -97,7 +97,8 @@ fn mean(site: &Anatomy) -> f64 {
 fn axis(canvas: &Canvas<'_>, scale: &Axis, profile: &Profile) -> Result<()> {
     let unit = profile.unit();
     let y = SCALE_TOP + 16;
-    let note = "mean of all holds of a site, to one scale";
+    let note = "mean of all holds of a site, to one scale; beneath each the own time of its parts: \
+                they add up to the hold";
     canvas.text(note, (LEFT, SCALE_TOP), Look::LEFT.color(QUIET))?;
     canvas.line(vec![(LEFT, y), (RIGHT, y)], QUIET, 1)?;
     let mut free_from = LEFT;
@@ -302,10 +303,12 @@ fn list(
         canvas.tint(swatch, item.tint.0, item.tint.1)?;
         canvas.outline(swatch, GRID)?;
         let inside = "↳ ".repeat(item.depth);
-        let share = item.part.ns as f64 / site.total_ns as f64;
+        // Without what is inside, which has a line of its own: the lines add up to the hold.
+        let own_ns = item.part.own_ns() as f64;
+        let share = own_ns / site.total_ns as f64;
         let name = super::shorten(&format!("{inside}{}", name(item.part)), 27);
         canvas.text(&name, (left + 18, y), Look::LEFT)?;
-        let length = unit.format(item.part.ns as f64 / site.holds as f64);
+        let length = unit.format(own_ns / site.holds as f64);
         canvas.text(&length, (left + 262, y), Look::RIGHT)?;
         canvas.text(&units::percent(share), (left + 326, y), Look::RIGHT)?;
     }

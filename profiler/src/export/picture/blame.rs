@@ -6,7 +6,7 @@ use lockprof_abi::Site;
 use super::{
     HEAD, Picture, Setting,
     canvas::{Canvas, Frame, Look, TEXT},
-    palette::{ACCENT, GRID, QUIET, WHITE, style_of},
+    palette::{ACCENT, GRID, QUIET, style_of},
     sheet,
 };
 use crate::{
@@ -147,7 +147,7 @@ fn paint(canvas: &Canvas<'_>, matrix: &Matrix, unit: TimeUnit) -> Result<()> {
             right: 36,
             bottom: middle + 6,
         };
-        canvas.fill(swatch, style_of(waiter).color)?;
+        canvas.swatch(swatch, style_of(waiter))?;
         canvas.text(waiter.name(), (44, middle), Look::LEFT.bold())?;
         for (column, &holder) in matrix.holders.iter().enumerate() {
             let ns = matrix.cell_ns(waiter, holder);
@@ -191,8 +191,7 @@ fn heading(canvas: &Canvas<'_>, frame: Frame, holder: Option<Site>) -> Result<()
         right: middle + 6,
         bottom: TOP - 32,
     };
-    canvas.fill(swatch, WHITE)?;
-    canvas.fill(swatch, style_of(site).color)?;
+    canvas.swatch(swatch, style_of(site))?;
     canvas.text(site.name(), (middle, TOP - 18), Look::CENTER.bold())
 }
 

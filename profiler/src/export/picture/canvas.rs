@@ -12,7 +12,7 @@ use plotters::{
 
 use super::{
     super::printable,
-    palette::{BLACK, WHITE},
+    palette::{BLACK, SiteStyle, WHITE},
 };
 
 /// The size of ordinary text, in pixels.
@@ -140,6 +140,22 @@ impl Canvas<'_> {
         self.area
             .draw(&Rectangle::new(self.corners(frame), style))
             .map_err(failed)
+    }
+
+    /// A small square by which a site is known: hollow where its line is dashed.
+    pub(super) fn swatch(&self, frame: Frame, style: SiteStyle) -> Result<()> {
+        self.fill(frame, style.color)?;
+        if style.dashed {
+            let rim = (frame.right - frame.left) / 4;
+            let hollow = Frame {
+                left: frame.left + rim,
+                top: frame.top + rim,
+                right: frame.right - rim,
+                bottom: frame.bottom - rim,
+            };
+            self.fill(hollow, WHITE)?;
+        }
+        Ok(())
     }
 
     pub(super) fn line(&self, points: Vec<(i32, i32)>, color: RGBColor, width: u32) -> Result<()> {

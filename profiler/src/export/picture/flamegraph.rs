@@ -20,6 +20,13 @@ pub(in super::super) const FLAME_WIDTH: usize = 1040;
 /// Frames with less of all waiting, in per cent, are left out: they would be narrower than a line.
 const LEAST_PERCENT: f64 = 0.05;
 
+/// The width of a letter by its height, with which the length of labels is chosen. It is 0.6 in the
+/// fonts that systems have; the rest is for the space before a label, which inferno forgets.
+const LETTER: f64 = 0.7;
+/// Under the frames of a picture that nothing can be asked of, in pixels; there would be room for what
+/// the frame under the pointer is.
+const MARGIN: f64 = 10.0;
+
 /// Why there is nothing to draw, if there is nothing.
 pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
     if !profile.waits_known() {
@@ -52,6 +59,7 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     options.bgcolors = Some(BackgroundColor::Flat(Color::from((255, 255, 255))));
     options.uicolor = Color::from((95, 95, 95));
     options.font_type = "monospace".to_owned();
+    options.font_width = LETTER;
     options.min_width = LEAST_PERCENT;
     options.no_javascript = setting == Setting::Still;
     // Of one width: a graph that follows the window's complains before it has one.
@@ -61,10 +69,49 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         .map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;
     let svg =
         String::from_utf8(svg).map_err(|error| anyhow!("cannot draw the flame graph: {error}"))?;
+    let svg = with_named_root(&svg);
     Ok(match setting {
-        Setting::Still => without_search(svg),
+        Setting::Still => without_space_beneath(without_search(svg)),
         Setting::Alone | Setting::OnPage => svg,
     })
+}
+
+/// With a label in the frame on which all others stand: the first word of its title.
+fn with_named_root(svg: &str) -> String {
+    let named = svg.split_once("<title>all (").and_then(|(before, root)| {
+        let (start, rest) = root.split_once("\"></text>")?;
+        Some(format!("{before}<title>all ({start}\">all</text>{rest}"))
+    });
+    named.unwrap_or_else(|| svg.to_owned())
+}
+
+/// Without the lowest lines, where a page tells what the frame under the pointer is.
+fn without_space_beneath(svg: String) -> String {
+    let height = number_after(&svg, " height=\"");
+    let root = svg.split_once("<title>all (").map(|(_, root)| root);
+    let end = root.and_then(|root| {
+        Some(number_after(root, " y=\"")? + number_after(root, " height=\"")? + MARGIN)
+    });
+    match height.zip(end) {
+        Some((height, end)) if end < height => svg
+            .replacen(
+                &format!(" height=\"{height}\""),
+                &format!(" height=\"{end}\""),
+                1,
+            )
+            .replacen(
+                &format!("viewBox=\"0 0 {FLAME_WIDTH} {height}\""),
+                &format!("viewBox=\"0 0 {FLAME_WIDTH} {end}\""),
+                1,
+            ),
+        _ => svg,
+    }
+}
+
+/// The number that stands after the first of these attributes.
+fn number_after(svg: &str, attribute: &str) -> Option<f64> {
+    let (_, rest) = svg.split_once(attribute)?;
+    rest.split_once('"')?.0.parse().ok()
 }
 
 /// Without the word to click for a search, which stays where there is no script.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use lockprof_abi::Site;
 
 pub(super) use self::axes::{length_axis, share_axis};
-use self::marks::{PERCENTILES, resolved};
+use self::marks::PERCENTILES;
 
 use super::{
     Picture, Setting,
@@ -159,17 +159,29 @@ fn panel(
     legend(canvas, left, frame.bottom + LEGEND_TOP, curves, unit)
 }
 
-/// The curve in pixels: down to the longest, which is one of all.
-pub(super) fn points(durations: &Durations, x: &Axis, y: &Axis) -> Vec<(i32, i32)> {
-    let mut points: Vec<(i32, i32)> = durations
-        .histogram
-        .complementary_cumulative()
-        .into_iter()
-        .map(|(low, share)| (x.pixel(low as f64), y.pixel(share)))
+/// The curve as lengths and shares: it falls where there are durations, is level where there are none, and
+/// ends at the longest, which is one of all.
+fn steps(durations: &Durations) -> Vec<(f64, f64)> {
+    let steps = durations.histogram.complementary_cumulative().into_iter();
+    let mut steps: Vec<(f64, f64)> = steps
+        .filter(|&(_, share)| share > 0.0)
+        .map(|(length, share)| (length as f64, share))
         .collect();
-    if let Some(max) = durations.max_ns() {
-        points.push((x.pixel(max), y.pixel(1.0 / durations.count() as f64)));
+    let last = durations.histogram.buckets().last();
+    if let Some((max, (_, high, _))) = durations.max_ns().zip(last) {
+        let one = 1.0 / durations.count() as f64;
+        steps.push((max.min(high as f64), one));
+        steps.push((max, one));
     }
+    steps
+}
+
+/// The curve in pixels.
+pub(super) fn points(durations: &Durations, x: &Axis, y: &Axis) -> Vec<(i32, i32)> {
+    let steps = steps(durations).into_iter();
+    let mut points: Vec<(i32, i32)> = steps
+        .map(|(length, share)| (x.pixel(length), y.pixel(share)))
+        .collect();
     points.dedup();
     points
 }
@@ -202,7 +214,7 @@ fn legend(
             canvas.line(swatch.to_vec(), curve.style.color, 3)?;
         }
         canvas.text(curve.site.name(), (left + 36, y), Look::LEFT)?;
-        let [p50, p90, p99] = PERCENTILES.map(|(_, longer)| resolved(curve.durations, longer));
+        let [p50, p90, p99] = PERCENTILES.map(|(_, longer)| curve.durations.percentile_ns(longer));
         let length = |length: Option<f64>| {
             length.map_or_else(|| UNKNOWN.to_owned(), |length| unit.format(length))
         };
@@ -211,7 +223,7 @@ fn legend(
             length(p50),
             length(p90),
             length(p99),
-            length(curve.durations.max_ns()),
+            curve.durations.max_text(unit),
         ];
         for (cell, at) in cells.into_iter().zip(columns) {
             canvas.text(&cell, (at, y), Look::RIGHT)?;
