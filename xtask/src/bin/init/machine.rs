@@ -4,6 +4,8 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use xtask::vm::protocol::OUT_DIR;
@@ -67,6 +69,18 @@ pub fn seed_random_numbers(seed: u64) -> Result<()> {
         bail!("cannot seed /dev/random: {}", io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Lets the kernel rewrite its own text in peace.
+///
+/// Once randomness is there, a worker turns a branch of get_random_u32() and others into a jump
+/// (drivers/char/random.c, crng_set_ready). QEMU before 8.1 reads a page's bytes for a translation without
+/// locking the page against writes (accel/tcg/translate-all.c, tb_gen_code, 7.2), so that a CPU that comes by
+/// in these moments may keep the breakpoint that stands there meanwhile, and die of it later. As long as
+/// init sleeps nobody comes by; the rewriting takes some interrupts to each CPU.
+pub fn let_the_kernel_settle() {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    thread::sleep(Duration::from_millis(20 * cpus.min(25) as u64));
 }
 
 /// Lifts the limits that a load of many tasks would meet.

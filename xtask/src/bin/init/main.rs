@@ -68,6 +68,7 @@ fn run_script(port: &mut Port) -> Result<()> {
     let text = fs::read(SCRIPT_PATH).with_context(|| format!("cannot read {SCRIPT_PATH}"))?;
     let script: GuestScript = serde_json::from_slice(&text).context("cannot parse the script")?;
     machine::seed_random_numbers(script.seed)?;
+    machine::let_the_kernel_settle();
     steps::run(port, &script)?;
     output::send_files(port, Path::new(OUT_DIR), "")
 }
