@@ -153,6 +153,9 @@ struct MeasureArguments {
     /// What a nanosecond is, where lockprof runs in a lab that knows
     #[arg(long, hide = true, value_enum)]
     clock: Option<ClockWord>,
+    /// CPUs of the machine that emulates this one, where lockprof runs in a lab that knows
+    #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    emulated_by: Option<u32>,
 }
 
 /// `lockprof doctor`.
@@ -323,6 +326,7 @@ impl MeasureArguments {
                 ClockWord::Wall => Clock::EmulatedWall,
                 ClockWord::Instructions => Clock::Instructions,
             }),
+            emulated_by: self.emulated_by,
             loss_threshold: self.loss_threshold,
             launched,
         })

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::cargo::{self, StaticBinaries};
 use crate::setup::{self, Purpose};
 use crate::vm::protocol::{GuestScript, OUT_DIR, Step};
-use crate::vm::{self, Accelerator, Clock, Show, VmOutcome, VmRequest};
+use crate::vm::{self, Clock, Show, VmOutcome, VmRequest};
 use crate::{kernel, process};
 
 /// The recording's file name in the folder that `lockprof run -o` names.
@@ -178,14 +178,11 @@ fn in_guest(options: &RunOptions, kernel: &str) -> Result<ExitCode> {
     let mut request = options
         .machine
         .request(kernel, &binaries, Step::default())?;
-    let clock = match (vm::accelerator(&request)?, options.machine.clock) {
-        (Accelerator::Kvm, _) => None,
-        (Accelerator::Tcg, Clock::Wall) => Some("--clock=wall"),
-        (Accelerator::Tcg, Clock::Instructions) => Some("--clock=instructions"),
-    };
+    let accelerator = vm::accelerator(&request)?;
+    let clock = accelerator.clock_words(options.machine.clock, vm::real_cpus());
     let argv = ["lockprof", "run", "--no-report", "--output", OUT_DIR]
         .into_iter()
-        .chain(clock)
+        .chain(clock.iter().map(String::as_str))
         .chain(arguments.iter().map(String::as_str));
     request.script.steps = vec![Step::new(argv)];
     let outcome = vm::run(&request)?;

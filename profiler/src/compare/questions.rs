@@ -96,7 +96,7 @@ impl Instruments {
 /// Asks everything in every setting.
 ///
 /// The main questions of all settings in which holds or waits were measured are asked together, for a verdict
-/// in one of them is a verdict about the kernels. Those of settings with the load alone, which a forecast is
+/// in one of them is a verdict about the kernels; what cannot be one is not asked. Those of settings with the load alone, which a forecast is
 /// held against, are asked together too.
 #[must_use]
 pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
@@ -107,7 +107,19 @@ pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
     for probed in [true, false] {
         let of_these = askings.iter().zip(&mut main);
         let of_these = of_these.filter(|(asking, _)| asking.instruments.holds.is_some() == probed);
-        decide(of_these.flat_map(|(_, findings)| findings).collect(), true);
+        let (mut asked, mut others) = (Vec::new(), Vec::new());
+        for (asking, findings) in of_these {
+            for finding in findings {
+                let family = if asking.can_judge(&finding.quantity) {
+                    &mut asked
+                } else {
+                    &mut others
+                };
+                family.push(finding);
+            }
+        }
+        decide(asked, true);
+        decide(others, false);
     }
     askings
         .iter()
@@ -252,7 +264,7 @@ impl<'a> Asking<'a> {
         let (unseen, seen): (Vec<&mut Finding>, Vec<&mut Finding>) = called_locks
             .iter_mut()
             .partition(|finding| finding.is_empty());
-        decide(seen, hold || waited);
+        decide(seen, (hold || waited) && !self.setting.shares_cpus());
         decide(unseen, false);
         Answers {
             setting: self.setting.clone(),
@@ -286,6 +298,12 @@ impl<'a> Asking<'a> {
             findings.extend(self.finding(Quantity::Waited, self.instruments.holds));
         }
         findings
+    }
+
+    /// Whether a change of a main quantity would be one of the kernel, and not of who emulates it.
+    fn can_judge(&self, quantity: &Quantity) -> bool {
+        let of_holds = matches!(quantity, Quantity::MeanHold | Quantity::Work);
+        of_holds || !self.setting.shares_cpus()
     }
 
     /// Whether a part's own time changes by nothing but the probes of calls that have left it: a part of what

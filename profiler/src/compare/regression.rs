@@ -44,6 +44,12 @@ pub fn cannot_judge(comparison: &Comparison) -> Option<String> {
             "the holds and waits of {after} and {before} were measured in ways that cannot be compared"
         ));
     }
+    if main().all(|finding| finding.verdict == Verdict::NotAsked) {
+        return Some(format!(
+            "{after} and {before} were measured on emulated CPUs that share fewer real ones, where \
+             throughput and waits show nothing of a kernel"
+        ));
+    }
     let few = main().find(|finding| finding.verdict == Verdict::TooFew)?;
     let [old, new] = few.boots();
     Some(format!(

@@ -9,6 +9,8 @@ pub struct Setting {
     pub clock: Clock,
     /// CPUs that were online.
     pub cpus: u32,
+    /// CPUs of the machine that emulated them, where that is known.
+    pub emulated_by: Option<u32>,
     /// The lock.
     pub lock: String,
     /// The load: a bundled one with its tasks, or a command line.
@@ -35,6 +37,7 @@ impl Setting {
         Self {
             clock: header.clock,
             cpus: header.kernel.cpus_online,
+            emulated_by: header.emulated_by,
             lock: header.lock.name.clone(),
             load: header
                 .workload
@@ -43,12 +46,24 @@ impl Setting {
         }
     }
 
+    /// Whether CPUs may have waited for each other: several emulated ones, by fewer or by nobody knows how many
+    /// real ones. Who waits for a lock there waits for the CPU of its holder, too, and of everybody before it
+    /// in the queue, so that throughput and waits are those of the emulator's scheduling.
+    #[must_use]
+    pub fn shares_cpus(&self) -> bool {
+        let enough = self.emulated_by.is_some_and(|real| real >= self.cpus);
+        self.clock == Clock::EmulatedWall && self.cpus > 1 && !enough
+    }
+
     /// In words: `threadspawn, 24 processes, on 24 CPUs, by the wall clock of an emulated machine`.
     #[must_use]
     pub fn describe(&self) -> String {
         let plural = if self.cpus == 1 { "" } else { "s" };
+        let real = self
+            .emulated_by
+            .map_or_else(String::new, |real| format!(" that {real} emulate"));
         format!(
-            "{}, on {} CPU{plural}, by the {}",
+            "{}, on {} CPU{plural}{real}, by the {}",
             self.load,
             self.cpus,
             clock_name(self.clock)

@@ -150,6 +150,17 @@ fn shift(finding: &Finding) -> Option<f64> {
 
 /// What became of throughput and waits.
 fn others(answers: &Answers) -> Vec<String> {
+    let setting = &answers.setting;
+    if setting.shares_cpus() {
+        let real = setting
+            .emulated_by
+            .map_or_else(|| "fewer".to_owned(), |real| real.to_string());
+        return vec![format!(
+            "throughput and waits of {} emulated CPUs that share {real} get no verdict: who waits for a lock \
+             there waits for a CPU, too",
+            setting.cpus
+        )];
+    }
     let unit = TimeUnit::of(answers.setting.clock);
     [Quantity::Throughput, Quantity::Work, Quantity::Waited]
         .iter()

@@ -55,6 +55,8 @@ pub struct Settings {
     pub quiet: bool,
     /// What a nanosecond is, where the caller knows better than this machine (the lab does).
     pub clock: Option<Clock>,
+    /// CPUs of the machine that emulates this one, where the caller knows.
+    pub emulated_by: Option<u32>,
     /// The share of lost events above which the run is void.
     pub loss_threshold: f64,
     /// When lockprof was launched.

@@ -74,6 +74,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         readers: settings.request.readers,
         cgroups: settings.cgroups,
         interval_s: settings.interval.as_secs_f64(),
+        emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,
         workload: settings.load.as_ref().map(|load| load.workload().clone()),
         command_line: env::args_os()

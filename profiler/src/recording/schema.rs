@@ -40,6 +40,9 @@ pub struct Header {
     pub kernel: Kernel,
     /// What a nanosecond of this recording is.
     pub clock: Clock,
+    /// CPUs of the machine that emulated this one, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulated_by: Option<u32>,
     /// What this kernel allowed.
     pub tier: Tier,
     /// How the probes were attached.

@@ -15,6 +15,7 @@ fn setting() -> Setting {
     Setting {
         clock: Clock::Hardware,
         cpus: 24,
+        emulated_by: None,
         lock: "tasklist_lock".to_owned(),
         load: "threadspawn, 24 processes".to_owned(),
     }
@@ -68,6 +69,41 @@ fn less_than_one_percent_gets_no_verdict_however_sure_it_is() {
     assert_eq!(below.verdict, Verdict::Same);
     assert_eq!(throughput(&before, &by(0.011)).verdict, Verdict::Better);
     assert_eq!(throughput(&before, &by(-0.011)).verdict, Verdict::Worse);
+}
+
+/// Who waits for a lock on more CPUs than are emulated at once waits for a CPU, too: that is no news of a kernel.
+#[test]
+fn cpus_that_share_real_ones_get_no_verdict_about_throughput() {
+    let verdict = |emulated_by: Option<u32>| {
+        let [before, after] = [("a", 1000.0), ("b", 300.0)].map(|(name, rate)| {
+            let mut side = rates(
+                name,
+                &[rate, rate + 1.0, rate + 2.0, rate + 3.0, rate + 4.0],
+            );
+            let boots = side.boots.remove(&setting()).unwrap();
+            let emulated = Setting {
+                clock: Clock::EmulatedWall,
+                emulated_by,
+                ..setting()
+            };
+            side.boots.insert(emulated, boots);
+            side
+        });
+        let comparison = Comparison::of(before, after).unwrap();
+        let sentence = lockprof::compare::sentence(&comparison);
+        let throughput = comparison.settings[0]
+            .answers
+            .finding(&Quantity::Throughput);
+        let judged = lockprof::compare::cannot_judge(&comparison).is_none();
+        (throughput.unwrap().verdict, sentence, judged)
+    };
+    let (on_enough, _, judged) = verdict(Some(24));
+    assert_eq!((on_enough, judged), (Verdict::Worse, true));
+    for fewer in [Some(2), None] {
+        let (shared, sentence, judged) = verdict(fewer);
+        assert_eq!((shared, judged), (Verdict::NotAsked, false));
+        assert!(sentence.contains("get no verdict"), "{sentence}");
+    }
 }
 
 #[test]

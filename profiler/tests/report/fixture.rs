@@ -143,6 +143,7 @@ impl Synthetic {
             readers: false,
             cgroups: false,
             interval_s: 1.0,
+            emulated_by: None,
             loss_threshold: 0.001,
             workload: Some(Workload {
                 name: "threadspawn".into(),

@@ -122,6 +122,7 @@ impl Boot {
         let machine = Machine {
             clock,
             accelerator,
+            real_cpus: vm::real_cpus(),
             tasks,
         };
         request.script.steps = steps

@@ -33,12 +33,13 @@ pub const STEPS: [(&str, Profiled); 4] = [
 ];
 
 /// Options that are the experiment's, and why.
-const NOT_THE_LOADS: [(&str, &str); 9] = [
+const NOT_THE_LOADS: [(&str, &str); 10] = [
     ("--output", "the recordings have their places"),
     ("-o", "the recordings have their places"),
     ("--detail", "each boot runs both levels of detail"),
     ("--attach", "each boot runs with probes and without"),
     ("--clock", "it belongs before the --"),
+    ("--emulated-by", "the lab knows it"),
     ("--no-report", "it is set"),
     ("--quiet", "it is set"),
     ("-q", "it is set"),
@@ -104,12 +105,11 @@ impl LoadArguments {
             .map(str::to_owned)
             .to_vec();
         words.push(format!("{OUT_DIR}/{folder}"));
-        let clock = match (machine.accelerator, machine.clock) {
-            (Accelerator::Kvm, _) => None,
-            (Accelerator::Tcg, Clock::Wall) => Some("--clock=wall"),
-            (Accelerator::Tcg, Clock::Instructions) => Some("--clock=instructions"),
-        };
-        words.extend(clock.map(str::to_owned));
+        words.extend(
+            machine
+                .accelerator
+                .clock_words(machine.clock, machine.real_cpus),
+        );
         let (warm_up, duration) = match machine.clock {
             Clock::Wall => ("1", "3"),
             Clock::Instructions => ("0.1", "0.4"),
@@ -149,6 +149,8 @@ pub struct Machine {
     pub clock: Clock,
     /// Who runs it.
     pub accelerator: Accelerator,
+    /// CPUs that emulate it.
+    pub real_cpus: usize,
     /// Tasks of a bundled load, where they are not the user's.
     pub tasks: Option<u32>,
 }
@@ -166,6 +168,7 @@ mod tests {
         let machine = Machine {
             clock,
             accelerator: Accelerator::Tcg,
+            real_cpus: 2,
             tasks,
         };
         load.step("x", profiled, machine).argv.join(" ")
@@ -176,8 +179,8 @@ mod tests {
         let load = "--workload threadspawn -t 24";
         assert_eq!(
             line(load, Profiled::Bare, Clock::Wall, None),
-            "lockprof run --quiet --no-report --output /out/x --clock=wall --warm-up 1 --duration 3 \
-             --attach off --workload threadspawn -t 24"
+            "lockprof run --quiet --no-report --output /out/x --clock=wall --emulated-by=2 \
+             --warm-up 1 --duration 3 --attach off --workload threadspawn -t 24"
         );
         assert_eq!(
             line(load, Profiled::Spans, Clock::Instructions, Some(1)),

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,25 @@ pub enum Accelerator {
     Kvm,
     /// By translation.
     Tcg,
+}
+
+impl Accelerator {
+    /// What `lockprof run` is to be told of the guest's clock, and of the CPUs that emulate it.
+    pub fn clock_words(self, clock: Clock, real_cpus: usize) -> Vec<String> {
+        match (self, clock) {
+            (Self::Kvm, _) => Vec::new(),
+            (Self::Tcg, Clock::Wall) => vec![
+                "--clock=wall".to_owned(),
+                format!("--emulated-by={real_cpus}"),
+            ],
+            (Self::Tcg, Clock::Instructions) => vec!["--clock=instructions".to_owned()],
+        }
+    }
+}
+
+/// CPUs that emulate a guest.
+pub fn real_cpus() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The best accelerator for a request.

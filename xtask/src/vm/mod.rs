@@ -27,7 +27,7 @@ use qemu::{Machine, Qemu};
 pub use watch::GuestFailure;
 use watch::Watch;
 
-pub use accelerator::Accelerator;
+pub use accelerator::{Accelerator, real_cpus};
 pub use outcome::{StepOutcome, VmOutcome};
 
 /// How often a guest's files are looked at.
