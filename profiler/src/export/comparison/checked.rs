@@ -35,11 +35,13 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
                 continue;
             };
             let interval = one.throughput.interval;
+            let shared = one.setting.shares_cpus();
+            let machine = format!("{cpus} {}CPUs", if shared { "shared " } else { "" });
             changes.row([
                 if several {
-                    format!("{cpus} CPUs, {}", comparison.after.name)
+                    format!("{machine}, {}", comparison.after.name)
                 } else {
-                    format!("{cpus} CPUs")
+                    machine
                 },
                 signed_percent(model.point),
                 signed_percent(change),
@@ -51,7 +53,11 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
                         format!("{} … {}", bare(&low), bare(&high))
                     },
                 ),
-                points(model.point - change),
+                if shared {
+                    UNKNOWN.to_owned()
+                } else {
+                    points(model.point - change)
+                },
             ]);
         }
         if kernel == 1 {
@@ -65,8 +71,8 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     section.grid(changes);
     section.sentence(
         "How many more task lives the kernel has than the one it is compared with. The forecast is for \
-         as many real CPUs; an emulated machine may share fewer between its own, and its lock then \
-         waits for CPUs that are not running: what it is off by is the model's error and that.",
+         as many real CPUs. Shared CPUs are emulated by fewer real ones: locks then wait for CPUs that \
+         are not running, which says nothing of the kernel or the model, so that nothing is off.",
         Emphasis::Quiet,
     );
     if let Some(sentence) = unknown_locks(forecast, comparisons) {
@@ -164,7 +170,8 @@ fn scale(
     let Some(model_alone) = forecast.at(kernel, 1).map(|point| point.lives.point) else {
         return;
     };
-    for one in all.iter().filter(|one| one.setting.cpus > 1) {
+    let comparable = |one: &&Measured<'_>| one.setting.cpus > 1 && !one.setting.shares_cpus();
+    for one in all.iter().filter(comparable) {
         let model = forecast.at(kernel, one.setting.cpus);
         let Some((model, rate)) = model.zip(side(one.throughput)) else {
             continue;
