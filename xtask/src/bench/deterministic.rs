@@ -124,12 +124,7 @@ fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Resu
     };
     let mut observers = Vec::new();
     for form in [Form::Kfunc, Form::Kprobe] {
-        // A peer that takes the guest with it is no reason to lose what else was measured.
-        let tried = peers
-            .can_trace(own.laboratory, own.lab, form)
-            .unwrap_or_else(|error| Err(format!("{error:#}")));
-        crate::signals::check()?;
-        match tried {
+        match peers.can_trace(own.laboratory, own.lab, form)? {
             Ok(()) => observers.push(bpftrace::observer(form)),
             Err(why) => costs.cannot(&format!("the bpftrace script by {}", form.name()), &why),
         }

@@ -70,8 +70,20 @@ impl Peers {
         Ok(())
     }
 
-    /// Whether the script works on a kernel, by a boot; the inner error says why not.
+    /// Whether the script works on a kernel, by a boot; the inner error says why not. A peer that takes the
+    /// guest with it is no reason to lose what else is measured.
     pub fn can_trace(
+        &self,
+        laboratory: &Laboratory,
+        lab: &Lab<'_>,
+        form: Form,
+    ) -> Result<Result<(), String>> {
+        let tried = self.try_to_trace(laboratory, lab, form);
+        crate::signals::check()?;
+        Ok(tried.unwrap_or_else(|error| Err(format!("{error:#}"))))
+    }
+
+    fn try_to_trace(
         &self,
         laboratory: &Laboratory,
         lab: &Lab<'_>,
