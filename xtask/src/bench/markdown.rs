@@ -237,14 +237,16 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
         );
     }
     if let Some(report) = &costs.report {
+        let view = match report.page_bytes {
+            0 => "a table".to_owned(),
+            bytes => format!("a page of {:.0} KiB", bytes as f64 / 1024.0),
+        };
         let _ = write!(
             text,
-            "\n`lockprof report --format html` of {} intervals of 24 CPUs ({:.1} MiB, a short recording's \
-             intervals repeated), a page of {:.0} KiB, on the machine itself: {:.2} s, {:.1} MiB resident \
-             at most.\n",
+            "\n`lockprof report` of {} intervals of 24 CPUs ({:.1} MiB, a short recording's intervals \
+             repeated), as {view}, on the machine itself: {:.2} s, {:.1} MiB resident at most.\n",
             report.intervals,
             mebibytes(report.recording_bytes),
-            report.page_bytes as f64 / 1024.0,
             report.seconds,
             mebibytes(report.resident_bytes),
         );
