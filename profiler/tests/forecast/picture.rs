@@ -127,6 +127,7 @@ fn what_was_published_stands_beside_the_curve() {
         "published: +23.4 %",
         "thread create/exit",
         "stress-ng pthread",
+        "free_pid deferred alone",
         "tasklist_lock",
         "saturates at 26 CPUs",
         "512",

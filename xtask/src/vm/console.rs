@@ -126,7 +126,7 @@ impl Console {
     }
 
     /// The splat, if it is a fault of the emulator and none of the guest: a CPU that has executed a
-    /// breakpoint where, as the same splat shows, none stands. See [`was_no_breakpoint`].
+    /// breakpoint where, as the same splat shows, none stands.
     pub fn emulators_fault(&self) -> Option<&str> {
         let splat = self.splat()?;
         let after = self.text.lines().skip_while(|line| *line != splat);

@@ -63,7 +63,7 @@ pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Re
     }
     for (point, at) in published() {
         let change = format!("published: {:+.1} %", point.change * 100.0);
-        labels.write(canvas, at, &[&change, point.what], BLACK)?;
+        labels.write(canvas, at, &[&change, point.load, point.what], BLACK)?;
     }
     let middle = (frame.top + frame.bottom) / 2;
     let look = Look::CENTER.color(QUIET).upwards();
