@@ -1,6 +1,9 @@
 //! The forecast beside what was measured where the recordings have it: how wrong the model is.
 
-use super::super::content::{Emphasis, Grid, Section, Topic};
+use super::{
+    super::content::{Emphasis, Grid, Section, Topic},
+    sections::range,
+};
 use crate::{
     compare::{Comparison, Finding, Quantity, Setting, signed_percent},
     forecast::Forecast,
@@ -45,14 +48,7 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
                 },
                 signed_percent(model.point),
                 signed_percent(change),
-                interval.map_or_else(
-                    || UNKNOWN.to_owned(),
-                    |interval| {
-                        let [low, high] = [interval.low, interval.high].map(signed_percent);
-                        let bare = |text: &str| text.trim_end_matches(" %").to_owned();
-                        format!("{} … {}", bare(&low), bare(&high))
-                    },
-                ),
+                range(interval),
                 if shared {
                     UNKNOWN.to_owned()
                 } else {

@@ -186,7 +186,7 @@ fn change(finding: &Finding) -> String {
 }
 
 /// An interval of shares in percent: `-70.3 … -69.5`.
-fn range(interval: Option<Interval>) -> String {
+pub(super) fn range(interval: Option<Interval>) -> String {
     interval.map_or_else(
         || UNKNOWN.to_owned(),
         |interval| {
