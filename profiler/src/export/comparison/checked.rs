@@ -68,7 +68,7 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     section.sentence(
         "How many more task lives the kernel has than the one it is compared with. The forecast is for \
          as many real CPUs. Shared CPUs are emulated by fewer real ones: locks then wait for CPUs that \
-         are not running, which says nothing of the kernel or the model, so that nothing is off.",
+         are not running, which says nothing of the kernel or the model, so that no error is given.",
         Emphasis::Quiet,
     );
     if let Some(sentence) = unknown_locks(forecast, comparisons) {
