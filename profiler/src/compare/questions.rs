@@ -96,8 +96,8 @@ impl Instruments {
 /// Asks everything in every setting.
 ///
 /// The main questions of all settings in which holds or waits were measured are asked together, for a verdict
-/// in one of them is a verdict about the kernels; what cannot be one is not asked. Those of settings with the load alone, which a forecast is
-/// held against, are asked together too.
+/// in one of them is a verdict about the kernels; what cannot be one is not asked. Those of settings with the
+/// load alone, which a forecast is held against, are asked together too.
 #[must_use]
 pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
     let mut main: Vec<Vec<Finding>> = askings
@@ -312,17 +312,9 @@ impl<'a> Asking<'a> {
         match *part {
             Quantity::SpanInHold(_, span) => calls_within_moved(&self.placements, span),
             Quantity::OwnWork(site) => {
-                let moved = self.placements.iter().filter(|placement| placement.moved());
-                let seen = self.instruments.spans.map(|instrument| {
-                    let totals = self.totals(instrument);
-                    totals
-                        .flat_map(|totals| spans_of(totals, site))
-                        .collect::<BTreeSet<Span>>()
-                });
-                let seen = seen.unwrap_or_default();
-                moved
-                    .into_iter()
-                    .any(|placement| seen.contains(&placement.span))
+                let seen = self.spans_seen(site);
+                let mut placements = self.placements.iter();
+                placements.any(|placement| seen.contains(&placement.span) && placement.moved())
             }
             _ => false,
         }
@@ -353,14 +345,20 @@ impl<'a> Asking<'a> {
             .collect()
     }
 
+    /// The spans that either side has in the holds of a site.
+    fn spans_seen(&self, site: Site) -> BTreeSet<Span> {
+        let instrument = self.instruments.spans.into_iter();
+        instrument
+            .flat_map(|instrument| self.totals(instrument))
+            .flat_map(|totals| spans_of(totals, site))
+            .collect()
+    }
+
     fn parts(&self, site: Site) -> Vec<Finding> {
         let Some(instrument) = self.instruments.spans else {
             return Vec::new();
         };
-        let spans: BTreeSet<Span> = self
-            .totals(instrument)
-            .flat_map(|totals| spans_of(totals, site))
-            .collect();
+        let spans = self.spans_seen(site);
         let inner: BTreeSet<String> = self
             .totals(instrument)
             .flat_map(|totals| totals.inner_waits.keys())

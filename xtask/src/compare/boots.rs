@@ -189,7 +189,7 @@ pub fn run_all(boots: &[Boot]) -> Result<Outcomes> {
 fn side_by_side(boot: &Boot) -> usize {
     match boot.request.clock {
         Clock::Wall => 1,
-        Clock::Instructions => thread::available_parallelism().map_or(1, usize::from),
+        Clock::Instructions => vm::real_cpus(),
     }
 }
 

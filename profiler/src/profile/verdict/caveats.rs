@@ -80,10 +80,9 @@ fn few(profile: &Profile) -> Option<String> {
     let time = units::seconds(profile.measured_s);
     // A lock without an event has no share that one more could change; that none came is said below.
     if (1..FEW_EVENTS).contains(&events) {
-        let plural = if events == 1 { "" } else { "s" };
         return Some(format!(
-            "Only {} {what}{plural} in {time}: read shares and percentiles with care.",
-            units::count(events)
+            "Only {} in {time}: read shares and percentiles with care.",
+            units::count_of(events as usize, what)
         ));
     }
     // On the instruction clock a short run is as good as a long one.
