@@ -16,3 +16,4 @@ pub mod signals;
 pub mod test;
 pub mod toolchain;
 pub mod vm;
+pub mod workers;

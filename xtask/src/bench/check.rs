@@ -10,6 +10,8 @@ use super::laboratory::Laboratory;
 use super::results::{FILE, KernelCosts, Results};
 use crate::paths;
 use crate::toolchain::Environment;
+use crate::vm::Clock;
+use crate::workers;
 
 /// By how much a number may grow, as a share.
 const MAY_GROW: f64 = 0.05;
@@ -19,20 +21,16 @@ const BOOTS: usize = 1;
 /// Measures lockprof again, and fails where a number has grown.
 pub fn run(environment: &Environment) -> Result<()> {
     let committed = Results::read(&paths::workspace()?)?;
-    let Some(committed) = committed.deterministic else {
+    if committed.deterministic.is_empty() {
         bail!("there is no {FILE} to compare with: `cargo xtask bench` makes it");
-    };
-    let laboratory = Laboratory::build(environment)?;
-    let mut now = Vec::new();
-    for kernel in KERNELS {
-        now.push(deterministic::run(
-            &laboratory,
-            kernel,
-            Extent::Check,
-            BOOTS,
-        )?);
     }
-    let (lines, grown) = compare(&committed.found, &now);
+    let committed = committed.deterministic.into_iter().map(|part| part.found);
+    let laboratory = Laboratory::build(environment)?;
+    let now = workers::each(&KERNELS, Clock::Instructions.side_by_side(), |kernel| {
+        deterministic::run(&laboratory, kernel, Extent::Check, BOOTS)
+    })?;
+    let now = now.into_iter().collect::<Result<Vec<_>>>()?;
+    let (lines, grown) = compare(&committed.collect::<Vec<_>>(), &now);
     for line in lines {
         println!("    {line}");
     }

@@ -20,6 +20,7 @@ use crate::guest::{self, Lab};
 use crate::kernel;
 use crate::vm::protocol::Step;
 use crate::vm::{Clock, VmOutcome, VmRequest};
+use crate::workers;
 
 /// Lock-unlock pairs in one measurement. A timer's interrupt comes every one to four million
 /// instructions, with or without an observer.
@@ -169,11 +170,16 @@ impl Bench<'_> {
         let mut release = String::new();
         let mut costs = Vec::new();
         let name = &self.lab.kernel.name;
-        for boot in 1..=boots {
+        let numbers: Vec<usize> = (1..=boots).collect();
+        let outcomes = workers::each(&numbers, Clock::Instructions.side_by_side(), |boot| {
             let (outcome, found) = self.boot(observers)?;
             let seconds = outcome.wall.as_secs_f64();
             eprintln!("bench: {name}, instructions: boot {boot} of {boots} took {seconds:.0} s");
-            release = outcome.release;
+            Ok::<_, anyhow::Error>((outcome.release, found))
+        })?;
+        for outcome in outcomes {
+            let (its_release, found) = outcome?;
+            release = its_release;
             costs.push(found);
         }
         Ok((release, merge(&costs)?))

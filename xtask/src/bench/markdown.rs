@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::goals::{Goal, goals, mebibytes};
-use super::results::{Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, Part, Results};
+use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
+use super::results::{Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, OneTask, Part, Results};
+use super::statistics::mean;
 
 /// The file, in the root of the checkout.
 pub const MARKDOWN: &str = "BENCHMARKS.md";
@@ -19,8 +20,8 @@ pub fn render(results: &Results) -> String {
     );
     text.push_str("\n## Goals\n\n");
     text.push_str(&goal_table(&goals(results)));
-    if let Some(part) = &results.deterministic {
-        deterministic(&mut text, part);
+    if !results.deterministic.is_empty() {
+        deterministic(&mut text, &results.deterministic);
     }
     if let Some(part) = &results.load {
         load(&mut text, part);
@@ -36,7 +37,8 @@ fn goal_table(goals: &[Goal]) -> String {
         let met = match goal.met {
             Some(true) => "met",
             Some(false) => "**not met**",
-            None => "not measured",
+            None if goal.measured == NOT_MEASURED => NOT_MEASURED,
+            None => "too noisy to tell",
         };
         vec![
             goal.what.to_owned(),
@@ -56,7 +58,7 @@ fn goal_table(goals: &[Goal]) -> String {
     table(&head, rows)
 }
 
-fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
+fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
     text.push_str(
         "\n## Instructions\n\n\
          One CPU, and a clock that counts its instructions. A pair is one `setsid()` that fails: it \
@@ -73,7 +75,7 @@ fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
         text,
         "\n![Instructions that an observer adds to one pair]({PICTURE})\n"
     );
-    for costs in &part.found {
+    for Part { with, found: costs } in parts {
         let _ = write!(text, "\n### {}, Linux {}\n\n", costs.kernel, costs.release);
         if let Some(first) = costs.observers.first() {
             let _ = write!(
@@ -125,25 +127,31 @@ fn deterministic(text: &mut String, part: &Part<Vec<KernelCosts>>) {
             rows,
         ));
         if let Some(throughput) = &costs.throughput {
-            let list = |values: &[f64], show: fn(f64) -> String| {
-                let shown: Vec<String> = values.iter().map(|value| show(*value)).collect();
-                shown.join(" and ")
-            };
-            let _ = write!(
-                text,
-                "\nA second of `threadspawn -t 1` at a time, without, with, with and without {}: \
-                 {} of the bare throughput in two boots ({} lives in 10^9 instructions).\n",
-                throughput.observer,
-                list(&throughput.shares, |share| format!(
-                    "{:.2} %",
-                    share * 100.0
-                )),
-                list(&throughput.bare_per_second, |rate| format!("{rate:.0}")),
-            );
+            one_task(text, throughput);
         }
         not_measured(text, &costs.not_measured);
+        measured_with(text, with);
     }
-    with(text, &part.with);
+}
+
+fn one_task(text: &mut String, throughput: &OneTask) {
+    let share = throughput.share();
+    let boots = throughput.shares.iter();
+    let boots = boots.map(|share| format!("{:.2}", share * 100.0));
+    let bare = mean(throughput.bare_per_second.iter().copied());
+    let _ = write!(
+        text,
+        "\nA second of `threadspawn -t 1` at a time, {} times in each of {} boots with {} between \
+         seconds without it: {:.2} % of the bare throughput is left (95 % interval {:.2} to {:.2} %, by \
+         Student's t over the boots: {}), and bare are {bare:.0} lives in 10^9 instructions.\n",
+        throughput.turns,
+        throughput.shares.len(),
+        throughput.observer,
+        share.middle * 100.0,
+        share.low * 100.0,
+        share.high * 100.0,
+        boots.collect::<Vec<_>>().join(", "),
+    );
 }
 
 fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
@@ -182,7 +190,7 @@ fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
         ],
         rows,
     ));
-    with(text, &part.with);
+    measured_with(text, &part.with);
 }
 
 fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
@@ -263,7 +271,7 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
         );
     }
     not_measured(text, &costs.not_measured);
-    with(text, &part.with);
+    measured_with(text, &part.with);
 }
 
 fn not_measured(text: &mut String, list: &[(String, String)]) {
@@ -276,7 +284,7 @@ fn not_measured(text: &mut String, list: &[(String, String)]) {
     }
 }
 
-fn with(text: &mut String, with: &[(String, String)]) {
+fn measured_with(text: &mut String, with: &[(String, String)]) {
     let list = with.iter().map(|(name, value)| format!("{name}: {value}"));
     let _ = write!(
         text,

@@ -90,22 +90,17 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     let with = versions::read()?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
     if wanted(PartName::Deterministic) {
-        let mut found = Vec::new();
         for kernel in kernels(&options.kernel) {
             let boots = usize::from(options.boots);
-            found.push(deterministic::run(
-                &laboratory,
-                &kernel,
-                Extent::Whole,
-                boots,
-            )?);
+            put(
+                &mut results.deterministic,
+                Part {
+                    with: with.clone(),
+                    found: deterministic::run(&laboratory, &kernel, Extent::Whole, boots)?,
+                },
+            );
+            write(&mut results, &folder)?;
         }
-        let before = results.deterministic.take().map(|part| part.found);
-        results.deterministic = Some(Part {
-            with: with.clone(),
-            found: merged(before.unwrap_or_default(), found),
-        });
-        write(&mut results, &folder)?;
     }
     if wanted(PartName::Load) {
         let peers = Peers::fetch();
@@ -137,7 +132,7 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
 /// Writes the results, their tables and their picture.
 fn write(results: &mut Results, folder: &Path) -> Result<()> {
     results.write(folder)?;
-    let kernels = results.deterministic.iter().flat_map(|part| &part.found);
+    let kernels = results.deterministic.iter().map(|part| &part.found);
     let mut kernels = kernels.filter(|costs| costs.kernel == goals::KERNEL);
     if let Some(costs) = kernels.next() {
         save(&folder.join(markdown::PICTURE), &plot::draw(costs)?)?;
@@ -151,15 +146,11 @@ fn save(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The kernels that were measured anew, in the places of what was known of them.
-fn merged(before: Vec<KernelCosts>, now: Vec<KernelCosts>) -> Vec<KernelCosts> {
-    let known = before.into_iter();
-    let mut all = known
-        .filter(|old| now.iter().all(|new| new.kernel != old.kernel))
-        .chain(now.iter().cloned())
-        .collect::<Vec<_>>();
-    all.sort_by(|a, b| kernel::version::compare(&a.kernel, &b.kernel));
-    all
+/// Puts a kernel's costs in the place of what was known of it.
+fn put(all: &mut Vec<Part<KernelCosts>>, now: Part<KernelCosts>) {
+    all.retain(|old| old.found.kernel != now.found.kernel);
+    all.push(now);
+    all.sort_by(|a, b| kernel::version::compare(&a.found.kernel, &b.found.kernel));
 }
 
 fn kernels(chosen: &[String]) -> Vec<String> {
@@ -176,14 +167,20 @@ mod tests {
 
     #[test]
     fn a_kernel_that_was_measured_again_replaces_itself() {
-        let costs = |kernel: &str, boots| KernelCosts {
-            kernel: kernel.to_owned(),
-            boots,
-            ..KernelCosts::default()
+        let costs = |kernel: &str, boots| Part {
+            with: Vec::new(),
+            found: KernelCosts {
+                kernel: kernel.to_owned(),
+                boots,
+                ..KernelCosts::default()
+            },
         };
-        let before = vec![costs("debian:6.12", 1), costs("debian:7.2", 1)];
-        let all = merged(before, vec![costs("debian:7.2", 2), costs("debian:6.1", 2)]);
-        let found = all.iter().map(|costs| (costs.kernel.as_str(), costs.boots));
+        let mut all = vec![costs("debian:6.12", 1), costs("debian:7.2", 1)];
+        put(&mut all, costs("debian:7.2", 2));
+        put(&mut all, costs("debian:6.1", 2));
+        let found = all
+            .iter()
+            .map(|part| (part.found.kernel.as_str(), part.found.boots));
         let expected = [("debian:6.1", 2), ("debian:6.12", 1), ("debian:7.2", 2)];
         assert_eq!(found.collect::<Vec<_>>(), expected);
     }

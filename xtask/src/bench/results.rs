@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::statistics::{Interval, ratio_interval};
+
 /// The layout of the file.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// The machine-readable file, in the root of the checkout.
 pub const FILE: &str = "BENCHMARKS.json";
 
@@ -16,8 +18,8 @@ pub const FILE: &str = "BENCHMARKS.json";
 pub struct Results {
     /// The layout of the file.
     pub schema: u32,
-    /// Instructions.
-    pub deterministic: Option<Part<Vec<KernelCosts>>>,
+    /// Instructions, kernel by kernel.
+    pub deterministic: Vec<Part<KernelCosts>>,
     /// Throughput.
     pub load: Option<Part<Vec<LoadCosts>>>,
     /// The daemon.
@@ -47,7 +49,6 @@ pub struct KernelCosts {
     /// What could not be measured, and why.
     pub not_measured: Vec<(String, String)>,
     /// Throughput of one task.
-    #[serde(default)]
     pub throughput: Option<OneTask>,
 }
 
@@ -56,10 +57,19 @@ pub struct KernelCosts {
 pub struct OneTask {
     /// What was attached.
     pub observer: String,
-    /// Lives in 10^9 instructions without it, by boot.
+    /// How often in each boot.
+    pub turns: usize,
+    /// Lives in 10^9 instructions without it, the mean of each boot.
     pub bare_per_second: Vec<f64>,
-    /// What is left of them with it, by boot.
+    /// What is left of them with it: the geometric mean of each boot's turns.
     pub shares: Vec<f64>,
+}
+
+impl OneTask {
+    /// What is left of the throughput, with a boot as a sample.
+    pub fn share(&self) -> Interval {
+        ratio_interval(&self.shares)
+    }
 }
 
 /// What one observer costs.

@@ -44,6 +44,17 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// Whether the value is at least this; `None` where the interval has it inside.
+    pub fn is_at_least(self, bound: f64) -> Option<bool> {
+        match (self.low >= bound, self.high < bound) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// The geometric mean of some ratios, and its 95 % interval by Student's t on their logarithms. One
 /// ratio has no interval: it reaches from nothing to everything.
 pub fn ratio_interval(ratios: &[f64]) -> Interval {
@@ -103,5 +114,13 @@ mod tests {
         assert!((interval.low.ln() + reach).abs() < 1e-9);
         assert!((interval.high.ln() - reach).abs() < 1e-9);
         assert_eq!(ratio_interval(&[0.5]).high, f64::INFINITY);
+    }
+
+    #[test]
+    fn an_interval_around_the_bound_says_nothing() {
+        let interval = ratio_interval(&[0.97, 0.98]);
+        assert_eq!(interval.is_at_least(0.975), None);
+        assert_eq!(interval.is_at_least(1.2), Some(false));
+        assert_eq!(interval.is_at_least(0.5), Some(true));
     }
 }

@@ -1,12 +1,10 @@
 //! The boots: one after the other, or side by side where they do not disturb each other.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::load::{LoadArguments, Machine, Profiled, STEPS};
 use super::schedule::clock_name;
@@ -15,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::signals;
 use crate::vm::protocol::GuestScript;
 use crate::vm::{self, Clock, VmOutcome, VmRequest};
+use crate::workers;
 
 /// A boot that is to be made.
 #[derive(Clone, Debug)]
@@ -165,14 +164,13 @@ impl Boot {
 /// Runs all boots. One that fails is told, and the others go on; a signal ends it.
 pub fn run_all(boots: &[Boot]) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
-    let groups = boots.chunk_by(|a, b| side_by_side(a) == side_by_side(b));
+    let groups = boots.chunk_by(|a, b| a.request.clock == b.request.clock);
     let started = Instant::now();
     let weight = |boots: &[Boot]| boots.iter().map(weight).sum::<f64>();
     let all = weight(boots);
     let mut done = 0;
     for group in groups {
-        let workers = side_by_side(&group[0]);
-        let in_turn = run_group(group, workers, &|in_group| Told {
+        let in_turn = run_group(group, &|in_group| Told {
             number: done + in_group,
             of: boots.len(),
             share: weight(&boots[..done + in_group]) / all,
@@ -182,15 +180,6 @@ pub fn run_all(boots: &[Boot]) -> Result<Outcomes> {
         done += group.len();
     }
     Ok(outcomes)
-}
-
-/// How many boots like this one may run at once: the instruction clock counts, however busy the machine
-/// is; by the wall clock a boot has it for itself.
-fn side_by_side(boot: &Boot) -> usize {
-    match boot.request.clock {
-        Clock::Wall => 1,
-        Clock::Instructions => vm::real_cpus(),
-    }
 }
 
 /// Why a guest ended before its init: then nothing was measured that could be left out by choice, and
@@ -220,66 +209,48 @@ fn weight(boot: &Boot) -> f64 {
     }
 }
 
-fn run_group(
-    boots: &[Boot],
-    workers: usize,
-    told: &(dyn Fn(usize) -> Told + Sync),
-) -> Result<Vec<BootOutcome>> {
-    let next = AtomicUsize::new(0);
+/// Boots of one clock.
+fn run_group(boots: &[Boot], told: &(dyn Fn(usize) -> Told + Sync)) -> Result<Vec<BootOutcome>> {
+    let side_by_side = boots
+        .first()
+        .map_or(1, |boot| boot.request.clock.side_by_side());
     let finished = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(usize, BootOutcome)>> = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::SeqCst);
-            let Some(boot) = boots.get(index).filter(|_| signals::pending().is_none()) else {
-                return;
-            };
-            let started = Instant::now();
-            let mut result = boot.run();
-            let again = result.as_ref().err().and_then(never_began);
-            if let Some(why) = again.as_ref().filter(|_| signals::pending().is_none()) {
-                eprintln!(
-                    "compare: {} died before its load began ({why}); it is booted again, and the \
-                     report says so",
-                    boot.name()
-                );
-                result = boot.run();
-            }
-            let again = match &result {
-                Ok(outcome) => again.or_else(|| outcome.again.clone()),
-                Err(_) => again,
-            };
-            let result = result
-                .map(|outcome| outcome.release)
-                .map_err(|error| format!("{error:#}"));
-            if signals::pending().is_some() {
-                return;
-            }
-            let outcome = BootOutcome {
-                name: boot.name(),
-                kernel: boot.kernel.clone(),
-                clock: boot.request.clock,
-                wall: started.elapsed(),
-                again,
-                result,
-            };
+    workers::each(boots, side_by_side, |boot| {
+        let outcome = run_one(boot);
+        // What a signal has ended has not failed.
+        if signals::pending().is_none() {
             tell(&outcome, &told(finished.fetch_add(1, Ordering::SeqCst) + 1));
-            if let Ok(mut outcomes) = outcomes.lock() {
-                outcomes.push((index, outcome));
-            }
         }
-    };
-    thread::scope(|scope| {
-        for _ in 0..workers.min(boots.len()) {
-            scope.spawn(work);
-        }
-    });
-    signals::check()?;
-    let mut outcomes = outcomes
-        .into_inner()
-        .map_err(|_error| anyhow!("a boot's thread has panicked"))?;
-    outcomes.sort_by_key(|(index, _)| *index);
-    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+        outcome
+    })
+}
+
+/// One boot; one that died before its load began is made again.
+fn run_one(boot: &Boot) -> BootOutcome {
+    let started = Instant::now();
+    let mut result = boot.run();
+    let mut again = result.as_ref().err().and_then(never_began);
+    if let Some(why) = again.as_ref().filter(|_| signals::pending().is_none()) {
+        eprintln!(
+            "compare: {} died before its load began ({why}); it is booted again, and the report \
+             says so",
+            boot.name()
+        );
+        result = boot.run();
+    }
+    if let Ok(outcome) = &result {
+        again = again.or_else(|| outcome.again.clone());
+    }
+    BootOutcome {
+        name: boot.name(),
+        kernel: boot.kernel.clone(),
+        clock: boot.request.clock,
+        wall: started.elapsed(),
+        again,
+        result: result
+            .map(|outcome| outcome.release)
+            .map_err(|error| format!("{error:#}")),
+    }
 }
 
 fn tell(outcome: &BootOutcome, told: &Told) {

@@ -46,6 +46,18 @@ pub enum Clock {
     Instructions,
 }
 
+impl Clock {
+    /// How many guests with this clock may run at once: instructions are counted, however busy the
+    /// machine is; by the wall clock a guest has it for itself.
+    #[must_use]
+    pub fn side_by_side(self) -> usize {
+        match self {
+            Self::Wall => 1,
+            Self::Instructions => real_cpus(),
+        }
+    }
+}
+
 /// What of a guest is shown while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Show {
