@@ -81,8 +81,7 @@ pub fn read_sides(requests: &[SideRequest]) -> Result<Vec<Side>> {
         let mut side = Side::new(name);
         for path in &request.paths {
             for recording in recordings(path)? {
-                let real = fs::canonicalize(&recording)
-                    .with_context(|| format!("cannot find {}", recording.display()))?;
+                let real = fs::canonicalize(&recording).with_context(|| cannot_find(&recording))?;
                 if !seen.insert(real) {
                     bail!("{} is named twice", recording.display());
                 }
@@ -93,6 +92,18 @@ pub fn read_sides(requests: &[SideRequest]) -> Result<Vec<Side>> {
         sides.push(side);
     }
     Ok(sides)
+}
+
+/// A number is hardly a recording: an option's value that was taken for one.
+fn cannot_find(recording: &Path) -> String {
+    let text = recording.display().to_string();
+    let number = text.trim_end_matches('%').parse::<f64>().is_ok();
+    let hint = if number {
+        " (a percentage stands behind an equals sign: --fail-on-regression=5)"
+    } else {
+        ""
+    };
+    format!("cannot find {text}{hint}")
 }
 
 /// A name for each side, all of them different.
@@ -183,5 +194,13 @@ mod tests {
         assert_eq!(names(&alike).unwrap(), ["A", "B"]);
         let twice = [request(&["x=a/run"]), request(&["x=b/run"])];
         assert!(names(&twice).is_err());
+    }
+
+    #[test]
+    fn a_percentage_that_was_taken_for_a_path_is_recognised() {
+        let error = read_sides(&[request(&["5"])]).unwrap_err();
+        assert!(error.to_string().contains("--fail-on-regression=5"));
+        let error = read_sides(&[request(&["nowhere"])]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot find nowhere");
     }
 }

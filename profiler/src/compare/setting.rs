@@ -1,6 +1,9 @@
 //! What two recordings must have in common before a number of one may stand beside one of the other.
 
-use crate::recording::schema::{Clock, Detail, Header, Method, Tier, Workload};
+use crate::{
+    recording::schema::{Clock, Detail, Header, Method, Tier, Workload},
+    units,
+};
 
 /// What was measured: numbers of different settings are never compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,14 +61,13 @@ impl Setting {
     /// In words: `threadspawn, 24 processes, on 24 CPUs, by the wall clock of an emulated machine`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let plural = if self.cpus == 1 { "" } else { "s" };
         let real = self
             .emulated_by
             .map_or_else(String::new, |real| format!(" that {real} emulate"));
         format!(
-            "{}, on {} CPU{plural}{real}, by the {}",
+            "{}, on {}{real}, by the {}",
             self.load,
-            self.cpus,
+            units::count_of(self.cpus as usize, "CPU"),
             clock_name(self.clock)
         )
     }

@@ -10,6 +10,7 @@ use super::{
     network::throughput,
     published::PublishedPoint,
 };
+use crate::units;
 
 /// The most CPUs of a forecast.
 pub const MOST_CPUS: u32 = 512;
@@ -222,10 +223,10 @@ fn notes(kernels: &[KernelDemands]) -> Vec<String> {
     for kernel in kernels {
         let boots = kernel.boots.len();
         if boots < LEAST_BOOTS {
-            let plural = if boots == 1 { "" } else { "s" };
             notes.push(format!(
-                "Too few boots: {} has {boots} boot{plural}, and an interval takes {LEAST_BOOTS} of each kernel.",
+                "Too few boots: {} has {}, and an interval takes {LEAST_BOOTS} of each kernel.",
                 kernel.name,
+                units::count_of(boots, "boot"),
             ));
         }
         let locks: &[LockDemand] = kernel.boots.first().map_or(&[], |boot| &boot.locks);

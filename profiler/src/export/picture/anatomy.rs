@@ -192,10 +192,9 @@ fn site(canvas: &Canvas<'_>, top: i32, site: &Anatomy, scale: &Axis, unit: TimeU
     let mean = mean(site);
     let cut_off = mean > scale.high() * (1.0 + 1e-9);
     let note = format!(
-        "{} a hold, {} hold{}{}",
+        "{} a hold, {}{}",
         unit.format(mean),
-        units::count(site.holds),
-        if site.holds == 1 { "" } else { "s" },
+        units::count_of(site.holds as usize, "hold"),
         if cut_off {
             ": longer than the scale, cut off at its end"
         } else {
