@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::load::{LoadArguments, Machine, Profiled, STEPS};
-use super::schedule::clock_name;
 use crate::cargo::StaticBinaries;
 use crate::kernel::Kernel;
 use crate::signals;
@@ -300,17 +299,19 @@ impl Outcomes {
 
     /// Seconds by clock.
     pub fn where_time_went(&self) -> String {
-        let parts = [Clock::Instructions, Clock::Wall].map(|clock| {
+        let clocks = [(Clock::Instructions, "instruction"), (Clock::Wall, "wall")];
+        let parts = clocks.map(|(clock, name)| {
             let boots = self.boots.iter().filter(|boot| boot.clock == clock);
             let (count, wall) = boots.fold((0, Duration::ZERO), |(count, wall), boot| {
                 (count + 1, wall + boot.wall)
             });
             (count > 0).then(|| {
                 let mean = wall.as_secs_f64() / f64::from(count);
-                format!(
-                    "{count} boots by the {} clock, {mean:.0} s each",
-                    clock_name(clock)
-                )
+                let at_once = match clock.side_by_side() {
+                    1 => String::new(),
+                    several => format!(", {several} at a time"),
+                };
+                format!("{count} boots by the {name} clock, {mean:.0} s each{at_once}")
             })
         });
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
