@@ -200,11 +200,11 @@ struct Told {
     started: Instant,
 }
 
-/// How long a boot takes, in boots by the instruction clock, which run side by side.
+/// How long a boot takes, in boots by the instruction clock, which run side by side: about so.
 fn weight(boot: &Boot) -> f64 {
     match boot.request.clock {
         Clock::Instructions => 1.0,
-        Clock::Wall => 3.5,
+        Clock::Wall => 1.3 * boot.steps.len() as f64,
     }
 }
 
