@@ -39,7 +39,7 @@ use thiserror::Error;
 use crate::recording::schema::Clock;
 
 /// The seed of the intervals, so that the same recordings give the same report.
-const SEED: u64 = 0x10c4_9f0f;
+pub(crate) const SEED: u64 = 0x10c4_9f0f;
 
 /// Why sides cannot be compared.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

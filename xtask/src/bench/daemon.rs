@@ -2,8 +2,10 @@
 //! and reporting take.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -39,6 +41,8 @@ const REPORT_INTERVALS: usize = 600;
 const COMPARED_BOOTS: usize = 100;
 /// lockprof's exit status where too much was lost, which does not matter here.
 const VOID: i32 = 3;
+/// How often a command's memory is looked up.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The recording's name in the guest.
 const NAME: &str = "daemon";
 
@@ -236,23 +240,61 @@ fn compare(laboratory: &Laboratory, recording: &Recording) -> Result<CompareCost
     })
 }
 
-/// How long a command takes, and its largest resident memory.
+/// How long a command takes, and its largest resident memory. The kernel's own account of a child that
+/// has ended begins with what we had when we started it, so that a small child would have our size: what it
+/// has itself is looked up while it runs.
 fn timed(command: &mut Command) -> Result<(f64, u64)> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let began = Instant::now();
-    let child = process::spawn(command)?;
-    let pid = i32::try_from(child.id()).context("a process id that is none")?;
-    let mut status = 0;
-    // SAFETY: rusage is plain integers, for which zero bytes are valid; the child is ours and nobody
-    // else waits for it, and both pointers are to live values.
-    let (waited, usage) = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        (libc::wait4(pid, &raw mut status, 0, &raw mut usage), usage)
+    let mut child = process::spawn(command)?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut resident_bytes = 0;
+    let ended = loop {
+        let ended = child.try_wait();
+        if let Some(ended) = ended.with_context(|| process::display(command))? {
+            break ended;
+        }
+        // None of a child that ends just now.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        resident_bytes = resident_bytes.max(most_resident(&text).unwrap_or(0));
+        thread::sleep(LOOK_EVERY);
     };
     let seconds = began.elapsed().as_secs_f64();
-    let done = libc::WIFEXITED(status) && matches!(libc::WEXITSTATUS(status), 0 | VOID);
-    if waited != pid || !done {
-        bail!("`{}` failed: status {status:#x}", process::display(command));
+    if !matches!(ended.code(), Some(0 | VOID)) {
+        bail!("`{}` failed: {ended}", process::display(command));
     }
-    Ok((seconds, usage.ru_maxrss.unsigned_abs() * 1024))
+    Ok((seconds, resident_bytes))
+}
+
+/// The largest resident memory so far, in bytes, by /proc/PID/status.
+fn most_resident(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_childs_memory_is_its_own() {
+        // More than a shell needs, in memory of ours.
+        let ours = vec![1_u8; 64 << 20];
+        let (seconds, bytes) = timed(Command::new("sh").args(["-c", "sleep 0.1"])).unwrap();
+        assert!(bytes > 0 && bytes < ours.len() as u64 / 2, "{bytes} bytes");
+        assert!(seconds >= 0.1);
+        assert!(timed(Command::new("sh").args(["-c", "exit 5"])).is_err());
+    }
+
+    #[test]
+    fn the_kernels_words_are_understood() {
+        assert_eq!(
+            most_resident("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"),
+            Some(2 << 20)
+        );
+        assert_eq!(most_resident("State:\tZ (zombie)\n"), None);
+    }
 }

@@ -5,10 +5,13 @@ use super::{
     sections::range,
 };
 use crate::{
-    compare::{Comparison, Finding, Quantity, Setting, signed_percent},
+    compare::{
+        Comparison, Finding, Quantity, SEED, Sample, Setting, signed_percent,
+        statistics::{Interval, Resampler},
+    },
     forecast::Forecast,
     recording::schema::Clock,
-    units::{self, UNKNOWN},
+    units::{self, UNKNOWN, count_of},
 };
 
 /// Locks that are named at most.
@@ -39,7 +42,7 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
             };
             let interval = one.throughput.interval;
             let shared = one.setting.shares_cpus();
-            let machine = format!("{cpus} {}CPUs", if shared { "shared " } else { "" });
+            let machine = count_of(cpus as usize, if shared { "shared CPU" } else { "CPU" });
             changes.row([
                 if several {
                     format!("{machine}, {}", comparison.after.name)
@@ -52,7 +55,8 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
                 if shared {
                     UNKNOWN.to_owned()
                 } else {
-                    points(model.point - change)
+                    let inside = interval.is_some_and(|interval| interval.contains(model.point));
+                    points(model.point - change) + within(inside)
                 },
             ]);
         }
@@ -68,7 +72,8 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     section.sentence(
         "How many more task lives the kernel has than the one it is compared with. The forecast is for \
          as many real CPUs. Shared CPUs are emulated by fewer real ones: locks then wait for CPUs that \
-         are not running, which says nothing of the kernel or the model, so that no error is given.",
+         are not running, which says nothing of the kernel or the model, so that no error is given. ~: \
+         the forecast lies inside of what was measured, whose boots differ by so much.",
         Emphasis::Quiet,
     );
     if let Some(sentence) = unknown_locks(forecast, comparisons) {
@@ -77,7 +82,8 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     if !scales.rows.is_empty() {
         section.grid(scales);
         section.sentence(
-            "Task lives per second, in those of the same kernel on one CPU.",
+            "Task lives per second, in those of the same kernel on one CPU, with 95 % bootstrap \
+             intervals over boots.",
             Emphasis::Quiet,
         );
     }
@@ -146,41 +152,54 @@ fn scale(
     comparison: &Comparison,
     all: &[Measured<'_>],
 ) {
-    let side = |finding: &Finding| {
+    let side = |one: &Measured<'_>| -> Sample {
+        let finding = one.throughput;
         let sample = if kernel == 0 {
             &finding.before
         } else {
             &finding.after
         };
-        sample.median
+        sample.clone()
     };
     let name = if kernel == 0 {
         &comparison.before.name
     } else {
         &comparison.after.name
     };
-    let on_one = all.iter().find(|one| one.setting.cpus == 1);
-    let Some(alone) = on_one.and_then(|one| side(one.throughput)) else {
+    let Some(alone) = all.iter().find(|one| one.setting.cpus == 1).map(side) else {
         return;
     };
     let Some(model_alone) = forecast.at(kernel, 1).map(|point| point.lives.point) else {
         return;
     };
+    let mut resampler = Resampler::new(SEED);
     let comparable = |one: &&Measured<'_>| one.setting.cpus > 1 && !one.setting.shares_cpus();
     for one in all.iter().filter(comparable) {
-        let model = forecast.at(kernel, one.setting.cpus);
-        let Some((model, rate)) = model.zip(side(one.throughput)) else {
+        let several = side(one);
+        let rates = several.median.zip(alone.median);
+        let Some((model, (rate, rate_alone))) = forecast.at(kernel, one.setting.cpus).zip(rates)
+        else {
             continue;
         };
-        let (model, rate) = (model.lives.point / model_alone, rate / alone);
+        let (model, rate) = (model.lives.point / model_alone, rate / rate_alone);
+        let interval = resampler.change(&alone.values, &several.values);
+        let inside = interval.is_some_and(|interval| interval.contains(model - 1.0));
         grid.row([
             name.clone(),
             one.setting.cpus.to_string(),
             format!("{model:.2}"),
-            format!("{rate:.2}"),
-            signed_percent(model / rate - 1.0),
+            interval.map_or_else(
+                || format!("{rate:.2}"),
+                |Interval { low, high }| format!("{rate:.2} ({:.2}-{:.2})", 1.0 + low, 1.0 + high),
+            ),
+            signed_percent(model / rate - 1.0) + within(inside),
         ]);
     }
+}
+
+/// The mark of an error that the noise of what was measured explains.
+const fn within(inside: bool) -> &'static str {
+    if inside { " ~" } else { "" }
 }
 
 /// A difference of two shares.
