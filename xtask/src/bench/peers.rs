@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
 use super::laboratory::Laboratory;
+use super::script::Script;
 use crate::apt::{self, Apt};
 use crate::guest::Lab;
 use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::Step;
 use crate::vm::{self, Clock, VmRequest};
 use crate::{lock, paths, process};
 
@@ -80,7 +80,12 @@ impl Peers {
     ) -> Result<Result<(), String>> {
         let tried = self.try_to_trace(laboratory, lab, form);
         crate::signals::check()?;
-        Ok(tried.unwrap_or_else(|error| Err(format!("{error:#}"))))
+        // What failed and not the end of the console, which comes after it.
+        let first_line = |error: anyhow::Error| {
+            let said = format!("{error:#}");
+            said.lines().next().unwrap_or_default().to_owned()
+        };
+        Ok(tried.unwrap_or_else(|error| Err(first_line(error))))
     }
 
     fn try_to_trace(
@@ -89,10 +94,11 @@ impl Peers {
         lab: &Lab<'_>,
         form: Form,
     ) -> Result<Result<(), String>> {
-        let steps = vec![
-            bpftrace::observer(form).step(),
-            Step::ending(0, libc::SIGINT),
-        ];
+        // A measured boot without the loads: what comes and goes before the kernel's own start is over has
+        // hung a guest.
+        let script = Script::new(&[bpftrace::observer(form)], &[]);
+        let observer = script.steps.iter().position(|step| step.background);
+        let steps = script.steps;
         let mut request = laboratory.request(lab, steps);
         self.add_to(&mut request)?;
         // As in the measured boots. With more CPUs, an emulated kernel that takes its kprobes out has hung,
@@ -101,7 +107,8 @@ impl Peers {
         request.clock = Clock::Instructions;
         request.timeout = Some(TRIAL);
         let outcome = vm::run(&request).context("cannot try bpftrace in a guest")?;
-        let step = outcome.steps.first().context("bpftrace has no outcome")?;
+        let step = observer.and_then(|place| outcome.steps.get(place));
+        let step = step.context("bpftrace has no outcome")?;
         if step.status == 0 {
             return Ok(Ok(()));
         }
