@@ -5,8 +5,10 @@ use super::symbols;
 use crate::vm::protocol::Step;
 
 /// After everything is attached or detached: what the kernel still has to do in the background takes
-/// instructions of the one CPU. An idle guest's clock jumps.
-const SETTLE_MS: u64 = 1000;
+/// instructions of the one CPU. An idle guest's clock jumps. No multiple of the 100 ms for which bpftrace
+/// waits at a time: it never heeds a SIGINT that finds it between two waits, and by this clock every
+/// SIGINT would.
+const SETTLE_MS: u64 = 1050;
 /// The same after another load, whose tasks' remains are freed in the background.
 const SETTLE_AFTER_LOAD_MS: u64 = 300;
 /// The kernel's own start goes on in the background for longer.
