@@ -135,6 +135,11 @@ pub fn own_sources() -> Result<Vec<Source>> {
     ))
 }
 
+/// All suites of the machine's mirror, the newest among them.
+pub fn all_sources() -> Result<Source> {
+    sources::others(&sources::of_the_machine()?, &sources::codename()?)
+}
+
 /// Everything in a folder.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries =

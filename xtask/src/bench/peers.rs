@@ -45,7 +45,8 @@ impl Peers {
         if let Some(cached) = newest(&cache)? {
             return Ok(cached);
         }
-        let apt = Apt::open(&folder.join("own"), &apt::own_sources()?)?;
+        // Of all suites, so that the peer is as good as it gets: older ones crash with their better form.
+        let apt = Apt::open(&folder.join("others"), &[apt::all_sources()?])?;
         let Some(version) = apt.candidate(BPFTRACE)? else {
             bail!("the mirror that apt is set to has no package {BPFTRACE}");
         };

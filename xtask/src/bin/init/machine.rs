@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use xtask::vm::protocol::OUT_DIR;
 
-/// Mounts what a user of a kernel expects.
+/// Mounts what a user of a kernel expects, and makes the links in /dev.
 pub fn mount_all() -> Result<()> {
     // (type, place, needed): what a kernel may lack is not needed here; who wants it will say so.
     let mounts = [
@@ -41,6 +42,15 @@ pub fn mount_all() -> Result<()> {
             let error = io::Error::last_os_error();
             bail!("cannot mount {kind} on {place}: {error}");
         }
+    }
+    // devtmpfs leaves these links to init.
+    for (place, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+    ] {
+        symlink(target, place).with_context(|| format!("cannot make {place}"))?;
     }
     Ok(())
 }
