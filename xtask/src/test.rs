@@ -110,7 +110,9 @@ fn guest_stages(
     filter: &str,
 ) -> Result<()> {
     if let Some(why) = no_guests {
-        report.add(guest::skip_all(guest::TESTS, why));
+        let mut tally = guest::skip_all(guest::TESTS, why);
+        tally.skipped.push(format!("bench: {why}"));
+        report.add(tally);
         return Ok(());
     }
     let Some(binaries) = report.stage("static build", || cargo::build_static(environment)) else {

@@ -10,6 +10,7 @@
 //!
 //! The plugin interface is that of QEMU's include/qemu/qemu-plugin.h, version 1 (QEMU 4.2 to 8.x).
 
+mod instructions;
 mod interface;
 mod sections;
 
@@ -18,6 +19,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use instructions::{gives_back, takes};
 use interface::{Info, Instruction, Translation};
 use sections::Sections;
 
@@ -172,17 +174,6 @@ unsafe fn event_of(settings: &Settings, instruction: *const Instruction) -> Opti
     } else {
         None
     }
-}
-
-/// `lock cmpxchg`: queued_write_lock() of include/asm-generic/qrwlock.h. On one CPU the kernel
-/// patches the lock prefix to one that does nothing.
-fn takes(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xf0 | 0x3e, 0x0f, 0xb1, ..] | [0x0f, 0xb1, ..])
-}
-
-/// `movb $0, …`: queued_write_unlock() of the same file.
-fn gives_back(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xc6, .., 0])
 }
 
 extern "C" fn executed(_cpu: c_uint, data: *mut c_void) {

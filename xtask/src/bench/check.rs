@@ -70,13 +70,16 @@ fn numbers(costs: &[KernelCosts]) -> BTreeMap<String, f64> {
     numbers
 }
 
-/// A line for each number that both have, and the lines of those that have grown too much.
+/// A line for each number that both have, and a line for each that has grown too much or that one of them lacks.
 fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<String>) {
     let before = numbers(committed);
     let (mut lines, mut grown) = (Vec::new(), Vec::new());
     let measured = numbers(now);
     for (name, now) in &measured {
         let Some(before) = before.get(name) else {
+            grown.push(format!(
+                "{name}: {now:.0} instructions, and none are committed"
+            ));
             continue;
         };
         let line = format!("{name}: {now:.0} instructions, committed {before:.0}");
@@ -157,10 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn floors_and_what_only_one_side_has_are_not_compared() {
+    fn what_nobody_has_committed_is_no_success() {
         let before = costs("lockprof-holds-fentry", 400.0, None);
         let now = costs("lockprof-holds-fentry", 300.0, Some(900.0));
-        assert_eq!(compare(&before, &now).1, Vec::<String>::new());
+        let (_, grown) = compare(&before, &now);
+        assert!(grown[0].ends_with("and none are committed"), "{grown:?}");
         let floor = costs("empty-fexit-fentry", 10.0, None);
         assert_eq!(compare(&floor, &floor).1.len(), 1, "nothing was compared");
     }

@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::recording::Recording;
-use super::results::{BusyDaemon, CompareCosts, DaemonCosts, DaemonSize, HostTimes, ReportCosts};
+use super::results::{
+    BusyDaemon, CompareCosts, DaemonCosts, DaemonSize, HostTimes, Refresh, ReportCosts,
+};
 use super::statistics::median;
 use crate::guest::{self, Lab};
 use crate::kernel;
@@ -25,6 +27,8 @@ use crate::vm::protocol::Step;
 const SIZES_KERNEL: &str = "debian:6.1";
 /// Possible CPUs.
 const SIZES: [u32; 4] = [2, 24, 256, 1024];
+/// The program that refreshes counters in memory.
+pub const REFRESH: &str = "lockprof-refresh";
 /// Enough for the per-CPU memory of 1024 CPUs.
 const SIZES_MEMORY_MIB: u32 = 2048;
 /// Intervals of one second that are measured, on the instruction clock.
@@ -43,6 +47,8 @@ const COMPARED_BOOTS: usize = 100;
 const VOID: i32 = 3;
 /// How often a command's memory is looked up.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// What cannot be measured where lockprof may not attach.
+const ON_THE_HOST: &str = "launch to first probe on the host";
 /// The recording's name in the guest.
 const NAME: &str = "daemon";
 
@@ -52,18 +58,24 @@ pub fn run(laboratory: &Laboratory) -> Result<DaemonCosts> {
     for possible in SIZES {
         costs.sizes.push(size(laboratory, possible)?);
     }
+    for cpus in SIZES {
+        costs.refreshes.push(refresh(laboratory, cpus)?);
+    }
     let (busy, recording) = busy(laboratory)?;
     costs.busy = Some(busy);
     costs.report = Some(report(laboratory, &recording)?);
     costs.compare = Some(compare(laboratory, &recording)?);
     if setup::is_root() {
-        costs.host = Some(host(laboratory)?);
+        // What else was measured is not lost to a machine that lockprof cannot attach on.
+        match host(laboratory) {
+            Ok(times) => costs.host = Some(times),
+            Err(error) => {
+                crate::signals::check()?;
+                costs.cannot(ON_THE_HOST, &format!("{error:#}"));
+            }
+        }
     } else {
-        let why = "attaching on this machine needs root";
-        costs.not_measured.push((
-            "launch to first probe on the host".to_owned(),
-            why.to_owned(),
-        ));
+        costs.cannot(ON_THE_HOST, "attaching on this machine needs root");
     }
     Ok(costs)
 }
@@ -110,6 +122,21 @@ fn size(laboratory: &Laboratory, possible: u32) -> Result<DaemonSize> {
         intervals: recording.intervals(),
         instructions: recording.cpu_s_of_an_interval() * 1e9,
         resident_bytes: recording.resident_bytes(),
+    })
+}
+
+/// Every CPU active, on the machine itself.
+fn refresh(laboratory: &Laboratory, cpus: u32) -> Result<Refresh> {
+    let mut command = Command::new(&laboratory.refresh);
+    command.args(["--cpus", &cpus.to_string()]);
+    let printed = process::output(&mut command)?;
+    let times = printed.lines().map(str::parse::<f64>);
+    let times = times.collect::<Result<Vec<_>, _>>();
+    let times = times.with_context(|| process::display(&command))?;
+    Ok(Refresh {
+        cpus,
+        cpu_s: median(&times) / 1e9,
+        refreshes: times.len(),
     })
 }
 

@@ -100,7 +100,14 @@ pub fn run(
     if extent == Extent::Whole {
         measure_peers(&own, boots, &mut costs)?;
         if kernel == goals::KERNEL {
-            costs.throughput = Some(throughput::run(laboratory, kernel)?);
+            // What else was measured is not lost with it.
+            match throughput::run(laboratory, kernel) {
+                Ok(found) => costs.throughput = Some(found),
+                Err(error) => {
+                    crate::signals::check()?;
+                    costs.cannot("throughput of one task", &format!("{error:#}"));
+                }
+            }
         }
     }
     Ok(costs)
@@ -130,8 +137,15 @@ fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Resu
             Err(why) => costs.cannot(&format!("the bpftrace script by {}", form.name()), &why),
         }
     }
-    if !observers.is_empty() {
-        costs.observers.extend(bench.boots(&observers, boots)?.1);
+    if observers.is_empty() {
+        return Ok(());
+    }
+    match bench.boots(&observers, boots) {
+        Ok((_, found)) => costs.observers.extend(found),
+        Err(error) => {
+            crate::signals::check()?;
+            costs.cannot("bpftrace", &format!("{error:#}"));
+        }
     }
     Ok(())
 }
@@ -325,14 +339,23 @@ fn merge(boots: &[Vec<ObserverCosts>]) -> Result<Vec<ObserverCosts>> {
         }
     });
     let merged = merged.collect::<Vec<_>>();
-    for observer in &merged {
-        let spread = observer.pair.spread;
-        if spread > REPEATS_WITHIN {
-            bail!(
-                "{}: a pair does not repeat: boots differ by {:.2} %",
-                observer.name,
-                spread * 100.0
-            );
+    for (index, observer) in merged.iter().enumerate() {
+        let of = |value: fn(&ObserverCosts) -> Option<f64>| {
+            let values = boots.iter().filter_map(|boot| value(&boot[index]));
+            relative_spread(&values.collect::<Vec<_>>())
+        };
+        for (what, spread) in [
+            ("a pair", observer.pair.spread),
+            ("what is in its hold", of(|one| one.pair.added_in_hold)),
+            ("the null hold it reports", of(|one| one.reported_null_hold)),
+        ] {
+            if spread > REPEATS_WITHIN {
+                bail!(
+                    "{}: {what} does not repeat: boots differ by {:.2} %",
+                    observer.name,
+                    spread * 100.0
+                );
+            }
         }
     }
     Ok(merged)
@@ -396,9 +419,9 @@ mod tests {
 
     #[test]
     fn boots_are_averaged() {
-        let merged = merge(&[observer(99.9, Some(10.0)), observer(100.1, Some(12.0))]).unwrap();
+        let merged = merge(&[observer(99.9, Some(200.0)), observer(100.1, Some(201.0))]).unwrap();
         assert!((merged[0].pair.added - 100.0).abs() < 1e-9);
-        assert_eq!(merged[0].pair.added_in_hold, Some(11.0));
+        assert_eq!(merged[0].pair.added_in_hold, Some(200.5));
         assert!((merged[0].pair.spread - 0.001).abs() < 1e-9);
     }
 
@@ -406,6 +429,9 @@ mod tests {
     fn boots_that_do_not_repeat_are_an_error() {
         let error = merge(&[observer(100.0, None), observer(103.0, None)]).unwrap_err();
         assert!(error.to_string().contains("1.49 %"), "{error}");
+        let error = merge(&[observer(100.0, Some(10.0)), observer(100.0, Some(11.0))]);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("what is in its hold does not"), "{error}");
         assert!(merge(&[]).is_err());
     }
 }

@@ -12,7 +12,8 @@ const FLOOR: &str = "empty-fexit-fentry";
 const FLOOR_OF_SPANS: &str = "empty-spans";
 const CLOCK: &str = "clock-fexit-fentry";
 const CLOCK_SPANS: &str = "clock-spans";
-const BPFTRACE: &str = "bpftrace-";
+/// By fentry as well, and where that cannot be had by kprobe, which costs more by itself.
+const BPFTRACE: [&str; 2] = ["bpftrace-kfunc", "bpftrace-kprobe"];
 /// How often one task's life takes the lock for writing.
 const HOLDS_OF_A_LIFE: f64 = 3.0;
 
@@ -69,6 +70,15 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     let size = |cpus| {
         daemon.and_then(|daemon| daemon.sizes.iter().find(|size| size.possible_cpus == cpus))
     };
+    let refresh = |cpus| {
+        let mut all = daemon.into_iter().flat_map(|daemon| &daemon.refreshes);
+        let found = all.find(|refresh| refresh.cpus == cpus);
+        found.map(|refresh| refresh.cpu_s * 1e3)
+    };
+    let busy = daemon.and_then(|daemon| daemon.busy.as_ref());
+    let busy = busy.map(|busy| busy.resident_bytes);
+    let peer = BPFTRACE.iter().find_map(|name| of(name));
+    let milliseconds = |ms: f64| format!("{ms:.2} ms, every CPU active");
     let instructions = |value: f64| format!("{value:.0} instructions");
     let mut goals = vec![
         goal(
@@ -94,10 +104,14 @@ pub fn goals(results: &Results) -> Vec<Goal> {
         .because(
             of(FLOOR)
                 .and_then(|floor| floor.pair.added_in_hold)
-                .map(|held| format!("two empty programs add {held:.0} to the hold itself")),
+                .map(|held| {
+                    format!(
+                        "ends of two trampolines lie between the two readings of the clock; with empty                          programs {held:.0} instructions of them are in the hold"
+                    )
+                }),
         ),
         goal(
-            "the spans of a life, inside its holds",
+            "all spans of a life, inside its holds",
             "at most 1.3 × their empty probes",
             costs.and_then(|costs| spans_by_their_floor(costs, SPANS, HOLDS)),
             |ratio| format!("{ratio:.2} ×"),
@@ -112,32 +126,44 @@ pub fn goals(results: &Results) -> Vec<Goal> {
             "one pair, holds, beside the bpftrace script",
             "at most 1/7",
             of(HOLDS)
-                .zip(of(BPFTRACE))
+                .zip(peer)
                 .map(|(own, peer)| peer.pair.added / own.pair.added),
-            |times| format!("1/{times:.1}"),
+            |times| {
+                let by = peer.and_then(|peer| peer.name.split('-').nth(1));
+                format!("1/{times:.1}, by {}", by.unwrap_or_default())
+            },
             |times| times >= 7.0,
-        ),
+        )
+        .because(of(CLOCK).zip(peer).map(|(clock, peer)| {
+            format!(
+                "programs that only read the clock: 1/{:.1}",
+                peer.pair.added / clock.pair.added
+            )
+        })),
         throughput(costs),
         goal(
-            "the daemon, 24 possible CPUs, each second",
+            "the daemon, 24 CPUs, each second",
             "at most 2 ms of CPU (0.2 %)",
-            size(24).map(|size| size.instructions / 1e6),
-            |millions| format!("{millions:.2} million instructions, taken as a ms each"),
-            |millions| millions <= 2.0,
+            refresh(24),
+            milliseconds,
+            |ms| ms <= 2.0,
         ),
         goal(
-            "the daemon's memory, 24 possible CPUs",
+            "the daemon's memory, 24 CPUs",
             "at most 24 MiB resident",
-            size(24).map(|size| mebibytes(size.resident_bytes)),
+            size(24)
+                .map(|size| size.resident_bytes)
+                .max(busy)
+                .map(mebibytes),
             |size| format!("{size:.1} MiB"),
             |size| size <= 24.0,
         ),
         goal(
-            "a refresh, 1024 possible CPUs",
+            "a refresh, 1024 CPUs",
             "at most 20 ms of CPU",
-            size(1024).map(|size| size.instructions / 1e6),
-            |millions| format!("{millions:.2} million instructions, taken as a ms each"),
-            |millions| millions <= 20.0,
+            refresh(1024),
+            milliseconds,
+            |ms| ms <= 20.0,
         ),
     ];
     goals.push(launch(daemon));
@@ -195,7 +221,7 @@ pub fn observer<'a>(costs: &'a KernelCosts, name: &str) -> Option<&'a ObserverCo
         .find(|observer| observer.name.starts_with(name))
 }
 
-/// What an observer's spans add to the holds of a life, by what empty probes in the same places add.
+/// What all of an observer's spans add to the holds of a life, by what empty probes in the same places add.
 fn spans_by_their_floor(costs: &KernelCosts, with: &str, without: &str) -> Option<f64> {
     let held = |name: &str| observer(costs, name)?.life.as_ref()?.added_in_hold;
     let own = held(with)? - held(without)?;
@@ -261,7 +287,7 @@ mod tests {
         assert_eq!(met[..5], expected, "{goals:?}");
         assert!(met[5..].iter().all(Option::is_none));
         assert_eq!(goals[2].measured, "1.30 ×");
-        assert_eq!(goals[3].measured, "1/6.7");
+        assert_eq!(goals[3].measured, "1/6.7, by kprobe");
         // A null hold of 201 is one too many; a floor that was not measured inside holds says nothing.
         assert_eq!(goals[1].in_the_way, "");
         assert_eq!(goals[0].in_the_way, "", "the goal is met");

@@ -137,6 +137,14 @@ fn parse(text: &str) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
+// The plugin itself cannot be linked into a test: its functions are QEMU's.
+#[cfg(test)]
+#[path = "../../hold-counter/src/instructions.rs"]
+mod instructions;
+#[cfg(test)]
+#[path = "../../hold-counter/src/sections.rs"]
+mod sections;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +169,47 @@ mod tests {
         assert!(can_load(&version("10.0.2"), help).is_err());
         assert!(can_load(&version("7.2.22"), "-trace x\n").is_err());
         assert!(can_load("", help).is_err());
+    }
+
+    #[test]
+    fn the_plugin_counts_holds_between_marks() {
+        let mut sections = sections::Sections::new();
+        // Before the first mark, and a hold that a mark falls into, count for nothing.
+        sections.acquired(1);
+        sections.released(5);
+        sections.acquired(7);
+        sections.mark();
+        sections.released(9);
+        for (acquired, released) in [(10, 15), (20, 27), (40, 43)] {
+            sections.acquired(acquired);
+            sections.released(released);
+        }
+        sections.mark();
+        // The lower medians of 5, 7, 3 and of 12, 16; too few for 180 in a row.
+        assert_eq!(sections.lines(), "0 3 5 12 0 0\n1 0 0 0 0 0\n");
+        for hold in 0..200 {
+            sections.acquired(1000 * hold);
+            sections.released(1000 * hold + 10);
+        }
+        let lines = sections.lines();
+        let last = lines.lines().next_back().unwrap();
+        assert_eq!(last, "1 200 10 1000 1800 180000");
+        assert_eq!(parse(&lines).unwrap()[1].many, Counted::new(1800, 180_000));
+    }
+
+    #[test]
+    fn the_plugin_knows_the_locks_instructions() {
+        // lock cmpxchg %edx,(%rdi); on one CPU ds cmpxchg or none; movb $0,(%rdi).
+        for bytes in [
+            &[0xf0, 0x0f, 0xb1, 0x17][..],
+            &[0x3e, 0x0f, 0xb1, 0x17],
+            &[0x0f, 0xb1, 0x17],
+        ] {
+            assert!(instructions::takes(bytes), "{bytes:x?}");
+        }
+        assert!(instructions::gives_back(&[0xc6, 0x07, 0x00]));
+        // mov, cmpxchg8b, movb $1.
+        assert!(!instructions::takes(&[0x89, 0x17]) && !instructions::takes(&[0x0f, 0xc7, 0x0f]));
+        assert!(!instructions::gives_back(&[0xc6, 0x07, 0x01]));
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::daemon::REFRESH;
 use super::hold_counter;
 use super::observer::EMPTY_PROBES;
 use crate::cargo::{self, StaticBinaries};
@@ -19,6 +20,8 @@ pub struct Laboratory {
     /// lockprof and init.
     pub binaries: StaticBinaries,
     empty_probes: PathBuf,
+    /// The daemon's refresh alone.
+    pub refresh: PathBuf,
     /// QEMU's plugin, or why there is none.
     pub hold_counter: Result<PathBuf, String>,
 }
@@ -27,10 +30,14 @@ impl Laboratory {
     /// Builds it all.
     pub fn build(environment: &Environment) -> Result<Self> {
         let binaries = cargo::build_static(environment)?;
-        let folder = cargo::build(environment, &[("lockprof", EMPTY_PROBES)])?;
+        let folder = cargo::build(
+            environment,
+            &[("lockprof", EMPTY_PROBES), ("lockprof", REFRESH)],
+        )?;
         Ok(Self {
             binaries,
             empty_probes: folder.join(EMPTY_PROBES),
+            refresh: folder.join(REFRESH),
             hold_counter: hold_counter::build(environment)?,
         })
     }

@@ -101,13 +101,16 @@ pub fn run(
         .map(|detail| Observer::lockprof(detail, "fentry", INTERVAL_S))
         .to_vec();
     if let Some(peers) = peers {
-        let kfunc = peers.can_trace(laboratory, &lab, Form::Kfunc)?;
-        let form = if kfunc.is_ok() {
-            Form::Kfunc
-        } else {
-            Form::Kprobe
-        };
-        observers.push(bpftrace::observer(form));
+        // By fentry, as lockprof, where that works.
+        for form in [Form::Kfunc, Form::Kprobe] {
+            match peers.can_trace(laboratory, &lab, form)? {
+                Ok(()) => {
+                    observers.push(bpftrace::observer(form));
+                    break;
+                }
+                Err(why) => eprintln!("bench: without {}: {why}", form.name()),
+            }
+        }
     }
     let script = Rounds::new(&observers, cpus, rounds);
     let mut request = laboratory.request(&lab, script.steps.clone());

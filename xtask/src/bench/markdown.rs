@@ -68,8 +68,7 @@ fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
          inside the hold, are medians counted by a plugin of the emulator, from outside of the guest: \
          from the instruction that takes the lock to the one that gives it back. A life is less exact \
          than a pair, outside of its holds: where its memory comes from depends on what ran before. \
-         What the empty tracepoints, which no uncontended lock reaches, seem to add to a life is its \
-         noise.\n",
+         Behind ± stands by how much its boots differ.\n",
     );
     let _ = write!(
         text,
@@ -107,10 +106,9 @@ fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
                 number(Some(observer.pair.added)),
                 number(observer.pair.added_in_hold),
                 number(observer.reported_null_hold),
-                number(life.map(|life| life.added)),
                 number(life.and_then(|life| life.added_in_hold)),
                 life.map_or("–".to_owned(), |life: &Cost| {
-                    format!("{:.1} %", life.throughput() * 100.0)
+                    format!("{:.0} ± {:.0}", life.added, life.differs_by())
                 }),
             ]
         });
@@ -120,9 +118,8 @@ fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
                 "added to a pair",
                 "inside the hold",
                 "null hold it reports",
-                "added to a life",
-                "inside its holds",
-                "throughput left",
+                "added to a life, inside its holds",
+                "and in all",
             ],
             rows,
         ));
@@ -157,7 +154,7 @@ fn one_task(text: &mut String, throughput: &OneTask) {
 fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
     text.push_str(
         "\n## Throughput\n\n\
-         By the wall clock, one task on each of several emulated CPUs. In each round of one boot each \
+         By the wall clock, on Linux 6.12, one task on each of several emulated CPUs. In each round of one boot each \
          observer has its turn, between two runs of the load without any, and each round begins with \
          another observer. Shares are of the geometric mean of those two runs; given are geometric \
          means over rounds, with their 95 % intervals by Student's t. An interval that reaches over \
@@ -197,9 +194,15 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
     let costs = &part.found;
     text.push_str(
         "\n## The daemon\n\n\
-         One reading of the counters each second. By the number of possible CPUs, for each of which \
-         there is a state to read; one CPU is there, and `threadspawn -t 1` keeps it busy. CPU time is \
-         in instructions: an instruction a nanosecond is less than any machine of today does.\n\n",
+         One reading of the counters each second. By the number of possible CPUs, of which one is there \
+         and kept busy by `threadspawn -t 1`: in instructions, of the emulated machine",
+    );
+    if let Some(size) = costs.sizes.first() {
+        let _ = write!(text, " ({})", size.kernel);
+    }
+    text.push_str(
+        ". And with every CPU active, in CPU time of the machine itself: the daemon's own code over \
+         counters that lie in memory.\n\n",
     );
     let rows = costs.sizes.iter().map(|size| {
         vec![
@@ -207,14 +210,22 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
             format!("{:.2} million", size.instructions / 1e6),
             format!("{:.1} MiB", mebibytes(size.resident_bytes)),
             size.intervals.to_string(),
+            costs
+                .refreshes
+                .iter()
+                .find(|refresh| refresh.cpus == size.possible_cpus)
+                .map_or("–".to_owned(), |refresh| {
+                    format!("{:.2} ms", refresh.cpu_s * 1e3)
+                }),
         ]
     });
     text.push_str(&table(
         &[
             "possible CPUs",
-            "instructions an interval",
+            "instructions an interval, one active",
             "resident",
             "intervals",
+            "a refresh, every CPU active",
         ],
         rows,
     ));
@@ -223,7 +234,7 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
             text,
             "\nWith {} emulated CPUs, all busy with threadspawn, by the wall clock of the emulated machine \
              ({}): {:.1} % of one CPU, {:.1} MiB resident; {:.1} s from launch to the last probe \
-             attached, {:.2} s to detach; a recording of {:.1} MiB a minute.\n",
+             attached, {:.2} s to detach; a recording of {:.1} MiB a minute, with `--detail holds`.\n",
             busy.cpus,
             busy.kernel,
             busy.cpu_share * 100.0,

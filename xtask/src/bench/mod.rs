@@ -49,7 +49,7 @@ pub struct BenchOptions {
     #[arg(long, value_name = "KERNEL")]
     kernel: Vec<String>,
     /// Boots of each kernel in the deterministic part, which must agree within 1 %
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..))]
     boots: u8,
     /// Rounds of the load part, in each of which every observer has its turn
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..))]
@@ -87,8 +87,20 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     }
     let mut results = Results::read(&folder)?;
     let laboratory = Laboratory::build(&environment)?;
-    let with = versions::read()?;
+    let mut with = versions::read()?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
+    let peers = wanted(PartName::Deterministic) || wanted(PartName::Load);
+    let peers = peers.then(Peers::fetch).transpose();
+    match &peers {
+        Ok(peers) => {
+            let versions = peers.iter().map(|peers| peers.bpftrace.clone());
+            with.extend(versions.map(|version| ("bpftrace".to_owned(), version)));
+        }
+        Err(error) => {
+            signals::check()?;
+            eprintln!("bench: without bpftrace: {error:#}");
+        }
+    }
     if wanted(PartName::Deterministic) {
         for kernel in kernels(&options.kernel) {
             let boots = usize::from(options.boots);
@@ -103,21 +115,18 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         }
     }
     if wanted(PartName::Load) {
-        let peers = Peers::fetch();
-        if let Err(error) = &peers {
-            signals::check()?;
-            eprintln!("bench: without bpftrace: {error:#}");
-        }
+        let peers = peers.as_ref().ok().and_then(Option::as_ref);
         let mut found = Vec::new();
         for cpus in load::CPUS {
             let rounds = usize::from(options.rounds);
-            found.extend(load::run(&laboratory, peers.as_ref().ok(), cpus, rounds)?);
+            found.extend(load::run(&laboratory, peers, cpus, rounds)?);
+            // One boot's results are not lost to the next one.
+            results.load = Some(Part {
+                with: with.clone(),
+                found: found.clone(),
+            });
+            write(&mut results, &folder)?;
         }
-        results.load = Some(Part {
-            with: with.clone(),
-            found,
-        });
-        write(&mut results, &folder)?;
     }
     if wanted(PartName::Daemon) {
         results.daemon = Some(Part {

@@ -17,6 +17,8 @@ pub const SPANS: [&str; 8] = [
     "proc_flush_pid",
     "release_task",
 ];
+/// Those of them whose ends lockprof does not probe: no hold is around them.
+const ENDLESS: [&str; 2] = ["proc_flush_pid", "release_task"];
 /// The program that attaches programs that do nothing.
 pub const EMPTY_PROBES: &str = "lockprof-empty-probes";
 
@@ -159,14 +161,15 @@ pub fn floors() -> Vec<Observer> {
     ]
 }
 
-/// Programs that do nothing, and programs that only read the clock, on lock, unlock, and both ends of
-/// each span that the kernel has.
+/// Programs that do nothing, and programs that only read the clock, on lock, unlock, and wherever lockprof
+/// has one for the spans of this kernel.
 pub fn floors_of_spans(has: impl Fn(&str) -> bool) -> [Observer; 2] {
     let spans: Vec<&str> = SPANS.into_iter().filter(|span| has(span)).collect();
     let on_all = |fentry, fexit| {
         let mut list: Vec<(&str, &str)> = spans
             .iter()
             .flat_map(|span| [(fentry, *span), (fexit, *span)])
+            .filter(|(kind, span)| *kind == fentry || !ENDLESS.contains(span))
             .collect();
         list.extend([(fentry, UNLOCK), (fexit, LOCK)]);
         probes(&list)

@@ -145,6 +145,9 @@ pub struct Throughput {
 pub struct DaemonCosts {
     /// By possible CPUs, with one busy CPU, on the instruction clock.
     pub sizes: Vec<DaemonSize>,
+    /// A refresh where every CPU has something to read, on the machine itself.
+    #[serde(default)]
+    pub refreshes: Vec<Refresh>,
     /// With every CPU busy, by the wall clock of an emulated machine.
     pub busy: Option<BusyDaemon>,
     /// On the machine itself, where lockprof may attach.
@@ -163,7 +166,7 @@ pub struct DaemonCosts {
 pub struct DaemonSize {
     /// As a user names it.
     pub kernel: String,
-    /// Possible CPUs, for each of which the daemon reads a state.
+    /// Possible CPUs, one of which is active.
     pub possible_cpus: u32,
     /// Intervals that were measured.
     pub intervals: usize,
@@ -171,6 +174,17 @@ pub struct DaemonSize {
     pub instructions: f64,
     /// The largest resident memory at an interval's end.
     pub resident_bytes: u64,
+}
+
+/// The daemon's own code over counters that lie in memory and have all grown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// CPUs, all of them active.
+    pub cpus: u32,
+    /// Its CPU time, in seconds: the median.
+    pub cpu_s: f64,
+    /// Refreshes.
+    pub refreshes: usize,
 }
 
 /// The daemon on a machine where every CPU is busy.
@@ -241,10 +255,17 @@ impl KernelCosts {
     }
 }
 
+impl DaemonCosts {
+    /// Notes what could not be measured.
+    pub fn cannot(&mut self, what: &str, why: &str) {
+        self.not_measured.push((what.to_owned(), why.to_owned()));
+    }
+}
+
 impl Cost {
-    /// What is left of the throughput, as a share.
-    pub fn throughput(&self) -> f64 {
-        self.bare / (self.bare + self.added)
+    /// By how much boots differ, in instructions.
+    pub fn differs_by(&self) -> f64 {
+        self.spread * (self.bare + self.added)
     }
 }
 
