@@ -26,10 +26,15 @@ pub struct CompareArguments {
     /// A line on how the recordings were made, for the report; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub note: Vec<String>,
-    /// Exit with status 4 if anything that was asked about became worse by more than this
+    /// Exit with status 4 if anything that was asked about became worse by more than this, and with 1 where
+    /// nobody can say
+    ///
+    /// A change below 1 % gets no verdict, and so does not fail, whatever PERCENT is. With a PERCENT above
+    /// 0, nobody can say where something is too noisy to tell and the 95 % interval of its change reaches
+    /// past PERCENT on the worse side. Without one, what is too noisy to tell does not fail.
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
-          default_missing_value = "1", value_parser = growth)]
-    pub fail_on_regression: Option<f64>,
+          value_parser = growth)]
+    pub fail_on_regression: Option<Option<f64>>,
 }
 
 /// `--format` of a comparison.

@@ -2,13 +2,15 @@
 
 use lockprof_abi::Span;
 
-use super::{Boot, Instrument, Samples, Setting, Side, Totals, statistics::mean};
+use super::{
+    Boot, Instrument, Samples, Setting, Side, Totals, setting::method_name, statistics::mean,
+};
 use crate::{
     forecast::{
         GuardedCalls, KernelDemands, LifeDemands, LifeMeasures, SiteHolds, call_time, demands,
     },
     profile::own_lock,
-    recording::schema::{Clock, Detail, Tier},
+    recording::schema::{Clock, Detail, Method, Tier},
 };
 
 /// Nanoseconds of the virtual clock, which are instructions, in its second.
@@ -27,10 +29,11 @@ pub fn demands_of(sides: &[&Side]) -> Result<Vec<KernelDemands>, String> {
                 .find(|setting| setting.clock == Clock::Instructions)
         })
         .ok_or("it takes recordings by the instruction clock")?;
+    let method = common_method(sides, setting)?;
     let kernels: Vec<(&Side, Vec<Life<'_>>)> = sides
         .iter()
-        .map(|side| Ok((*side, lives(side, setting)?)))
-        .collect::<Result<_, String>>()?;
+        .map(|side| (*side, lives(side, setting, method)))
+        .collect();
     kernels
         .iter()
         .map(|(side, lives)| {
@@ -53,25 +56,43 @@ struct Life<'a> {
     spans: &'a Totals,
 }
 
-/// The boots of a side that have all that is needed.
-fn lives<'a>(side: &'a Side, setting: &Setting) -> Result<Vec<Life<'a>>, String> {
-    let lives: Vec<Life<'_>> = Samples::of(side, setting)
-        .boots
-        .into_iter()
-        .filter_map(Life::of)
-        .collect();
-    if lives.is_empty() {
-        return Err(format!(
-            "{} has no boot with the load alone (--attach off), with --detail holds and with \
-             --detail spans by the instruction clock",
-            side.name
-        ));
+/// How the exact tier probes, the cheapest first.
+const METHODS: [Method; 2] = [Method::Fentry, Method::Kprobe];
+
+/// The method by which all sides have what is needed: what probing costs must not count as a kernel's own.
+fn common_method(sides: &[&Side], setting: &Setting) -> Result<Method, String> {
+    let mut common = METHODS.to_vec();
+    let mut known = Vec::new();
+    for side in sides {
+        let mut methods = METHODS.to_vec();
+        methods.retain(|&method| !lives(side, setting, method).is_empty());
+        if methods.is_empty() {
+            return Err(format!(
+                "{} has no boot with the load alone (--attach off), with --detail holds and with \
+                 --detail spans by the instruction clock and by one kind of probe",
+                side.name
+            ));
+        }
+        common.retain(|method| methods.contains(method));
+        let names: Vec<&str> = methods.into_iter().map(method_name).collect();
+        known.push(format!("{} by {}", side.name, names.join(" and ")));
     }
-    Ok(lives)
+    common.first().copied().ok_or_else(|| {
+        format!(
+            "the kernels were probed in different ways ({}), which cost different times",
+            known.join(", ")
+        )
+    })
+}
+
+/// The boots of a side that have all that is needed.
+fn lives<'a>(side: &'a Side, setting: &Setting, method: Method) -> Vec<Life<'a>> {
+    let boots = Samples::of(side, setting).boots.into_iter();
+    boots.filter_map(|boot| Life::of(boot, method)).collect()
 }
 
 impl<'a> Life<'a> {
-    fn of(boot: &'a Boot) -> Option<Self> {
+    fn of(boot: &'a Boot, method: Method) -> Option<Self> {
         let run = |wanted: &dyn Fn(&Instrument) -> bool| {
             let mut runs = boot.runs.iter().filter(|(instrument, totals)| {
                 wanted(instrument) && totals.seconds > 0.0 && !totals.rates.is_empty()
@@ -79,7 +100,10 @@ impl<'a> Life<'a> {
             runs.next().map(|(_, totals)| totals)
         };
         let exact = |instrument: &Instrument, detail: Detail| {
-            instrument.tier == Tier::Exact && instrument.detail == detail && !instrument.readers
+            instrument.tier == Tier::Exact
+                && instrument.method == method
+                && instrument.detail == detail
+                && !instrument.readers
         };
         Some(Self {
             bare: run(&|instrument| instrument.is_off())?,

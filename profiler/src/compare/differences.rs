@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Instrument, Samples, Setting, Side, setting::clock_name};
-use crate::recording::schema::Kernel;
+use super::{
+    Instrument, Samples, Setting, Side, instruments::spin_in_one_way, setting::clock_name,
+};
+use crate::recording::schema::{Clock, Kernel};
 
 /// Something that differs, or is on one side only.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -31,18 +33,6 @@ const FIELDS: &[Field] = &[
         what: "clock sources",
         of: |kernel| kernel.clock_source.clone(),
         consequence: "reading the clock is part of what is measured",
-    },
-    Field {
-        what: "ways in which the kernels spin",
-        of: |kernel| {
-            let seen = if kernel.spin_waits_invisible {
-                "unseen, in virt_spin_lock()"
-            } else {
-                "seen by the tracepoints"
-            };
-            seen.to_owned()
-        },
-        consequence: "waits are not comparable",
     },
 ];
 
@@ -127,7 +117,9 @@ fn settings(before: &Side, after: &Side) -> Vec<Difference> {
         if !after.boots.contains_key(setting) {
             continue;
         }
-        let [old, new] = [before, after].map(|side| Samples::of(side, setting).instruments());
+        let samples = [before, after].map(|side| Samples::of(side, setting));
+        all.extend(spinning(setting, [&samples[0], &samples[1]]).map(excluded));
+        let [old, new] = samples.map(|side| side.instruments());
         for (side, own, others) in [(before, &old, &new), (after, &new, &old)] {
             for instrument in own - others {
                 all.push(excluded(instrument_text(&side.name, instrument, setting)));
@@ -135,6 +127,28 @@ fn settings(before: &Side, after: &Side) -> Vec<Difference> {
         }
     }
     all
+}
+
+/// Kernels that spin where the tracepoints see it, and others that do not, by a clock that knows waits.
+fn spinning(setting: &Setting, sides: [&Samples<'_>; 2]) -> Option<String> {
+    if setting.clock == Clock::Instructions || spin_in_one_way(sides) {
+        return None;
+    }
+    let [old, new] = sides.map(|side| {
+        let seen = side.spin_waits_invisible().into_iter().map(|invisible| {
+            let seen = if invisible {
+                "unseen, in virt_spin_lock()"
+            } else {
+                "seen by the tracepoints"
+            };
+            seen.to_owned()
+        });
+        join(&seen.collect())
+    });
+    Some(format!(
+        "The ways in which the kernels spin differ ({old} / {new}) with {}: waits are not compared.",
+        setting.describe()
+    ))
 }
 
 fn instrument_text(name: &str, instrument: Instrument, setting: &Setting) -> String {

@@ -3,7 +3,7 @@
 use lockprof_abi::Site;
 
 use super::{
-    Samples,
+    Instruments, Samples,
     setting::Instrument,
     statistics::{Interval, Resampler, median},
 };
@@ -43,12 +43,18 @@ pub struct QuantilePair {
 /// Every site's holds and waits that both sides have.
 #[must_use]
 pub fn distributions(
-    instrument: Instrument,
+    instruments: Instruments,
     sides: [&Samples<'_>; 2],
     resampler: &mut Resampler,
 ) -> Vec<DistributionPair> {
     let mut pairs = Vec::new();
-    for kind in [Kind::Hold, Kind::Wait] {
+    for (kind, instrument) in [
+        (Kind::Hold, instruments.holds),
+        (Kind::Wait, instruments.waits),
+    ] {
+        let Some(instrument) = instrument else {
+            continue;
+        };
         for &site in Site::ALL {
             let of_boots = sides.map(|side| durations(side, instrument, site, kind));
             let [Some(before), Some(after)] = [pool(&of_boots[0]), pool(&of_boots[1])] else {

@@ -7,6 +7,7 @@ mod demands;
 mod differences;
 mod distribution;
 mod finding;
+mod instruments;
 mod placement;
 mod quantity;
 mod questions;
@@ -23,10 +24,11 @@ pub use demands::demands_of;
 pub use differences::{Difference, differences};
 pub use distribution::{DistributionPair, QuantilePair};
 pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Verdict, boots_needed};
+pub use instruments::Instruments;
 pub use placement::{Calls, Placement};
 pub use quantity::{Better, Quantity, holder_name};
-pub use questions::{Answers, Instruments};
-pub use regression::{cannot_judge, regressions};
+pub use questions::Answers;
+pub use regression::{DEFAULT_LIMIT, cannot_judge, regressions, too_noisy};
 pub use setting::{Instrument, Setting, clock_name};
 pub use side::{Boot, Samples, Side};
 pub use totals::{SpanTotals, Totals, WaitTotals};
@@ -165,11 +167,7 @@ impl SettingComparison {
     fn of(asking: Asking<'_>, answers: Answers, resampler: &mut Resampler) -> Self {
         let sides = asking.sides();
         Self {
-            distributions: asking
-                .instruments
-                .holds
-                .map(|instrument| distribution::distributions(instrument, sides, resampler))
-                .unwrap_or_default(),
+            distributions: distribution::distributions(asking.instruments, sides, resampler),
             placements: asking.placements,
             answers,
         }

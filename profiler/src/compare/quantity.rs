@@ -125,7 +125,10 @@ impl Quantity {
     pub fn value(&self, totals: &Totals) -> Option<f64> {
         match self {
             Self::Throughput | Self::ProfiledThroughput => super::statistics::mean(&totals.rates),
-            Self::Work => super::statistics::mean(&totals.rates).map(|rate| 1e9 / rate),
+            // Of a load that did nothing no iteration was measured.
+            Self::Work => super::statistics::mean(&totals.rates)
+                .filter(|&rate| rate > 0.0)
+                .map(|rate| 1e9 / rate),
             Self::MeanHold => less_null_hold(totals, &totals.all_holds()?),
             Self::SiteHold(site) => less_null_hold(totals, totals.holds.get(site)?),
             Self::SpanInHold(site, span) => Some(span_in_hold(totals, *site, *span)?),

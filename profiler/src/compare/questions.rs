@@ -11,16 +11,13 @@ use std::collections::BTreeSet;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Finding, LEVEL, Placement, Quantity, Sample, Samples, Setting, Verdict,
+    Finding, Instruments, LEVEL, Placement, Quantity, Sample, Samples, Setting, Verdict,
     placement::{calls_within_moved, placements},
     quantity::spans_of,
     setting::Instrument,
     statistics::{Resampler, holm},
 };
-use crate::{
-    profile::own_lock,
-    recording::schema::{Clock, Detail, Method, Tier},
-};
+use crate::{profile::own_lock, recording::schema::Clock};
 
 /// What was asked of two kernels in one setting.
 #[derive(Clone, Debug)]
@@ -47,50 +44,6 @@ pub struct Answers {
     pub locks: Vec<Finding>,
     /// What the profiler itself does to the throughput: no verdict either.
     pub profiled: Vec<Finding>,
-}
-
-/// By which instrument each kind of number is compared: one that both sides have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Instruments {
-    /// Nothing attached.
-    pub bare: Option<Instrument>,
-    /// For holds and waits: the one that disturbs them least.
-    pub holds: Option<Instrument>,
-    /// For spans.
-    pub spans: Option<Instrument>,
-}
-
-impl Instruments {
-    /// The best that both sides have.
-    #[must_use]
-    pub fn common(before: &Samples<'_>, after: &Samples<'_>) -> Self {
-        let common = &before.instruments() & &after.instruments();
-        let least_disturbing = |instrument: &&Instrument| {
-            let fewest_boots = [before, after].map(|side| side.totals(**instrument).count());
-            (
-                matches!(instrument.tier, Tier::Exact),
-                matches!(instrument.detail, Detail::Holds),
-                matches!(instrument.method, Method::Fentry),
-                !instrument.readers,
-                fewest_boots.into_iter().min(),
-            )
-        };
-        let probing = || common.iter().filter(|instrument| !instrument.is_off());
-        let with_spans = |instrument: &&Instrument| {
-            instrument.tier == Tier::Exact && instrument.detail == Detail::Spans
-        };
-        Self {
-            bare: common
-                .iter()
-                .copied()
-                .find(|instrument| instrument.is_off()),
-            holds: probing().max_by_key(least_disturbing).copied(),
-            spans: probing()
-                .filter(with_spans)
-                .max_by_key(least_disturbing)
-                .copied(),
-        }
-    }
 }
 
 /// Asks everything in every setting.
@@ -295,7 +248,7 @@ impl<'a> Asking<'a> {
             .collect();
         findings.extend(self.finding(Quantity::MeanHold, self.instruments.holds));
         if !instructions {
-            findings.extend(self.finding(Quantity::Waited, self.instruments.holds));
+            findings.extend(self.finding(Quantity::Waited, self.instruments.waits));
         }
         findings
     }
@@ -323,7 +276,7 @@ impl<'a> Asking<'a> {
     /// Where work goes that leaves a hold: the locks that calls take for themselves. Those that nobody waited
     /// for, too, for that is an answer.
     fn called_locks(&self) -> Vec<Finding> {
-        let Some(instrument) = self.instruments.holds else {
+        let Some(instrument) = self.instruments.waits else {
             return Vec::new();
         };
         if self.setting.clock == Clock::Instructions {
@@ -359,8 +312,10 @@ impl<'a> Asking<'a> {
             return Vec::new();
         };
         let spans = self.spans_seen(site);
-        let inner: BTreeSet<String> = self
-            .totals(instrument)
+        let with_waits = self.instruments.waits.map(|_| instrument);
+        let inner: BTreeSet<String> = with_waits
+            .into_iter()
+            .flat_map(|instrument| self.totals(instrument))
             .flat_map(|totals| totals.inner_waits.keys())
             .filter(|(of, _)| *of == site)
             .map(|(_, lock)| lock.clone())
@@ -383,7 +338,7 @@ impl<'a> Asking<'a> {
     }
 
     fn waits(&self) -> Vec<Finding> {
-        let Some(instrument) = self.instruments.holds else {
+        let Some(instrument) = self.instruments.waits else {
             return Vec::new();
         };
         let sites: BTreeSet<Site> = self
@@ -397,7 +352,7 @@ impl<'a> Asking<'a> {
     }
 
     fn blame(&self, waiter: Site) -> Vec<Finding> {
-        let Some(instrument) = self.instruments.holds else {
+        let Some(instrument) = self.instruments.waits else {
             return Vec::new();
         };
         let holders: BTreeSet<Option<Site>> = self
@@ -414,7 +369,7 @@ impl<'a> Asking<'a> {
 
     /// All other locks than those that calls take for themselves.
     fn locks(&self, called: &[Finding]) -> Vec<Finding> {
-        let Some(instrument) = self.instruments.holds else {
+        let Some(instrument) = self.instruments.waits else {
             return Vec::new();
         };
         let locks: BTreeSet<&String> = self

@@ -57,7 +57,13 @@ impl SideRequest {
                 path
             };
             if self.paths.len() == 1 {
-                path.file_stem()
+                // Of a folder linux-6.12 the version would go.
+                let is_recording = !path.is_dir() && path.extension() == Some(OsStr::new("jsonl"));
+                if is_recording {
+                    path.file_stem()
+                } else {
+                    path.file_name()
+                }
             } else {
                 path.parent()?.file_name()
             }
@@ -190,6 +196,11 @@ mod tests {
             request(&["out/mine/1", "out/mine/2"]),
         ];
         assert_eq!(names(&folders).unwrap(), ["base", "mine"]);
+        let versions = [
+            request(&["out/linux-6.12"]),
+            request(&["out/linux-7.2.jsonl"]),
+        ];
+        assert_eq!(names(&versions).unwrap(), ["linux-6.12", "linux-7.2"]);
         let alike = [request(&["a/run"]), request(&["b/run"])];
         assert_eq!(names(&alike).unwrap(), ["A", "B"]);
         let twice = [request(&["x=a/run"]), request(&["x=b/run"])];

@@ -1,22 +1,32 @@
 //! What a script may stop at: something became worse, or nobody can say whether it did.
 
-use super::{Comparison, Finding, Quantity, Setting, Verdict, boots_needed};
+use super::{
+    Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Setting, Verdict, boots_needed,
+    signed_percent,
+};
+use crate::units;
+
+/// The limit where none was named: what is smaller gets no verdict.
+pub const DEFAULT_LIMIT: f64 = SMALLEST_CHANGE;
 
 /// What became worse by more than a share: throughput and work, holds and waits, as a whole and by site. Their
 /// parts are no regressions of their own: a call that moves makes one longer and another shorter.
 #[must_use]
 pub fn regressions(comparison: &Comparison, more_than: f64) -> Vec<(&Setting, &Finding)> {
-    let settings = comparison.settings.iter();
-    settings
-        .flat_map(|setting| {
-            let answers = &setting.answers;
-            let wholes = answers.main.iter().chain(&answers.holds);
-            let wholes = wholes.chain(&answers.waits);
-            wholes.map(|finding| (&answers.setting, finding))
-        })
+    wholes(comparison)
         .filter(|(_, finding)| finding.verdict == Verdict::Worse)
         .filter(|(_, finding)| finding.change.is_none_or(|change| change.abs() > more_than))
         .collect()
+}
+
+/// Throughput and work, holds and waits, as a whole and by site.
+fn wholes(comparison: &Comparison) -> impl Iterator<Item = (&Setting, &Finding)> {
+    comparison.settings.iter().flat_map(|setting| {
+        let answers = &setting.answers;
+        let wholes = answers.main.iter().chain(&answers.holds);
+        let wholes = wholes.chain(&answers.waits);
+        wholes.map(|finding| (&answers.setting, finding))
+    })
 }
 
 /// Why nobody can say whether something became worse; none where that was answered.
@@ -57,5 +67,31 @@ pub fn cannot_judge(comparison: &Comparison) -> Option<String> {
          least {} of each)",
         few.quantity.describe(),
         boots_needed(few.family)
+    ))
+}
+
+/// Why nobody can say whether something became worse by more than a limit that was named: it may have, as far as
+/// its boots tell. Of a limit of 0 that would be all that is noisy.
+#[must_use]
+pub fn too_noisy(comparison: &Comparison, limit: f64) -> Option<String> {
+    if limit <= 0.0 {
+        return None;
+    }
+    let (setting, finding, interval) = wholes(comparison)
+        .filter(|(_, finding)| finding.verdict == Verdict::Noisy)
+        .filter_map(|(setting, finding)| Some((setting, finding, finding.interval?)))
+        .find(|(_, finding, interval)| match finding.quantity.better() {
+            Better::Higher => interval.low < -limit,
+            Better::Lower => interval.high > limit,
+        })?;
+    Some(format!(
+        "{} of {} against {} is too noisy for a limit of {} (95 % {} to {}, with {}): it takes more boots",
+        finding.quantity.describe(),
+        comparison.after.name,
+        comparison.before.name,
+        units::percent(limit),
+        signed_percent(interval.low),
+        signed_percent(interval.high),
+        setting.describe()
     ))
 }

@@ -49,27 +49,41 @@ impl Setting {
         }
     }
 
-    /// Whether CPUs may have waited for each other: several emulated ones, by fewer or by nobody knows how many
+    /// Whether CPUs may have waited for each other: several of a guest, by fewer or by nobody knows how many
     /// real ones. Who waits for a lock there waits for the CPU of its holder, too, and of everybody before it
     /// in the queue, so that throughput and waits are those of the emulator's scheduling.
     #[must_use]
     pub fn shares_cpus(&self) -> bool {
-        let enough = self.emulated_by.is_some_and(|real| real >= self.cpus);
-        self.clock == Clock::EmulatedWall && self.cpus > 1 && !enough
+        let fewer = match self.emulated_by {
+            Some(real) => real < self.cpus,
+            None => self.clock == Clock::EmulatedWall,
+        };
+        // By the clock of instructions nobody waits.
+        self.clock != Clock::Instructions && self.cpus > 1 && fewer
     }
 
     /// In words: `threadspawn, 24 processes, on 24 CPUs, by the wall clock of an emulated machine`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let real = self
-            .emulated_by
-            .map_or_else(String::new, |real| format!(" that {real} emulate"));
         format!(
-            "{}, on {}{real}, by the {}",
+            "{}, on {}, by the {}",
             self.load,
-            units::count_of(self.cpus as usize, "CPU"),
+            self.machine(),
             clock_name(self.clock)
         )
+    }
+
+    /// Its CPUs: `8 CPUs that 4 emulate`, or `8 CPUs on 4 real ones` where they are not emulated.
+    #[must_use]
+    pub fn machine(&self) -> String {
+        let real = self.emulated_by.map_or_else(String::new, |real| {
+            if self.clock == Clock::Hardware {
+                format!(" on {real} real {}", if real == 1 { "one" } else { "ones" })
+            } else {
+                format!(" that {real} emulate")
+            }
+        });
+        format!("{}{real}", units::count_of(self.cpus as usize, "CPU"))
     }
 }
 
@@ -80,6 +94,17 @@ pub const fn clock_name(clock: Clock) -> &'static str {
         Clock::Hardware => "machine's clock",
         Clock::EmulatedWall => "wall clock of an emulated machine",
         Clock::Instructions => "instruction clock",
+    }
+}
+
+/// The name of a kind of probe in sentences.
+#[must_use]
+pub const fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Fentry => "fentry",
+        Method::Kprobe => "kprobe",
+        Method::Wait => "contention tracepoints",
+        Method::Off => "nothing attached",
     }
 }
 
@@ -128,17 +153,48 @@ impl Instrument {
     /// In words: `exact tier by fentry, spans`.
     #[must_use]
     pub fn describe(self) -> String {
-        let method = match self.method {
-            Method::Fentry => "fentry",
-            Method::Kprobe => "kprobe",
-            Method::Wait => "contention tracepoints",
-            Method::Off => return "nothing attached".to_owned(),
-        };
+        if self.method == Method::Off {
+            return method_name(self.method).to_owned();
+        }
+        let method = method_name(self.method);
         let detail = match self.detail {
             Detail::Holds => "holds",
             Detail::Spans => "spans",
         };
         let readers = if self.readers { ", readers" } else { "" };
         format!("{} tier by {method}, {detail}{readers}", self.tier.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(clock: Clock, cpus: u32, emulated_by: Option<u32>) -> Setting {
+        Setting {
+            clock,
+            cpus,
+            emulated_by,
+            lock: "tasklist_lock".to_owned(),
+            load: "a load".to_owned(),
+        }
+    }
+
+    #[test]
+    fn cpus_are_shared_where_there_are_fewer_real_ones() {
+        // KVM with too few CPUs is no better than an emulator with too few.
+        assert!(setting(Clock::Hardware, 24, Some(8)).shares_cpus());
+        assert!(!setting(Clock::Hardware, 8, Some(8)).shares_cpus());
+        assert!(
+            !setting(Clock::Hardware, 24, None).shares_cpus(),
+            "a real machine"
+        );
+        assert!(
+            setting(Clock::EmulatedWall, 24, None).shares_cpus(),
+            "nobody knows"
+        );
+        assert!(!setting(Clock::Instructions, 1, Some(1)).shares_cpus());
+        let words = setting(Clock::Hardware, 24, Some(8)).machine();
+        assert_eq!(words, "24 CPUs on 8 real ones");
     }
 }

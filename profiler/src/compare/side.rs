@@ -155,6 +155,13 @@ impl<'a> Samples<'a> {
         runs.copied().collect()
     }
 
+    /// Whether spinning waits are invisible in its boots: both where they differ.
+    #[must_use]
+    pub fn spin_waits_invisible(&self) -> BTreeSet<bool> {
+        let runs = self.boots.iter().flat_map(|boot| boot.runs.values());
+        runs.map(|totals| totals.spin_waits_invisible).collect()
+    }
+
     /// The totals of each boot that was measured with an instrument.
     pub fn totals(&self, instrument: Instrument) -> impl Iterator<Item = &'a Totals> {
         self.boots

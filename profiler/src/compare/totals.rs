@@ -27,6 +27,8 @@ pub struct Totals {
     pub waits: BTreeMap<Site, Durations>,
     /// Whether waits are known.
     pub waits_known: bool,
+    /// Whether spinning waits are invisible, as [`crate::recording::schema::Kernel`] says.
+    pub spin_waits_invisible: bool,
     /// Calls by span and the site of the hold; no site outside of holds.
     pub spans: BTreeMap<(Span, Option<Site>), SpanTotals>,
     /// Waited time by waiter and holder; no holder for readers and hand-over.
@@ -72,6 +74,7 @@ impl Totals {
             .extend(profile.null_hold().map(|null_hold| null_hold.mean_ns));
         self.holds_known = profile.holds_known();
         self.waits_known = profile.waits_known();
+        self.spin_waits_invisible = profile.header.kernel.spin_waits_invisible;
         for site in &profile.sites {
             if let Some(hold) = site.hold.as_ref().filter(|_| site.site.is_writer()) {
                 add_durations(&mut self.holds, site.site, hold);

@@ -4,10 +4,13 @@
 use lockprof_abi::Site;
 
 use super::{
-    Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, SettingComparison, Verdict,
-    boots_needed, clock_name, holder_name, placement::calls_within_moved,
+    Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Setting, SettingComparison,
+    Verdict, boots_needed, clock_name, holder_name, placement::calls_within_moved,
 };
-use crate::units::{self, TimeUnit};
+use crate::{
+    recording::schema::Clock,
+    units::{self, TimeUnit},
+};
 
 /// A part that makes up less of a change than this is not named.
 const WORTH_NAMING: f64 = 0.1;
@@ -24,14 +27,16 @@ pub fn sentence(comparison: &Comparison) -> String {
     }
     // Waits and throughput are for clocks that tick for all CPUs.
     for setting in &comparison.settings {
-        clauses.extend(others(&setting.answers));
+        clauses.extend(others(&setting.answers, comparison));
     }
     // Work is worth a word of its own where there is no other.
     if clauses.is_empty() {
         for setting in &comparison.settings {
             let answers = &setting.answers;
+            let unit = TimeUnit::of(answers.setting.clock);
+            let place = place(&answers.setting, comparison);
             let work = answers.finding(&Quantity::Work);
-            clauses.extend(work.map(|work| outcome(work, TimeUnit::of(answers.setting.clock))));
+            clauses.extend(work.map(|work| outcome(work, unit) + &place));
         }
     }
     if clauses.is_empty() {
@@ -48,8 +53,9 @@ pub fn sentence(comparison: &Comparison) -> String {
 fn holds(setting: &SettingComparison, comparison: &Comparison) -> Vec<String> {
     let answers = &setting.answers;
     let mut clauses = Vec::new();
-    let clock = if comparison.settings.len() > 1 {
-        format!(" by the {}", clock_name(answers.setting.clock))
+    let on = place(&answers.setting, comparison);
+    let place = if comparison.settings.len() > 1 {
+        format!("{on} by the {}", clock_name(answers.setting.clock))
     } else {
         String::new()
     };
@@ -61,11 +67,11 @@ fn holds(setting: &SettingComparison, comparison: &Comparison) -> Vec<String> {
         .collect();
     if changed.is_empty() {
         let mean = answers.finding(&Quantity::MeanHold);
-        clauses.extend(mean.map(|mean| format!("{}{clock}", outcome(mean, unit))));
+        clauses.extend(mean.map(|mean| outcome(mean, unit) + &place));
         return clauses;
     }
     for finding in &changed {
-        let mut clause = format!("{}{clock}", outcome(finding, unit));
+        let mut clause = outcome(finding, unit) + &place;
         if let Quantity::SiteHold(site) = finding.quantity {
             clause += &because(setting, site, unit);
         }
@@ -82,7 +88,7 @@ fn holds(setting: &SettingComparison, comparison: &Comparison) -> Vec<String> {
         .collect();
     if !same.is_empty() {
         clauses.push(format!(
-            "{} holds are the same within {}",
+            "{} holds are the same within {}{on}",
             and(&same),
             units::percent(SMALLEST_CHANGE)
         ));
@@ -148,20 +154,44 @@ fn shift(finding: &Finding) -> Option<f64> {
     Some(finding.after.median? - finding.before.median?)
 }
 
+/// Where it was measured, among several settings of one clock: ` on 2 CPUs`, with the load where others have
+/// another one.
+fn place(setting: &Setting, comparison: &Comparison) -> String {
+    let settings = comparison.settings.iter();
+    let alike: Vec<&Setting> = settings
+        .map(|other| &other.answers.setting)
+        .filter(|other| other.clock == setting.clock)
+        .collect();
+    if alike.len() < 2 {
+        return String::new();
+    }
+    let on = format!(" on {}", setting.machine());
+    if alike.iter().any(|other| other.load != setting.load) {
+        format!(" with {},{on}", setting.load)
+    } else {
+        on
+    }
+}
+
 /// What became of throughput and waits.
-fn others(answers: &Answers) -> Vec<String> {
+fn others(answers: &Answers, comparison: &Comparison) -> Vec<String> {
     let setting = &answers.setting;
     if setting.shares_cpus() {
         let real = setting
             .emulated_by
             .map_or_else(|| "fewer".to_owned(), |real| real.to_string());
+        let kind = match setting.clock {
+            Clock::Hardware => "virtual",
+            _ => "emulated",
+        };
         return vec![format!(
-            "throughput and waits of {} emulated CPUs that share {real} get no verdict: who waits for a lock \
+            "throughput and waits of {} {kind} CPUs that share {real} get no verdict: who waits for a lock \
              there waits for a CPU, too",
             setting.cpus
         )];
     }
     let unit = TimeUnit::of(answers.setting.clock);
+    let place = place(setting, comparison);
     [Quantity::Throughput, Quantity::Work, Quantity::Waited]
         .iter()
         .filter_map(|quantity| answers.finding(quantity))
@@ -171,7 +201,7 @@ fn others(answers: &Answers) -> Vec<String> {
                 Quantity::Waited => behind_whom(answers, finding),
                 _ => String::new(),
             };
-            outcome(finding, unit) + &behind
+            outcome(finding, unit) + &place + &behind
         })
         .collect()
 }
@@ -222,7 +252,13 @@ fn outcome(finding: &Finding, unit: TimeUnit) -> String {
             let values = values.map_or_else(String::new, |(before, after)| {
                 let [before, after] =
                     [before, after].map(|value| finding.quantity.format(value, unit));
-                format!(" ({before} → {after}, 95 % {interval})")
+                // From nothing there is none.
+                let interval = if interval.is_empty() {
+                    interval
+                } else {
+                    format!(", 95 % {interval}")
+                };
+                format!(" ({before} → {after}{interval})")
             });
             format!("{what} {}{values}", changed(finding))
         }

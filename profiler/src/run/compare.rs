@@ -11,7 +11,10 @@ use anyhow::{Context as _, Result, bail};
 use super::{exit, use_color};
 use crate::{
     cli::{CompareArguments, CompareFormat},
-    compare::{Comparison, Finding, cannot_judge, read::read_sides, regressions, signed_percent},
+    compare::{
+        Comparison, DEFAULT_LIMIT, Finding, cannot_judge, read::read_sides, regressions,
+        signed_percent, too_noisy,
+    },
     export::{ComparisonReport, pixels},
     recording::directory_for_caller,
     report::{self, write_or_broken_pipe},
@@ -43,7 +46,7 @@ pub fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
         bail!("nothing could be compared: the report says what differs");
     }
     match arguments.fail_on_regression {
-        Some(more_than) => judge(&report.comparisons, more_than),
+        Some(limit) => judge(&report.comparisons, limit),
         None => Ok(ExitCode::SUCCESS),
     }
 }
@@ -77,8 +80,9 @@ fn pictures(
 }
 
 /// The exit status that the user asked for. A script goes on at success, so there is none where nobody can say
-/// whether something became worse.
-fn judge(comparisons: &[Comparison], more_than: f64) -> Result<ExitCode> {
+/// whether something became worse. Noise is no answer to whom names a limit.
+fn judge(comparisons: &[Comparison], limit: Option<f64>) -> Result<ExitCode> {
+    let more_than = limit.unwrap_or(DEFAULT_LIMIT);
     let mut found = false;
     for comparison in comparisons {
         for (setting, finding) in regressions(comparison, more_than) {
@@ -94,7 +98,9 @@ fn judge(comparisons: &[Comparison], more_than: f64) -> Result<ExitCode> {
     if found {
         return Ok(ExitCode::from(exit::REGRESSION));
     }
-    if let Some(why) = comparisons.iter().find_map(cannot_judge) {
+    let noisy = |comparison| too_noisy(comparison, limit?);
+    let why = comparisons.iter().find_map(cannot_judge);
+    if let Some(why) = why.or_else(|| comparisons.iter().find_map(noisy)) {
         bail!("--fail-on-regression cannot be answered: {why}");
     }
     Ok(ExitCode::SUCCESS)

@@ -39,6 +39,24 @@ fn the_exit_status_tells_of_a_regression() {
         .assert()
         .success();
     assert_eq!(stderr(&mut far_worse), "");
+    // The work of an iteration is noisy, by up to 2.6 %: no answer to whom names less.
+    let mut noisy = compare(&base, &deferred);
+    noisy.arg("--fail-on-regression=2").assert().code(1);
+    let said = stderr(&mut noisy);
+    assert!(
+        said.contains("the work of an iteration of deferred against base is too noisy"),
+        "{said}"
+    );
+    let mut enough = compare(&base, &deferred);
+    enough.arg("--fail-on-regression=5").assert().success();
+}
+
+#[test]
+fn the_help_says_what_does_not_fail() {
+    let help = lockprof().args(["compare", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("A change below 1 % gets no verdict, and so does not fail"));
+    assert!(help.contains("Without one, what is too noisy to tell does not fail"));
 }
 
 /// `git bisect` would take a success for a good commit.

@@ -10,6 +10,10 @@ mod chance;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod comparable;
+#[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod sentences;
 #[cfg(test)]
 mod views;

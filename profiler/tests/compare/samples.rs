@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::boots::{BASE, DEFERRED, side};
 
-fn setting() -> Setting {
+pub fn setting() -> Setting {
     Setting {
         clock: Clock::Hardware,
         cpus: 24,
@@ -29,7 +29,7 @@ const BARE: Instrument = Instrument {
 };
 
 /// A side whose boots have these rates of the load alone.
-fn rates(name: &str, rates: &[f64]) -> Side {
+pub fn rates(name: &str, rates: &[f64]) -> Side {
     let boots = rates.iter().zip(0..).map(|(&rate, number)| {
         let totals = Totals {
             recordings: 1,
@@ -114,6 +114,23 @@ fn few_boots_and_noisy_boots_are_told_apart() {
     );
     let noisy = throughput(&[1.0, 2.0, 3.0, 4.0, 5.0], &[1.5, 2.5, 3.5, 4.5, 5.5]);
     assert_eq!(noisy.verdict, Verdict::Noisy);
+}
+
+/// Whom a limit was promised must not go on where it may have been passed.
+#[test]
+fn noise_past_a_limit_is_no_answer() {
+    let [low, high] = [[1.0, 2.0, 3.0, 4.0, 5.0], [1.5, 2.5, 3.5, 4.5, 5.5]];
+    let comparison = Comparison::of(rates("a", &low), rates("b", &high)).unwrap();
+    let too_noisy = |limit: f64| lockprof::compare::too_noisy(&comparison, limit);
+    let why = too_noisy(0.05).unwrap();
+    assert!(
+        why.starts_with("throughput of b against a is too noisy for a limit of 5.00 % (95 % -")
+            && why.ends_with("it takes more boots"),
+        "{why}"
+    );
+    // Throughput cannot lose more than all; and of no limit all noise would be past it.
+    assert_eq!(too_noisy(1.0), None);
+    assert_eq!(too_noisy(0.0), None);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::boots::{Boot, Outcomes};
+use super::paths;
+use super::plan::Plan;
 use super::schedule::clock_name;
-use super::{Plan, paths};
 use crate::apt::write;
 use crate::kernel::Kernel;
 use crate::vm::Accelerator;

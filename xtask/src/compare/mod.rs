@@ -4,17 +4,19 @@
 mod boots;
 mod experiment;
 mod load;
+mod plan;
 mod schedule;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
 
 use crate::cargo::{self, StaticBinaries};
-use crate::kernel::{self, Kernel, build};
+use crate::kernel::Kernel;
 use crate::setup::{self, Purpose};
 use crate::vm::{self, Accelerator};
 use crate::{paths, process, run};
@@ -22,66 +24,8 @@ use crate::{paths, process, run};
 use boots::{Boot, Outcomes};
 use experiment::Experiment;
 use load::LoadArguments;
-
-/// `cargo xtask compare`.
-#[derive(Clone, Debug, Args)]
-pub struct CompareOptions {
-    /// A kernel, as NAME=KERNEL or one of the project's own by name; two or more, and the first is what
-    /// the others are compared with [default: base and defer-randomness-and-pids, built if they are not
-    /// there]
-    #[arg(long = "kernel", value_name = "NAME=KERNEL")]
-    kernels: Vec<String>,
-    /// Boots of each kernel by each clock: a boot is a sample
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    boots: u32,
-    /// What the guests' nanosecond is: each clock shows what the other cannot
-    #[arg(long, value_enum, default_value_t = Clocks::Both)]
-    clock: Clocks,
-    /// Virtual CPUs by the wall clock; by the instruction clock it is one
-    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
-    cpus: u32,
-    /// The seed of the order of the boots [default: from the time]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// The folder for the recordings and the report [default: ./lockprof-compare-TIME]
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Exit with status 4 if anything that was asked about became worse by more than this
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true,
-          default_missing_value = "1")]
-    fail_on_regression: Option<String>,
-    /// Boot each kernel with 1, 2, 4 and 8 virtual CPUs too, so that the forecast can be held against
-    /// them
-    #[arg(long)]
-    check_forecast: bool,
-    /// The arguments of `lockprof run`: the load
-    #[arg(last = true, required = true, value_name = "ARGS")]
-    arguments: Vec<String>,
-}
-
-/// `--clock`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Clocks {
-    /// The emulated machine's time: contention and throughput
-    Wall,
-    /// Guest instructions on one CPU: lengths of holds that repeat
-    Instructions,
-    /// Each for what it can show
-    Both,
-}
-
-impl Clocks {
-    fn list(self) -> &'static [vm::Clock] {
-        match self {
-            Self::Wall => &[vm::Clock::Wall],
-            Self::Instructions => &[vm::Clock::Instructions],
-            Self::Both => &[vm::Clock::Instructions, vm::Clock::Wall],
-        }
-    }
-}
-
-/// CPUs of the boots that the forecast is held against.
-const CHECKED_CPUS: [u32; 4] = [1, 2, 4, 8];
+pub use plan::CompareOptions;
+use plan::{NamedKernel, Plan};
 
 /// Makes the experiment, and says what came out. The exit status is that of `lockprof compare`.
 pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
@@ -93,6 +37,9 @@ pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
         }
     };
     let started = Instant::now();
+    if let Some(output) = &plan.output {
+        check_empty(output)?;
+    }
     let kernels = plan
         .kernels
         .iter()
@@ -105,8 +52,12 @@ pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
         .map_or_else(|| run::default_output("lockprof-compare"), Ok)?;
     paths::make(output.clone())?;
     let boots = plan.boots(&kernels, &binaries, &output);
-    let first = boots.first().context("there is nothing to boot")?;
-    let accelerator = vm::accelerator(&first.request)?;
+    // Counting instructions never takes KVM: what the wall clock takes is what is to be said.
+    let by_wall = boots
+        .iter()
+        .find(|boot| boot.request.clock == vm::Clock::Wall);
+    let telling = by_wall.or(boots.first());
+    let accelerator = vm::accelerator(&telling.context("there is nothing to boot")?.request)?;
     let experiment = Experiment::new(&plan, &kernels, accelerator, &boots)?;
     experiment.write(&output)?;
     eprintln!(
@@ -126,158 +77,21 @@ pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
     Ok(status)
 }
 
-/// What is to be done, checked.
-#[derive(Clone, Debug)]
-struct Plan {
-    kernels: Vec<NamedKernel>,
-    boots: u32,
-    clocks: &'static [vm::Clock],
-    cpus: u32,
-    seed: u64,
-    output: Option<PathBuf>,
-    fail_on_regression: Option<String>,
-    check_forecast: bool,
-    load: LoadArguments,
-}
-
-/// A kernel and what it is called in the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct NamedKernel {
-    name: String,
-    kernel: String,
-}
-
-impl Plan {
-    fn of(options: &CompareOptions) -> Result<Self, String> {
-        let load = LoadArguments::parse(&options.arguments)?;
-        let mut kernels: Vec<NamedKernel> = options
-            .kernels
-            .iter()
-            .map(|text| NamedKernel::parse(text))
-            .collect::<Result<_, String>>()?;
-        match kernels.len() {
-            0 => {
-                kernels = [build::BASE, build::DEFERRED]
-                    .map(NamedKernel::own)
-                    .to_vec()
-            }
-            1 => {
-                return Err(format!(
-                    "one kernel, {}, has nothing to be compared with: give two or more --kernel",
-                    kernels[0].name
-                ));
-            }
-            _ => {}
-        }
-        for (index, kernel) in kernels.iter().enumerate() {
-            if kernels[..index]
-                .iter()
-                .any(|other| other.name == kernel.name)
-            {
-                return Err(format!("two kernels are called {}", kernel.name));
-            }
-        }
-        Ok(Self {
-            kernels,
-            boots: options.boots,
-            clocks: options.clock.list(),
-            cpus: options.cpus,
-            seed: options.seed.unwrap_or_else(seed_from_time),
-            output: options.output.clone(),
-            fail_on_regression: options.fail_on_regression.clone(),
-            check_forecast: options.check_forecast,
-            load,
-        })
+/// Fails where there is something already: recordings of earlier boots would be taken for those of this
+/// comparison.
+fn check_empty(output: &Path) -> Result<()> {
+    let first = match fs::read_dir(output) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.and_then(|mut entries| entries.next().transpose()),
+    };
+    match first.with_context(|| format!("cannot list {}", output.display()))? {
+        None => Ok(()),
+        Some(_) => bail!(
+            "{} has something in it already, and recordings of earlier boots would be compared too: give \
+             another folder to --output",
+            output.display()
+        ),
     }
-
-    /// All boots in their order: the clocks one after the other, the kernels in turn.
-    fn boots(&self, kernels: &[Kernel], binaries: &StaticBinaries, output: &Path) -> Vec<Boot> {
-        let order = schedule::rounds(kernels.len(), self.boots, self.seed);
-        let mut boots = Vec::new();
-        let folder = |index: usize| output.join(&self.kernels[index].name);
-        let name = |index: usize| self.kernels[index].name.as_str();
-        for &clock in self.clocks {
-            for turn in &order {
-                let cpus = match clock {
-                    vm::Clock::Wall => self.cpus,
-                    vm::Clock::Instructions => 1,
-                };
-                let label = schedule::clock_name(clock);
-                boots.push(Boot::profiled(
-                    name(turn.kernel),
-                    &kernels[turn.kernel],
-                    binaries,
-                    &self.load,
-                    (clock, cpus),
-                    folder(turn.kernel).join(format!("{label}-{}", turn.round + 1)),
-                ));
-            }
-        }
-        if self.check_forecast {
-            for turn in &order {
-                for cpus in CHECKED_CPUS {
-                    boots.push(Boot::bare(
-                        name(turn.kernel),
-                        &kernels[turn.kernel],
-                        binaries,
-                        &self.load,
-                        cpus,
-                        folder(turn.kernel).join(format!("check-{cpus}-{}", turn.round + 1)),
-                    ));
-                }
-            }
-        }
-        boots
-    }
-}
-
-impl NamedKernel {
-    fn parse(text: &str) -> Result<Self, String> {
-        let Some((name, kernel)) = text.split_once('=') else {
-            return build::BuildRequest::own(text)
-                .map(|_| Self::own(text))
-                .ok_or_else(|| {
-                    format!(
-                        "--kernel {text}: it takes NAME=KERNEL, where KERNEL is debian:6.12, the \
-                         name of a built kernel, or the path of a bzImage; the project's own go by \
-                         their names alone"
-                    )
-                });
-        };
-        if name.is_empty() || name.contains('/') || name.starts_with('.') {
-            return Err(format!(
-                "--kernel {text}: {name:?} cannot be a kernel's name"
-            ));
-        }
-        if kernel.is_empty() {
-            return Err(format!("--kernel {text}: there is no kernel behind the ="));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            kernel: kernel.to_owned(),
-        })
-    }
-
-    fn own(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            kernel: name.to_owned(),
-        }
-    }
-
-    /// The kernel; one of the project's own is built if it is not there, and again if it is not the one
-    /// that this checkout would build.
-    fn find(&self) -> Result<Kernel> {
-        match build::BuildRequest::own(&self.kernel) {
-            Some(request) => build::ensure(&request),
-            None => kernel::resolve(&self.kernel),
-        }
-    }
-}
-
-fn seed_from_time() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(1, |now| now.as_secs())
 }
 
 /// So many boots of each kernel by the instruction clock with the project's own load, compared: what
@@ -364,9 +178,10 @@ fn report(
         process::output(&mut command)?;
     }
     let mut command = compare();
-    if let Some(percent) = &plan.fail_on_regression {
-        command.arg(format!("--fail-on-regression={percent}"));
-    }
+    command.args(plan.fail_on_regression.map(|percent| {
+        let percent = percent.map_or(String::new(), |percent| format!("={percent}"));
+        format!("--fail-on-regression{percent}")
+    }));
     let mut child = process::spawn(&mut command)?;
     let status = process::wait(&mut child, &command)?;
     eprintln!(
@@ -415,45 +230,14 @@ fn notes(plan: &Plan, accelerator: Accelerator, outcomes: &Outcomes) -> Vec<Stri
 mod tests {
     use super::*;
 
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: CompareOptions,
-    }
-
-    fn plan(words: &str) -> Result<Plan, String> {
-        let words = std::iter::once("compare").chain(words.split(' '));
-        let line = <Line as clap::Parser>::try_parse_from(words);
-        Plan::of(&line.map_err(|error| error.to_string())?.options)
-    }
-
     #[test]
-    fn the_projects_pair_is_the_default() {
-        let plan = plan("-- --workload threadspawn -t 24").unwrap();
-        let names: Vec<&str> = plan
-            .kernels
-            .iter()
-            .map(|kernel| kernel.name.as_str())
-            .collect();
-        assert_eq!(names, [build::BASE, build::DEFERRED]);
-        assert_eq!((plan.boots, plan.cpus, plan.clocks.len()), (5, 24, 2));
-    }
-
-    #[test]
-    fn kernels_have_names_of_their_own() {
-        let good = plan("--kernel old=debian:6.12 --kernel new=./bzImage -- -- make").unwrap();
-        assert_eq!(good.kernels[1].kernel, "./bzImage");
-        for bad in [
-            "--kernel a=debian:6.12 -- --workload threadspawn",
-            "--kernel a=x --kernel a=y -- --workload threadspawn",
-            "--kernel x --kernel y -- --workload threadspawn",
-            "--kernel =x --kernel b=y -- --workload threadspawn",
-            "--kernel a= --kernel b=y -- --workload threadspawn",
-            "--kernel a/b=x --kernel b=y -- --workload threadspawn",
-            "--boots 0 -- --workload threadspawn",
-            "--workload threadspawn",
-        ] {
-            assert!(plan(bad).is_err(), "{bad}");
-        }
+    fn recordings_of_earlier_boots_are_not_mixed_in() {
+        let folder = tempfile::tempdir().unwrap();
+        check_empty(folder.path()).unwrap();
+        check_empty(&folder.path().join("not-there")).unwrap();
+        fs::write(folder.path().join("experiment.json"), "").unwrap();
+        let error = check_empty(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("--output"), "{error}");
+        assert!(check_empty(&folder.path().join("experiment.json")).is_err());
     }
 }

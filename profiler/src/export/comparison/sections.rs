@@ -293,6 +293,10 @@ fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String
 /// Where the work went: waits for other locks.
 fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
+    // Where nobody looked, nothing was not seen.
+    if answers.instruments.waits.is_none() {
+        return section;
+    }
     let mut others: Vec<&Finding> = answers.locks.iter().collect();
     others.sort_by(|a, b| shift(b).total_cmp(&shift(a)));
     let mut grid = sides_and_change(&["lock"]);
@@ -301,9 +305,6 @@ fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
         if let Quantity::OtherLock(lock) = &finding.quantity {
             grid.row(pair(vec![lock.clone()], finding, unit));
         }
-    }
-    if answers.setting.clock == Clock::Instructions {
-        return section;
     }
     if grid.rows.is_empty() {
         section.sentence(
