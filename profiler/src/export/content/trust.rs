@@ -76,7 +76,7 @@ fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
     };
     format!(
         "{} (mean of {}, median {}): a setsid() that fails at once; what the probes add to each \
-         hold is less than this{spans}",
+         hold, as reported, is less than this{spans}; the real hold grows by more",
         unit.format(null_hold.mean_ns),
         units::count(null_hold.holds),
         unit.format(null_hold.p50_ns),
