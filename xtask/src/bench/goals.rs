@@ -106,7 +106,8 @@ pub fn goals(results: &Results) -> Vec<Goal> {
                 .and_then(|floor| floor.pair.added_in_hold)
                 .map(|held| {
                     format!(
-                        "ends of two trampolines lie between the two readings of the clock; with empty                          programs {held:.0} instructions of them are in the hold"
+                        "ends of two trampolines lie between the two readings of the clock; with empty \
+                         programs {held:.0} instructions of them are in the hold"
                     )
                 }),
         ),
