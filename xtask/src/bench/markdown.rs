@@ -68,7 +68,8 @@ fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
          inside the hold, are medians counted by a plugin of the emulator, from outside of the guest: \
          from the instruction that takes the lock to the one that gives it back. A life is less exact \
          than a pair, outside of its holds: where its memory comes from depends on what ran before. \
-         Behind ± stands by how much its boots differ.\n",
+         Behind ± stands by how much its boots differ, and boots may be alike: what the empty tracepoints, \
+         which no uncontended lock reaches, seem to add to a life is noise as well.\n",
     );
     let _ = write!(
         text,
