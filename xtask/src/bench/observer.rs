@@ -182,7 +182,7 @@ pub fn floors_of_spans(has: impl Fn(&str) -> bool) -> [Observer; 2] {
         ),
         Observer::empty(
             "clock-spans",
-            "the same, that only read the clock",
+            "those on each span as well, that only read the clock",
             &on_all("clock_fentry", "clock_fexit"),
         ),
     ]
