@@ -66,16 +66,10 @@ pub fn run(laboratory: &Laboratory) -> Result<DaemonCosts> {
     costs.report = Some(report(laboratory, &recording)?);
     costs.compare = Some(compare(laboratory, &recording)?);
     if setup::is_root() {
-        // What else was measured is not lost to a machine that lockprof cannot attach on.
-        match host(laboratory) {
-            Ok(times) => costs.host = Some(times),
-            Err(error) => {
-                crate::signals::check()?;
-                costs.cannot(ON_THE_HOST, &format!("{error:#}"));
-            }
-        }
+        costs.host = costs.not_measured.or_note(ON_THE_HOST, host(laboratory))?;
     } else {
-        costs.cannot(ON_THE_HOST, "attaching on this machine needs root");
+        let why = "attaching on this machine needs root";
+        costs.not_measured.note(ON_THE_HOST, why);
     }
     Ok(costs)
 }

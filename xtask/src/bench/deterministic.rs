@@ -40,10 +40,10 @@ const ONE_READING_S: u32 = 100_000;
 const NULL_HOLD_SITE: &str = "setsid";
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Everything.
-    Whole,
+#[derive(Clone, Copy, Debug)]
+pub enum Extent<'a> {
+    /// Everything, with the peers, or why there are none.
+    Whole(&'a Result<Peers, String>),
     /// What CI compares: lockprof alone.
     Check,
 }
@@ -71,7 +71,7 @@ fn loads() -> [Step; 2] {
 pub fn run(
     laboratory: &Laboratory,
     kernel: &str,
-    extent: Extent,
+    extent: Extent<'_>,
     boots: usize,
 ) -> Result<KernelCosts> {
     let image = kernel::resolve(kernel)?;
@@ -86,7 +86,7 @@ pub fn run(
         ..KernelCosts::default()
     };
     if let Err(why) = &laboratory.hold_counter {
-        costs.cannot("instructions inside the hold", why);
+        costs.not_measured.note("instructions inside the hold", why);
     }
     let own = Bench {
         laboratory,
@@ -97,63 +97,64 @@ pub fn run(
     let (release, found) = own.boots(&observers(extent, &symbols), boots)?;
     costs.release = release;
     costs.observers = found;
-    if extent == Extent::Whole {
-        measure_peers(&own, boots, &mut costs)?;
+    if let Extent::Whole(peers) = extent {
+        measure_peers(&own, peers, boots, &mut costs)?;
         if kernel == goals::KERNEL {
-            // What else was measured is not lost with it.
-            match throughput::run(laboratory, kernel) {
-                Ok(found) => costs.throughput = Some(found),
-                Err(error) => {
-                    crate::signals::check()?;
-                    costs.cannot("throughput of one task", &format!("{error:#}"));
-                }
-            }
+            let found = throughput::run(laboratory, kernel);
+            costs.throughput = costs
+                .not_measured
+                .or_note("throughput of one task", found)?;
         }
     }
     Ok(costs)
 }
 
 /// What can be measured of the peers; what cannot is noted with its reason.
-fn measure_peers(own: &Bench<'_>, boots: usize, costs: &mut KernelCosts) -> Result<()> {
+fn measure_peers(
+    own: &Bench<'_>,
+    peers: &Result<Peers, String>,
+    boots: usize,
+    costs: &mut KernelCosts,
+) -> Result<()> {
     for (what, why) in peers::unable() {
-        costs.cannot(&what, &why);
+        costs.not_measured.note(&what, &why);
     }
-    let peers = match Peers::fetch() {
+    let peers = match peers {
         Ok(peers) => peers,
-        Err(error) => {
-            crate::signals::check()?;
-            costs.cannot("bpftrace", &format!("{error:#}"));
+        Err(why) => {
+            costs.not_measured.note("bpftrace", why);
             return Ok(());
         }
     };
     let bench = Bench {
-        peers: Some(&peers),
+        peers: Some(peers),
         ..*own
     };
     let mut observers = Vec::new();
     for form in [Form::Kfunc, Form::Kprobe] {
         match peers.can_trace(own.laboratory, own.lab, form)? {
             Ok(()) => observers.push(bpftrace::observer(form)),
-            Err(why) => costs.cannot(&format!("the bpftrace script by {}", form.name()), &why),
+            Err(why) => {
+                let what = format!("the bpftrace script by {}", form.name());
+                costs.not_measured.note(&what, &why);
+            }
         }
     }
     if observers.is_empty() {
         return Ok(());
     }
-    match bench.boots(&observers, boots) {
-        Ok((_, found)) => costs.observers.extend(found),
-        Err(error) => {
-            crate::signals::check()?;
-            costs.cannot("bpftrace", &format!("{error:#}"));
-        }
-    }
+    let found = bench.boots(&observers, boots);
+    let found = costs.not_measured.or_note("bpftrace", found)?;
+    costs
+        .observers
+        .extend(found.into_iter().flat_map(|(_, found)| found));
     Ok(())
 }
 
-fn observers(extent: Extent, symbols: &Symbols) -> Vec<Observer> {
+fn observers(extent: Extent<'_>, symbols: &Symbols) -> Vec<Observer> {
     let lockprof = |detail, attach| Observer::lockprof(detail, attach, ONE_READING_S);
     match extent {
-        Extent::Whole => {
+        Extent::Whole(_) => {
             let mut observers = observer::floors();
             observers.extend(observer::floors_of_spans(|span| symbols.has(span)));
             for detail in ["holds", "spans"] {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
-use super::results::{Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, OneTask, Part, Results};
+use super::results::{
+    Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
+};
 use super::statistics::mean;
 
 /// The file, in the root of the checkout.
@@ -286,7 +288,7 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
     measured_with(text, &part.with);
 }
 
-fn not_measured(text: &mut String, list: &[(String, String)]) {
+fn not_measured(text: &mut String, NotMeasured(list): &NotMeasured) {
     if list.is_empty() {
         return;
     }

@@ -34,7 +34,7 @@ use crate::signals;
 use deterministic::Extent;
 use laboratory::Laboratory;
 use peers::Peers;
-use results::{KernelCosts, Part, Results};
+use results::{KernelCosts, Part, Results, first_line};
 
 /// The kernels of the deterministic part.
 pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
@@ -89,17 +89,14 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     let laboratory = Laboratory::build(&environment)?;
     let mut with = versions::read()?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
-    let peers = wanted(PartName::Deterministic) || wanted(PartName::Load);
-    let peers = peers.then(Peers::fetch).transpose();
-    match &peers {
-        Ok(peers) => {
-            let versions = peers.iter().map(|peers| peers.bpftrace.clone());
-            with.extend(versions.map(|version| ("bpftrace".to_owned(), version)));
-        }
-        Err(error) => {
-            signals::check()?;
-            eprintln!("bench: without bpftrace: {error:#}");
-        }
+    let peers = if wanted(PartName::Deterministic) || wanted(PartName::Load) {
+        Peers::fetch().map_err(|error| first_line(&error))
+    } else {
+        Err("no part that needs it".to_owned())
+    };
+    signals::check()?;
+    if let Ok(peers) = &peers {
+        with.push(("bpftrace".to_owned(), peers.bpftrace.clone()));
     }
     if wanted(PartName::Deterministic) {
         for kernel in kernels(&options.kernel) {
@@ -108,18 +105,21 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
                 &mut results.deterministic,
                 Part {
                     with: with.clone(),
-                    found: deterministic::run(&laboratory, &kernel, Extent::Whole, boots)?,
+                    found: deterministic::run(&laboratory, &kernel, Extent::Whole(&peers), boots)?,
                 },
             );
             write(&mut results, &folder)?;
         }
     }
     if wanted(PartName::Load) {
-        let peers = peers.as_ref().ok().and_then(Option::as_ref);
+        let peers = peers.as_ref();
+        if let Err(why) = peers {
+            eprintln!("bench: without bpftrace: {why}");
+        }
         let mut found = Vec::new();
         for cpus in load::CPUS {
             let rounds = usize::from(options.rounds);
-            found.extend(load::run(&laboratory, peers, cpus, rounds)?);
+            found.extend(load::run(&laboratory, peers.ok(), cpus, rounds)?);
             // One boot's results are not lost to the next one.
             results.load = Some(Part {
                 with: with.clone(),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
 use super::laboratory::Laboratory;
+use super::results::first_line;
 use super::script::Script;
 use super::symbols::NO_RANDOM_ADDRESSES;
 use crate::apt::{self, Apt};
@@ -82,12 +83,7 @@ impl Peers {
     ) -> Result<Result<(), String>> {
         let tried = self.try_to_trace(laboratory, lab, form);
         crate::signals::check()?;
-        // What failed and not the end of the console, which comes after it.
-        let first_line = |error: anyhow::Error| {
-            let said = format!("{error:#}");
-            said.lines().next().unwrap_or_default().to_owned()
-        };
-        Ok(tried.unwrap_or_else(|error| Err(first_line(error))))
+        Ok(tried.unwrap_or_else(|error| Err(first_line(&error))))
     }
 
     fn try_to_trace(

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::statistics::{Interval, ratio_interval};
+use crate::signals;
 
 /// The layout of the file.
 const SCHEMA: u32 = 2;
@@ -47,10 +48,15 @@ pub struct KernelCosts {
     /// Each observer.
     pub observers: Vec<ObserverCosts>,
     /// What could not be measured, and why.
-    pub not_measured: Vec<(String, String)>,
+    pub not_measured: NotMeasured,
     /// Throughput of one task.
     pub throughput: Option<OneTask>,
 }
+
+/// What could not be measured, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NotMeasured(pub Vec<(String, String)>);
 
 /// Throughput of threadspawn -t 1 by the instruction clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -158,7 +164,7 @@ pub struct DaemonCosts {
     #[serde(default)]
     pub compare: Option<CompareCosts>,
     /// What could not be measured, and why.
-    pub not_measured: Vec<(String, String)>,
+    pub not_measured: NotMeasured,
 }
 
 /// One refresh of the daemon, among so many possible CPUs.
@@ -248,18 +254,30 @@ pub struct ReportCosts {
     pub page_bytes: u64,
 }
 
-impl KernelCosts {
+impl NotMeasured {
     /// Notes what could not be measured.
-    pub fn cannot(&mut self, what: &str, why: &str) {
-        self.not_measured.push((what.to_owned(), why.to_owned()));
+    pub fn note(&mut self, what: &str, why: &str) {
+        self.0.push((what.to_owned(), why.to_owned()));
+    }
+
+    /// What was found; where that failed nothing, and a note, so that what else is measured is not lost with it.
+    /// An error only where we are to end.
+    pub fn or_note<T>(&mut self, what: &str, found: Result<T>) -> Result<Option<T>> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => {
+                signals::check()?;
+                self.note(what, &first_line(&error));
+                Ok(None)
+            }
+        }
     }
 }
 
-impl DaemonCosts {
-    /// Notes what could not be measured.
-    pub fn cannot(&mut self, what: &str, why: &str) {
-        self.not_measured.push((what.to_owned(), why.to_owned()));
-    }
+/// What failed, and not the end of a guest's console, which comes after it.
+pub fn first_line(error: &anyhow::Error) -> String {
+    let said = format!("{error:#}");
+    said.lines().next().unwrap_or_default().to_owned()
 }
 
 impl Cost {
