@@ -5,7 +5,7 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::{BUCKETS, Loss, Phase, Site, Span};
+use crate::{BUCKETS, HoldSlot, Loss, Phase, Site, Span, WaitMark};
 
 /// Columns of the blame matrix: the writers' sites, then [`READERS_COLUMN`].
 pub const BLAME_COLUMNS: usize = Site::WRITERS + 1;
@@ -107,45 +107,6 @@ pub struct RunControl {
     pub armed: u32,
 }
 
-/// For how long writers of each site have held the lock since the programs were attached. One for
-/// all CPUs: only the holder of the lock writes, readers check `progress` before and after.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct HolderClocks {
-    /// When the last hold began (CLOCK_MONOTONIC, ns), times four, plus [`HELD`], [`SETTLING`] or
-    /// [`FREE`]. No two states of the lock have the same value, since clocks go on: a reader that
-    /// finds it unchanged, and not settling, has read the clocks of one moment.
-    pub progress: u64,
-    /// The site of the last hold, by index.
-    pub site: u32,
-    /// Always 0.
-    pub reserved: u32,
-    /// Finished holds of each writer's site.
-    pub held_ns: [u64; Site::SLOTS],
-}
-
-/// In [`HolderClocks::progress`]: the hold is in progress.
-pub const HELD: u64 = 0;
-/// In [`HolderClocks::progress`]: the holder is adding its hold to its site's clock.
-pub const SETTLING: u64 = 1;
-/// In [`HolderClocks::progress`]: the hold is over.
-pub const FREE: u64 = 2;
-/// Bits of [`HolderClocks::progress`] below the time.
-pub const PROGRESS_BITS: u32 = 2;
-
-/// The hold in progress on this CPU.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct HoldSlot {
-    /// When it began (CLOCK_MONOTONIC, ns); 0 where there is none.
-    pub start_ns: u64,
-    /// Its site, by index.
-    pub site: u32,
-    /// 1 once this CPU has seen a release without an acquisition: the first belongs to a hold that
-    /// began before the programs were attached, and is no loss.
-    pub seen: u32,
-}
-
 /// A span in progress.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -185,16 +146,8 @@ pub struct WaitFrame {
     pub hold_site: u32,
     /// 1: not to be booked (the inner queue lock of a wait that is booked itself).
     pub ignored: u32,
-    /// 1 where `held_ns` was read consistently.
-    pub settled: u32,
-    /// How much of the hold in progress was over when the wait began.
-    pub progress_ns: u64,
-    /// The site of the hold in progress when the wait began, by index.
-    pub progress_site: u32,
     /// Always 0.
     pub reserved: u32,
-    /// The holders' clocks when the wait began; only for the target lock.
-    pub held_ns: [u64; Site::WRITERS],
 }
 
 /// The spinning waits in progress on this CPU.
@@ -209,25 +162,19 @@ pub struct WaitStack {
     pub frames: [WaitFrame; WAIT_DEPTH],
 }
 
-/// A wait for the target lock that has ended and whose site is not known yet: the acquisition that
-/// follows at once on this CPU knows it.
+/// A reader's wait for the target lock that has ended and whose site is not known yet: the acquisition
+/// that follows at once on this CPU knows it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PendingWait {
     /// 1 where there is one.
     pub present: u32,
-    /// 1 where `blame_ns` is known.
-    pub settled: u32,
     /// The task that waited.
     pub pid: u32,
-    /// Always 0.
-    pub reserved: u32,
     /// The wait.
     pub waited_ns: u64,
     /// When it began (CLOCK_MONOTONIC, ns).
     pub began_ns: u64,
-    /// Behind whose holds.
-    pub blame_ns: [u64; BLAME_COLUMNS],
 }
 
 /// A read hold in progress.
@@ -314,8 +261,10 @@ pub struct CpuState {
     pub control: RunControl,
     /// The hold in progress.
     pub hold: HoldSlot,
-    /// The wait that the next acquisition will claim.
-    pub pending_wait: PendingWait,
+    /// The wait that the hold in progress will claim.
+    pub wait_mark: WaitMark,
+    /// Interrupts that have been served.
+    pub interrupts: u64,
     /// The spans in progress.
     pub open_spans: OpenSpans,
     /// By site.
@@ -330,8 +279,8 @@ pub struct CpuState {
     pub contended: u64,
     /// What the last search for a caller found: a site, by index.
     pub found_site: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 while a soft interrupt is being served.
+    pub in_soft_interrupt: u32,
     /// Calls of spans outside every hold.
     pub calls_outside: [u64; Span::COUNT],
     /// Losses.
@@ -343,6 +292,9 @@ impl CpuState {
     /// `word` reads the word at an offset in bytes, wherever the state lies.
     pub fn activity(word: impl Fn(usize) -> u64) -> u64 {
         let mut sum = word(offset_of!(Self, contended));
+        // A hold that has ended and is not booked yet is read as if it were.
+        let ended = offset_of!(Self, hold) + offset_of!(HoldSlot, end_ns);
+        sum = sum.wrapping_add(word(ended));
         let mut add = |offset| sum = sum.wrapping_add(word(offset));
         for site in 0..Site::SLOTS {
             let site = offset_of!(Self, sites) + site * size_of::<SiteState>();
@@ -365,14 +317,10 @@ const _: () = {
     assert!(READ_DEPTH.is_power_of_two() && Phase::COUNT.is_power_of_two());
     assert!(size_of::<SiteRange>() == 24);
     assert!(size_of::<RunControl>() == 8);
-    assert!(offset_of!(HolderClocks, held_ns) == 16);
-    assert!(size_of::<HolderClocks>() == 16 + 8 * Site::SLOTS);
-    assert!(size_of::<HoldSlot>() == 16);
     assert!(size_of::<SpanSlot>() == 16);
     assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
-    assert!(offset_of!(WaitFrame, progress_ns) == 40);
-    assert!(size_of::<WaitFrame>() == 56 + 8 * Site::WRITERS);
-    assert!(size_of::<PendingWait>() == 32 + 8 * BLAME_COLUMNS);
+    assert!(size_of::<WaitFrame>() == 40);
+    assert!(size_of::<PendingWait>() == 24);
     assert!(size_of::<ReadFrame>() == 16);
     assert!(size_of::<SpanTotals>() == 24);
     assert!(size_of::<Longest>() == 48);
@@ -392,11 +340,12 @@ const _: () = {
             == size_of::<RunControl>()
                 + size_of::<HoldSlot>()
                 + size_of::<OpenSpans>()
-                + 2 * size_of::<PendingWait>()
+                + size_of::<WaitMark>()
+                + size_of::<PendingWait>()
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
-                + 16
+                + 24
                 + Span::COUNT * 8
                 + Loss::COUNT * 8
     );

@@ -13,6 +13,7 @@ mod casting;
 mod contention;
 mod cpu;
 mod histogram;
+mod hold;
 mod names;
 
 pub use casting::{CAST_CALL, FRAME_TYPE_NAME, cast_call};
@@ -21,13 +22,16 @@ pub use contention::{
     LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
-    BLAME_COLUMNS, CpuState, FREE, HELD, HoldSlot, HolderClocks, Longest, MAX_SITE_RANGES,
-    OpenSpans, PROGRESS_BITS, PendingWait, READ_DEPTH, READERS_COLUMN, ReadFrame, ReadStack,
-    RunControl, SETTLING, SiteRange, SiteRanges, SiteState, SpanSlot, SpanTotals, TextRange,
-    WAIT_DEPTH, WaitFrame, WaitStack,
+    BLAME_COLUMNS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait, READ_DEPTH,
+    READERS_COLUMN, ReadFrame, ReadStack, RunControl, SiteRange, SiteRanges, SiteState, SpanSlot,
+    SpanTotals, TextRange, WAIT_DEPTH, WaitFrame, WaitStack,
 };
 pub use histogram::{
     BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,
     floor_log2,
+};
+pub use hold::{
+    EndedHold, HoldRing, HoldSlot, INTERRUPTED, MAX_BEHIND, RING_HOLDS, WaitMark, length_of,
+    overlap_ns,
 };
 pub use names::{Loss, Phase, Site, Span};

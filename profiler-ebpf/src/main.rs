@@ -1,17 +1,15 @@
 //! lockprof's eBPF programs: entry points only. Each takes its arguments out of its context and
 //! calls a body that fentry and kprobe share (`programs/`).
 //!
-//! What runs inside a hold of the target lock, from `*lock_acquired` to `*lock_released`, touches the
-//! state of its own CPU, the holders' clocks and fixed histograms: no hash map, no ring buffer, no
-//! stack walk, no log.
+//! Inside a hold of the target lock, only clocks are read: who it was is found before the lock is asked
+//! for, and the hold is booked after it was given back, into the state of its own CPU, fixed histograms
+//! and a ring: no hash map, no ring buffer, no stack walk, no log. Calls inside holds are measured by
+//! programs inside holds; they have an arrangement of their own (`programs/hold.rs`).
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(
     target_arch = "bpf",
-    expect(
-        unstable_features,
-        reason = "the atomic add of `span` has no other form"
-    )
+    expect(unstable_features, reason = "atomic additions have no other form")
 )]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

@@ -43,8 +43,8 @@ macro_rules! table_index {
 }
 
 table_index! {
-    /// Who took the lock. The writers come first: they alone hold it exclusively, and have a clock
-    /// in [`HolderClocks`](crate::HolderClocks).
+    /// Who took the lock. The writers come first: they alone hold it exclusively, and have a column
+    /// of blame.
     Site {
         /// The return address could not be read.
         Unknown = "unknown",
@@ -127,18 +127,27 @@ table_index! {
     /// What happened and is not in the numbers, counted per CPU by the programs. Losses that the
     /// kernel counts (recursion misses, kretprobe misses) are read from it, and are not here.
     Loss {
-        /// The lock was released, and this CPU had seen no acquisition of that hold.
+        /// The lock was released by a task that this CPU had not seen ask for it: its request was not
+        /// seen, or the task has moved since.
         HoldWithoutStart = "hold_without_start",
-        /// The lock was acquired where a hold was still open on this CPU.
+        /// The lock was asked for where a hold was still open on this CPU. That hold is counted where
+        /// it is released, or as a missed run of the program that ends it.
         HoldOverwritten = "hold_overwritten",
+        /// The task was switched out between its request and the clock at the end of its hold, so
+        /// that the hold has no length.
+        HoldSwitched = "hold_switched",
         /// kprobe only: the lock's address, kept from the entry, was gone at the return.
         EntryLost = "entry_lost",
-        /// A writer's wait for the target lock ended, and no acquisition by the same task followed
-        /// on this CPU.
+        /// A writer's wait for the target lock ended, and no hold of the same task followed on this
+        /// CPU.
         WaitUnclaimed = "wait_unclaimed",
+        /// A writer's wait for the target lock began, and its end was not seen: the hold behind it has
+        /// no beginning.
+        TargetWaitWithoutEnd = "target_wait_without_end",
         /// A wait for the target lock ended without its beginning.
         TargetWaitWithoutStart = "target_wait_without_start",
-        /// A wait whose blame could not be settled: the holder's clocks kept changing. The wait
+        /// A hold that was booked after a wait that may have stood behind it, or a wait longer than the
+        /// holds that are kept: what is not known is in the column of readers and hand-over. The wait
         /// itself is in the numbers.
         BlameUnsettled = "blame_unsettled",
         /// A clock went backwards; the duration was dropped.
@@ -185,9 +194,10 @@ impl Loss {
         matches!(
             self,
             Self::HoldWithoutStart
-                | Self::HoldOverwritten
+                | Self::HoldSwitched
                 | Self::EntryLost
                 | Self::WaitUnclaimed
+                | Self::TargetWaitWithoutEnd
                 | Self::TargetWaitWithoutStart
                 | Self::ClockBackwards
         )

@@ -21,7 +21,7 @@ use workloads::{
 use crate::{
     daemon::{LoadSpec, Settings},
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
-    recording::schema::{Clock, Detail, Workload},
+    recording::schema::{Arrangement, Clock, Detail, Workload},
     run::{online_cpus, output_directory},
 };
 
@@ -131,6 +131,9 @@ struct MeasureArguments {
     /// The kind of probe; auto takes the best that this kernel allows
     #[arg(long, value_enum, default_value_t = AttachWord::Auto)]
     attach: AttachWord,
+    /// Where the programs of a hold stand, where the best that this kernel allows is not to be taken
+    #[arg(long, hide = true, value_enum)]
+    arrangement: Option<ArrangementWord>,
     /// Follow readers of the lock too. Two more probes, on functions that all rwlocks of the kernel
     /// share: each costs every read_lock() of the machine the time of a probe
     #[arg(long)]
@@ -188,6 +191,17 @@ enum AttachWord {
     Wait,
     /// Nothing: the load alone, to compare its throughput with
     Off,
+}
+
+/// `--arrangement`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ArrangementWord {
+    /// None inside the hold
+    Exit,
+    /// One inside the hold, at the release
+    Robust,
+    /// Two inside the hold
+    Inside,
 }
 
 /// `--clock`.
@@ -313,6 +327,11 @@ impl MeasureArguments {
                 },
                 readers: self.readers,
                 lock: self.lock.clone(),
+                arrangement: self.arrangement.map(|arrangement| match arrangement {
+                    ArrangementWord::Exit => Arrangement::Exit,
+                    ArrangementWord::Robust => Arrangement::Robust,
+                    ArrangementWord::Inside => Arrangement::Inside,
+                }),
             },
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,

@@ -89,6 +89,7 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
     planned.unwrap_or_else(|error| AttachPlan {
         tier: Tier::Unsupported,
         method: Method::Wait,
+        arrangement: None,
         reasons: match error {
             PlanError::Unsupported { reasons } => reasons,
             error => vec![error.to_string()],

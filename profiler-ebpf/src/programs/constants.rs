@@ -25,8 +25,8 @@ static SITE_RANGES: SiteRanges = SiteRanges::EMPTY;
 #[unsafe(no_mangle)]
 static FRAME_TYPE: Global<u32> = Global::new(0);
 
-/// 1 where the acquisitions of the target lock are probed, so that a wait can be claimed by its
-/// acquisition.
+/// 1 where requests or acquisitions of the target lock are probed, so that a wait can be claimed by its
+/// hold.
 #[unsafe(no_mangle)]
 static CLAIM_WAITS: Global<u32> = Global::new(0);
 
@@ -37,6 +37,19 @@ static CLAIM_READ_WAITS: Global<u32> = Global::new(0);
 /// 1 where totals by cgroup are kept.
 #[unsafe(no_mangle)]
 static KEEP_CGROUPS: Global<u32> = Global::new(0);
+
+/// 1 where another task than the holder may book a hold, so that who it was is kept with it.
+#[unsafe(no_mangle)]
+static KEEP_TASK: Global<u32> = Global::new(0);
+
+/// 1 where a program stands at the entry of the unlock: it alone knows for sure whose hold ends.
+#[unsafe(no_mangle)]
+static RELEASE_PROBED: Global<u32> = Global::new(0);
+
+/// Where a task_struct has nvcsw, in bytes, with nivcsw behind it (include/linux/sched.h, 6.1 to 7.3); 0
+/// where the kernel's BTF does not tell.
+#[unsafe(no_mangle)]
+static TASK_SWITCHES: Global<u32> = Global::new(0);
 
 /// 1 where the call stacks of waiters are taken.
 #[unsafe(no_mangle)]
@@ -79,6 +92,28 @@ pub fn claim_read_waits() -> bool {
 #[inline(always)]
 pub fn keep_cgroups() -> bool {
     KEEP_CGROUPS.load() != 0
+}
+
+#[inline(always)]
+pub fn keep_task() -> bool {
+    KEEP_TASK.load() != 0
+}
+
+#[inline(always)]
+pub fn release_probed() -> bool {
+    RELEASE_PROBED.load() != 0
+}
+
+#[inline(always)]
+pub fn task_switches() -> usize {
+    TASK_SWITCHES.load() as usize
+}
+
+/// Whether the address is that of the target's inner wait_lock, four bytes into it
+/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3).
+#[inline(always)]
+pub fn is_inside_target(lock: u64) -> bool {
+    lock == TARGET_LOCK.load().wrapping_add(4)
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! All maps. Each is an array that user space maps into its memory (`BPF_F_MMAPABLE`), so that a
 //! refresh costs no system call; elements that belong to one CPU are found by its number.
 
-use core::{cell::UnsafeCell, ptr::read_volatile};
+use core::{arch::asm, cell::UnsafeCell, ptr::read_volatile};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -10,8 +10,7 @@ use aya_ebpf::{
     maps::{Array, StackTrace},
 };
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, FREE, HolderClocks, Loss, Phase, Site, TASK_SLOTS,
-    TaskSlot,
+    CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, TASK_SLOTS, TaskSlot,
 };
 
 /// One element a possible CPU; the loader sets the number.
@@ -56,13 +55,8 @@ impl<T> SharedVariable<T> {
     }
 }
 
-/// The holders' clocks.
-pub static CLOCKS: SharedVariable<HolderClocks> = SharedVariable::new(HolderClocks {
-    progress: FREE,
-    site: 0,
-    reserved: 0,
-    held_ns: [0; Site::SLOTS],
-});
+/// The holds that ended last.
+pub static RING: SharedVariable<HoldRing> = SharedVariable::new(HoldRing::EMPTY);
 
 /// The number of this CPU.
 #[inline(always)]
@@ -104,5 +98,27 @@ pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {
 /// Counts a loss on this CPU.
 #[inline(always)]
 pub fn lose(cpu: &mut CpuState, loss: Loss) {
-    cpu.losses[loss.index()] += 1;
+    add(&mut cpu.losses[loss.index()], 1);
+}
+
+/// Adds to a counter. Outside of a hold, an interrupt or, where the kernel preempts, another task may
+/// run a program that adds to it between the load and the store of a plain addition; Rust's atomics do
+/// not exist on this target.
+#[inline(always)]
+pub fn add(counter: &mut u64, number: u64) {
+    // SAFETY: the instruction adds to eight aligned bytes that the reference keeps valid, and changes
+    // no register.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {number}", counter = in(reg) counter, number = in(reg) number);
+    }
+}
+
+/// Adds one to a count of a histogram, as [`add`] does.
+#[inline(always)]
+pub fn increment(counter: &mut u32) {
+    // SAFETY: the instruction adds r2 to the four aligned bytes at r1 (BPF_STX | BPF_ATOMIC | BPF_W,
+    // BPF_ADD). The assembler takes it only with registers that this target has no class for.
+    unsafe {
+        asm!(".quad 0x21c3", in("r1") counter, in("r2") 1_u64);
+    }
 }

@@ -1,11 +1,15 @@
 //! The entry points by subject; the bodies stand beside them.
 
+mod blame;
+mod booking;
 mod constants;
 mod contention;
 mod hold;
+mod interrupts;
 mod learn;
 mod maps;
 mod reader;
 mod site;
 mod span;
+mod task;
 mod wait;

@@ -8,11 +8,12 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site};
+use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site, WaitMark};
 
 use super::{
+    blame,
+    booking::{book_wait, count_hold, note_hold},
     constants,
-    hold::{book_wait, count_hold, note_hold},
     maps::{self, lose},
     site,
 };
@@ -105,8 +106,12 @@ fn acquired(cpu: &mut CpuState, site: u32) {
     if cpu.pending_read_wait.present != 0 {
         cpu.pending_read_wait.present = 0;
         if cpu.pending_read_wait.pid == bpf_get_current_pid_tgid() as u32 {
-            let wait = &raw const cpu.pending_read_wait;
-            book_wait(cpu, wait, Site::slot(site));
+            let wait = WaitMark {
+                began_ns: cpu.pending_read_wait.began_ns,
+                ended_ns: cpu.pending_read_wait.began_ns + cpu.pending_read_wait.waited_ns,
+                task: 0,
+            };
+            book_wait(cpu, Site::slot(site), &wait, blame::newest(), true);
         } else {
             lose(cpu, Loss::ReadWaitUnclaimed);
         }
@@ -150,6 +155,6 @@ fn released() {
         return;
     }
     if count_hold(cpu, site, held_ns) {
-        note_hold(cpu, site, held_ns, now_ns);
+        note_hold(cpu, site, held_ns, now_ns, true);
     }
 }

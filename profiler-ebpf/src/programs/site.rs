@@ -92,6 +92,27 @@ pub fn from_return<const WRITERS: bool>(_regs: *const pt_regs, _cpu: &mut CpuSta
     Site::Unknown as u32
 }
 
+/// The site into which a function returns at whose entry a kprobe stands: the return address is on top of
+/// the stack.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn from_entry<const WRITERS: bool>(regs: *const pt_regs, cpu: &mut CpuState) -> u32 {
+    // SAFETY: the context of a kprobe is a valid pt_regs.
+    let stack = unsafe { (*regs).rsp } as *mut c_void;
+    let mut address = [0];
+    if !read_frame(stack, 0, &mut address) {
+        return Site::Unknown as u32;
+    }
+    kept(address[0]).unwrap_or_else(|| any_number(cpu, classify::<WRITERS>(address[0])))
+}
+
+/// Only x86-64 is known to have the return address there.
+#[cfg(not(bpf_target_arch = "x86_64"))]
+#[inline(always)]
+pub fn from_entry<const WRITERS: bool>(_regs: *const pt_regs, _cpu: &mut CpuState) -> u32 {
+    Site::Unknown as u32
+}
+
 /// The site that a search has found. What comes back from the map is any number to the verifier, which
 /// would otherwise follow the rest of the program once for each site that may be found.
 #[inline(always)]

@@ -5,7 +5,6 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use core::arch::asm;
 use lockprof_abi::{Loss, Site, Span};
 
 use super::maps::{self, lose};
@@ -67,11 +66,11 @@ span_programs! {
 #[inline(always)]
 fn entered(span: Span) {
     let Some(cpu) = maps::cpu_state() else { return };
-    if cpu.hold.start_ns == 0 {
+    if cpu.hold.held == 0 {
         if !maps::armed(cpu) {
             return;
         }
-        count_outside(&mut cpu.calls_outside[span.index()]);
+        maps::add(&mut cpu.calls_outside[span.index()], 1);
         return;
     }
     let covered_ns = cpu.open_spans.covered_ns;
@@ -86,27 +85,16 @@ fn entered(span: Span) {
     }
 }
 
-/// Adds one. An interrupt or, where the kernel preempts, another task may run this program between
-/// the load and the store of a plain increment; Rust's atomics do not exist on this target.
-#[inline(always)]
-fn count_outside(calls: &mut u64) {
-    // SAFETY: the instruction adds to eight aligned bytes that the reference keeps valid, and changes
-    // no register.
-    unsafe {
-        asm!("lock *(u64 *)({calls} + 0) += {one}", calls = in(reg) calls, one = in(reg) 1_u64);
-    }
-}
-
 /// A span ends. The clock is read first.
 #[inline(always)]
 fn left(span: Span) {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(cpu) = maps::cpu_state() else { return };
-    let held_since_ns = cpu.hold.start_ns;
-    if held_since_ns == 0 {
+    if cpu.hold.held == 0 {
         return;
     }
+    let held_since_ns = cpu.hold.start_ns;
     let open = &mut cpu.open_spans;
     let slot = &mut open.slots[span.index()];
     let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);

@@ -8,21 +8,20 @@
 //! `began` writes a frame before it raises the depth, and `ended` lowers the depth, when it has read
 //! its frame, to the frame that it found, which drops whatever an interrupt left above it.
 
-use core::ptr::read_volatile;
-
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
 use lockprof_abi::{
-    CpuState, FREE, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK,
-    PROGRESS_BITS, PendingWait, READERS_COLUMN, SETTLING, Site, TaskSlot, WAIT_DEPTH, WaitFrame,
+    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, TaskSlot,
+    WAIT_DEPTH,
 };
 
 use super::{
     constants,
     contention::{self, Wait},
+    hold,
     maps::{self, lose},
 };
 
@@ -33,6 +32,16 @@ fn contention_began(ctx: RawTracePointContext) -> i32 {
     let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
+    if constants::claim_waits() {
+        if constants::is_target(lock) && flags & LCB_F_WRITE != 0 {
+            hold::wait_began(cpu);
+            return 0;
+        }
+        // The target's inner wait_lock is taken inside the wait.
+        if constants::is_inside_target(lock) {
+            return 0;
+        }
+    }
     // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
     if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
         spin_began(&ctx, cpu, lock, flags);
@@ -50,6 +59,17 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
     let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
+    if constants::claim_waits() {
+        // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
+        if constants::is_target(lock) && cpu.wait_mark.ended_ns == 0 && cpu.wait_mark.began_ns != 0
+        {
+            hold::wait_ended(cpu, now_ns);
+            return 0;
+        }
+        if constants::is_inside_target(lock) {
+            return 0;
+        }
+    }
     let depth = cpu.open_waits.depth as usize;
     let mut found = WAIT_DEPTH;
     // The innermost frame of this lock.
@@ -85,13 +105,12 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     let ignored = depth > 0
         && outer.lock.wrapping_add(4) == lock
         && outer.flags & (LCB_F_READ | LCB_F_WRITE) != 0;
-    let hold_site = if cpu.hold.start_ns != 0 {
+    let hold_site = if cpu.hold.held != 0 {
         cpu.hold.site + 1
     } else {
         0
     };
-    // A stack walk may take longer than the hold that is waited for: the waiter would be late, and
-    // its wait be gone. The target's waits need none, since the acquisition knows the site.
+    // The target's waits need no stack, since the acquisition knows the site.
     let claimed = constants::claim_waits() && constants::is_target(lock);
     let stack_id = if ignored || claimed || hold_site != 0 {
         NO_STACK
@@ -111,40 +130,7 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     frame.ignored = u32::from(ignored);
     // SAFETY: the helper has no precondition.
     frame.began_ns = unsafe { bpf_ktime_get_ns() };
-    if claimed {
-        read_clocks(frame);
-    }
     cpu.open_waits.depth = depth as u32 + 1;
-}
-
-/// Reads the holders' clocks as they stood at one moment.
-#[inline(always)]
-fn read_clocks(frame: &mut WaitFrame) {
-    frame.settled = 0;
-    let clocks = maps::CLOCKS.get();
-    for _attempt in 0..4 {
-        // SAFETY: the variable lives as long as the programs; a holder may write at the same time,
-        // which the progress tells.
-        unsafe {
-            let before = read_volatile(&raw const (*clocks).progress);
-            let site = read_volatile(&raw const (*clocks).site);
-            for (copy, clock) in frame.held_ns.iter_mut().zip(&(*clocks).held_ns) {
-                *copy = read_volatile(clock);
-            }
-            let state = before & ((1 << PROGRESS_BITS) - 1);
-            if state != SETTLING && before == read_volatile(&raw const (*clocks).progress) {
-                let progress_ns = frame.began_ns.wrapping_sub(before >> PROGRESS_BITS);
-                frame.progress_ns = if state == FREE || progress_ns >> 63 != 0 {
-                    0
-                } else {
-                    progress_ns
-                };
-                frame.progress_site = site;
-                frame.settled = 1;
-                return;
-            }
-        }
-    }
 }
 
 #[inline(always)]
@@ -166,22 +152,19 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         return;
     }
     // While a program is still to be attached, or already detached, no acquisition may claim it.
-    if of_target && maps::armed(cpu) {
-        if frame.flags & LCB_F_WRITE == 0 {
-            if constants::claim_read_waits() {
-                if cpu.pending_read_wait.present != 0 {
-                    lose(cpu, Loss::ReadWaitUnclaimed);
-                }
-                let pending = &raw mut cpu.pending_read_wait;
-                leave_pending(cpu, pending, frame, waited_ns);
-            }
-        } else if constants::claim_waits() {
-            if cpu.pending_wait.present != 0 {
-                lose(cpu, Loss::WaitUnclaimed);
-            }
-            let pending = &raw mut cpu.pending_wait;
-            leave_pending(cpu, pending, frame, waited_ns);
+    if of_target
+        && maps::armed(cpu)
+        && frame.flags & LCB_F_WRITE == 0
+        && constants::claim_read_waits()
+    {
+        if cpu.pending_read_wait.present != 0 {
+            lose(cpu, Loss::ReadWaitUnclaimed);
         }
+        let pending = &mut cpu.pending_read_wait;
+        pending.present = 1;
+        pending.pid = frame.pid;
+        pending.waited_ns = waited_ns;
+        pending.began_ns = frame.began_ns;
     }
     contention::add(
         cpu,
@@ -205,51 +188,6 @@ fn backwards(of_target: bool) -> Loss {
     }
 }
 
-/// Leaves a wait of the target lock for the acquisition that follows at once on this CPU, with whose
-/// holds it waited behind: the difference of the holders' clocks, less what was over of the hold in
-/// progress when it began. The waiter has the lock now, so no clock moves.
-#[inline(always)]
-fn leave_pending(cpu: &mut CpuState, pending: *mut PendingWait, frame: &WaitFrame, waited_ns: u64) {
-    // SAFETY: the pending wait is part of this CPU's state, and `frame` is another part.
-    let pending = unsafe { &mut *pending };
-    pending.present = 1;
-    pending.pid = frame.pid;
-    pending.waited_ns = waited_ns;
-    pending.began_ns = frame.began_ns;
-    pending.settled = frame.settled;
-    if frame.settled == 0 {
-        lose(cpu, Loss::BlameUnsettled);
-        return;
-    }
-    let mut rest_ns = waited_ns;
-    // SAFETY: the variable lives as long as the programs, and no one writes it while this CPU has the
-    // lock.
-    let clocks = unsafe { &(*maps::CLOCKS.get()).held_ns };
-    let befores = frame.held_ns.iter();
-    let columns = pending.blame_ns.iter_mut().take(Site::WRITERS);
-    for (index, ((clock, before_ns), column_ns)) in
-        clocks.iter().zip(befores).zip(columns).enumerate()
-    {
-        // SAFETY: a reference is valid for reading.
-        let held_ns = unsafe { read_volatile(clock) };
-        let mut blame_ns = held_ns.wrapping_sub(*before_ns);
-        if index as u32 == frame.progress_site {
-            blame_ns = if blame_ns > frame.progress_ns {
-                blame_ns - frame.progress_ns
-            } else {
-                0
-            };
-        }
-        // The clocks of two CPUs may differ by some nanoseconds: no more is booked than was waited.
-        if blame_ns > rest_ns {
-            blame_ns = rest_ns;
-        }
-        rest_ns -= blame_ns;
-        *column_ns = blame_ns;
-    }
-    pending.blame_ns[READERS_COLUMN] = rest_ns;
-}
-
 #[inline(always)]
 fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
     let pid = bpf_get_current_pid_tgid() as u32;
@@ -266,7 +204,7 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
         }
         lose(cpu, Loss::TaskSlotTaken);
     }
-    let stack_id = if cpu.hold.start_ns != 0 {
+    let stack_id = if cpu.hold.held != 0 {
         NO_STACK
     } else {
         contention::take_stack(ctx, cpu)

@@ -20,7 +20,9 @@ use crate::{
     },
     recording::{
         RecordingWriter, directory_for_caller,
-        schema::{AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier},
+        schema::{
+            AddressSource, Arrangement, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier,
+        },
     },
 };
 
@@ -137,6 +139,7 @@ impl Target {
         let lock = find_lock(&plan)?;
         let mut constants = constants(settings, &plan, &symbols, &lock)?;
         constants.frame_cast = capabilities.btf.frame_cast;
+        constants.task_switches = capabilities.btf.task_switches.unwrap_or(0);
         let target = Self {
             lock,
             plan: Some((plan, constants)),
@@ -153,6 +156,7 @@ impl Target {
             Some((plan, _)) => plan.to_recording(),
             None => Attach {
                 method: Method::Off,
+                arrangement: None,
                 reasons: vec!["Nothing was attached: asked for by --attach off.".to_owned()],
                 probes: Vec::new(),
             },
@@ -228,7 +232,10 @@ fn constants(
         lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
         read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
         sites: site_ranges(symbols),
-        claim_waits: attached(Role::Acquire),
+        claim_waits: attached(Role::Acquire) || attached(Role::Request),
+        keep_task: plan.arrangement == Some(Arrangement::Robust),
+        release_probed: attached(Role::Release),
+        task_switches: 0,
         claim_read_waits: attached(Role::ReadAcquire),
         cgroups: settings.cgroups,
         frame_cast: None,

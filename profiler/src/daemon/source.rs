@@ -11,7 +11,7 @@ pub trait Source {
     /// A number that changes when something has happened on a CPU. It may stay the same for what took
     /// no time at all.
     fn activity(&self, cpu: usize) -> u64;
-    /// Copies the state of a CPU.
+    /// Copies the state of a CPU, as if every hold that has ended were booked.
     fn read_cpu(&self, cpu: usize, into: &mut CpuState);
     /// How many places the table of contended locks of each CPU has.
     fn contention_places(&self) -> usize;
@@ -35,7 +35,7 @@ impl Source for Programs {
     }
 
     fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
-        self.cpus.read(cpu, into);
+        self.cpus.read_booked(cpu, into);
     }
 
     fn contention_places(&self) -> usize {

@@ -15,6 +15,8 @@ const MAGIC: u16 = 0xeb9f;
 const HEADER_BYTES: usize = 24;
 /// `struct btf_type`.
 const TYPE_BYTES: usize = 12;
+/// `struct btf_member`.
+const MEMBER_BYTES: usize = 12;
 
 /// Why a BTF cannot be read.
 #[derive(Debug, Error)]
@@ -155,6 +157,31 @@ impl Btf {
         Ok(parameters)
     }
 
+    /// Where a struct has a member, in bytes; `None` where the kernel has no such struct, or it no such
+    /// member of its own.
+    ///
+    /// # Errors
+    /// As of [`Self::find`].
+    pub fn member_offset(&self, structure: &str, member: &str) -> Result<Option<u32>, BtfError> {
+        let mut found = None;
+        self.each(|kind_number, entry| {
+            if kind_number != BtfKind::Struct.number()
+                || self.name(entry.name_offset) != structure
+                || found.is_some()
+            {
+                return;
+            }
+            found = (0..entry.members as usize).find_map(|index| {
+                let at = entry.extra + MEMBER_BYTES * index;
+                let name = word(&self.bytes, at)?;
+                // The upper byte is the size of a bit field, which has no address.
+                let bits = word(&self.bytes, at + 8)?;
+                (self.name(name) == member && bits >> 24 == 0).then_some(bits / 8)
+            });
+        })?;
+        Ok(found)
+    }
+
     /// Calls `visit` with the kind of each type and the type.
     fn each(&self, mut visit: impl FnMut(u32, Entry)) -> Result<(), BtfError> {
         let (mut offset, end) = self.types;
@@ -185,6 +212,7 @@ impl Btf {
                     name_offset,
                     refers_to,
                     members,
+                    extra: offset + TYPE_BYTES,
                 },
             );
             offset += TYPE_BYTES + extra;
@@ -211,6 +239,8 @@ struct Entry {
     name_offset: u32,
     refers_to: u32,
     members: u32,
+    /// Where what follows the type begins.
+    extra: usize,
 }
 
 impl Entry {
@@ -258,7 +288,7 @@ mod tests {
         types.extend([1, 1 << 24, 4, 32]);
         types.extend([0, (13 << 24) | 3, 1, 0, 1, 0, 1, 0, 1]);
         types.extend([5, 12 << 24, 2]);
-        types.extend([16, (4 << 24) | 1, 4, 1, 1, 0]);
+        types.extend([16, (4 << 24) | 1, 4, 1, 1, 64]);
         types.extend([34, 8 << 24, 1]);
         let mut bytes = Vec::new();
         bytes.extend(MAGIC.to_ne_bytes());
@@ -288,6 +318,9 @@ mod tests {
         assert!(is(BtfKind::Typedef, "btf_trace_contention_begin"));
         assert!(!is(BtfKind::Func, "release_task_post"));
         assert_eq!(btf.parameters(1).unwrap(), None);
+        let offset = |member| btf.member_offset("release_task_post", member).unwrap();
+        assert_eq!((offset("int"), offset("detach_pid")), (Some(8), None));
+        assert_eq!(btf.member_offset("detach_pid", "int").unwrap(), None);
     }
 
     #[test]

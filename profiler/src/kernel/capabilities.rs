@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::config::ConfigFacts;
+use super::preemption::PreemptionMode;
 use super::spin_waits::CpuFacts;
 
 /// What came of really trying something.
@@ -126,6 +127,8 @@ pub struct Machine {
     pub emulated: bool,
     /// The boot's id.
     pub boot_id: Option<String>,
+    /// Where a task may be switched out, if the kernel tells.
+    pub preemption_mode: Option<PreemptionMode>,
 }
 
 /// What the administrator set; `None` where the kernel does not tell.
@@ -156,6 +159,10 @@ pub struct BtfFacts {
     pub detach_pid_parameters: Option<u32>,
     /// How programs may read a trampoline's frame without a helper; since Linux 6.2.
     pub frame_cast: Option<FrameCast>,
+    /// Where a task_struct has nvcsw, in bytes, with nivcsw behind it.
+    pub task_switches: Option<u32>,
+    /// The tracepoints of interrupts that it has, without `_entry` and `_exit`.
+    pub interrupts: Vec<String>,
 }
 
 /// A cast that the kernel offers, by numbers in its BTF.

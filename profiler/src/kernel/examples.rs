@@ -7,6 +7,7 @@ use super::capabilities::{
     SymbolFacts, Trial, Trials, Uname, User,
 };
 use super::config::ConfigFacts;
+use super::preemption::PreemptionMode;
 use super::sites::{DEFAULT_LOCK, hooked_functions};
 use super::spin_waits::{CpuFacts, Hypervisor};
 
@@ -40,6 +41,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             cpu_model: Some("QEMU Virtual CPU version 2.5+".into()),
             emulated: true,
             boot_id: Some("5e0c".into()),
+            preemption_mode: Some(PreemptionMode::Voluntary),
         },
         cpu: CpuFacts {
             x86: true,
@@ -63,6 +65,8 @@ pub(crate) fn debian_6_12() -> Capabilities {
             release_task_post: false,
             detach_pid_parameters: Some(2),
             frame_cast: None,
+            task_switches: Some(2000),
+            interrupts: vec!["local_timer".into(), "softirq".into()],
         },
         symbols: SymbolFacts {
             error: None,

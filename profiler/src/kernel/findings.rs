@@ -83,6 +83,12 @@ impl Capabilities {
         }
     }
 
+    /// Whether it can be seen when interrupts come.
+    #[must_use]
+    pub fn sees_interrupts(&self) -> bool {
+        !self.btf.interrupts.is_empty() && self.trials.raw_tracepoint.works()
+    }
+
     /// Whether the end of a write hold can be seen.
     ///
     /// `_raw_write_unlock_irq` is compiled under `#ifndef CONFIG_INLINE_WRITE_UNLOCK_IRQ`

@@ -5,6 +5,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 
 use super::capabilities::{CapabilitySet, Machine, Settings, Uname, User};
+use super::preemption::PreemptionMode;
 use super::spin_waits::{CpuFacts, Hypervisor, hypervisor};
 
 /// The kernel's name, by uname(2).
@@ -66,6 +67,7 @@ pub(super) fn machine(pv_spin_locks: Option<bool>) -> (Machine, CpuFacts) {
         emulated: emulated(cpu_model.as_deref(), &hypervisor),
         cpu_model,
         boot_id: line_of("/proc/sys/kernel/random/boot_id"),
+        preemption_mode: PreemptionMode::read(),
     };
     let cpu = CpuFacts {
         x86: cfg!(target_arch = "x86_64"),

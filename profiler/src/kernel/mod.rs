@@ -16,6 +16,7 @@ mod kallsyms;
 mod machine;
 mod others;
 mod plan;
+mod preemption;
 mod probing;
 mod sites;
 mod spin_waits;
@@ -35,6 +36,7 @@ pub use plan::{
     AttachChoice, AttachPlan, PlanError, PlannedLock, PlannedProbe, ProbeKind, Request, Role, plan,
     span_has_left, span_program_stem,
 };
+pub use preemption::PreemptionMode;
 pub use sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION,
     SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,

@@ -1,5 +1,6 @@
 //! Which probes are attached, in which order, and why those: pure.
 
+mod arrangement;
 mod lock;
 #[cfg(test)]
 mod probe_tests;
@@ -14,8 +15,9 @@ use super::capabilities::Capabilities;
 use super::findings::Unlock;
 use super::forbidden::refuse;
 use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
-use crate::recording::schema::{Attach, Detail, Method, Probe, Tier};
+use crate::recording::schema::{Arrangement, Attach, Detail, Method, Probe, Tier};
 
+pub(super) use arrangement::{INTERRUPTS, SOFT_INTERRUPT};
 pub use lock::PlannedLock;
 pub use probes::{PlannedProbe, ProbeKind, Role, span_has_left, span_program_stem};
 
@@ -45,6 +47,8 @@ pub struct Request {
     pub readers: bool,
     /// The lock's symbol.
     pub lock: String,
+    /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
+    pub arrangement: Option<Arrangement>,
 }
 
 impl Default for Request {
@@ -54,6 +58,7 @@ impl Default for Request {
             detail: Detail::Spans,
             readers: false,
             lock: DEFAULT_LOCK.to_owned(),
+            arrangement: None,
         }
     }
 }
@@ -65,6 +70,8 @@ pub struct AttachPlan {
     pub tier: Tier,
     /// By which kind of probe.
     pub method: Method,
+    /// Where the programs of a hold stand, where holds are measured.
+    pub arrangement: Option<Arrangement>,
     /// Why this, and why the better ones are not possible: a sentence each.
     pub reasons: Vec<String>,
     /// The lock.
@@ -85,6 +92,7 @@ impl AttachPlan {
     pub fn to_recording(&self) -> Attach {
         Attach {
             method: self.method,
+            arrangement: self.arrangement,
             reasons: self.reasons.clone(),
             probes: self
                 .probes
@@ -151,7 +159,9 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
-    let probes = probes::in_order(capabilities, request, method);
+    let (arrangement, why) = arrangement::choose(capabilities, request, method);
+    reasons.extend(why);
+    let probes = probes::in_order(capabilities, request, method, arrangement);
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -160,6 +170,12 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     if tier == Tier::Exact {
         if let Some(why) = contention_obstacle(capabilities) {
             reasons.push(format!("Waits are not measured: {why}."));
+        }
+        if arrangement != Some(Arrangement::Inside) && !capabilities.sees_interrupts() {
+            reasons.push(
+                "Interrupts between the request for the lock and its acquisition are in the holds: this kernel's BTF has no tracepoints of them."
+                    .to_owned(),
+            );
         }
         if let Some(why) = capabilities.trials.kernel_reads.obstacle() {
             reasons.push(format!(
@@ -187,6 +203,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     Ok(AttachPlan {
         tier,
         method,
+        arrangement,
         reasons,
         lock,
         probes,

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::FRAME_TYPE_NAME;
 
-use super::btf::{Btf, BtfError, BtfKind};
+use super::btf::{Btf, BtfError, BtfKind, BtfType};
 use super::capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
+use super::plan::{INTERRUPTS, SOFT_INTERRUPT};
 use super::sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
     hooked_functions,
 };
 use super::trials::{self, Targets};
 use super::{machine, others};
+
+/// What the name of a tracepoint's type in BTF begins with (include/trace/bpf_probe.h).
+const TRACEPOINT_TYPE: &str = "btf_trace_";
 
 /// Functions that are looked up but never probed.
 const MARKERS: &[&str] = &[
@@ -174,11 +178,29 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         .iter()
         .find(|function| function.name == "detach_pid")
         .map(|function| function.refers_to);
+    let wanted: Vec<String> = INTERRUPTS
+        .iter()
+        .chain([&SOFT_INTERRUPT])
+        .flat_map(|name| [format!("{name}_entry"), format!("{name}_exit")])
+        .chain([TRACEPOINT_BEGAN.to_owned()])
+        .map(|name| format!("{TRACEPOINT_TYPE}{name}"))
+        .collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    let tracepoints = btf.find(BtfKind::Typedef, &wanted)?;
+    let has = |name: &str| {
+        let of = |found: &BtfType<'_>| found.name.strip_prefix(TRACEPOINT_TYPE) == Some(name);
+        tracepoints.iter().any(of)
+    };
     let facts = BtfFacts {
         error: None,
-        contention_tracepoints: !btf
-            .find(BtfKind::Typedef, &["btf_trace_contention_begin"])?
-            .is_empty(),
+        contention_tracepoints: has("contention_begin"),
+        interrupts: INTERRUPTS
+            .iter()
+            .chain([&SOFT_INTERRUPT])
+            .filter(|name| has(&format!("{name}_entry")) && has(&format!("{name}_exit")))
+            .map(|name| (*name).to_owned())
+            .collect(),
+        task_switches: btf.member_offset("task_struct", "nvcsw")?,
         release_task_post: !btf
             .find(BtfKind::Struct, &["release_task_post"])?
             .is_empty(),

@@ -73,7 +73,7 @@ fn setsid_holds(programs: &Programs) -> SetsidHolds {
     let mut state = zeroed_state();
     let site = Site::Setsid.index();
     for cpu in 0..programs.cpus.len() {
-        programs.cpus.read(cpu, &mut state);
+        programs.cpus.read_booked(cpu, &mut state);
         sum.held_ns += state.sites[site].held_ns;
         for (bucket, count) in state.sites[site].holds.iter().enumerate() {
             sum.holds += u64::from(*count);

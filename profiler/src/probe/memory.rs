@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, RunControl};
+use lockprof_abi::{
+    CgroupEntry, ContentionEntry, CpuState, RunControl, Site, bucket_of, length_of,
+};
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
 /// bytes, and so is the alignment at most.
@@ -134,12 +136,51 @@ impl MappedArray<CpuState> {
         CpuState::activity(|offset| words[offset / 8].load(Ordering::Relaxed))
     }
 
+    /// Copies the state of a CPU, with the hold that has ended there and that nobody has booked yet: the
+    /// next task that asks for the lock on this CPU will.
+    pub fn read_booked(&self, cpu: usize, into: &mut CpuState) {
+        self.read(cpu, into);
+        book_left(into);
+    }
+
     /// Tells the programs the phase of the run, and whether all of them are attached.
     pub fn tell(&self, phase: lockprof_abi::Phase, armed: bool) {
         let word = phase as u64 | u64::from(armed) << 32;
         for cpu in 0..self.len() {
             self.words(cpu)[0].store(word, Ordering::Relaxed);
         }
+    }
+}
+
+/// Books the hold that has ended in a state and its wait, as the programs will, but for its blame, which
+/// the ring of another moment tells.
+fn book_left(state: &mut CpuState) {
+    let slot = state.hold;
+    if slot.start_ns == 0 || slot.end_ns == 0 {
+        return;
+    }
+    let Some((held_ns, _)) = length_of(&slot, slot.end_ns) else {
+        return;
+    };
+    let site = &mut state.sites[Site::slot(slot.site)];
+    let (began_ns, ended_ns) = if slot.claimed != 0 {
+        (slot.wait_began_ns, slot.wait_ended_ns)
+    } else if state.wait_mark.task == slot.task {
+        (state.wait_mark.began_ns, state.wait_mark.ended_ns)
+    } else {
+        (0, 0)
+    };
+    if began_ns != 0 && ended_ns == 0 {
+        return;
+    }
+    site.held_ns = site.held_ns.wrapping_add(held_ns);
+    let bucket = &mut site.holds[bucket_of(held_ns)];
+    *bucket = bucket.wrapping_add(1);
+    let waited_ns = ended_ns.wrapping_sub(began_ns);
+    if began_ns != 0 && waited_ns >> 63 == 0 {
+        site.waited_ns = site.waited_ns.wrapping_add(waited_ns);
+        let bucket = &mut site.waits[bucket_of(waited_ns)];
+        *bucket = bucket.wrapping_add(1);
     }
 }
 

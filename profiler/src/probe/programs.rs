@@ -37,8 +37,14 @@ pub struct Constants {
     pub read_function: TextRange,
     /// Known sites.
     pub sites: SiteRanges,
-    /// Whether acquisitions of the lock are probed.
+    /// Whether requests or acquisitions of the lock are probed.
     pub claim_waits: bool,
+    /// Whether another task than the holder may book its hold.
+    pub keep_task: bool,
+    /// Whether a program stands at the entry of the unlock.
+    pub release_probed: bool,
+    /// Where a task_struct has nvcsw, in bytes; 0 where that is not known.
+    pub task_switches: u32,
     /// Whether read acquisitions are probed.
     pub claim_read_waits: bool,
     /// Whether totals by cgroup are kept.
@@ -106,8 +112,16 @@ impl Programs {
             u32::from(constants.claim_waits),
             u32::from(constants.claim_read_waits),
             u32::from(constants.cgroups),
+            u32::from(constants.keep_task),
+            u32::from(constants.release_probed),
         ];
-        let [claim_waits, claim_read_waits, cgroups] = &flags;
+        let [
+            claim_waits,
+            claim_read_waits,
+            cgroups,
+            keep_task,
+            release_probed,
+        ] = &flags;
         let lock_function = [
             constants.lock_function.start,
             constants.lock_function.length,
@@ -131,6 +145,9 @@ impl Programs {
             .override_global("CLAIM_WAITS", claim_waits, true)
             .override_global("CLAIM_READ_WAITS", claim_read_waits, true)
             .override_global("KEEP_CGROUPS", cgroups, true)
+            .override_global("KEEP_TASK", keep_task, true)
+            .override_global("RELEASE_PROBED", release_probed, true)
+            .override_global("TASK_SWITCHES", &constants.task_switches, true)
             .override_global("TAKE_STACKS", &1_u32, true)
             .override_global("CONTENTION_MASK", &(CONTENTION_SLOTS - 1), true)
             .map_max_entries("CPUS", constants.cpus)
@@ -257,7 +274,10 @@ fn load_and_link(
             OwnedLink::KProbe(program.take_link(link)?)
         }
         (Program::RawTracePoint(program), ProbeKind::RawTracepoint) => {
-            program.load()?;
+            // One program may stand at several tracepoints.
+            if program.fd().is_err() {
+                program.load()?;
+            }
             let link = program.attach(target)?;
             OwnedLink::RawTracePoint(program.take_link(link)?)
         }

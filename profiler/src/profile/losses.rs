@@ -6,10 +6,15 @@ use lockprof_abi::Loss;
 
 /// Programs each missed run of which is a lost hold or wait of the target lock.
 const TARGET_PROGRAMS: &[&str] = &[
+    "lock_requested",
     "lock_acquired",
+    "lock_releasing",
     "lock_released",
+    "kprobe_lock_requested",
     "kprobe_lock_entered",
     "kretprobe_lock_acquired",
+    "kprobe_lock_releasing",
+    // In recordings of lockprof 0.1.
     "kprobe_lock_released",
 ];
 

@@ -163,6 +163,31 @@ pub enum Method {
     Off,
 }
 
+/// Where the programs of a hold stand, and so what of them is inside it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrangement {
+    /// At the entry of the lock function and at the return of the unlock: none is inside the hold.
+    Exit,
+    /// One at the entry of the unlock as well, which is.
+    Robust,
+    /// At the return of the lock function, so that it is known what is called inside a hold, and at the
+    /// entry of the unlock.
+    Inside,
+}
+
+impl Arrangement {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Robust => "robust",
+            Self::Inside => "inside",
+        }
+    }
+}
+
 /// How much is measured inside a hold.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +203,10 @@ pub enum Detail {
 pub struct Attach {
     /// The kind of probe.
     pub method: Method,
+    /// Where the programs of a hold stand; absent where no holds are measured, and in recordings of
+    /// lockprof 0.1, which measured all in the way of `inside`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrangement: Option<Arrangement>,
     /// Why this method and tier, and why not a better one: sentences.
     pub reasons: Vec<String>,
     /// Every probe that was planned.

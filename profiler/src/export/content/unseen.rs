@@ -36,12 +36,16 @@ pub(in super::super) fn losses(profile: &Profile) -> Grid {
 
 const fn meaning(loss: Loss) -> &'static str {
     match loss {
-        Loss::HoldWithoutStart => "a release without its acquisition",
-        Loss::HoldOverwritten => "an acquisition while a hold was still open on that CPU",
+        Loss::HoldWithoutStart => "a release by a task that this CPU had not seen ask for the lock",
+        Loss::HoldOverwritten => "a request while a hold was still open on that CPU",
+        Loss::HoldSwitched => "a hold whose task was switched out between a clock and the lock",
         Loss::EntryLost => "a return of which the entry was lost (kprobe)",
-        Loss::WaitUnclaimed => "a wait for this lock that no acquisition followed",
+        Loss::WaitUnclaimed => "a wait for this lock that no hold followed",
+        Loss::TargetWaitWithoutEnd => {
+            "a wait for this lock without its end, and the hold behind it"
+        }
         Loss::TargetWaitWithoutStart => "a wait for this lock without its beginning",
-        Loss::BlameUnsettled => "a wait that is counted, but could be charged to nobody",
+        Loss::BlameUnsettled => "a hold that may be missing among those that a wait was charged to",
         Loss::ClockBackwards => "a length that the clock made negative",
         Loss::BucketOverflow => "a length beyond the last bucket; it is in the totals",
         Loss::SpanUnmatched => "a call of which one end was not seen",
@@ -107,7 +111,9 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         }
         if header.detail == Detail::Holds {
             all.push(
-                "The calls inside holds: they are followed with --detail spans only.".to_owned(),
+                "The calls inside holds, and waits for other locks there: they are followed with \
+                 --detail spans only."
+                    .to_owned(),
             );
         }
         for (span, why) in &profile.absent_spans {

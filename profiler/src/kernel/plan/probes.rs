@@ -8,8 +8,9 @@ use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
+use super::arrangement::SOFT_INTERRUPT;
 use super::{Request, contention_obstacle};
-use crate::recording::schema::{Detail, Method};
+use crate::recording::schema::{Arrangement, Detail, Method};
 
 /// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,12 +50,18 @@ pub enum Role {
     Span,
     /// Waits.
     Contention,
-    /// The end of a write hold.
-    Release,
+    /// Who asks for the lock, and when.
+    Request,
     /// kprobe only: which lock is asked for.
     Entry,
-    /// The beginning of a write hold.
+    /// The lock is taken.
     Acquire,
+    /// The lock is about to be given back.
+    Release,
+    /// The lock was given back.
+    Book,
+    /// An interrupt begins or ends.
+    Interrupt,
     /// The end of a read hold.
     ReadRelease,
     /// kprobe only: which lock a reader asks for.
@@ -111,6 +118,7 @@ pub(super) fn in_order(
     capabilities: &Capabilities,
     request: &Request,
     method: Method,
+    arrangement: Option<Arrangement>,
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
@@ -123,19 +131,16 @@ pub(super) fn in_order(
     }
     list.contention();
     if exact {
-        let write = [
-            ("lock_released", UNLOCK_FUNCTION, Role::Release),
-            ("lock_entered", LOCK_FUNCTION, Role::Entry),
-            ("lock_acquired", LOCK_FUNCTION, Role::Acquire),
-        ];
+        if let Some(arrangement) = arrangement {
+            list.write_holds(arrangement);
+        }
         let read = [
             ("read_released", READ_UNLOCK_FUNCTION, Role::ReadRelease),
             ("read_entered", READ_LOCK_FUNCTION, Role::ReadEntry),
             ("read_acquired", READ_LOCK_FUNCTION, Role::ReadAcquire),
         ];
-        list.hold(write);
         if request.readers {
-            list.hold(read);
+            list.read_holds(read);
             list.all_readers_or_none();
         }
     }
@@ -178,14 +183,58 @@ impl List<'_> {
         }
     }
 
-    /// The probes of a hold. With fentry there is none at the entry: an fexit program sees the
+    /// The probes of a write hold (`profiler-ebpf/src/programs/hold.rs`). By kprobe none stands at the
+    /// return of the unlock, where it would cost more inside the hold than at its entry: who asks next
+    /// books.
+    fn write_holds(&mut self, arrangement: Arrangement) {
+        let by_kprobe = self.method == Method::Kprobe;
+        if arrangement != Arrangement::Inside {
+            self.interrupts();
+        }
+        if !by_kprobe {
+            self.function("lock_released", UNLOCK_FUNCTION, Role::Book, true);
+        }
+        if arrangement != Arrangement::Exit {
+            self.function("lock_releasing", UNLOCK_FUNCTION, Role::Release, false);
+        }
+        if arrangement != Arrangement::Inside {
+            self.function("lock_requested", LOCK_FUNCTION, Role::Request, false);
+            return;
+        }
+        if by_kprobe {
+            self.function("lock_entered", LOCK_FUNCTION, Role::Entry, false);
+        }
+        self.function("lock_acquired", LOCK_FUNCTION, Role::Acquire, true);
+    }
+
+    fn interrupts(&mut self) {
+        for name in &self.capabilities.btf.interrupts {
+            let (program, what) = if name == SOFT_INTERRUPT {
+                ("soft_interrupt", name)
+            } else {
+                ("interrupt", name)
+            };
+            for (program, target) in [
+                (format!("{program}_left"), format!("{what}_exit")),
+                (format!("{program}_entered"), format!("{what}_entry")),
+            ] {
+                self.probes.push(PlannedProbe {
+                    program,
+                    kind: ProbeKind::RawTracepoint,
+                    target,
+                    role: Role::Interrupt,
+                    absent: None,
+                });
+            }
+        }
+    }
+
+    /// The probes of a read hold. With fentry there is none at the entry: an fexit program sees the
     /// function's arguments.
-    fn hold(&mut self, probes: [(&str, &str, Role); 3]) {
+    fn read_holds(&mut self, probes: [(&str, &str, Role); 3]) {
         for (program, target, role) in probes {
-            let at_entry = matches!(role, Role::Entry | Role::ReadEntry);
-            let at_return = matches!(role, Role::Acquire | Role::ReadAcquire);
-            if self.method == Method::Kprobe || !at_entry {
-                self.function(program, target, role, at_return);
+            if self.method == Method::Kprobe || role != Role::ReadEntry {
+                self.function(program, target, role, role == Role::ReadAcquire);
             }
         }
     }

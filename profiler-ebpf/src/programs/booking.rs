@@ -1,0 +1,281 @@
+//! Books holds and waits: sums, histograms, the longest, cgroups, and blame. All of it happens after the
+//! lock was given back, or before it is asked for again.
+
+use core::arch::asm;
+
+use aya_ebpf::helpers::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
+};
+use lockprof_abi::{
+    BUCKETS, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, Site, SiteState, WaitMark,
+    bucket_low_ns, bucket_of, length_of,
+};
+
+use super::{
+    blame, constants,
+    maps::{self, lose},
+};
+
+/// Durations from here on are in the last bucket with all that are longer.
+const LONGEST_BUCKET_NS: u64 = bucket_low_ns(BUCKETS);
+
+/// Who held or waited.
+pub struct Who {
+    cgroup: u64,
+    pid_tgid: u64,
+    comm: [u8; 16],
+}
+
+impl Who {
+    /// The current task.
+    #[inline(always)]
+    pub fn current() -> Self {
+        Self {
+            // SAFETY: the helper has no precondition.
+            cgroup: unsafe { bpf_get_current_cgroup_id() },
+            pid_tgid: bpf_get_current_pid_tgid(),
+            comm: bpf_get_current_comm().unwrap_or_default(),
+        }
+    }
+}
+
+/// Books the hold that has ended on this CPU, and the wait before it; the slot is free then. Where the
+/// kernel preempts, the next task on this CPU may come in between: one of the two takes the hold, whole.
+///
+/// `now_ns` is the end of a hold whose release was not probed. By whom: the holder itself, or another
+/// task, which takes what was kept of the holder.
+#[inline(always)]
+pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
+    let slot = &cpu.hold;
+    let start_ns = slot.start_ns;
+    let released_ns = if slot.end_ns != 0 {
+        slot.end_ns
+    } else {
+        now_ns
+    };
+    let length = length_of(slot, released_ns);
+    let site = Site::slot(slot.site);
+    let mark = wait_of(cpu);
+    if !take(&mut cpu.hold.start_ns, start_ns) {
+        return;
+    }
+    cpu.hold.end_ns = 0;
+    if cpu.wait_mark.began_ns == mark.began_ns {
+        cpu.wait_mark.began_ns = 0;
+    }
+    if mark.began_ns != 0 && mark.ended_ns == 0 {
+        return lose(cpu, Loss::TargetWaitWithoutEnd);
+    }
+    let Some((held_ns, ended_ns)) = length else {
+        return lose(cpu, Loss::ClockBackwards);
+    };
+    let number = blame::ended(ended_ns.wrapping_sub(held_ns), ended_ns, site);
+    let notable = count_hold(cpu, site, held_ns);
+    blame::check_late(cpu, ended_ns);
+    if notable || constants::keep_cgroups() {
+        note_hold(cpu, site, held_ns, ended_ns, by_holder);
+    }
+    if mark.ended_ns != 0 {
+        book_wait(cpu, site, &mark, number, by_holder);
+    }
+}
+
+/// Makes the beginning of a hold 0, unless somebody else has: whether it was done.
+#[inline(always)]
+fn take(start: &mut u64, known_ns: u64) -> bool {
+    let found_ns: u64;
+    // SAFETY: the instruction compares the eight aligned bytes at r1 with r0, puts r2 there where they are
+    // the same, and leaves in r0 what was there (BPF_STX | BPF_ATOMIC | BPF_DW, BPF_CMPXCHG; v5.12).
+    unsafe {
+        asm!(".quad 0x000000f1000021db", in("r1") start, in("r2") 0_u64, inlateout("r0") known_ns => found_ns);
+    }
+    found_ns == known_ns
+}
+
+/// The wait before the hold in the slot.
+#[inline(always)]
+fn wait_of(cpu: &CpuState) -> WaitMark {
+    let slot = &cpu.hold;
+    if slot.claimed != 0 {
+        return WaitMark {
+            began_ns: slot.wait_began_ns,
+            ended_ns: slot.wait_ended_ns,
+            task: slot.task,
+        };
+    }
+    let mark = cpu.wait_mark;
+    // A mark of another task is not this hold's.
+    if mark.began_ns == 0 || mark.task != slot.task {
+        return WaitMark {
+            began_ns: 0,
+            ended_ns: 0,
+            task: 0,
+        };
+    }
+    mark
+}
+
+/// Adds a hold to its site's totals and histogram; whether there is more to note of it.
+#[inline(always)]
+pub fn count_hold(cpu: &mut CpuState, site: usize, held_ns: u64) -> bool {
+    let phase = maps::phase(cpu);
+    let state = site_state(cpu, site);
+    maps::add(&mut state.held_ns, held_ns);
+    count(&mut state.holds, held_ns);
+    held_ns > state.longest_hold[phase].duration_ns
+}
+
+/// Counts a duration in a histogram.
+#[inline(always)]
+fn count(histogram: &mut [u32; BUCKETS], duration_ns: u64) {
+    let mut bucket = bucket_of(duration_ns);
+    // The verifier of 6.1 follows paths that no duration takes, to buckets that are none, and does not
+    // understand the compiler's comparison, which has the constant first.
+    // SAFETY: the instructions change this register alone, and jump over one of them.
+    unsafe {
+        asm!(
+            "if {bucket} < {buckets} goto +1",
+            "{bucket} = 0",
+            bucket = inlateout(reg) bucket,
+            buckets = const BUCKETS,
+        );
+    }
+    if let Some(count) = histogram.get_mut(bucket) {
+        maps::increment(count);
+    }
+}
+
+/// What is rare at the end of a hold: the longest of its site, and a writer's totals by cgroup.
+#[cold]
+#[inline(never)]
+pub fn note_hold(cpu: &mut CpuState, site: usize, held_ns: u64, ended_ns: u64, by_holder: bool) {
+    if held_ns >= LONGEST_BUCKET_NS {
+        lose(cpu, Loss::BucketOverflow);
+    }
+    let phase = maps::phase(cpu);
+    if held_ns > site_state(cpu, site).longest_hold[phase].duration_ns
+        && let Some(who) = who(cpu, by_holder)
+    {
+        note_longest(
+            &mut site_state(cpu, site).longest_hold[phase],
+            held_ns,
+            ended_ns,
+            &who,
+        );
+    }
+    // Of readers only those that are longer than any before come here.
+    if constants::keep_cgroups() && site < Site::WRITERS {
+        let cgroup = cgroup(cpu, by_holder);
+        add_to_cgroup(cpu, cgroup, held_ns, None);
+    }
+}
+
+/// Who it was; `None` where nobody kept it.
+#[inline(always)]
+fn who(cpu: &CpuState, by_holder: bool) -> Option<Who> {
+    if by_holder {
+        Some(Who::current())
+    } else if constants::keep_task() {
+        Some(Who {
+            cgroup: cpu.hold.cgroup,
+            pid_tgid: cpu.hold.pid_tgid,
+            comm: cpu.hold.comm,
+        })
+    } else {
+        None
+    }
+}
+
+#[inline(always)]
+fn cgroup(cpu: &CpuState, by_holder: bool) -> u64 {
+    if by_holder {
+        // SAFETY: the helper has no precondition.
+        unsafe { bpf_get_current_cgroup_id() }
+    } else {
+        cpu.hold.cgroup
+    }
+}
+
+#[inline(always)]
+fn site_state(cpu: &mut CpuState, site: usize) -> &mut SiteState {
+    &mut cpu.sites[site & (Site::SLOTS - 1)]
+}
+
+/// Books a wait of the target lock to the site that had waited, and behind whose holds it stood: those
+/// with a number below `newest`.
+#[cold]
+#[inline(never)]
+pub fn book_wait(cpu: &mut CpuState, site: usize, wait: &WaitMark, newest: u64, by_holder: bool) {
+    let waited_ns = wait.ended_ns.wrapping_sub(wait.began_ns);
+    if waited_ns >> 63 != 0 {
+        return lose(cpu, Loss::ClockBackwards);
+    }
+    let phase = maps::phase(cpu);
+    let state = site_state(cpu, site);
+    maps::add(&mut state.waited_ns, waited_ns);
+    count(&mut state.waits, waited_ns);
+    if blame::lay(state, wait.began_ns, wait.ended_ns, newest) == 0 {
+        lose(cpu, Loss::BlameUnsettled);
+    }
+    if waited_ns > site_state(cpu, site).longest_wait[phase].duration_ns
+        && let Some(who) = who(cpu, by_holder)
+    {
+        note_longest(
+            &mut site_state(cpu, site).longest_wait[phase],
+            waited_ns,
+            wait.ended_ns,
+            &who,
+        );
+    }
+    if waited_ns >= LONGEST_BUCKET_NS {
+        lose(cpu, Loss::BucketOverflow);
+    }
+    if constants::keep_cgroups() {
+        let cgroup = cgroup(cpu, by_holder);
+        add_to_cgroup(cpu, cgroup, 0, Some(waited_ns));
+    }
+}
+
+/// Keeps who it was. Rare: as often as a maximum grows.
+#[inline(always)]
+fn note_longest(longest: &mut Longest, duration_ns: u64, ended_ns: u64, who: &Who) {
+    longest.duration_ns = duration_ns;
+    longest.ended_ns = ended_ns;
+    longest.pid = who.pid_tgid as u32;
+    longest.tgid = (who.pid_tgid >> 32) as u32;
+    longest.cgroup = who.cgroup;
+    longest.comm = who.comm;
+}
+
+/// Adds a hold or a wait to the totals of the task's cgroup.
+#[inline(always)]
+fn add_to_cgroup(cpu: &mut CpuState, cgroup: u64, held_ns: u64, waited_ns: Option<u64>) {
+    let key = cgroup + 1;
+    let base = maps::this_cpu() * CGROUP_SLOTS;
+    for probe in 0..MAX_PROBES {
+        let index = (key as u32).wrapping_add(probe) & (CGROUP_SLOTS - 1);
+        let Some(entry) = maps::CGROUPS.get_ptr_mut(base + index) else {
+            return;
+        };
+        // SAFETY: the entry is in the map, and belongs to this CPU; a task that preempts this program
+        // may only take a free place that this one takes as well, and then the two share it.
+        let entry = unsafe { &mut *entry };
+        if entry.key == 0 {
+            entry.key = key;
+        }
+        if entry.key == key {
+            match waited_ns {
+                None => {
+                    maps::add(&mut entry.holds, 1);
+                    maps::add(&mut entry.held_ns, held_ns);
+                }
+                Some(waited_ns) => {
+                    maps::add(&mut entry.waits, 1);
+                    maps::add(&mut entry.waited_ns, waited_ns);
+                }
+            }
+            return;
+        }
+    }
+    lose(cpu, Loss::CgroupTableFull);
+}

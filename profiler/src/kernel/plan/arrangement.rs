@@ -1,0 +1,76 @@
+//! Where the programs of a hold stand: pure.
+
+use super::super::capabilities::Capabilities;
+use super::super::preemption::PreemptionMode;
+use super::Request;
+use crate::recording::schema::{Arrangement, Detail, Method};
+
+/// Tracepoints at which an interrupt begins; each has one at which it ends
+/// (arch/x86/include/asm/trace/irq_vectors.h, include/trace/events/irq.h and ipi.h, 6.1 to 7.3). Without
+/// one here are Hyper-V's and Xen's vectors, posted interrupts and NMIs.
+pub(in super::super) const INTERRUPTS: &[&str] = &[
+    "local_timer",
+    "reschedule",
+    "call_function",
+    "call_function_single",
+    "irq_work",
+    "x86_platform_ipi",
+    "thermal_apic",
+    "threshold_apic",
+    "deferred_error_apic",
+    "error_apic",
+    "spurious_apic",
+    "irq_handler",
+    "ipi",
+];
+
+/// That of soft interrupts.
+pub(in super::super) const SOFT_INTERRUPT: &str = "softirq";
+
+/// Decides where the programs of a hold stand, and says why not in the cheapest way.
+pub(super) fn choose(
+    capabilities: &Capabilities,
+    request: &Request,
+    method: Method,
+) -> (Option<Arrangement>, Option<String>) {
+    if !matches!(method, Method::Fentry | Method::Kprobe) {
+        return (None, None);
+    }
+    if let Some(asked) = request.arrangement {
+        return (Some(asked), None);
+    }
+    if request.detail == Detail::Spans {
+        return (Some(Arrangement::Inside), None);
+    }
+    if method == Method::Kprobe {
+        return (Some(Arrangement::Robust), None);
+    }
+    match obstacle_to_exit(capabilities) {
+        None => (Some(Arrangement::Exit), None),
+        Some(why) => {
+            let reason = format!("One program is inside each hold, at its release: {why}.");
+            (Some(Arrangement::Robust), Some(reason))
+        }
+    }
+}
+
+/// Why the end of a hold cannot be read after the release.
+fn obstacle_to_exit(capabilities: &Capabilities) -> Option<String> {
+    if !capabilities.sees_interrupts() {
+        return Some(
+            "this kernel's BTF has no tracepoints of interrupts, which come right after the release"
+                .to_owned(),
+        );
+    }
+    match capabilities.machine.preemption_mode {
+        Some(PreemptionMode::None | PreemptionMode::Voluntary | PreemptionMode::Lazy) => None,
+        Some(PreemptionMode::Full) => Some(
+            "this kernel preempts fully, so that the release itself may switch the holder out"
+                .to_owned(),
+        ),
+        None => Some(
+            "it is not known whether this kernel preempts fully, so that the release itself may switch the holder out"
+                .to_owned(),
+        ),
+    }
+}
