@@ -40,6 +40,7 @@ fn summary(profile: &Profile) -> Value {
         "kernel": header.kernel,
         "tier": header.tier,
         "attach": header.attach.method,
+        "arrangement": header.attach.arrangement,
         "reasons": header.attach.reasons,
         "probes": header.attach.probes,
         "lock": header.lock,

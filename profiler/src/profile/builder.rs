@@ -184,8 +184,11 @@ impl ProfileBuilder {
         if let Some(footer) = &self.footer {
             self.losses.not_written.clone_from(&footer.write_failures);
         }
-        self.losses
-            .judge(target_events(&sites), self.header.loss_threshold);
+        self.losses.judge(
+            target_events(&sites),
+            self.header.loss_threshold,
+            self.header.attach.arrangement,
+        );
         Profile {
             ground_truth: GroundTruthCheck::new(&self.attached, self.footer.as_ref()),
             absent_spans: absent_spans(&self.header),

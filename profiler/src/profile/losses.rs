@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::Loss;
 
+use crate::recording::schema::Arrangement;
+
 /// Programs each missed run of which is a lost hold or wait of the target lock.
 const TARGET_PROGRAMS: &[&str] = &[
     "lock_requested",
@@ -58,10 +60,20 @@ impl Losses {
     }
 
     /// Decides whether the run is void.
-    pub(super) fn judge(&mut self, target_events: u64, threshold: f64) {
+    ///
+    /// A missed run of `lock_released` loses a hold only where no other program has read the clock at its
+    /// end: else the next task that asks for the lock on that CPU books it.
+    pub(super) fn judge(
+        &mut self,
+        target_events: u64,
+        threshold: f64,
+        arrangement: Option<Arrangement>,
+    ) {
+        let booked_later = matches!(arrangement, Some(Arrangement::Robust | Arrangement::Inside));
         let counted = self.counted.iter().filter(|(loss, _)| loss.is_of_target());
         let missed = TARGET_PROGRAMS
             .iter()
+            .filter(|&&program| !(booked_later && program == "lock_released"))
             .filter_map(|&program| *self.missed.get(program)?);
         self.target_losses = counted
             .map(|(_, &count)| count)
@@ -150,18 +162,31 @@ mod tests {
             (("stack_missing", 1), ("kprobe_lock_released", None), false),
         ] {
             let mut losses = losses(&[counted], &[missed]);
-            losses.judge(10_000, 0.001);
+            losses.judge(10_000, 0.001, None);
             assert_eq!(losses.void, void, "{counted:?} {missed:?}");
+        }
+    }
+
+    #[test]
+    fn a_hold_that_is_booked_later_is_not_lost() {
+        for (arrangement, lost) in [
+            (Arrangement::Exit, 3),
+            (Arrangement::Robust, 0),
+            (Arrangement::Inside, 0),
+        ] {
+            let mut losses = losses(&[], &[("lock_released", Some(3))]);
+            losses.judge(10_000, 0.001, Some(arrangement));
+            assert_eq!(losses.target_losses, lost, "{arrangement:?}");
         }
     }
 
     #[test]
     fn losses_without_events_make_a_run_void() {
         let mut losses = losses(&[("entry_lost", 1)], &[]);
-        losses.judge(0, 0.001);
+        losses.judge(0, 0.001, None);
         assert!(losses.void);
         let mut none = Losses::default();
-        none.judge(0, 0.001);
+        none.judge(0, 0.001, None);
         assert!(!none.void);
     }
 

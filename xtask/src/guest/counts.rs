@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
+use super::{Lab, Verdict, run, succeed};
 use crate::vm::protocol::Step;
 
 /// Children that each of the load's two workers makes.
@@ -62,6 +62,59 @@ pub fn lives_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
     }
     equal("fentry and kprobe", counts[0], counts[1])?;
     Ok(Verdict::Passed)
+}
+
+/// The same where nothing or one clock is inside the holds: each life is counted, or lost and said to be.
+pub fn lives_are_counted_from_outside(lab: &Lab<'_>) -> Result<Verdict> {
+    let request = lab.request(vec![
+        outside("auto", ""),
+        outside("robust", "--arrangement robust"),
+        outside("kprobe", "--attach kprobe"),
+    ]);
+    let outcome = succeed(&request)?;
+    for name in ["auto", "robust", "kprobe"] {
+        all_lives_or_losses(&Summary::of(lab, &outcome, name)?, name)?;
+    }
+    Ok(Verdict::Passed)
+}
+
+/// Where the release itself switches holders out, their holds are booked by others, and inside the hold
+/// stands the clock that ends it.
+pub fn full_preemption_loses_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
+    let mut request = lab.request(vec![outside("auto", ""), by("fentry")]);
+    request.append.push("preempt=full".to_owned());
+    let outcome = succeed(&request)?;
+    let auto = Summary::of(lab, &outcome, "auto")?;
+    equal("arrangement", auto.text("/arrangement")?, "robust")?;
+    all_lives_or_losses(&auto, "auto")?;
+    all_lives_or_losses(&Summary::of(lab, &outcome, "fentry")?, "inside")?;
+    Ok(Verdict::Passed)
+}
+
+fn outside(name: &str, how: &str) -> Step {
+    let load = format!("--workload forkexit --tasks 2 --iterations {ITERATIONS} --warm-up 0");
+    run(name, format!("{load} --detail holds {how}").trim_end())
+}
+
+/// The run is not void, and no hold of a life is missing that is not counted as lost.
+fn all_lives_or_losses(summary: &Summary, name: &str) -> Result<()> {
+    summary.cpus_agree_with_sites()?;
+    equal(
+        "void",
+        summary.value("/void")?,
+        &serde_json::Value::Bool(false),
+    )?;
+    let lost = summary.count("/losses/target_losses")?;
+    let lives = 2 * ITERATIONS + 2 + 1 + CALIBRATION_LIVES;
+    let created = summary.count("/ground_truth/tasks_created_by_kernel")?;
+    for (site, expected) in [("exit", lives), ("reap", lives), ("fork", created)] {
+        let counted = summary.attached_holds(site)?;
+        println!("    {name}: {site} {counted} of {expected}, {lost} lost");
+        if counted > expected || counted + lost < expected {
+            bail!("{name}: {counted} {site} holds and {lost} lost of {expected}");
+        }
+    }
+    Ok(())
 }
 
 /// One free_pid a life, inside the reap's hold before the deferral was merged and never since; the

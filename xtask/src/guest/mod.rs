@@ -121,6 +121,15 @@ pub const TESTS: &[GuestTest] = &[
         "lives_are_counted_exactly",
         counts::lives_are_counted_exactly,
     ),
+    everywhere(
+        "lives_are_counted_from_outside",
+        counts::lives_are_counted_from_outside,
+    ),
+    GuestTest {
+        name: "full_preemption_loses_no_hold",
+        kernels: &["debian:6.12", "debian:7.2"],
+        run: counts::full_preemption_loses_no_hold,
+    },
     everywhere("fentry_and_kprobe_agree", clock::fentry_and_kprobe_agree),
     everywhere(
         "waits_are_seen_and_blamed",

@@ -63,13 +63,13 @@ fn obstacle_to_exit(capabilities: &Capabilities) -> Option<String> {
         );
     }
     match capabilities.machine.preemption_mode {
-        Some(PreemptionMode::None | PreemptionMode::Voluntary | PreemptionMode::Lazy) => None,
-        Some(PreemptionMode::Full) => Some(
-            "this kernel preempts fully, so that the release itself may switch the holder out"
-                .to_owned(),
-        ),
+        Some(PreemptionMode::None | PreemptionMode::Voluntary) => None,
+        Some(mode @ (PreemptionMode::Lazy | PreemptionMode::Full)) => Some(format!(
+            "this kernel preempts ({}), so that the holder may be switched out as soon as it has released",
+            mode.name()
+        )),
         None => Some(
-            "it is not known whether this kernel preempts fully, so that the release itself may switch the holder out"
+            "it is not known whether this kernel preempts, so that the holder may be switched out as soon as it has released"
                 .to_owned(),
         ),
     }

@@ -2,6 +2,7 @@
 
 use super::super::capabilities::FunctionFacts;
 use super::super::examples::{debian_6_12, hide_addresses, lose};
+use super::super::preemption::PreemptionMode;
 use super::super::sites::READ_UNLOCK_FUNCTION;
 use super::*;
 
@@ -39,7 +40,8 @@ fn the_order_is_spans_contention_release_acquire() {
             "span_entered_release_task fentry release_task",
             "contention_ended raw_tp contention_end",
             "contention_began raw_tp contention_begin",
-            "lock_released fentry _raw_write_unlock_irq",
+            "lock_released fexit _raw_write_unlock_irq",
+            "lock_releasing fentry _raw_write_unlock_irq",
             "lock_acquired fexit _raw_write_lock_irq",
             "read_released fentry _raw_read_unlock",
             "read_acquired fexit _raw_read_lock",
@@ -60,9 +62,12 @@ fn kprobes_have_a_program_at_the_entry_and_names_of_their_own() {
         [
             "contention_ended raw_tp contention_end",
             "contention_began raw_tp contention_begin",
-            "kprobe_lock_released kprobe _raw_write_unlock_irq",
-            "kprobe_lock_entered kprobe _raw_write_lock_irq",
-            "kretprobe_lock_acquired kretprobe _raw_write_lock_irq",
+            "interrupt_left raw_tp local_timer_exit",
+            "interrupt_entered raw_tp local_timer_entry",
+            "soft_interrupt_left raw_tp softirq_exit",
+            "soft_interrupt_entered raw_tp softirq_entry",
+            "kprobe_lock_releasing kprobe _raw_write_unlock_irq",
+            "kprobe_lock_requested kprobe _raw_write_lock_irq",
             "kprobe_read_released kprobe _raw_read_unlock",
             "kprobe_read_entered kprobe _raw_read_lock",
             "kretprobe_read_acquired kretprobe _raw_read_lock",
@@ -77,6 +82,62 @@ fn kprobes_have_a_program_at_the_entry_and_names_of_their_own() {
     );
     assert_eq!(spans[0], "kretprobe_span_left_free_pid kretprobe free_pid");
     assert_eq!(spans[1], "kprobe_span_entered_free_pid kprobe free_pid");
+}
+
+#[test]
+fn a_hold_without_its_calls_has_nothing_inside() {
+    let request = Request {
+        detail: Detail::Holds,
+        ..Request::default()
+    };
+    assert_eq!(
+        names(&debian_6_12(), &request),
+        [
+            "contention_ended raw_tp contention_end",
+            "contention_began raw_tp contention_begin",
+            "interrupt_left raw_tp local_timer_exit",
+            "interrupt_entered raw_tp local_timer_entry",
+            "soft_interrupt_left raw_tp softirq_exit",
+            "soft_interrupt_entered raw_tp softirq_entry",
+            "lock_released fexit _raw_write_unlock_irq",
+            "lock_requested fentry _raw_write_lock_irq",
+        ]
+    );
+}
+
+#[test]
+fn where_the_release_may_switch_tasks_its_clock_is_read_before() {
+    let request = Request {
+        detail: Detail::Holds,
+        ..Request::default()
+    };
+    let chosen = |change: fn(&mut Capabilities)| {
+        let mut capabilities = debian_6_12();
+        change(&mut capabilities);
+        let plan = plan(&capabilities, &request).unwrap();
+        let reason = plan
+            .reasons
+            .iter()
+            .find(|reason| reason.contains("inside each hold"));
+        (plan.arrangement.unwrap(), reason.is_some())
+    };
+    assert_eq!(chosen(|_| {}), (Arrangement::Exit, false));
+    assert_eq!(
+        chosen(|kernel| kernel.machine.preemption_mode = Some(PreemptionMode::Lazy)),
+        (Arrangement::Robust, true)
+    );
+    assert_eq!(
+        chosen(|kernel| kernel.machine.preemption_mode = Some(PreemptionMode::Full)),
+        (Arrangement::Robust, true)
+    );
+    assert_eq!(
+        chosen(|kernel| kernel.machine.preemption_mode = None),
+        (Arrangement::Robust, true)
+    );
+    assert_eq!(
+        chosen(|kernel| kernel.btf.interrupts.clear()),
+        (Arrangement::Robust, true)
+    );
 }
 
 #[test]
@@ -138,7 +199,13 @@ fn half_a_read_hold_is_not_attached() {
         ..Request::default()
     };
     let plan = plan(&capabilities, &request).unwrap();
-    assert_eq!(plan.attachable().count(), 4);
+    let roles = plan.attachable().map(|probe| probe.role);
+    assert!(!roles.into_iter().any(|role| {
+        matches!(
+            role,
+            Role::ReadRelease | Role::ReadEntry | Role::ReadAcquire
+        )
+    }));
     assert!(plan.reasons.iter().any(|reason| {
         reason == "Read holds are not measured: _raw_read_unlock is inlined or absent."
     }));
