@@ -1,5 +1,5 @@
 //! eBPF programs that do nothing, one of each kind that lockprof attaches: what they cost is the
-//! floor under every profiler of that kind. And two that read the clock, as whoever measures a length
+//! floor under every profiler of that kind. And some that read the clock, as whoever measures a length
 //! must.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -50,6 +50,13 @@ mod programs {
 
     #[raw_tracepoint]
     fn empty_raw_tracepoint(_ctx: RawTracePointContext) -> i32 {
+        0
+    }
+
+    #[raw_tracepoint]
+    fn clock_raw_tracepoint(_ctx: RawTracePointContext) -> i32 {
+        // SAFETY: the helper has no precondition.
+        unsafe { bpf_ktime_get_ns() };
         0
     }
 }

@@ -16,12 +16,12 @@ static OBJECT: &[u8] =
 #[command(name = "lockprof-empty-probes", version)]
 struct Arguments {
     /// fentry:FUNCTION, fexit:FUNCTION, kprobe:FUNCTION, kretprobe:FUNCTION or
-    /// raw_tracepoint:NAME, attached in this order; clock_fentry:FUNCTION and clock_fexit:FUNCTION
-    /// read the clock
+    /// raw_tracepoint:NAME, attached in this order; clock_fentry:FUNCTION, clock_fexit:FUNCTION and
+    /// clock_raw_tracepoint:NAME read the clock
     probes: Vec<Probe>,
-    /// Print FUNCTION START END of those of these functions that the kernel has, in hexadecimal,
-    /// and do nothing else
-    #[arg(long, value_name = "FUNCTION", num_args = 1.., conflicts_with = "probes")]
+    /// Print NAME START END of those of these functions that the kernel has, and NAME ADDRESS
+    /// ADDRESS of objects, in hexadecimal, and do nothing else
+    #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with = "probes")]
     symbols: Vec<String>,
 }
 
@@ -41,6 +41,7 @@ enum Kind {
     KProbe,
     KRetProbe,
     RawTracePoint,
+    ClockRawTracePoint,
 }
 
 impl Kind {
@@ -54,6 +55,7 @@ impl Kind {
             Self::KProbe => "empty_kprobe",
             Self::KRetProbe => "empty_kretprobe",
             Self::RawTracePoint => "empty_raw_tracepoint",
+            Self::ClockRawTracePoint => "clock_raw_tracepoint",
         }
     }
 }
@@ -71,6 +73,7 @@ impl FromStr for Probe {
             "kprobe" => Kind::KProbe,
             "kretprobe" => Kind::KRetProbe,
             "raw_tracepoint" => Kind::RawTracePoint,
+            "clock_raw_tracepoint" => Kind::ClockRawTracePoint,
             _ => return Err(format!("there is no kind {kind}")),
         };
         Ok(Self {
@@ -106,11 +109,10 @@ fn print_symbols(names: &[String]) -> Result<()> {
     let symbols = Kallsyms::read().context("cannot read /proc/kallsyms")?;
     for name in names {
         if let Some(range) = symbols.range_of(name) {
-            println!(
-                "{name} {:#x} {:#x}",
-                range.start,
-                range.start + range.length
-            );
+            let end = range.start + range.length;
+            println!("{name} {:#x} {end:#x}", range.start);
+        } else if let Some(address) = symbols.address_of_object(name) {
+            println!("{name} {address:#x} {address:#x}");
         }
     }
     Ok(())

@@ -1,12 +1,26 @@
-//! Which machine instructions take the lock for writing and give it back.
+//! Which machine instructions take the lock for writing, give it back, and call a function.
 
-/// `lock cmpxchg`: queued_write_lock() of include/asm-generic/qrwlock.h. On one CPU the kernel
-/// patches the lock prefix to one that does nothing.
+/// `lock cmpxchg`: queued_write_lock() and queued_write_lock_slowpath() of the kernel's qrwlock, and
+/// queued_spin_lock() of the queue in it. On one CPU the kernel patches the lock prefix to one that does
+/// nothing. A REX prefix stands before it where one of the upper eight registers has the address.
 pub fn takes(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xf0 | 0x3e, 0x0f, 0xb1, ..] | [0x0f, 0xb1, ..])
+    let bytes = match bytes {
+        [0xf0 | 0x3e, rest @ ..] => rest,
+        bytes => bytes,
+    };
+    matches!(bytes, [0x0f, 0xb1, ..] | [0x40..=0x4f, 0x0f, 0xb1, ..])
 }
 
-/// `movb $0, …`: queued_write_unlock() of the same file.
+/// `movb $0, …`: queued_write_unlock() of include/asm-generic/qrwlock.h.
 pub fn gives_back(bytes: &[u8]) -> bool {
     matches!(bytes, [0xc6, .., 0])
+}
+
+/// Whether an instruction at `address` is `call target`.
+pub fn calls(address: u64, bytes: &[u8], target: u64) -> bool {
+    let &[0xe8, a, b, c, d] = bytes else {
+        return false;
+    };
+    let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+    address.wrapping_add(5).wrapping_add_signed(distance) == target
 }

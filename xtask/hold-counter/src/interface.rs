@@ -20,10 +20,12 @@ pub struct Instruction {
     opaque: [u8; 0],
 }
 
-/// `QEMU_PLUGIN_INLINE_ADD_U64`.
-pub const ADD_U64: c_int = 0;
 /// `QEMU_PLUGIN_CB_NO_REGS`.
 pub const NO_REGISTERS: c_int = 0;
+/// `QEMU_PLUGIN_MEM_R`: what reads and writes in one is among it.
+pub const READS: c_int = 1;
+/// `QEMU_PLUGIN_MEM_W`.
+pub const WRITES: c_int = 2;
 
 unsafe extern "C" {
     pub fn qemu_plugin_register_vcpu_tb_trans_cb(
@@ -35,11 +37,18 @@ unsafe extern "C" {
         callback: extern "C" fn(u64, *mut c_void),
         data: *mut c_void,
     );
-    pub fn qemu_plugin_register_vcpu_tb_exec_inline(
+    pub fn qemu_plugin_register_vcpu_tb_exec_cb(
         block: *mut Translation,
-        operation: c_int,
-        counter: *mut c_void,
-        addend: u64,
+        callback: extern "C" fn(c_uint, *mut c_void),
+        flags: c_int,
+        data: *mut c_void,
+    );
+    pub fn qemu_plugin_register_vcpu_mem_cb(
+        instruction: *mut Instruction,
+        callback: extern "C" fn(c_uint, u32, u64, *mut c_void),
+        flags: c_int,
+        accesses: c_int,
+        data: *mut c_void,
     );
     pub fn qemu_plugin_register_vcpu_insn_exec_cb(
         instruction: *mut Instruction,

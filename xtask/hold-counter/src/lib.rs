@@ -1,51 +1,124 @@
-//! A plugin for QEMU: counts the instructions that a guest of one CPU executes while it holds a
-//! lock for writing. It stands outside of the guest, so what it counts has no part of its own, and
-//! everything that the guest's own observers do between taking and giving back the lock.
+//! A plugin for QEMU: counts the instructions that each of a guest's CPUs executes while it holds a lock
+//! for writing, and on its way into the lock's queue. It stands outside of the guest, so what it counts has
+//! no part of its own, and everything that the guest's own observers do meanwhile.
 //!
-//! Its arguments, all but the last in hexadecimal: `lock=START-END` and `unlock=START-END`, the
-//! addresses of `_raw_write_lock_irq` and `_raw_write_unlock_irq`; `mark=START`, a function whose
-//! call begins the next section; and `out=FILE`, which gets one line a section:
-//! `SECTION HOLDS HELD PERIOD HELD_180 PERIOD_180`, all but the first two medians, of one hold and of
-//! 180 in a row: the instructions inside the holds, and those from one release to the next.
+//! Its arguments, addresses in hexadecimal: `lock=START-END`, `slow=START-END` and `unlock=START-END`, those
+//! of `_raw_write_lock_irq`, `queued_write_lock_slowpath` and `_raw_write_unlock_irq`; `at=ADDRESS`, the lock
+//! itself, of which alone holds are counted; `mark=START`, a function whose call begins the next section;
+//! `out=FILE`, which gets one line a section, `SECTION HOLDS HELD PERIOD HELD_180 PERIOD_180 CONTENDED
+//! HELD_CONTENDED TO_THE_QUEUE`; and `holds=FILE`, if it is given, which gets one line a hold, `SECTION CPU
+//! CALLER HELD TO_THE_QUEUE`, in each CPU's order.
+//!
+//! HOLDS are uncontended ones, and what follows are medians: of one hold and of 180 in a row, the
+//! instructions inside the holds, and those from one release to the next. CONTENDED are those that were had
+//! in the slow path, with the median inside of them, and that from the slow path's first instruction (it
+//! calls contention_begin, if somebody listens) to the one that joins the queue, the compare-and-exchange on
+//! the queue's own lock, four bytes behind the lock. CALLER is the instruction that called the lock's
+//! function; TO_THE_QUEUE is `-` for an uncontended hold.
+//!
+//! Virtual CPUs are threads of their own, so that each has a counter and a state of its own.
 //!
 //! The plugin interface is that of QEMU's include/qemu/qemu-plugin.h, version 1 (QEMU 4.2 to 8.x).
 
+mod arguments;
 mod instructions;
 mod interface;
 mod sections;
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use instructions::{gives_back, takes};
+use arguments::Settings;
+use instructions::{calls, gives_back, takes};
 use interface::{Info, Instruction, Translation};
-use sections::Sections;
+use sections::Cpu;
 
 /// The version of the interface that this plugin is made for; QEMU reads it.
 #[unsafe(no_mangle)]
 pub static qemu_plugin_version: c_int = 1;
 
-/// Instructions executed so far. QEMU's own code adds to it at the start of each block.
-static EXECUTED: AtomicU64 = AtomicU64::new(0);
-static SETTINGS: OnceLock<Settings> = OnceLock::new();
-static SECTIONS: Mutex<Sections> = Mutex::new(Sections::new());
+/// Virtual CPUs that are told apart; what others do is not counted.
+const MOST_CPUS: usize = 64;
+/// The lock of a qrwlock's queue, behind the lock.
+const QUEUE: u64 = 4;
 
-/// What the arguments say.
-struct Settings {
-    lock: Range<u64>,
-    unlock: Range<u64>,
-    mark: u64,
-    out: String,
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+/// Sections that have begun.
+static SECTION: AtomicUsize = AtomicUsize::new(0);
+static CPUS: [Counted; MOST_CPUS] = [const { Counted::new() }; MOST_CPUS];
+
+/// One virtual CPU, on cache lines of its own.
+#[repr(align(128))]
+struct Counted {
+    /// Instructions executed so far: a block's are added at its start, by the CPU's own thread.
+    executed: AtomicU64,
+    /// Nobody else takes this before the end.
+    cpu: Mutex<Cpu>,
+}
+
+impl Counted {
+    const fn new() -> Self {
+        Self {
+            executed: AtomicU64::new(0),
+            cpu: Mutex::new(Cpu::new()),
+        }
+    }
+
+    fn cpu(&self) -> MutexGuard<'_, Cpu> {
+        self.cpu.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What an instruction that is watched means.
 #[derive(Clone, Copy)]
 enum Event {
-    Acquired,
+    /// It calls the lock's function.
+    Asked,
+    /// It is the slow path's first.
+    Began,
+    /// It compares and exchanges: the lock, or its queue.
+    Exchanged,
+    /// It gives a lock back.
     Released,
+    /// It is the marking function's first.
     Mark,
+}
+
+/// What a callback is given: the event's bits, the instructions from this one to its block's end, which
+/// are counted already, and the lower half of its address.
+#[derive(Clone, Copy)]
+struct Watched(u64);
+
+impl Watched {
+    const AHEAD: u32 = 4;
+    const ADDRESS: u32 = 32;
+
+    fn new(event: Event, ahead: usize, address: u64) -> Self {
+        Self(address << Self::ADDRESS | (ahead as u64) << Self::AHEAD | event as u64)
+    }
+
+    fn data(self) -> *mut c_void {
+        self.0 as usize as *mut c_void
+    }
+
+    fn of(data: *mut c_void) -> Self {
+        Self(data as usize as u64)
+    }
+
+    fn is(self, event: Event) -> bool {
+        self.0 & ((1 << Self::AHEAD) - 1) == event as u64
+    }
+
+    /// Of a CPU that is about to execute the instruction, or does.
+    fn count(self, counted: &Counted) -> u64 {
+        let ahead = self.0 as u32 >> Self::AHEAD;
+        counted.executed.load(Ordering::Relaxed) - u64::from(ahead)
+    }
+
+    fn address(self) -> u32 {
+        (self.0 >> Self::ADDRESS) as u32
+    }
 }
 
 /// QEMU calls this once.
@@ -64,7 +137,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
         // SAFETY: QEMU gives `argc` pointers to strings that end in a zero byte.
         unsafe { CStr::from_ptr(*argv.add(index)) }.to_string_lossy()
     });
-    match parse(arguments) {
+    match arguments::parse(arguments) {
         Ok(settings) => {
             let _ = SETTINGS.set(settings);
         }
@@ -81,81 +154,32 @@ pub unsafe extern "C" fn qemu_plugin_install(
     0
 }
 
-fn parse<S: AsRef<str>>(arguments: impl Iterator<Item = S>) -> Result<Settings, String> {
-    let (mut lock, mut unlock, mut mark, mut out) = (None, None, None, None);
-    for argument in arguments {
-        let argument = argument.as_ref();
-        let Some((name, value)) = argument.split_once('=') else {
-            return Err(format!("{argument} is not NAME=VALUE"));
-        };
-        match name {
-            "lock" => lock = Some(range(value)?),
-            "unlock" => unlock = Some(range(value)?),
-            "mark" => mark = Some(number(value)?),
-            "out" => out = Some(value.to_owned()),
-            _ => return Err(format!("there is no argument {name}")),
-        }
-    }
-    match (lock, unlock, mark, out) {
-        (Some(lock), Some(unlock), Some(mark), Some(out)) => Ok(Settings {
-            lock,
-            unlock,
-            mark,
-            out,
-        }),
-        _ => Err("lock, unlock, mark and out are needed".to_owned()),
-    }
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let (start, end) = text
-        .split_once('-')
-        .ok_or(format!("{text} is not START-END"))?;
-    Ok(number(start)?..number(end)?)
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16)
-        .map_err(|_| format!("{text} is not a hexadecimal number"))
-}
-
 /// A block of guest code has been translated: decides what of it is watched.
 extern "C" fn translated(_id: u64, block: *mut Translation) {
     let Some(settings) = SETTINGS.get() else {
         return;
     };
-    // SAFETY: QEMU gives a block that lives for this call; indexes are below its length, and the
-    // counter lives for ever.
+    // SAFETY: QEMU gives a block that lives for this call, and indexes are below its length.
     unsafe {
         let length = interface::qemu_plugin_tb_n_insns(block);
-        interface::qemu_plugin_register_vcpu_tb_exec_inline(
+        interface::qemu_plugin_register_vcpu_tb_exec_cb(
             block,
-            interface::ADD_U64,
-            EXECUTED.as_ptr().cast(),
-            length as u64,
+            block_executed,
+            interface::NO_REGISTERS,
+            length as *mut c_void,
         );
         for index in 0..length {
             let instruction = interface::qemu_plugin_tb_get_insn(block, index);
-            if let Some(event) = event_of(settings, instruction) {
-                // The block's whole length is added at its start: less this is the count here.
-                let ahead = length - index;
-                let data = (ahead << 2 | event as usize) as *mut c_void;
-                interface::qemu_plugin_register_vcpu_insn_exec_cb(
-                    instruction,
-                    executed,
-                    interface::NO_REGISTERS,
-                    data,
-                );
-            }
+            watch(settings, instruction, length - index);
         }
     }
 }
 
-/// What the execution of an instruction means.
+/// Watches an instruction that means something. `ahead` are the instructions from it to its block's end.
 ///
 /// # Safety
 /// The instruction must be one of the block that is being translated.
-unsafe fn event_of(settings: &Settings, instruction: *const Instruction) -> Option<Event> {
+unsafe fn watch(settings: &Settings, instruction: *mut Instruction, ahead: usize) {
     // SAFETY: the caller's promise; the bytes live for this call.
     let (address, bytes) = unsafe {
         let size = interface::qemu_plugin_insn_size(instruction);
@@ -165,25 +189,79 @@ unsafe fn event_of(settings: &Settings, instruction: *const Instruction) -> Opti
             std::slice::from_raw_parts(data, size),
         )
     };
+    let watched = |event| Watched::new(event, ahead, address).data();
+    // SAFETY: the caller's promise; the callbacks have the types that QEMU calls.
+    let on_execution = |event| unsafe {
+        interface::qemu_plugin_register_vcpu_insn_exec_cb(
+            instruction,
+            executed,
+            interface::NO_REGISTERS,
+            watched(event),
+        );
+    };
+    // SAFETY: the same.
+    let on_access = |event, accesses| unsafe {
+        interface::qemu_plugin_register_vcpu_mem_cb(
+            instruction,
+            accessed,
+            interface::NO_REGISTERS,
+            accesses,
+            watched(event),
+        );
+    };
     if address == settings.mark {
-        Some(Event::Mark)
-    } else if settings.lock.contains(&address) && takes(bytes) {
-        Some(Event::Acquired)
+        on_execution(Event::Mark);
+    } else if address == settings.slow.start {
+        on_execution(Event::Began);
+    } else if calls(address, bytes, settings.lock.start) {
+        on_execution(Event::Asked);
+    }
+    let locks = settings.lock.contains(&address) || settings.slow.contains(&address);
+    if locks && takes(bytes) {
+        // Once for each, where it is one access and where it is two.
+        on_access(Event::Exchanged, interface::READS);
     } else if settings.unlock.contains(&address) && gives_back(bytes) {
-        Some(Event::Released)
-    } else {
-        None
+        on_access(Event::Released, interface::WRITES);
     }
 }
 
-extern "C" fn executed(_cpu: c_uint, data: *mut c_void) {
-    let data = data as usize;
-    let count = EXECUTED.load(Ordering::Relaxed) - (data >> 2) as u64;
-    let mut sections = SECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    match data & 3 {
-        0 => sections.acquired(count),
-        1 => sections.released(count),
-        _ => sections.mark(),
+extern "C" fn block_executed(cpu: c_uint, length: *mut c_void) {
+    if let Some(counted) = CPUS.get(cpu as usize) {
+        // One thread alone writes, so that this need not be one operation.
+        let executed = counted.executed.load(Ordering::Relaxed) + length as u64;
+        counted.executed.store(executed, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn executed(cpu: c_uint, data: *mut c_void) {
+    let Some(counted) = CPUS.get(cpu as usize) else {
+        return;
+    };
+    let watched = Watched::of(data);
+    if watched.is(Event::Mark) {
+        SECTION.fetch_add(1, Ordering::Relaxed);
+    } else if watched.is(Event::Began) {
+        counted.cpu().began(watched.count(counted));
+    } else {
+        counted.cpu().asked(watched.address());
+    }
+}
+
+extern "C" fn accessed(cpu: c_uint, _info: u32, address: u64, data: *mut c_void) {
+    let (Some(counted), Some(settings)) = (CPUS.get(cpu as usize), SETTINGS.get()) else {
+        return;
+    };
+    let watched = Watched::of(data);
+    let count = watched.count(counted);
+    let section = SECTION.load(Ordering::Relaxed);
+    if address == settings.at {
+        if watched.is(Event::Released) {
+            counted.cpu().released(section, count);
+        } else {
+            counted.cpu().acquired(section, count);
+        }
+    } else if address == settings.at + QUEUE {
+        counted.cpu().queued(count);
     }
 }
 
@@ -191,8 +269,16 @@ extern "C" fn ended(_id: u64, _data: *mut c_void) {
     let Some(settings) = SETTINGS.get() else {
         return;
     };
-    let sections = SECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(error) = std::fs::write(&settings.out, sections.lines()) {
-        eprintln!("hold-counter: cannot write {}: {error}", settings.out);
+    let cpus: Vec<MutexGuard<'_, Cpu>> = CPUS.iter().map(Counted::cpu).collect();
+    let cpus: Vec<&Cpu> = cpus.iter().map(|cpu| &**cpu).collect();
+    let sections = SECTION.load(Ordering::Relaxed);
+    let write = |path: &str, text: String| {
+        if let Err(error) = std::fs::write(path, text) {
+            eprintln!("hold-counter: cannot write {path}: {error}");
+        }
+    };
+    write(&settings.out, sections::summary(&cpus, sections));
+    if let Some(path) = &settings.holds {
+        write(path, sections::each_hold(&cpus, sections));
     }
 }

@@ -48,6 +48,22 @@ pub fn run(environment: &Environment) -> Result<()> {
 fn numbers(costs: &[KernelCosts]) -> BTreeMap<String, f64> {
     let mut numbers = BTreeMap::new();
     for kernel in costs {
+        for observer in &kernel.contended {
+            if !observer.name.starts_with("lockprof-") {
+                continue;
+            }
+            for (what, number) in [
+                ("in an uncontended hold", observer.uncontended.whole()),
+                ("in a contended hold", observer.in_hold.whole()),
+                (
+                    "from contention_begin to the queue",
+                    observer.to_the_queue.whole(),
+                ),
+            ] {
+                let name = contended_name(kernel, &observer.name);
+                numbers.insert(format!("{name}{what}"), number);
+            }
+        }
         for observer in &kernel.observers {
             if !observer.name.starts_with("lockprof-") {
                 continue;
@@ -68,6 +84,11 @@ fn numbers(costs: &[KernelCosts]) -> BTreeMap<String, f64> {
         }
     }
     numbers
+}
+
+/// What the names of an observer's numbers begin with, where the lock is contended.
+fn contended_name(kernel: &KernelCosts, observer: &str) -> String {
+    format!("{}, {observer}, two CPUs: ", kernel.kernel)
 }
 
 /// A line for each number that both have, and a line for each that has grown too much or that one of them lacks.
@@ -97,7 +118,9 @@ fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<
     // A number that could be measured once and cannot be now has not become better.
     for observer in now.iter().flat_map(|kernel| {
         let names = kernel.observers.iter().map(|observer| &observer.name);
-        names.map(|name| format!("{}, {name}: ", kernel.kernel))
+        let names = names.map(|name| format!("{}, {name}: ", kernel.kernel));
+        let contended = kernel.contended.iter();
+        names.chain(contended.map(|observer| contended_name(kernel, &observer.name)))
     }) {
         let missing = before
             .keys()
@@ -115,7 +138,7 @@ fn compare(committed: &[KernelCosts], now: &[KernelCosts]) -> (Vec<String>, Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::{Cost, ObserverCosts};
+    use super::super::results::{Added, ContendedCosts, Cost, ObserverCosts};
     use super::*;
 
     fn costs(name: &str, added: f64, held: Option<f64>) -> Vec<KernelCosts> {
@@ -157,6 +180,34 @@ mod tests {
         let mut nothing = costs("lockprof-holds-fentry", 400.0, None);
         nothing[0].observers.clear();
         assert_eq!(compare(&before, &nothing).1.len(), 2);
+    }
+
+    #[test]
+    fn a_contended_hold_is_compared_as_well() {
+        let costs = |in_hold, to_the_queue| {
+            let mut costs = costs("lockprof-holds-fentry", 400.0, Some(200.0));
+            let of = |added| Added {
+                bare: 20.0,
+                added,
+                differs_by: 0.0,
+            };
+            costs[0].contended = vec![ContendedCosts {
+                name: "lockprof-holds-wait".to_owned(),
+                in_hold: of(in_hold),
+                to_the_queue: of(to_the_queue),
+                ..ContendedCosts::default()
+            }];
+            costs
+        };
+        let (lines, grown) = compare(&costs(980.0, 200.0), &costs(1020.0, 230.0));
+        assert_eq!((lines.len(), grown.len()), (5, 1), "{lines:?}");
+        assert!(
+            grown[0].contains("wait, two CPUs: from contention_begin to the queue: 250"),
+            "{grown:?}"
+        );
+        let mut none = costs(980.0, 200.0);
+        none[0].contended.clear();
+        assert_eq!(compare(&none, &costs(980.0, 200.0)).1.len(), 3);
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! The deterministic part: instructions of a guest with one CPU, whose clock counts them.
 
 use anyhow::{Context, Result, bail};
-use workloads::GroundTruth;
 
 use super::bpftrace::{self, Form};
+use super::contended;
 use super::goals;
 use super::hold_counter::{self, Counted, Section, TOGETHER};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::observer::{self, Observer};
 use super::peers::{self, Peers};
-use super::results::{Cost, KernelCosts, ObserverCosts};
+use super::results::{ContendedCosts, Cost, KernelCosts, ObserverCosts};
 use super::script::{Places, Script};
 use super::statistics::{mean, relative_spread};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
@@ -27,10 +27,6 @@ use crate::workers;
 const PAIRS: u32 = 10_000;
 /// Lives in one measurement.
 const LIVES: u32 = 600;
-/// Holds in a measurement that are not its load's: the load's main process, init, the kernel's threads.
-const OTHER_HOLDS: u64 = 60;
-/// Holds of one life.
-const HOLDS_OF_A_LIFE: u32 = 3;
 /// What may differ between boots, as a share of what a pair costs in all. A life differs by more: where
 /// its memory comes from depends on what ran before it.
 const REPEATS_WITHIN: f64 = 0.01;
@@ -97,6 +93,9 @@ pub fn run(
     let (release, found) = own.boots(&observers(extent, &symbols), boots)?;
     costs.release = release;
     costs.observers = found;
+    if laboratory.hold_counter.is_ok() {
+        costs.contended = own.contended(&contended_observers(extent), boots)?;
+    }
     if let Extent::Whole(peers) = extent {
         measure_peers(&own, peers, boots, &mut costs)?;
         if kernel == goals::KERNEL {
@@ -148,18 +147,51 @@ fn measure_peers(
     costs
         .observers
         .extend(found.into_iter().flat_map(|(_, found)| found));
+    if own.laboratory.hold_counter.is_ok() {
+        let found = bench.contended(&observers, boots);
+        let what = "bpftrace where the lock is contended";
+        let found = costs.not_measured.or_note(what, found)?;
+        costs.contended.extend(found.into_iter().flatten());
+    }
     Ok(())
 }
 
+fn lockprof(detail: &str, attach: &str) -> Observer {
+    Observer::lockprof(detail, attach, ONE_READING_S)
+}
+
+/// lockprof in each of its forms.
+fn all_of_lockprof() -> Vec<Observer> {
+    let mut observers = vec![lockprof("holds", "wait")];
+    for detail in ["holds", "spans"] {
+        observers.extend(["fentry", "kprobe"].map(|attach| lockprof(detail, attach)));
+    }
+    observers
+}
+
+/// Those that are measured where the lock is contended.
+fn contended_observers(extent: Extent<'_>) -> Vec<Observer> {
+    match extent {
+        Extent::Whole(_) => {
+            let mut observers = observer::floors();
+            observers.extend(observer::floors_of_contention());
+            observers.extend(all_of_lockprof());
+            observers
+        }
+        Extent::Check => vec![
+            lockprof("holds", "wait"),
+            lockprof("holds", "fentry"),
+            lockprof("holds", "kprobe"),
+        ],
+    }
+}
+
 fn observers(extent: Extent<'_>, symbols: &Symbols) -> Vec<Observer> {
-    let lockprof = |detail, attach| Observer::lockprof(detail, attach, ONE_READING_S);
     match extent {
         Extent::Whole(_) => {
             let mut observers = observer::floors();
             observers.extend(observer::floors_of_spans(|span| symbols.has(span)));
-            for detail in ["holds", "spans"] {
-                observers.extend(["fentry", "kprobe"].map(|attach| lockprof(detail, attach)));
-            }
+            observers.extend(all_of_lockprof());
             observers
         }
         Extent::Check => vec![
@@ -200,6 +232,18 @@ impl Bench<'_> {
         Ok((release, merge(&costs)?))
     }
 
+    /// The same where the lock is contended.
+    fn contended(&self, observers: &[Observer], boots: usize) -> Result<Vec<ContendedCosts>> {
+        contended::run(
+            self.laboratory,
+            self.lab,
+            self.symbols,
+            self.peers,
+            observers,
+            boots,
+        )
+    }
+
     fn request(&self, steps: Vec<Step>) -> Result<VmRequest> {
         let mut request = self.laboratory.request(self.lab, steps);
         if let Some(peers) = self.peers {
@@ -234,6 +278,7 @@ impl Bench<'_> {
             let reported = observer
                 .recording
                 .as_ref()
+                .filter(|_| observer.measures_holds)
                 .map(|name| Summary::of(self.lab, &outcome, name)?.mean_hold(NULL_HOLD_SITE));
             costs.push(ObserverCosts {
                 name: observer.name.clone(),
@@ -270,12 +315,12 @@ fn cost(
         let section = sections.zip(script.sections[place]);
         let section = section.map(|(sections, index)| sections[index]);
         if let Some(section) = &section {
-            check_section(&truth, section)?;
+            loads::check_holds(&truth, section.holds)?;
         }
         Ok(Measurement {
             clock: truth.duration_s * 1e9 / truth.iterations as f64,
             counted: section.map(|section| match load {
-                LIFE => section.many.divided(TOGETHER / HOLDS_OF_A_LIFE),
+                LIFE => section.many.divided(TOGETHER / loads::HOLDS_OF_A_LIFE),
                 _ => section.one,
             }),
         })
@@ -283,19 +328,6 @@ fn cost(
     let off = [one(places.before)?, one(places.after)?];
     let on = places.with.iter().map(|place| one(*place));
     Ok(difference(&off, &on.collect::<Result<Vec<_>>>()?))
-}
-
-/// Fails unless the counter's section is that of this load: it has the load's holds, and few others.
-fn check_section(truth: &GroundTruth, section: &Section) -> Result<()> {
-    let lives = u64::from(HOLDS_OF_A_LIFE) * truth.tasks_created;
-    let expected = truth.null_holds + truth.setsid_calls + lives;
-    if section.holds < expected || section.holds > expected + OTHER_HOLDS {
-        bail!(
-            "the load held the lock {expected} times, and {} holds were counted",
-            section.holds
-        );
-    }
-    Ok(())
 }
 
 /// What is added to the mean of one group in that of another. What is counted from outside comes
@@ -313,6 +345,7 @@ fn difference(off: &[Measurement], on: &[Measurement]) -> Cost {
         bare: period(off),
         added: period(on) - period(off),
         added_by_clock: clock(on) - clock(off),
+        bare_in_hold: held(off),
         added_in_hold: held(on).zip(held(off)).map(|(on, off)| on - off),
         spread: 0.0,
     }
@@ -363,10 +396,11 @@ fn merge(boots: &[Vec<ObserverCosts>]) -> Result<Vec<ObserverCosts>> {
 }
 
 fn merge_costs(costs: &[&Cost]) -> Cost {
-    let held = costs
-        .iter()
-        .map(|cost| cost.added_in_hold)
-        .collect::<Option<Vec<_>>>();
+    let in_hold = |value: fn(&Cost) -> Option<f64>| {
+        let values = costs.iter().map(|cost| value(cost));
+        let values = values.collect::<Option<Vec<_>>>()?;
+        Some(mean(values.into_iter()))
+    };
     let whole = costs
         .iter()
         .map(|cost| cost.bare + cost.added)
@@ -375,7 +409,8 @@ fn merge_costs(costs: &[&Cost]) -> Cost {
         bare: mean(costs.iter().map(|cost| cost.bare)),
         added: mean(costs.iter().map(|cost| cost.added)),
         added_by_clock: mean(costs.iter().map(|cost| cost.added_by_clock)),
-        added_in_hold: held.map(|held| mean(held.into_iter())),
+        bare_in_hold: in_hold(|cost| cost.bare_in_hold),
+        added_in_hold: in_hold(|cost| cost.added_in_hold),
         spread: relative_spread(&whole),
     }
 }

@@ -1,5 +1,6 @@
 //! What lockprof aims at, and whether it gets there.
 
+use super::loads::HOLDS_OF_A_LIFE;
 use super::results::{DaemonCosts, KernelCosts, ObserverCosts, OneTask, Results};
 use super::statistics::Interval;
 
@@ -14,8 +15,6 @@ const CLOCK: &str = "clock-fexit-fentry";
 const CLOCK_SPANS: &str = "clock-spans";
 /// By fentry as well, and where that cannot be had by kprobe, which costs more by itself.
 const BPFTRACE: [&str; 2] = ["bpftrace-kfunc", "bpftrace-kprobe"];
-/// How often one task's life takes the lock for writing.
-const HOLDS_OF_A_LIFE: f64 = 3.0;
 
 /// What stands where nothing was measured.
 pub const NOT_MEASURED: &str = "not measured";
@@ -184,7 +183,7 @@ fn throughput(costs: Option<&KernelCosts>) -> Goal {
         .and_then(|costs| observer(costs, FLOOR))
         .zip(costs.and_then(|costs| observer(costs, FLOOR)?.life.as_ref()))
         .map(|(floor, life)| {
-            let left = life.bare / (life.bare + HOLDS_OF_A_LIFE * floor.pair.added);
+            let left = life.bare / (life.bare + f64::from(HOLDS_OF_A_LIFE) * floor.pair.added);
             format!(
                 "a life is {:.0} instructions: two empty programs, {:.0} a pair, leave {} %",
                 life.bare,

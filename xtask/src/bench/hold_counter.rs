@@ -21,12 +21,26 @@ pub const TOGETHER: u32 = 180;
 /// What the counter saw between two marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Section {
-    /// Holds.
+    /// Holds that nobody contended.
     pub holds: u64,
-    /// Of a hold.
+    /// Of one of them.
     pub one: Counted,
-    /// Of [`TOGETHER`] holds in a row.
+    /// Of [`TOGETHER`] of them in a row.
     pub many: Counted,
+    /// Contended holds.
+    pub contended: Contended,
+}
+
+/// Holds that were had in the slow path; medians, in a CPU's own instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Contended {
+    /// How many.
+    pub holds: u64,
+    /// Inside holds.
+    pub held: f64,
+    /// From the slow path's first instruction, which goes on to call contention_begin, to the one by which
+    /// the waiter joins the queue.
+    pub to_the_queue: f64,
 }
 
 /// Medians, in instructions.
@@ -122,13 +136,28 @@ fn parse(text: &str) -> Result<Vec<Section>> {
             .map(str::parse::<u64>)
             .collect::<Result<Vec<_>, _>>();
         match numbers.as_deref() {
-            Ok(&[number, holds, held, period, held_many, period_many])
-                if number == index as u64 =>
-            {
+            Ok(
+                &[
+                    number,
+                    holds,
+                    held,
+                    period,
+                    held_many,
+                    period_many,
+                    contended,
+                    held_contended,
+                    to_the_queue,
+                ],
+            ) if number == index as u64 => {
                 sections.push(Section {
                     holds,
                     one: Counted::new(held, period),
                     many: Counted::new(held_many, period_many),
+                    contended: Contended {
+                        holds: contended,
+                        held: held_contended as f64,
+                        to_the_queue: to_the_queue as f64,
+                    },
                 });
             }
             _ => bail!("not a section of the hold counter: {line}"),
@@ -138,6 +167,9 @@ fn parse(text: &str) -> Result<Vec<Section>> {
 }
 
 // The plugin itself cannot be linked into a test: its functions are QEMU's.
+#[cfg(test)]
+#[path = "../../hold-counter/src/arguments.rs"]
+mod arguments;
 #[cfg(test)]
 #[path = "../../hold-counter/src/instructions.rs"]
 mod instructions;
@@ -155,10 +187,15 @@ mod tests {
             holds: 3,
             one: Counted::new(20, 300),
             many: Counted::new(60, 900),
+            contended: Contended {
+                holds: 2,
+                held: 25.0,
+                to_the_queue: 15.0,
+            },
         };
-        assert_eq!(parse("0 3 20 300 60 900\n").unwrap(), [section]);
-        assert!(parse("1 3 20 300 60 900\n").is_err());
-        assert!(parse("0 3 20 300\n").is_err());
+        assert_eq!(parse("0 3 20 300 60 900 2 25 15\n").unwrap(), [section]);
+        assert!(parse("1 3 20 300 60 900 2 25 15\n").is_err());
+        assert!(parse("0 3 20 300 60 900\n").is_err());
     }
 
     #[test]
@@ -171,37 +208,68 @@ mod tests {
         assert!(can_load("", help).is_err());
     }
 
+    /// An uncontended hold.
+    fn hold(cpu: &mut sections::Cpu, section: usize, acquired: u64, released: u64) {
+        cpu.asked(7);
+        cpu.acquired(section, acquired);
+        cpu.released(section, released);
+    }
+
     #[test]
     fn the_plugin_counts_holds_between_marks() {
-        let mut sections = sections::Sections::new();
+        let mut cpu = sections::Cpu::new();
         // Before the first mark, and a hold that a mark falls into, count for nothing.
-        sections.acquired(1);
-        sections.released(5);
-        sections.acquired(7);
-        sections.mark();
-        sections.released(9);
+        hold(&mut cpu, 0, 1, 5);
+        cpu.acquired(0, 7);
+        cpu.released(1, 9);
         for (acquired, released) in [(10, 15), (20, 27), (40, 43)] {
-            sections.acquired(acquired);
-            sections.released(released);
+            hold(&mut cpu, 1, acquired, released);
         }
-        sections.mark();
         // The lower medians of 5, 7, 3 and of 12, 16; too few for 180 in a row.
-        assert_eq!(sections.lines(), "0 3 5 12 0 0\n1 0 0 0 0 0\n");
-        for hold in 0..200 {
-            sections.acquired(1000 * hold);
-            sections.released(1000 * hold + 10);
+        let summary = sections::summary(&[&cpu], 2);
+        assert_eq!(summary, "0 3 5 12 0 0 0 0 0\n1 0 0 0 0 0 0 0 0\n");
+        for number in 0..200 {
+            hold(&mut cpu, 2, 1000 * number, 1000 * number + 10);
         }
-        let lines = sections.lines();
+        let lines = sections::summary(&[&cpu], 2);
         let last = lines.lines().next_back().unwrap();
-        assert_eq!(last, "1 200 10 1000 1800 180000");
+        assert_eq!(last, "1 200 10 1000 1800 180000 0 0 0");
         assert_eq!(parse(&lines).unwrap()[1].many, Counted::new(1800, 180_000));
     }
 
     #[test]
+    fn the_plugin_tells_contended_holds_from_others() {
+        let (mut first, mut second) = (sections::Cpu::new(), sections::Cpu::new());
+        hold(&mut first, 1, 100, 130);
+        // It does not get the lock at once, nor as soon as it has the queue.
+        second.asked(8);
+        second.acquired(1, 50);
+        second.began(53);
+        second.queued(75);
+        second.acquired(1, 90);
+        second.queued(95);
+        second.acquired(1, 400);
+        second.released(1, 460);
+        // A wait for another lock of this kind is none for this one.
+        second.asked(9);
+        second.began(500);
+        hold(&mut second, 1, 600, 620);
+        let cpus = [&first, &second];
+        // The lower medians of 30 and 20, one period of the second CPU; 400 to 460, and 53 to 75.
+        assert_eq!(sections::summary(&cpus, 1), "0 2 20 160 0 0 1 60 22\n");
+        assert_eq!(
+            sections::each_hold(&cpus, 1),
+            "0 0 0xffffffff00000007 30 -\n0 1 0xffffffff00000008 60 22\n\
+             0 1 0xffffffff00000007 20 -\n"
+        );
+    }
+
+    #[test]
     fn the_plugin_knows_the_locks_instructions() {
-        // lock cmpxchg %edx,(%rdi); on one CPU ds cmpxchg or none; movb $0,(%rdi).
+        // lock cmpxchg %edx,(%rdi), the same with %r12; on one CPU ds cmpxchg or none; movb $0,(%rdi).
         for bytes in [
             &[0xf0, 0x0f, 0xb1, 0x17][..],
+            &[0xf0, 0x41, 0x0f, 0xb1, 0x14, 0x24],
             &[0x3e, 0x0f, 0xb1, 0x17],
             &[0x0f, 0xb1, 0x17],
         ] {
@@ -211,5 +279,29 @@ mod tests {
         // mov, cmpxchg8b, movb $1.
         assert!(!instructions::takes(&[0x89, 0x17]) && !instructions::takes(&[0x0f, 0xc7, 0x0f]));
         assert!(!instructions::gives_back(&[0xc6, 0x07, 0x01]));
+        // Backwards by 16, from the end of the call.
+        let call = [0xe8, 0xf0, 0xff, 0xff, 0xff];
+        assert!(instructions::calls(0x1000, &call, 0xff5));
+        assert!(!instructions::calls(0x1000, &call, 0x1005));
+        assert!(!instructions::calls(
+            0x1000,
+            &[0xe9, 0xf0, 0xff, 0xff, 0xff],
+            0xff5
+        ));
+    }
+
+    #[test]
+    fn the_plugin_needs_every_function_and_the_lock() {
+        let all = "lock=a1-a9,slow=0xb1-0xb9,unlock=c1-c9,at=d0,mark=e0,out=/o";
+        let settings = arguments::parse(all.split(',')).unwrap();
+        assert_eq!((settings.slow, settings.at), (0xb1..0xb9, 0xd0));
+        assert_eq!((settings.lock, settings.unlock), (0xa1..0xa9, 0xc1..0xc9));
+        assert_eq!((settings.mark, settings.out.as_str()), (0xe0, "/o"));
+        assert_eq!(settings.holds, None);
+        for missing in all.split(',') {
+            let others = all.split(',').filter(|argument| *argument != missing);
+            assert!(arguments::parse(others).is_err(), "{missing}");
+        }
+        assert!(arguments::parse([all, "what=1"].into_iter()).is_err());
     }
 }

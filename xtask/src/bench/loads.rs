@@ -1,10 +1,15 @@
 //! The bundled loads as steps of a guest, and what they say that they did.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use workloads::{GroundTruth, WorkloadLine, parse_line};
 
 use crate::vm::StepOutcome;
 use crate::vm::protocol::Step;
+
+/// How often one task's life takes the lock for writing: fork, exit and reap.
+pub const HOLDS_OF_A_LIFE: u32 = 3;
+/// Holds in a measurement that are not its load's: the load's main process, init, the kernel's threads.
+const OTHER_HOLDS: u64 = 60;
 
 /// A load with so many tasks, so many seconds of warm-up, and what else its command line says.
 pub fn step(workload: &str, tasks: u32, warm_up: &str, more: &[&str]) -> Step {
@@ -31,4 +36,15 @@ pub fn ground_truth(step: &StepOutcome) -> Result<GroundTruth> {
     truths
         .next_back()
         .ok_or_else(|| anyhow!("a load has ended without its ground truth: {text}"))
+}
+
+/// Fails unless this many holds are those of this load, and few others: what was counted is the lock and the
+/// load that it was meant to be.
+pub fn check_holds(truth: &GroundTruth, counted: u64) -> Result<()> {
+    let lives = u64::from(HOLDS_OF_A_LIFE) * truth.tasks_created;
+    let expected = truth.null_holds + truth.setsid_calls + lives;
+    if counted < expected || counted > expected + OTHER_HOLDS {
+        bail!("the load held the lock {expected} times, and {counted} holds were counted");
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::contention_tables as contention;
 use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
 use super::results::{
     Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
@@ -129,6 +130,7 @@ fn deterministic(text: &mut String, parts: &[Part<KernelCosts>]) {
         if let Some(throughput) = &costs.throughput {
             one_task(text, throughput);
         }
+        contention::tables(text, costs);
         not_measured(text, &costs.not_measured);
         measured_with(text, with);
     }
@@ -308,7 +310,7 @@ fn measured_with(text: &mut String, with: &[(String, String)]) {
 }
 
 /// A table; numbers' columns are not aligned, for the reader's renderer does it.
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let head = head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
     let mut text = line(&head);

@@ -2,10 +2,13 @@
 
 pub mod bpftrace;
 pub mod check;
+pub mod contended;
+pub mod contention_tables;
 pub mod daemon;
 pub mod deterministic;
 pub mod goals;
 pub mod hold_counter;
+pub mod kept;
 pub mod laboratory;
 pub mod load;
 pub mod loads;

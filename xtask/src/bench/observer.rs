@@ -37,6 +37,8 @@ pub struct Observer {
     file: Option<(String, String)>,
     /// The folder of its recording in the guest's /out, if it makes one.
     pub recording: Option<String>,
+    /// Whether that recording has holds.
+    pub measures_holds: bool,
 }
 
 impl Observer {
@@ -49,6 +51,7 @@ impl Observer {
             ready,
             file: None,
             recording: None,
+            measures_holds: false,
         }
     }
 
@@ -79,9 +82,15 @@ impl Observer {
             "--attach",
             attach,
         ];
-        let what = format!("lockprof --detail {detail}, by {attach}");
+        let measures_holds = attach != "wait";
+        let what = if measures_holds {
+            format!("lockprof --detail {detail}, by {attach}")
+        } else {
+            "lockprof --attach wait".to_owned()
+        };
         Self {
             recording: Some(name.clone()),
+            measures_holds,
             ..Self::program(&name, &what, &argv, "measuring")
         }
     }
@@ -141,6 +150,40 @@ pub fn floors() -> Vec<Observer> {
             &probes(&[("fentry", LOCK), ("fexit", LOCK), ("fentry", UNLOCK)]),
         ),
         Observer::empty(
+            "clock-fentry-fentry",
+            "fentry on lock and unlock, that only read the clock",
+            &probes(&[("clock_fentry", LOCK), ("clock_fentry", UNLOCK)]),
+        ),
+        Observer::empty(
+            "empty-fexit-unlock",
+            "empty fexit on unlock alone",
+            &probes(&[("fexit", UNLOCK)]),
+        ),
+        Observer::empty(
+            "empty-exit-form",
+            "exit form: empty fentry on lock, fexit on unlock",
+            &probes(&[("fentry", LOCK), ("fexit", UNLOCK)]),
+        ),
+        Observer::empty(
+            "clock-exit-form",
+            "exit form, that only reads the clock in both",
+            &probes(&[("clock_fentry", LOCK), ("clock_fexit", UNLOCK)]),
+        ),
+        Observer::empty(
+            "empty-robust-form",
+            "robust form: empty fentry on lock, fentry and fexit on unlock",
+            &probes(&[("fentry", LOCK), ("fentry", UNLOCK), ("fexit", UNLOCK)]),
+        ),
+        Observer::empty(
+            "clock-robust-form",
+            "robust form, that only reads the clock in both fentry",
+            &probes(&[
+                ("clock_fentry", LOCK),
+                ("clock_fentry", UNLOCK),
+                ("fexit", UNLOCK),
+            ]),
+        ),
+        Observer::empty(
             "empty-kretprobe-kprobe",
             "empty kretprobe on lock, kprobe on unlock",
             &probes(&[("kretprobe", LOCK), ("kprobe", UNLOCK)]),
@@ -156,6 +199,58 @@ pub fn floors() -> Vec<Observer> {
             &probes(&[
                 ("raw_tracepoint", "contention_begin"),
                 ("raw_tracepoint", "contention_end"),
+            ]),
+        ),
+    ]
+}
+
+/// The same for a lock that is contended: the tracepoints on the way into its queue, and inside its hold.
+pub fn floors_of_contention() -> Vec<Observer> {
+    const BEGIN: &str = "contention_begin";
+    const END: &str = "contention_end";
+    let clocks = [
+        ("clock_raw_tracepoint", BEGIN),
+        ("clock_raw_tracepoint", END),
+    ];
+    let with_clocks = |form: &[(&str, &str)]| probes(&[&clocks[..], form].concat());
+    vec![
+        Observer::empty(
+            "empty-contention-begin",
+            "empty contention_begin",
+            &probes(&[("raw_tracepoint", BEGIN)]),
+        ),
+        Observer::empty(
+            "clock-contention-begin",
+            "contention_begin, that only reads the clock",
+            &probes(&clocks[..1]),
+        ),
+        Observer::empty(
+            "empty-contention-end",
+            "empty contention_end",
+            &probes(&[("raw_tracepoint", END)]),
+        ),
+        Observer::empty(
+            "clock-contention-end",
+            "contention_end, that only reads the clock",
+            &probes(&clocks[1..]),
+        ),
+        Observer::empty(
+            "clock-tracepoints",
+            "both tracepoints, that only read the clock",
+            &with_clocks(&[]),
+        ),
+        Observer::empty(
+            "clock-exit-form-tracepoints",
+            "both, and the exit form, that only read the clock",
+            &with_clocks(&[("clock_fentry", LOCK), ("clock_fexit", UNLOCK)]),
+        ),
+        Observer::empty(
+            "clock-robust-form-tracepoints",
+            "both, and the robust form, that only read the clock",
+            &with_clocks(&[
+                ("clock_fentry", LOCK),
+                ("clock_fentry", UNLOCK),
+                ("fexit", UNLOCK),
             ]),
         ),
     ]

@@ -47,6 +47,9 @@ pub struct KernelCosts {
     pub boots: usize,
     /// Each observer.
     pub observers: Vec<ObserverCosts>,
+    /// Each observer where the lock is contended.
+    #[serde(default)]
+    pub contended: Vec<ContendedCosts>,
     /// What could not be measured, and why.
     pub not_measured: NotMeasured,
     /// Throughput of one task.
@@ -102,10 +105,49 @@ pub struct Cost {
     pub added: f64,
     /// What comes on top by the guest's clock: a mean, with interrupts and the kernel's work meanwhile.
     pub added_by_clock: f64,
+    /// Instructions inside holds without it, as counted from outside of the guest.
+    #[serde(default)]
+    pub bare_in_hold: Option<f64>,
     /// How much of `added` is executed while the lock is held, as counted from outside of the guest.
     pub added_in_hold: Option<f64>,
     /// The difference of `bare + added` between boots, as a share of it.
     pub spread: f64,
+}
+
+/// What one observer costs where two CPUs contend for the lock: medians of a CPU's own instructions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContendedCosts {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub what: String,
+    /// Contended holds, the least of a measurement.
+    pub holds: u64,
+    /// Inside a hold that nobody contended, of the same measurements.
+    pub uncontended: Added,
+    /// Inside a contended hold.
+    pub in_hold: Added,
+    /// From the slow path's first instruction, which goes on to call contention_begin, to the one by which
+    /// the waiter joins the queue.
+    pub to_the_queue: Added,
+}
+
+/// Instructions without an observer, and what it adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// Without.
+    pub bare: f64,
+    /// What comes on top.
+    pub added: f64,
+    /// The largest difference of two measurements with the observer, in one boot or between boots.
+    pub differs_by: f64,
+}
+
+impl Added {
+    /// With the observer.
+    pub fn whole(&self) -> f64 {
+        self.bare + self.added
+    }
 }
 
 /// What observers leave of the throughput of one load, by the wall clock.

@@ -14,10 +14,14 @@ use crate::vm::protocol::Step;
 const MARK: &str = "proc_do_uts_string";
 /// The file behind it.
 const MARK_FILE: &str = "/proc/sys/kernel/hostname";
+/// What [`observer::LOCK`] calls where the lock is not free (kernel/locking/qrwlock.c).
+const SLOW_PATH: &str = "queued_write_lock_slowpath";
+/// The lock whose holds are counted.
+const TARGET: &str = "tasklist_lock";
 /// The kernel argument that makes addresses the same in every boot.
 pub const NO_RANDOM_ADDRESSES: &str = "nokaslr";
 
-/// Functions by name: their first address, and the first behind them.
+/// Functions by name: their first address, and the first behind them. Of an object both are its first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Symbols(BTreeMap<String, (String, String)>);
 
@@ -26,7 +30,7 @@ impl Symbols {
     pub fn of(request: &VmRequest) -> Result<Self> {
         let mut request = request.clone();
         request.cpus = 1;
-        let names = [observer::LOCK, observer::UNLOCK, MARK]
+        let names = [observer::LOCK, SLOW_PATH, observer::UNLOCK, TARGET, MARK]
             .into_iter()
             .chain(observer::SPANS);
         let argv = [observer::EMPTY_PROBES, "--symbols"]
@@ -45,11 +49,16 @@ impl Symbols {
 
     /// The hold counter's arguments that name functions. `None` where one is missing.
     pub fn hold_counter_arguments(&self) -> Option<String> {
-        let (lock, unlock) = (self.0.get(observer::LOCK)?, self.0.get(observer::UNLOCK)?);
-        let mark = self.0.get(MARK)?;
+        let range = |name| {
+            self.0
+                .get(name)
+                .map(|(start, end)| format!("{start}-{end}"))
+        };
+        let (lock, slow) = (range(observer::LOCK)?, range(SLOW_PATH)?);
+        let unlock = range(observer::UNLOCK)?;
+        let (at, mark) = (&self.0.get(TARGET)?.0, &self.0.get(MARK)?.0);
         Some(format!(
-            "lock={}-{},unlock={}-{},mark={}",
-            lock.0, lock.1, unlock.0, unlock.1, mark.0
+            "lock={lock},slow={slow},unlock={unlock},at={at},mark={mark}"
         ))
     }
 }
@@ -76,13 +85,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_counter_needs_all_three_functions() {
-        let text = "_raw_write_lock_irq 0xa1 0xa9\n_raw_write_unlock_irq 0xb1 0xb9\n";
-        assert_eq!(parse(text).unwrap().hold_counter_arguments(), None);
+    fn the_counter_needs_every_function_and_the_lock() {
+        let text = "_raw_write_lock_irq 0xa1 0xa9\n_raw_write_unlock_irq 0xb1 0xb9\n\
+                    queued_write_lock_slowpath 0xd1 0xd9\n";
         let text = format!("{text}{MARK} 0xc1 0xc9\n");
+        assert_eq!(parse(&text).unwrap().hold_counter_arguments(), None);
+        let text = format!("{text}tasklist_lock 0xe0 0xe0\n");
         assert_eq!(
             parse(&text).unwrap().hold_counter_arguments().as_deref(),
-            Some("lock=0xa1-0xa9,unlock=0xb1-0xb9,mark=0xc1")
+            Some("lock=0xa1-0xa9,slow=0xd1-0xd9,unlock=0xb1-0xb9,at=0xe0,mark=0xc1")
         );
         assert!(parse("a b").is_err());
     }
