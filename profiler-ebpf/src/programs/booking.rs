@@ -1,7 +1,7 @@
 //! Books holds and waits: sums, histograms, the longest, cgroups, and blame. All of it happens after the
 //! lock was given back, or before it is asked for again.
 
-use core::arch::asm;
+use core::{arch::asm, ptr::read_volatile};
 
 use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
@@ -47,7 +47,13 @@ impl Who {
 #[inline(always)]
 pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     let slot = &cpu.hold;
-    let start_ns = slot.start_ns;
+    // Read before the rest: where it is still the same afterwards, so was the rest.
+    // SAFETY: a reference is valid for reading; no instruction at all keeps the compiler's order.
+    let start_ns = unsafe {
+        let start_ns = read_volatile(&raw const slot.start_ns);
+        asm!("");
+        start_ns
+    };
     let released_ns = if slot.end_ns != 0 {
         slot.end_ns
     } else {
@@ -59,7 +65,6 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     if !take(&mut cpu.hold.start_ns, start_ns) {
         return;
     }
-    cpu.hold.end_ns = 0;
     if cpu.wait_mark.began_ns == mark.began_ns {
         cpu.wait_mark.began_ns = 0;
     }

@@ -223,6 +223,7 @@ fn lose_wait(cpu: &mut CpuState) {
 #[inline(always)]
 fn open(cpu: &mut CpuState, site: u32) {
     let hold = &mut cpu.hold;
+    hold.end_ns = 0;
     hold.stretch_ns = 0;
     hold.claimed = 0;
     hold.task = task::current();

@@ -93,7 +93,9 @@ pub fn full_preemption_loses_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
 
 fn outside(name: &str, how: &str) -> Step {
     let load = format!("--workload forkexit --tasks 2 --iterations {ITERATIONS} --warm-up 0");
-    run(name, format!("{load} --detail holds {how}").trim_end())
+    // A task may be switched out between a clock and the lock more often than on hardware.
+    let load = format!("{load} --loss-threshold 1 --detail holds {how}");
+    run(name, load.trim_end())
 }
 
 /// The run is not void, and no hold of a life is missing that is not counted as lost.
