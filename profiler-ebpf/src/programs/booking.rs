@@ -62,7 +62,7 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     let length = length_of(slot, released_ns);
     let site = Site::slot(slot.site);
     let mark = wait_of(cpu);
-    if !take(&mut cpu.hold.start_ns, start_ns) {
+    if start_ns == 0 || !take(&mut cpu.hold.start_ns, start_ns) {
         return;
     }
     if cpu.wait_mark.began_ns == mark.began_ns {

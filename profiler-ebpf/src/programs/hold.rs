@@ -331,7 +331,8 @@ pub fn wait_began(cpu: &mut CpuState) {
 /// A writer's wait for the target lock has ended: its hold begins here, where it was asked for.
 #[inline(always)]
 pub fn wait_ended(cpu: &mut CpuState, now_ns: u64) {
-    if cpu.hold.start_ns != 0 {
+    // A hold that has ended and is not booked yet is another task's.
+    if cpu.hold.start_ns != 0 && cpu.hold.end_ns == 0 {
         cpu.hold.start_ns = now_ns;
     }
     cpu.wait_mark.ended_ns = now_ns;
