@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::KERNELS;
 use super::deterministic::{self, Extent};
 use super::laboratory::Laboratory;
+use super::reference;
 use super::results::{FILE, KernelCosts, Results};
 use crate::paths;
 use crate::toolchain::Environment;
@@ -30,6 +31,9 @@ pub fn run(environment: &Environment) -> Result<()> {
         deterministic::run(&laboratory, kernel, Extent::Check, BOOTS)
     })?;
     let now = now.into_iter().collect::<Result<Vec<_>>>()?;
+    for kernel in now.iter().filter(|kernel| !kernel.lengths.is_empty()) {
+        reference::check(&kernel.lengths).with_context(|| kernel.kernel.clone())?;
+    }
     let (lines, grown) = compare(&committed.collect::<Vec<_>>(), &now);
     for line in lines {
         println!("    {line}");

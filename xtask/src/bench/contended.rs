@@ -10,7 +10,7 @@ use super::loads;
 use super::observer::Observer;
 use super::peers::Peers;
 use super::results::{Added, ContendedCosts};
-use super::script::{Places, Script};
+use super::script::{Places, Script, Settle};
 use super::statistics::mean;
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
 use crate::guest::{self, Lab};
@@ -19,13 +19,15 @@ use crate::vm::{Clock, VmOutcome};
 
 /// CPUs, and as many tasks: the waiter always finds the queue empty, so that it joins it at once.
 const CPUS: u32 = 2;
-/// Lock-unlock pairs of each task in one measurement: so many that the two overlap, whichever began first.
-const PAIRS: &str = "80000";
-/// A median of fewer contended holds is none.
+/// Lock-unlock pairs of each task in one measurement, and seconds before it: by then both have begun.
+const PAIRS: &str = "30000";
+const WARM_UP: &str = "0.1";
+/// A median of fewer contended holds is none: such a measurement, whose tasks ran one after the other, is
+/// left out.
 const LEAST_HOLDS: u64 = 100;
 
 fn load() -> Step {
-    loads::step("nullhold", CPUS, "0", &["--iterations", PAIRS])
+    loads::step("nullhold", CPUS, WARM_UP, &["--iterations", PAIRS])
 }
 
 /// Measures these observers with so many boots.
@@ -73,7 +75,7 @@ struct Boot<'a> {
 
 impl Boot<'_> {
     fn run(&self, observers: &[Observer]) -> Result<(VmOutcome, Vec<Sections>)> {
-        let script = Script::new(observers, &[load()]);
+        let script = Script::new(observers, &[load()], Settle::WALL);
         let mut request = self.laboratory.request(self.lab, script.steps.clone());
         if let Some(peers) = self.peers {
             peers.add_to(&mut request)?;
@@ -124,20 +126,13 @@ fn of_observer(
 
 /// What an observer adds, over all boots.
 fn costs(observer: &Observer, boots: &[&Sections]) -> Result<ContendedCosts> {
-    let off = || boots.iter().flat_map(|boot| &boot.off);
-    let on = || boots.iter().flat_map(|boot| &boot.on);
-    let holds = on().map(|section| section.contended.holds).min();
-    let least = off()
-        .map(|section| section.contended.holds)
-        .min()
-        .min(holds);
-    if least < Some(LEAST_HOLDS) {
-        bail!(
-            "{}: only {} contended holds",
-            observer.name,
-            least.unwrap_or(0)
-        );
+    let enough = |section: &&Section| section.contended.holds >= LEAST_HOLDS;
+    let off = || boots.iter().flat_map(|boot| &boot.off).filter(enough);
+    let on = || boots.iter().flat_map(|boot| &boot.on).filter(enough);
+    if off().next().is_none() || on().next().is_none() {
+        bail!("{}: the lock was not contended", observer.name);
     }
+    let holds = on().map(|section| section.contended.holds).min();
     let added = |value: fn(&Section) -> f64| {
         let with: Vec<f64> = on().map(value).collect();
         let bare = mean(off().map(value));
@@ -208,12 +203,17 @@ mod tests {
 
     #[test]
     fn a_lock_that_was_not_contended_has_no_median() {
-        let sections = Sections {
+        let contended = |holds| Sections {
             off: vec![section(400, 10.0, 50.0, 20.0)],
-            on: vec![section(99, 15.0, 150.0, 220.0)],
+            on: vec![
+                section(99, 15.0, 1500.0, 220.0),
+                section(holds, 15.0, 150.0, 220.0),
+            ],
         };
         let observer = Observer::lockprof("holds", "fentry", 1);
-        let error = costs(&observer, &[&sections]).unwrap_err().to_string();
-        assert!(error.contains("only 99 contended holds"), "{error}");
+        let found = costs(&observer, &[&contended(100)]).unwrap();
+        assert_eq!((found.holds, found.in_hold.whole()), (100, 150.0));
+        let error = costs(&observer, &[&contended(99)]).unwrap_err();
+        assert!(error.to_string().ends_with("was not contended"), "{error}");
     }
 }

@@ -2,18 +2,57 @@
 
 use super::kept::{self, Kept, kept};
 use super::markdown::table;
-use super::results::{Added, ContendedCosts, KernelCosts};
+use super::results::{Added, ContendedCosts, KernelCosts, Lengths, SiteLengths};
 
-/// Both tables of one kernel, where something was measured.
+/// The tables of one kernel, where something was measured.
 pub fn tables(text: &mut String, costs: &KernelCosts) {
-    if costs.contended.is_empty() {
-        return;
+    if !costs.contended.is_empty() {
+        instructions(text, costs);
+        let kept = kept(costs);
+        if !kept.is_empty() {
+            shares(text, &kept);
+        }
     }
-    instructions(text, costs);
-    let kept = kept(costs);
-    if !kept.is_empty() {
-        shares(text, &kept);
+    if !costs.lengths.is_empty() {
+        lengths(text, &costs.lengths);
     }
+}
+
+fn lengths(text: &mut String, sites: &[SiteLengths]) {
+    text.push_str(
+        "\nWhat lockprof reports of holds, `--detail holds` by fentry, beside the instructions that the plugin \
+         counts of them in the same boot, with what lockprof itself adds inside. What is reported less what is \
+         counted is to be the same at each site.\n\n",
+    );
+    let rows = sites.iter().map(|site| {
+        let numbers = |lengths: &Lengths| {
+            let all = lengths.quantiles.iter().map(|value| format!("{value:.0}"));
+            format!(
+                "{:.1} ({})",
+                lengths.mean,
+                all.collect::<Vec<_>>().join(", ")
+            )
+        };
+        vec![
+            site.site.clone(),
+            site.counted.holds.to_string(),
+            numbers(&site.counted),
+            site.reported.holds.to_string(),
+            numbers(&site.reported),
+            format!("{:.1}", site.reported.mean - site.counted.mean),
+        ]
+    });
+    text.push_str(&table(
+        &[
+            "site",
+            "holds counted",
+            "mean (50, 90, 99 %)",
+            "holds reported",
+            "mean (50, 90, 99 %)",
+            "reported less counted",
+        ],
+        rows,
+    ));
 }
 
 fn instructions(text: &mut String, costs: &KernelCosts) {

@@ -4,17 +4,17 @@ use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
 use super::contended;
-use super::goals;
 use super::hold_counter::{self, Counted, Section, TOGETHER};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::observer::{self, Observer};
 use super::peers::{self, Peers};
+use super::perf::Perf;
+use super::reference;
 use super::results::{ContendedCosts, Cost, KernelCosts, ObserverCosts};
-use super::script::{Places, Script};
+use super::script::{Places, Script, Settle};
 use super::statistics::{mean, relative_spread};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
-use super::throughput;
 use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
 use crate::kernel;
@@ -95,15 +95,11 @@ pub fn run(
     costs.observers = found;
     if laboratory.hold_counter.is_ok() {
         costs.contended = own.contended(&contended_observers(extent), boots)?;
+        let lockprof = lockprof("holds", "fentry");
+        costs.lengths = reference::run(laboratory, &lab, &symbols, &lockprof)?;
     }
     if let Extent::Whole(peers) = extent {
         measure_peers(&own, peers, boots, &mut costs)?;
-        if kernel == goals::KERNEL {
-            let found = throughput::run(laboratory, kernel);
-            costs.throughput = costs
-                .not_measured
-                .or_note("throughput of one task", found)?;
-        }
     }
     Ok(costs)
 }
@@ -115,8 +111,8 @@ fn measure_peers(
     boots: usize,
     costs: &mut KernelCosts,
 ) -> Result<()> {
-    for (what, why) in peers::unable() {
-        costs.not_measured.note(&what, &why);
+    for (what, why) in peers::UNABLE {
+        costs.not_measured.note(what, why);
     }
     let peers = match peers {
         Ok(peers) => peers,
@@ -139,19 +135,25 @@ fn measure_peers(
             }
         }
     }
-    if observers.is_empty() {
-        return Ok(());
+    if !observers.is_empty() {
+        let found = bench.boots(&observers, boots);
+        let found = costs.not_measured.or_note("bpftrace", found)?;
+        costs
+            .observers
+            .extend(found.into_iter().flat_map(|(_, found)| found));
     }
-    let found = bench.boots(&observers, boots);
-    let found = costs.not_measured.or_note("bpftrace", found)?;
-    costs
-        .observers
-        .extend(found.into_iter().flat_map(|(_, found)| found));
-    if own.laboratory.hold_counter.is_ok() {
-        let found = bench.contended(&observers, boots);
-        let what = "bpftrace where the lock is contended";
-        let found = costs.not_measured.or_note(what, found)?;
-        costs.contended.extend(found.into_iter().flatten());
+    match &peers.perf {
+        Ok(_) => observers.push(Perf::observer()),
+        Err(why) => costs.not_measured.note("perf lock contention -b", why),
+    }
+    // Each by itself: one that fails takes the others' numbers with it.
+    for observer in observers {
+        if own.laboratory.hold_counter.is_ok() {
+            let what = format!("{} where the lock is contended", observer.what);
+            let found = bench.contended(&[observer], boots);
+            let found = costs.not_measured.or_note(&what, found)?;
+            costs.contended.extend(found.into_iter().flatten());
+        }
     }
     Ok(())
 }
@@ -173,8 +175,7 @@ fn all_of_lockprof() -> Vec<Observer> {
 fn contended_observers(extent: Extent<'_>) -> Vec<Observer> {
     match extent {
         Extent::Whole(_) => {
-            let mut observers = observer::floors();
-            observers.extend(observer::floors_of_contention());
+            let mut observers = observer::floors_of_contention();
             observers.extend(all_of_lockprof());
             observers
         }
@@ -253,7 +254,7 @@ impl Bench<'_> {
     }
 
     fn boot(&self, observers: &[Observer]) -> Result<(VmOutcome, Vec<ObserverCosts>)> {
-        let script = Script::new(observers, &loads());
+        let script = Script::new(observers, &loads(), Settle::INSTRUCTIONS);
         let mut request = self.request(script.steps.clone())?;
         request.cpus = 1;
         request.clock = Clock::Instructions;

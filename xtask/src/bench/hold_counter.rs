@@ -113,12 +113,49 @@ pub fn argument(plugin: &Path, functions: &str, out: &Path) -> String {
     format!("{},{functions},out={}", escape(plugin), escape(out))
 }
 
+/// The same with a file for the holds, one by one.
+pub fn with_holds(argument: &str, holds: &Path) -> String {
+    format!("{argument},holds={}", escape(holds))
+}
+
+/// One hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedHold {
+    /// Its section, of all that the plugin saw.
+    pub section: usize,
+    /// The instruction that called the lock's function.
+    pub caller: u64,
+    /// Instructions inside.
+    pub held: u64,
+    /// Whether it was contended.
+    pub contended: bool,
+}
+
+/// Reads the file of holds.
+pub fn read_holds(path: &Path) -> Result<Vec<CountedHold>> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("the hold counter has left no {}", path.display()))?;
+    let holds = text.lines().map(parse_hold).collect::<Option<Vec<_>>>();
+    holds.context("not a hold of the hold counter")
+}
+
+fn parse_hold(line: &str) -> Option<CountedHold> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [section, _cpu, caller, held, to_the_queue] = words[..] else {
+        return None;
+    };
+    Some(CountedHold {
+        section: section.parse().ok()?,
+        caller: u64::from_str_radix(caller.strip_prefix("0x")?, 16).ok()?,
+        held: held.parse().ok()?,
+        contended: to_the_queue != "-",
+    })
+}
+
 /// Reads what the plugin has written: the last `count` sections, which are those of a script. A boot
 /// has calls of the function that marks sections before the script's own.
 pub fn read(out: &Path, count: usize) -> Result<Vec<Section>> {
-    let text = fs::read_to_string(out)
-        .with_context(|| format!("the hold counter has left no {}", out.display()))?;
-    let sections = parse(&text)?;
+    let sections = read_all(out)?;
     match sections.len().checked_sub(count) {
         Some(before) => Ok(sections[before..].to_vec()),
         None => bail!(
@@ -126,6 +163,13 @@ pub fn read(out: &Path, count: usize) -> Result<Vec<Section>> {
             sections.len()
         ),
     }
+}
+
+/// Every section since the boot.
+pub fn read_all(out: &Path) -> Result<Vec<Section>> {
+    let text = fs::read_to_string(out)
+        .with_context(|| format!("the hold counter has left no {}", out.display()))?;
+    parse(&text)
 }
 
 fn parse(text: &str) -> Result<Vec<Section>> {
@@ -196,6 +240,16 @@ mod tests {
         assert_eq!(parse("0 3 20 300 60 900 2 25 15\n").unwrap(), [section]);
         assert!(parse("1 3 20 300 60 900 2 25 15\n").is_err());
         assert!(parse("0 3 20 300 60 900\n").is_err());
+    }
+
+    #[test]
+    fn holds_are_read_one_by_one() {
+        let hold = parse_hold("12 1 0xffffffff81000007 60 22").unwrap();
+        assert_eq!((hold.section, hold.held), (12, 60));
+        assert_eq!((hold.caller, hold.contended), (0xffff_ffff_8100_0007, true));
+        assert!(!parse_hold("0 0 0x7 30 -").unwrap().contended);
+        assert_eq!(parse_hold("0 0 7 30 -"), None);
+        assert_eq!(parse_hold("0 0 0x7 30"), None);
     }
 
     #[test]

@@ -17,10 +17,10 @@ use crate::vm::protocol::Step;
 
 /// The kernel of this part.
 pub const KERNEL: &str = "debian:6.12";
-/// Virtual CPUs, and as many tasks.
-pub const CPUS: [u32; 2] = [2, 4];
-/// The loads.
-const LOADS: [&str; 2] = ["threadspawn", "forkexit"];
+/// Virtual CPUs, and as many tasks: no more than are real where the bench is made.
+pub const CPUS: u32 = 2;
+/// The loads: the lock alone, and tasks' lives.
+const LOADS: [&str; 2] = ["nullhold", "threadspawn"];
 /// Seconds of each measurement, and of the load before it.
 const SECONDS: &str = "2";
 const WARM_UP: &str = "0.7";
@@ -97,8 +97,9 @@ pub fn run(
         kernel: &kernel,
         binaries: &laboratory.binaries,
     };
-    let mut observers = ["holds", "spans"]
-        .map(|detail| Observer::lockprof(detail, "fentry", INTERVAL_S))
+    let forms = [("holds", "wait"), ("holds", "fentry"), ("spans", "fentry")];
+    let mut observers = forms
+        .map(|(detail, attach)| Observer::lockprof(detail, attach, INTERVAL_S))
         .to_vec();
     if let Some(peers) = peers {
         // By fentry, as lockprof, where that works.

@@ -28,7 +28,11 @@ pub fn step(workload: &str, tasks: u32, warm_up: &str, more: &[&str]) -> Step {
 
 /// What a load that has ended did.
 pub fn ground_truth(step: &StepOutcome) -> Result<GroundTruth> {
-    let text = step.text();
+    ground_truth_of(&step.text())
+}
+
+/// The same by what it has printed.
+pub fn ground_truth_of(text: &str) -> Result<GroundTruth> {
     let mut truths = text.lines().filter_map(|line| match parse_line(line) {
         WorkloadLine::GroundTruth(truth) => Some(truth),
         _ => None,

@@ -8,6 +8,7 @@ use super::results::{
     Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
 };
 use super::statistics::mean;
+use super::wait_tables;
 
 /// The file, in the root of the checkout.
 pub const MARKDOWN: &str = "BENCHMARKS.md";
@@ -29,6 +30,9 @@ pub fn render(results: &Results) -> String {
     if let Some(part) = &results.load {
         load(&mut text, part);
     }
+    if let Some(part) = &results.waits {
+        wait_tables::section(&mut text, part);
+    }
     if let Some(part) = &results.daemon {
         daemon(&mut text, part);
     }
@@ -44,15 +48,15 @@ fn goal_table(goals: &[Goal]) -> String {
             None => "too noisy to tell",
         };
         vec![
-            goal.what.to_owned(),
-            goal.wanted.to_owned(),
+            goal.what.clone(),
+            goal.wanted.clone(),
             goal.measured.clone(),
             met.to_owned(),
             goal.in_the_way.clone(),
         ]
     });
     let head = [
-        "what (Linux 6.12, fentry)",
+        "what (6.12 and fentry where nothing else is said)",
         "goal",
         "measured",
         "",
@@ -159,7 +163,8 @@ fn one_task(text: &mut String, throughput: &OneTask) {
 fn load(text: &mut String, part: &Part<Vec<LoadCosts>>) {
     text.push_str(
         "\n## Throughput\n\n\
-         By the wall clock, on Linux 6.12, one task on each of several emulated CPUs. In each round of one boot each \
+         By the wall clock, on Linux 6.12, one task on each of two emulated CPUs, no more than are real. \
+         `nullhold` takes the lock and gives it back, and does nothing else. In each round of one boot each \
          observer has its turn, between two runs of the load without any, and each round begins with \
          another observer. Shares are of the geometric mean of those two runs; given are geometric \
          means over rounds, with their 95 % intervals by Student's t. An interval that reaches over \
@@ -290,7 +295,7 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
     measured_with(text, &part.with);
 }
 
-fn not_measured(text: &mut String, NotMeasured(list): &NotMeasured) {
+pub(super) fn not_measured(text: &mut String, NotMeasured(list): &NotMeasured) {
     if list.is_empty() {
         return;
     }
@@ -300,7 +305,7 @@ fn not_measured(text: &mut String, NotMeasured(list): &NotMeasured) {
     }
 }
 
-fn measured_with(text: &mut String, with: &[(String, String)]) {
+pub(super) fn measured_with(text: &mut String, with: &[(String, String)]) {
     let list = with.iter().map(|(name, value)| format!("{name}: {value}"));
     let _ = write!(
         text,

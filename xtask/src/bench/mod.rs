@@ -15,14 +15,20 @@ pub mod loads;
 pub mod markdown;
 pub mod observer;
 pub mod peers;
+pub mod perf;
 pub mod plot;
 pub mod recording;
+pub mod reference;
 pub mod results;
 pub mod script;
 pub mod statistics;
 pub mod symbols;
 pub mod throughput;
 pub mod versions;
+pub mod wait_guest;
+pub mod wait_script;
+pub mod wait_tables;
+pub mod waits;
 
 use std::fs;
 use std::path::Path;
@@ -74,6 +80,13 @@ pub enum PartName {
     Load,
     /// What the daemon itself uses, and how long it takes to attach, detach and report
     Daemon,
+    /// What is seen of the waits of the machine itself
+    Waits,
+}
+
+impl PartName {
+    /// Those that look at other tools as well.
+    const WITH_PEERS: [Self; 3] = [Self::Deterministic, Self::Load, Self::Waits];
 }
 
 /// Runs the bench, and writes its files.
@@ -92,25 +105,33 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     let laboratory = Laboratory::build(&environment)?;
     let mut with = versions::read()?;
     let wanted = |part| options.only.is_none_or(|only| only == part);
-    let peers = if wanted(PartName::Deterministic) || wanted(PartName::Load) {
-        Peers::fetch().map_err(|error| first_line(&error))
+    let peers = if PartName::WITH_PEERS.into_iter().any(wanted) {
+        let fetched = Peers::fetch().map_err(|error| first_line(&error));
+        fetched.map(Peers::and_perf)
     } else {
         Err("no part that needs it".to_owned())
     };
     signals::check()?;
     if let Ok(peers) = &peers {
         with.push(("bpftrace".to_owned(), peers.bpftrace.clone()));
+        let perf = peers.perf.as_ref().ok();
+        with.extend(perf.map(|perf| ("perf".to_owned(), perf.source.clone())));
     }
     if wanted(PartName::Deterministic) {
         for kernel in kernels(&options.kernel) {
             let boots = usize::from(options.boots);
-            put(
-                &mut results.deterministic,
-                Part {
-                    with: with.clone(),
-                    found: deterministic::run(&laboratory, &kernel, Extent::Whole(&peers), boots)?,
-                },
-            );
+            let found = deterministic::run(&laboratory, &kernel, Extent::Whole(&peers), boots)?;
+            put(&mut results.deterministic, found.clone().with(&with));
+            // What was measured is not lost to what comes next.
+            write(&mut results, &folder)?;
+            if kernel == goals::KERNEL {
+                let mut found = found;
+                let of_one_task = throughput::run(&laboratory, &kernel);
+                found.throughput = found
+                    .not_measured
+                    .or_note("throughput of one task", of_one_task)?;
+                put(&mut results.deterministic, found.with(&with));
+            }
             write(&mut results, &folder)?;
         }
     }
@@ -119,22 +140,24 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         if let Err(why) = peers {
             eprintln!("bench: without bpftrace: {why}");
         }
-        let mut found = Vec::new();
-        for cpus in load::CPUS {
-            let rounds = usize::from(options.rounds);
-            found.extend(load::run(&laboratory, peers.ok(), cpus, rounds)?);
-            // One boot's results are not lost to the next one.
-            results.load = Some(Part {
-                with: with.clone(),
-                found: found.clone(),
-            });
-            write(&mut results, &folder)?;
-        }
+        let rounds = usize::from(options.rounds);
+        results.load = Some(Part {
+            with: with.clone(),
+            found: load::run(&laboratory, peers.ok(), load::CPUS, rounds)?,
+        });
+        write(&mut results, &folder)?;
     }
     if wanted(PartName::Daemon) {
         results.daemon = Some(Part {
             with: with.clone(),
             found: daemon::run(&laboratory)?,
+        });
+        write(&mut results, &folder)?;
+    }
+    if wanted(PartName::Waits) {
+        results.waits = Some(Part {
+            with: with.clone(),
+            found: waits::run(&laboratory, peers.as_ref())?,
         });
         write(&mut results, &folder)?;
     }

@@ -31,8 +31,10 @@ pub struct Observer {
     pub what: String,
     /// The command.
     argv: Vec<String>,
-    /// What it prints when everything is attached.
-    ready: &'static str,
+    /// What it prints when everything is attached; `None` of one that says nothing.
+    ready: Option<&'static str>,
+    /// How long that one takes to attach, in milliseconds.
+    pub attaches_in_ms: u64,
     /// A file that it reads: path and content.
     file: Option<(String, String)>,
     /// The folder of its recording in the guest's /out, if it makes one.
@@ -48,10 +50,20 @@ impl Observer {
             name: name.to_owned(),
             what: what.to_owned(),
             argv: argv.iter().map(|&word| word.to_owned()).collect(),
-            ready,
+            ready: Some(ready),
+            attaches_in_ms: 0,
             file: None,
             recording: None,
             measures_holds: false,
+        }
+    }
+
+    /// The same of one that does not say when it has attached, and takes so many milliseconds to.
+    pub fn silent(name: &str, what: &str, argv: &[&str], attaches_in_ms: u64) -> Self {
+        Self {
+            ready: None,
+            attaches_in_ms,
+            ..Self::program(name, what, argv, "")
         }
     }
 
@@ -110,7 +122,7 @@ impl Observer {
         if let Some(name) = &self.recording {
             argv.extend(["--output".to_owned(), format!("/out/{name}")]);
         }
-        let step = Step::new(argv).background(Some(self.ready));
+        let step = Step::new(argv).background(self.ready);
         match &self.file {
             Some((path, content)) => step.write(path, content),
             None => step,
@@ -238,6 +250,11 @@ pub fn floors_of_contention() -> Vec<Observer> {
             "clock-tracepoints",
             "both tracepoints, that only read the clock",
             &with_clocks(&[]),
+        ),
+        Observer::empty(
+            "clock-fexit-fentry-tracepoints",
+            "both, fexit on lock and fentry on unlock, that only read the clock",
+            &with_clocks(&[("clock_fexit", LOCK), ("clock_fentry", UNLOCK)]),
         ),
         Observer::empty(
             "clock-exit-form-tracepoints",

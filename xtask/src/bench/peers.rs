@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use super::bpftrace::{self, Form};
 use super::laboratory::Laboratory;
+use super::perf::Perf;
 use super::results::first_line;
-use super::script::Script;
+use super::script::{Script, Settle};
 use super::symbols::NO_RANDOM_ADDRESSES;
 use crate::apt::{self, Apt};
 use crate::guest::Lab;
@@ -34,6 +35,8 @@ pub struct Peers {
     /// Its package's version.
     pub bpftrace: String,
     tree: PathBuf,
+    /// perf, or why there is none.
+    pub perf: Result<Perf, String>,
 }
 
 impl Peers {
@@ -60,15 +63,32 @@ impl Peers {
         let destination = cache.join(format!("{BPFTRACE}-{version}"));
         std::fs::rename(&tree, &destination)
             .with_context(|| format!("cannot make {}", destination.display()))?;
-        Ok(Self {
-            bpftrace: version,
-            tree: destination,
-        })
+        Ok(Self::of(version, destination))
+    }
+
+    fn of(bpftrace: String, tree: PathBuf) -> Self {
+        Self {
+            bpftrace,
+            tree,
+            perf: Err("it was not built".to_owned()),
+        }
+    }
+
+    /// The same with perf, which is built unless it is there.
+    #[must_use]
+    pub fn and_perf(self) -> Self {
+        Self {
+            perf: Perf::build().map_err(|error| first_line(&error)),
+            ..self
+        }
     }
 
     /// Gives a guest everything, and the memory for it.
     pub fn add_to(&self, request: &mut VmRequest) -> Result<()> {
         request.files.extend(self.files()?);
+        request
+            .files
+            .extend(self.perf.as_ref().ok().map(Perf::file));
         request.memory_mib = Some(MEMORY_MIB);
         Ok(())
     }
@@ -93,7 +113,7 @@ impl Peers {
         form: Form,
     ) -> Result<Result<(), String>> {
         // A measured boot without the loads.
-        let script = Script::new(&[bpftrace::observer(form)], &[]);
+        let script = Script::new(&[bpftrace::observer(form)], &[], Settle::INSTRUCTIONS);
         let observer = script.steps.iter().position(|step| step.background);
         let steps = script.steps;
         let mut request = laboratory.request(lab, steps);
@@ -123,17 +143,34 @@ impl Peers {
         )))
     }
 
-    /// bpftrace, the loader and the libraries, where a guest has them.
-    fn files(&self) -> Result<Vec<GuestFile>> {
-        let program = self.tree.join("usr/bin").join(BPFTRACE);
-        let loader = first_of(&self.tree, &[LOADER, &format!("/usr{LOADER}")])?;
+    /// bpftrace on this machine, with its own libraries.
+    pub fn bpftrace_here(&self) -> Result<Command> {
+        let mut command = self.loader()?;
+        command.arg(self.program());
+        Ok(command)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.tree.join("usr/bin").join(BPFTRACE)
+    }
+
+    /// Its loader, which looks in its folders for libraries.
+    fn loader(&self) -> Result<Command> {
         let folders = [LIBRARIES.to_owned(), format!("/usr{LIBRARIES}")];
         let folders = folders.map(|folder| self.tree.join(&folder[1..]).display().to_string());
-        let mut command = Command::new(&loader);
-        command
-            .args(["--library-path", &folders.join(":"), "--list"])
-            .arg(&program);
-        let listed = process::output(&mut command)?;
+        let mut command = Command::new(self.loader_path()?);
+        command.args(["--library-path", &folders.join(":")]);
+        Ok(command)
+    }
+
+    fn loader_path(&self) -> Result<PathBuf> {
+        first_of(&self.tree, &[LOADER, &format!("/usr{LOADER}")])
+    }
+
+    /// bpftrace, the loader and the libraries, where a guest has them.
+    fn files(&self) -> Result<Vec<GuestFile>> {
+        let (program, loader) = (self.program(), self.loader_path()?);
+        let listed = process::output(self.loader()?.arg("--list").arg(&program))?;
         let mut files = vec![
             GuestFile {
                 guest: format!("/bin/{BPFTRACE}"),
@@ -155,35 +192,22 @@ impl Peers {
 }
 
 /// The peers that cannot measure holds of a spinning lock, and why: (name, reason).
-pub fn unable() -> Vec<(String, String)> {
-    let klockstat = "it hooks mutexes and rw semaphores alone, and tasklist_lock is neither";
-    let mut reasons = vec![("klockstat".to_owned(), klockstat.to_owned())];
-    let said = process::output_any(Command::new("perf").args(["lock", "contention", "-b", "true"]));
-    let perf = match said {
-        Err(_) => "there is no perf on this machine".to_owned(),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let lacks = said.lines().find(|line| line.contains("BUILD_BPF_SKEL"));
-            match lacks {
-                Some(line) => format!("the perf of this machine says: {}", line.trim()),
-                None => "it measures waits alone: it has no program on the path of a pair that \
-                         nobody contends"
-                    .to_owned(),
-            }
-        }
-    };
-    reasons.push(("perf lock contention -b".to_owned(), perf));
-    reasons
-}
+pub const UNABLE: [(&str, &str); 2] = [
+    (
+        "klockstat",
+        "it hooks mutexes and rw semaphores alone, and tasklist_lock is neither",
+    ),
+    (
+        "perf lock contention -b, where nobody contends",
+        "it measures waits alone: it has no program on the path of such a pair",
+    ),
+];
 
 fn newest(cache: &Path) -> Result<Option<Peers>> {
     let found = apt::files(cache)?.into_iter().filter_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         let version = name.strip_prefix(BPFTRACE)?.strip_prefix('-')?.to_owned();
-        Some(Peers {
-            bpftrace: version,
-            tree: path,
-        })
+        Some(Peers::of(version, path))
     });
     Ok(found.max_by(|a, b| crate::kernel::version::compare(&a.bpftrace, &b.bpftrace)))
 }

@@ -25,6 +25,9 @@ pub struct Results {
     pub load: Option<Part<Vec<LoadCosts>>>,
     /// The daemon.
     pub daemon: Option<Part<DaemonCosts>>,
+    /// Waits, on the machine itself.
+    #[serde(default)]
+    pub waits: Option<Part<WaitCosts>>,
 }
 
 /// A part, and what it was measured with.
@@ -50,6 +53,9 @@ pub struct KernelCosts {
     /// Each observer where the lock is contended.
     #[serde(default)]
     pub contended: Vec<ContendedCosts>,
+    /// Lengths that lockprof reports beside those counted, by site.
+    #[serde(default)]
+    pub lengths: Vec<SiteLengths>,
     /// What could not be measured, and why.
     pub not_measured: NotMeasured,
     /// Throughput of one task.
@@ -132,6 +138,30 @@ pub struct ContendedCosts {
     pub to_the_queue: Added,
 }
 
+/// Holds of one site, as counted from outside of the guest and as lockprof reports them, in one boot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SiteLengths {
+    /// The site.
+    pub site: String,
+    /// Of the holds of one load.
+    pub counted: Lengths,
+    /// Of all holds of the boot while lockprof was attached.
+    pub reported: Lengths,
+    /// By what share a reported quantile may be off.
+    pub relative_error: f64,
+}
+
+/// Lengths of holds, in instructions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lengths {
+    /// How many.
+    pub holds: u64,
+    /// The mean.
+    pub mean: f64,
+    /// 50, 90 and 99 %.
+    pub quantiles: Vec<f64>,
+}
+
 /// Instructions without an observer, and what it adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Added {
@@ -186,6 +216,77 @@ pub struct Throughput {
     /// Each round's ratio.
     #[serde(default)]
     pub ratios: Vec<f64>,
+}
+
+/// What lockprof's wait-only tier sees of the waits of a machine, beside others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitCosts {
+    /// The load.
+    pub load: String,
+    /// Its tasks, one on each CPU.
+    pub tasks: usize,
+    /// Nanoseconds of a run of contention_began under load, by the kernel's statistics.
+    pub began_ns_per_run: Option<f64>,
+    /// Each of the others.
+    pub beside: Vec<Beside>,
+    /// What could not be measured, and why.
+    pub not_measured: NotMeasured,
+}
+
+/// lockprof in turn with another one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// What the other one is.
+    pub what: String,
+    /// What lockprof saw, and what the other one did, a second.
+    pub pairs: Vec<(SeenWaits, SeenWaits)>,
+}
+
+/// Waits of locks whose waiters spin, a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeenWaits {
+    /// Of the target.
+    pub target: Waits,
+    /// Of all of them.
+    pub all: Waits,
+}
+
+/// Waits a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Waits {
+    /// How many.
+    pub count: f64,
+    /// How long together.
+    pub waited_ns: f64,
+}
+
+impl Waits {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            waited_ns: self.waited_ns + other.waited_ns,
+        }
+    }
+}
+
+impl Beside {
+    /// Each pair's share that lockprof saw of what the other one did, by what it is of.
+    pub fn ratios(&self) -> [(&'static str, Vec<f64>); 4] {
+        let of = |value: fn(&SeenWaits) -> f64| {
+            let pairs = self.pairs.iter();
+            pairs
+                .map(|(ours, theirs)| value(ours) / value(theirs))
+                .collect()
+        };
+        [
+            ("the target's waits", of(|seen| seen.target.count)),
+            ("the target's waited time", of(|seen| seen.target.waited_ns)),
+            ("all waits", of(|seen| seen.all.count)),
+            ("all waited time", of(|seen| seen.all.waited_ns)),
+        ]
+    }
 }
 
 /// What lockprof's daemon uses.
@@ -320,6 +421,17 @@ impl NotMeasured {
 pub fn first_line(error: &anyhow::Error) -> String {
     let said = format!("{error:#}");
     said.lines().next().unwrap_or_default().to_owned()
+}
+
+impl KernelCosts {
+    /// As a part that was measured with all of this.
+    #[must_use]
+    pub fn with(self, with: &[(String, String)]) -> Part<Self> {
+        Part {
+            with: with.to_vec(),
+            found: self,
+        }
+    }
 }
 
 impl Cost {

@@ -4,15 +4,34 @@ use super::observer::Observer;
 use super::symbols;
 use crate::vm::protocol::Step;
 
-/// After everything is attached or detached: what the kernel still has to do in the background takes
-/// instructions of the one CPU. An idle guest's clock jumps. No multiple of the 100 ms for which bpftrace
-/// waits at a time: it never heeds a SIGINT that finds it between two waits, and by this clock every
-/// SIGINT would.
-const SETTLE_MS: u64 = 1050;
-/// The same after another load, whose tasks' remains are freed in the background.
-const SETTLE_AFTER_LOAD_MS: u64 = 300;
-/// The kernel's own start goes on in the background for longer.
-const SETTLE_AFTER_BOOT_MS: u64 = 5000;
+/// How long a script waits, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle {
+    /// After everything is attached or detached.
+    pub observer: u64,
+    /// After another load, whose tasks' remains are freed in the background.
+    pub load: u64,
+    /// After the boot: the kernel's own start goes on in the background for longer.
+    pub boot: u64,
+}
+
+impl Settle {
+    /// Where what the kernel still has to do in the background takes instructions of the one CPU. An idle
+    /// guest's clock jumps. No multiple of the 100 ms for which bpftrace waits at a time: it never heeds a
+    /// SIGINT that finds it between two waits, and by this clock every SIGINT would.
+    pub const INSTRUCTIONS: Self = Self {
+        observer: 1050,
+        load: 300,
+        boot: 5000,
+    };
+    /// Where medians of each CPU's own instructions are looked at alone, and real time passes.
+    pub const WALL: Self = Self {
+        observer: 250,
+        load: 50,
+        boot: 1000,
+    };
+}
+
 /// How often each load runs with the observer.
 const REPEATS: usize = 2;
 
@@ -40,21 +59,20 @@ pub struct Script {
 
 impl Script {
     /// One boot's work: every load, each observer in turn.
-    pub fn new(observers: &[Observer], loads: &[Step]) -> Self {
+    pub fn new(observers: &[Observer], loads: &[Step], settle: Settle) -> Self {
         let mut script = Self::default();
-        let settle = Step::default().delay(SETTLE_AFTER_BOOT_MS);
-        script.push(settle);
+        script.push(Step::default().delay(settle.boot));
         // The first run of each is the warm-up.
-        script.measure(loads);
-        let mut before = script.measure(loads);
+        script.measure(loads, settle);
+        let mut before = script.measure(loads, settle);
         for observer in observers {
             let started = script.push(observer.step());
-            script.push(Step::default().delay(SETTLE_MS));
+            script.push(Step::default().delay(settle.observer + observer.attaches_in_ms));
             let with = (0..REPEATS)
-                .map(|_| script.measure(loads))
+                .map(|_| script.measure(loads, settle))
                 .collect::<Vec<_>>();
-            script.push(Step::ending(started, libc::SIGINT).delay(SETTLE_MS));
-            let after = script.measure(loads);
+            script.push(Step::ending(started, libc::SIGINT).delay(settle.observer));
+            let after = script.measure(loads, settle);
             let places = (0..loads.len()).map(|load| Places {
                 before: before[load],
                 with: with.iter().map(|places| places[load]).collect(),
@@ -72,10 +90,10 @@ impl Script {
         self.steps.len() - 1
     }
 
-    fn measure(&mut self, loads: &[Step]) -> Vec<usize> {
+    fn measure(&mut self, loads: &[Step], settle: Settle) -> Vec<usize> {
         let mut places = Vec::new();
         for load in loads {
-            places.push(self.push_marked(load.clone().delay(SETTLE_AFTER_LOAD_MS)));
+            places.push(self.push_marked(load.clone().delay(settle.load)));
             // What comes next, an observer's own start among it, is not the load's.
             self.push_marked(Step::default());
         }
@@ -101,7 +119,8 @@ mod tests {
             Observer::lockprof("holds", "fentry", 1),
             Observer::lockprof("spans", "fentry", 1),
         ];
-        let script = Script::new(&observers, &[Step::new(["a"]), Step::new(["b"])]);
+        let loads = [Step::new(["a"]), Step::new(["b"])];
+        let script = Script::new(&observers, &loads, Settle::INSTRUCTIONS);
         assert_eq!(script.places.len(), 2);
         for (observer, places) in script.places.iter().enumerate() {
             for (load, places) in places.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
-use super::observer;
+use super::{observer, reference};
 use crate::guest;
 use crate::vm::VmRequest;
 use crate::vm::protocol::Step;
@@ -32,7 +32,8 @@ impl Symbols {
         request.cpus = 1;
         let names = [observer::LOCK, SLOW_PATH, observer::UNLOCK, TARGET, MARK]
             .into_iter()
-            .chain(observer::SPANS);
+            .chain(observer::SPANS)
+            .chain(reference::functions());
         let argv = [observer::EMPTY_PROBES, "--symbols"]
             .into_iter()
             .chain(names);
@@ -45,6 +46,15 @@ impl Symbols {
     /// Whether the kernel has this function.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// Whether an address lies in a function.
+    pub fn has_address(&self, function: &str, address: u64) -> bool {
+        let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+        self.0.get(function).is_some_and(|(start, end)| {
+            let range = number(start).zip(number(end));
+            range.is_some_and(|(start, end)| (start..end).contains(&address))
+        })
     }
 
     /// The hold counter's arguments that name functions. `None` where one is missing.
@@ -96,5 +106,9 @@ mod tests {
             Some("lock=0xa1-0xa9,slow=0xd1-0xd9,unlock=0xb1-0xb9,at=0xe0,mark=0xc1")
         );
         assert!(parse("a b").is_err());
+        let symbols = parse(&text).unwrap();
+        assert!(symbols.has_address("_raw_write_lock_irq", 0xa8));
+        assert!(!symbols.has_address("_raw_write_lock_irq", 0xa9));
+        assert!(!symbols.has_address("do_exit", 0xa8));
     }
 }

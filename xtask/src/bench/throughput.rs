@@ -8,7 +8,7 @@ use super::laboratory::Laboratory;
 use super::loads;
 use super::observer::Observer;
 use super::results::OneTask;
-use super::script::Script;
+use super::script::{Script, Settle};
 use super::statistics::{mean, ratio_interval};
 use crate::guest::{self, Lab};
 use crate::kernel;
@@ -34,7 +34,7 @@ pub fn run(laboratory: &Laboratory, kernel: &str) -> Result<OneTask> {
         .map(|turn| observer.clone().in_round(turn))
         .collect();
     let load = loads::step("threadspawn", 1, "0.3", &["--duration", "1"]);
-    let script = Script::new(&turns, &[load]);
+    let script = Script::new(&turns, &[load], Settle::INSTRUCTIONS);
     let numbers: Vec<usize> = (1..=BOOTS).collect();
     let outcomes = workers::each(&numbers, Clock::Instructions.side_by_side(), |boot| {
         let mut request = laboratory.request(&lab, script.steps.clone());

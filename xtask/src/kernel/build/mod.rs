@@ -16,6 +16,8 @@ mod patches;
 mod source;
 mod tree;
 
+pub use source::Source;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -29,7 +31,6 @@ use crate::setup::{self, Purpose};
 use crate::{lock, paths};
 
 use key::Key;
-use source::Source;
 use tree::Tree;
 
 /// The file in a built kernel's folder that says what it was built from.

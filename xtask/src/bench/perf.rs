@@ -1,0 +1,125 @@
+//! `perf lock contention -b`: Debian builds perf without the eBPF programs of it, so that it is built here, from
+//! Debian's source of the kernel.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use super::observer::Observer;
+use crate::kernel::build::Source;
+use crate::vm::initramfs::GuestFile;
+use crate::{paths, process};
+
+/// Where a guest has it.
+pub const PERF: &str = "/bin/perf";
+/// perf attaches without a word; so long it takes at most, with several CPUs by the wall clock.
+const ATTACHES_IN_MS: u64 = 4000;
+/// What perf is built without: it is to be one static program that has eBPF.
+const WITHOUT: [&str; 16] = [
+    "NO_LIBPYTHON=1",
+    "NO_LIBPERL=1",
+    "NO_JEVENTS=1",
+    "NO_SLANG=1",
+    "NO_LIBUNWIND=1",
+    "NO_LIBDW_DWARF_UNWIND=1",
+    "NO_LIBCRYPTO=1",
+    "NO_LIBCAP=1",
+    "NO_LIBNUMA=1",
+    "NO_LIBBABELTRACE=1",
+    "NO_LZMA=1",
+    "NO_LIBBFD=1",
+    "NO_CAPSTONE=1",
+    "NO_LIBPFM4=1",
+    "NO_JVMTI=1",
+    "NO_LIBDEBUGINFOD=1",
+];
+/// Compilers of eBPF, by the names that Debian gives them.
+const NEWEST_CLANG: u32 = 22;
+const OLDEST_CLANG: u32 = 14;
+
+/// A static perf.
+#[derive(Clone, Debug)]
+pub struct Perf {
+    program: PathBuf,
+    /// The source that it is from.
+    pub source: String,
+}
+
+impl Perf {
+    /// Builds it into the user's cache, unless it is there.
+    pub fn build() -> Result<Self> {
+        let suffix = clang().context("building perf's eBPF programs needs clang")?;
+        let source = Source::find(None)?;
+        let name = source.identity.replace(['=', '/', ' '], "-");
+        let folder = paths::make(paths::cache()?.join("peers").join(format!("perf-{name}")))?;
+        let perf = Self {
+            program: folder.join("perf"),
+            source: source.identity.clone(),
+        };
+        if perf.program.is_file() {
+            return Ok(perf);
+        }
+        let work = tempfile::Builder::new()
+            .prefix(".building-")
+            .tempdir_in(&folder)
+            .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
+        let tree = work.path().join("source");
+        eprintln!("bench: building perf from {}", perf.source);
+        source.unpack(&tree)?;
+        make(&tree.join("tools/perf"), &suffix)?;
+        std::fs::rename(tree.join("tools/perf/perf"), &perf.program)
+            .context("the build left no perf")?;
+        Ok(perf)
+    }
+
+    /// It as a file of a guest.
+    pub fn file(&self) -> GuestFile {
+        GuestFile {
+            guest: PERF.to_owned(),
+            host: self.program.clone(),
+        }
+    }
+
+    /// It as an observer of all locks that are waited for, by their callers, as it is by default.
+    pub fn observer() -> Observer {
+        Observer::silent(
+            "perf-lock-contention",
+            "perf lock contention -a -b",
+            &[PERF, "lock", "contention", "-a", "-b"],
+            ATTACHES_IN_MS,
+        )
+    }
+}
+
+/// What stands behind clang's name, of the newest one that is here.
+fn clang() -> Option<String> {
+    let versions = (OLDEST_CLANG..=NEWEST_CLANG).rev();
+    let names = versions.map(|version| format!("-{version}"));
+    let mut names = std::iter::once(String::new()).chain(names);
+    names.find(|suffix| paths::which(&format!("clang{suffix}")).is_some())
+}
+
+fn make(folder: &Path, suffix: &str) -> Result<()> {
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    let mut command = Command::new("make");
+    command
+        .current_dir(folder)
+        .args([&format!("-j{jobs}"), "perf", "BUILD_BPF_SKEL=1"])
+        .args(["WERROR=0", "LDFLAGS=-static"])
+        .arg(format!("CLANG=clang{suffix}"))
+        .arg(format!("LLVM_STRIP=llvm-strip{suffix}"))
+        .args(WITHOUT)
+        .stdin(Stdio::null());
+    let output = process::output_any(&mut command)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut errors = said.lines().filter(|line| line.contains("rror"));
+        bail!(
+            "perf cannot be built: {}",
+            errors.next().unwrap_or("make has failed").trim()
+        );
+    }
+    Ok(())
+}
