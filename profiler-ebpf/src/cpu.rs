@@ -173,6 +173,8 @@ pub struct OpenSpans {
 pub struct WaitFrame {
     /// The lock's address.
     pub lock: u64,
+    /// The return address into the function that asked for the lock; 0 where it is not known.
+    pub caller: u64,
     /// When it began (CLOCK_MONOTONIC, ns).
     pub began_ns: u64,
     /// The waiting task.
@@ -191,8 +193,8 @@ pub struct WaitFrame {
     pub progress_ns: u64,
     /// The site of the hold in progress when the wait began, by index.
     pub progress_site: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1: a sample was taken, so that the waiter was late in the queue.
+    pub sampled: u32,
     /// The holders' clocks when the wait began; only for the target lock.
     pub held_ns: [u64; Site::WRITERS],
 }
@@ -330,6 +332,10 @@ pub struct CpuState {
     pub contended: u64,
     /// What the last search for a caller found: a site, by index.
     pub found_site: u32,
+    /// Searches for a waiter's caller that no sample was due for.
+    pub searches: u32,
+    /// Spinning waits before the next one that is sampled.
+    pub until_sample: u32,
     /// Always 0.
     pub reserved: u32,
     /// Calls of spans outside every hold.
@@ -370,8 +376,8 @@ const _: () = {
     assert!(size_of::<HoldSlot>() == 16);
     assert!(size_of::<SpanSlot>() == 16);
     assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
-    assert!(offset_of!(WaitFrame, progress_ns) == 40);
-    assert!(size_of::<WaitFrame>() == 56 + 8 * Site::WRITERS);
+    assert!(offset_of!(WaitFrame, progress_ns) == 48);
+    assert!(size_of::<WaitFrame>() == 64 + 8 * Site::WRITERS);
     assert!(size_of::<PendingWait>() == 32 + 8 * BLAME_COLUMNS);
     assert!(size_of::<ReadFrame>() == 16);
     assert!(size_of::<SpanTotals>() == 24);
@@ -396,7 +402,7 @@ const _: () = {
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
-                + 16
+                + 24
                 + Span::COUNT * 8
                 + Loss::COUNT * 8
     );

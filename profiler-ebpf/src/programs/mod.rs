@@ -1,5 +1,6 @@
 //! The entry points by subject; the bodies stand beside them.
 
+mod caller;
 mod constants;
 mod contention;
 mod hold;
