@@ -28,20 +28,34 @@ pub const TASK_SLOTS: u32 = 16384;
 /// Places for cgroups on each CPU; a power of two.
 pub const CGROUP_SLOTS: u32 = 256;
 
-/// The waits for one lock, by one call path, on one CPU.
+/// Frames after which a waiter's call stack is cut, those of tracing included.
+pub const STACK_FRAMES: usize = 24;
+/// The lock's address in a row of all locks that the table had no place for.
+pub const OTHERS: u64 = 1;
+/// Places for such rows on each CPU, after the table's: one for each combination of flags.
+pub const OTHERS_PLACES: u32 = 16;
+/// Of how many bytes of the scheduler's and the locks' text the programs can keep what they found: a
+/// power of two.
+pub const BETWEEN_TEXT_LIMIT: usize = 1 << 16;
+
+/// The waits for one lock, by one caller, on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ContentionEntry {
-    /// The lock's address; 0 in a free place.
+    /// The lock's address, or [`OTHERS`]; 0 in a free place.
     pub lock: u64,
+    /// The return address into the function that asked for it; 0 where that was not found, or the stack
+    /// tells.
+    pub caller: u64,
     /// The call stack, or [`NO_STACK`].
     pub stack_id: i32,
     /// The tracepoint's LCB_F_ flags at the first begin of the wait.
     pub flags: u32,
     /// The site, plus 1, of the hold of the target lock inside which the waits happened; 0 outside.
     pub hold_site: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Waits of which a sample was taken, so that they were late in the queue: they are counted here and
+    /// in nothing below.
+    pub sampled: u32,
     /// Waits.
     pub waits: u64,
     /// Their time.
@@ -94,9 +108,10 @@ pub struct CgroupEntry {
 }
 
 const _: () = {
-    assert!(offset_of!(ContentionEntry, waits) == 24);
-    assert!(size_of::<ContentionEntry>() == 48 + 4 * WAIT_OCTAVES);
+    assert!(offset_of!(ContentionEntry, waits) == 32);
+    assert!(size_of::<ContentionEntry>() == 56 + 4 * WAIT_OCTAVES);
     assert!(size_of::<TaskSlot>() == 48);
     assert!(size_of::<CgroupEntry>() == 40);
+    assert!(BETWEEN_TEXT_LIMIT.is_power_of_two());
     assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());
 };

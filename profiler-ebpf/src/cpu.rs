@@ -134,6 +134,8 @@ pub struct OpenSpans {
 pub struct WaitFrame {
     /// The lock's address.
     pub lock: u64,
+    /// The return address into the function that asked for the lock; 0 where it is not known.
+    pub caller: u64,
     /// When it began (CLOCK_MONOTONIC, ns).
     pub began_ns: u64,
     /// The waiting task.
@@ -146,8 +148,8 @@ pub struct WaitFrame {
     pub hold_site: u32,
     /// 1: not to be booked (the inner queue lock of a wait that is booked itself).
     pub ignored: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1: a sample was taken, so that the waiter was late in the queue.
+    pub sampled: u32,
 }
 
 /// The spinning waits in progress on this CPU.
@@ -281,6 +283,10 @@ pub struct CpuState {
     pub found_site: u32,
     /// 1 while a soft interrupt is being served.
     pub in_soft_interrupt: u32,
+    /// Searches for a waiter's caller that no sample was due for.
+    pub searches: u32,
+    /// Spinning waits before the next one that is sampled.
+    pub until_sample: u32,
     /// Calls of spans outside every hold.
     pub calls_outside: [u64; Span::COUNT],
     /// Losses.
@@ -319,7 +325,7 @@ const _: () = {
     assert!(size_of::<RunControl>() == 8);
     assert!(size_of::<SpanSlot>() == 16);
     assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
-    assert!(size_of::<WaitFrame>() == 40);
+    assert!(size_of::<WaitFrame>() == 48);
     assert!(size_of::<PendingWait>() == 24);
     assert!(size_of::<ReadFrame>() == 16);
     assert!(size_of::<SpanTotals>() == 24);
@@ -345,7 +351,7 @@ const _: () = {
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
-                + 24
+                + 32
                 + Span::COUNT * 8
                 + Loss::COUNT * 8
     );

@@ -18,8 +18,9 @@ mod names;
 
 pub use casting::{CAST_CALL, FRAME_TYPE_NAME, cast_call};
 pub use contention::{
-    CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
-    LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
+    BETWEEN_TEXT_LIMIT, CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX, LCB_F_PERCPU,
+    LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, OTHERS, OTHERS_PLACES,
+    STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
     BLAME_COLUMNS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait, READ_DEPTH,

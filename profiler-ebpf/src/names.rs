@@ -168,7 +168,8 @@ table_index! {
         WaitMigrated = "wait_migrated",
         /// A sleeping wait took the place of another task's in the table by task.
         TaskSlotTaken = "task_slot_taken",
-        /// No free place in the table of contended locks.
+        /// No free place in the table of contended locks: the wait is counted among all others, without its
+        /// lock and its caller.
         ContentionTableFull = "contention_table_full",
         /// No call stack could be taken for a wait.
         StackMissing = "stack_missing",

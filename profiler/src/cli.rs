@@ -153,6 +153,10 @@ struct MeasureArguments {
     /// Write the recording alone: no table, no report
     #[arg(long)]
     no_report: bool,
+    /// Whether call stacks of waiters are walked, in the lab: what they cost, and nothing else, tells
+    /// the two apart
+    #[arg(long, hide = true, value_enum, default_value_t = StacksWord::Sampled)]
+    stacks: StacksWord,
     /// What a nanosecond is, where lockprof runs in a lab that knows
     #[arg(long, hide = true, value_enum)]
     clock: Option<ClockWord>,
@@ -202,6 +206,27 @@ enum ArrangementWord {
     Robust,
     /// Two inside the hold
     Inside,
+}
+
+/// `--stacks`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StacksWord {
+    /// Of no waiter
+    None,
+    /// Of a few that spin, and of all that sleep
+    Sampled,
+}
+
+impl StacksWord {
+    /// Which spinning wait of a CPU's is sampled: every so many, by a prime, which no pattern of the load
+    /// has as its period. A walk takes some sixty times as long as all else that is done at a wait, so
+    /// that samples add a quarter to that.
+    const fn sample_every(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Sampled => 251,
+        }
+    }
 }
 
 /// `--clock`.
@@ -335,6 +360,7 @@ impl MeasureArguments {
             },
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
+            sample_every: self.stacks.sample_every(),
             interval: self.interval,
             warm_up: Duration::ZERO,
             duration: None,

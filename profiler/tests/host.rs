@@ -122,6 +122,7 @@ mod tests {
             "no contended lock"
         );
         assert_eq!(report["probe"]["null_hold_ns"], Value::Null);
+        callers_are_named(&report);
         let run_time = &report["probe"]["run_time"][0];
         assert!(
             run_time["ns_per_run"].as_f64().unwrap() > 0.0,
@@ -131,6 +132,29 @@ mod tests {
         let by_load = truth["lives_by_load"].as_u64().unwrap();
         let by_kernel = truth["tasks_created_by_kernel"].as_u64().unwrap();
         assert!(0 < by_load && by_load <= by_kernel, "{truth}");
+    }
+
+    /// Every caller of the lock is a known site, and those of spinning waits are right as far as samples
+    /// tell.
+    fn callers_are_named(report: &Value) {
+        let rows = report["contention"].as_array().unwrap();
+        let mut targets = 0;
+        for row in rows.iter().filter(|row| row["is_target"] == true) {
+            let caller = row["site"].as_str();
+            let known = caller.and_then(lockprof::kernel::site_of_function);
+            assert!(known.is_some(), "{row}");
+            targets += row["count"].as_u64().unwrap();
+        }
+        let sites = report["sites"].as_array().unwrap();
+        let contended = sites.iter().map(|site| site["contended"].as_u64().unwrap());
+        assert_eq!(targets, contended.sum::<u64>());
+        let samples = &report["samples"];
+        let count = |name: &str| samples[name].as_u64().unwrap();
+        assert!(
+            count("callers_wrong") * 100 <= count("callers_checked"),
+            "{samples}"
+        );
+        assert!(count("taken") <= count("spinning_waits"), "{samples}");
     }
 
     /// Without a load, too, there is one file to open at the end.

@@ -51,9 +51,22 @@ static RELEASE_PROBED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static TASK_SWITCHES: Global<u32> = Global::new(0);
 
-/// 1 where the call stacks of waiters are taken.
+/// Which spinning wait of a CPU's is sampled: every so many. 0 where no stack is walked.
 #[unsafe(no_mangle)]
-static TAKE_STACKS: Global<u32> = Global::new(0);
+static SAMPLE_EVERY: Global<u32> = Global::new(0);
+
+/// The text of the scheduler and of the locks, at most `BETWEEN_TEXT_LIMIT` bytes: what stands between
+/// a wait and who asked for the lock.
+#[unsafe(no_mangle)]
+static BETWEEN_TEXT: Global<TextRange> = Global::new(TextRange::EMPTY);
+
+/// The part of it that is the spinning locks'.
+#[unsafe(no_mangle)]
+static LOCK_TEXT: Global<TextRange> = Global::new(TextRange::EMPTY);
+
+/// The kernel's own text.
+#[unsafe(no_mangle)]
+static KERNEL_TEXT: Global<TextRange> = Global::new(TextRange::EMPTY);
 
 /// Places for contended locks on each CPU, less 1; the number of places is a power of two.
 #[unsafe(no_mangle)]
@@ -117,8 +130,28 @@ pub fn is_inside_target(lock: u64) -> bool {
 }
 
 #[inline(always)]
+pub fn sample_every() -> u32 {
+    SAMPLE_EVERY.load()
+}
+
+#[inline(always)]
 pub fn take_stacks() -> bool {
-    TAKE_STACKS.load() != 0
+    sample_every() != 0
+}
+
+#[inline(always)]
+pub fn between_text() -> TextRange {
+    BETWEEN_TEXT.load()
+}
+
+#[inline(always)]
+pub fn lock_text() -> TextRange {
+    LOCK_TEXT.load()
+}
+
+#[inline(always)]
+pub fn kernel_text() -> TextRange {
+    KERNEL_TEXT.load()
 }
 
 #[inline(always)]

@@ -1,16 +1,17 @@
 //! All maps. Each is an array that user space maps into its memory (`BPF_F_MMAPABLE`), so that a
 //! refresh costs no system call; elements that belong to one CPU are found by its number.
 
-use core::{arch::asm, cell::UnsafeCell, ptr::read_volatile};
+use core::{arch::asm, cell::UnsafeCell, ffi::c_void, ptr::read_volatile};
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, bpf_map_def, bpf_map_type::BPF_MAP_TYPE_STACK_TRACE},
     helpers::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, StackTrace},
+    maps::Array,
 };
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, TASK_SLOTS, TaskSlot,
+    CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, STACK_FRAMES, TASK_SLOTS,
+    TaskSlot,
 };
 
 /// One element a possible CPU; the loader sets the number.
@@ -31,11 +32,38 @@ pub static CGROUPS: Array<CgroupEntry> = Array::with_max_entries(1, BPF_F_MMAPAB
 
 /// Call stacks of waiters; the loader sets the number.
 #[map]
-pub static STACKS: StackTrace = StackTrace::with_max_entries(1, 0);
+pub static STACKS: StackMap = StackMap::new();
 
 /// What the learner keeps: the task that is inside release_task, and the lock that it asked for.
 #[map]
 pub static LEARNED: Array<[u64; 2]> = Array::with_max_entries(1, 0);
+
+/// A map of call stacks that are cut after [`STACK_FRAMES`] frames: how long a walk takes is in the
+/// number of frames. (aya's own has as many as the kernel allows.)
+#[repr(transparent)]
+pub struct StackMap(UnsafeCell<bpf_map_def>);
+
+// SAFETY: the definition is for the loader; programs use its address alone.
+unsafe impl Sync for StackMap {}
+
+impl StackMap {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(bpf_map_def {
+            type_: BPF_MAP_TYPE_STACK_TRACE,
+            key_size: size_of::<u32>() as u32,
+            value_size: size_of::<[u64; STACK_FRAMES]>() as u32,
+            max_entries: 1,
+            map_flags: 0,
+            id: 0,
+            pinning: 0,
+        }))
+    }
+
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut c_void {
+        self.0.get().cast()
+    }
+}
 
 /// A variable that all CPUs share: programs reach it by its address, without a look-up.
 #[repr(transparent)]

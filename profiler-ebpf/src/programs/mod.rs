@@ -2,6 +2,7 @@
 
 mod blame;
 mod booking;
+mod caller;
 mod constants;
 mod contention;
 mod hold;

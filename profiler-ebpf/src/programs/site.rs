@@ -145,7 +145,7 @@ fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
 /// (kernel/bpf/helpers.c, bpf_rdonly_cast, v6.2): the access is a load that may fault, and then gives
 /// 0.
 #[inline(always)]
-fn read_cast<const OFFSET: usize>(pointer: *mut c_void, frame_type: u32) -> u64 {
+pub fn read_cast<const OFFSET: usize>(pointer: *mut c_void, frame_type: u32) -> u64 {
     let word: u64;
     // SAFETY: the first instruction calls bpf_rdonly_cast, which user space has put in its place; it
     // takes its arguments in r1 and r2, returns in r0, and may change r1 to r5. The verifier checks the

@@ -9,6 +9,7 @@
 //! its frame, to the frame that it found, which drops whatever an interrupt left above it.
 
 use aya_ebpf::{
+    EbpfContext as _,
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
@@ -19,7 +20,7 @@ use lockprof_abi::{
 };
 
 use super::{
-    constants,
+    caller, constants,
     contention::{self, Wait},
     hold,
     maps::{self, lose},
@@ -110,13 +111,8 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     } else {
         0
     };
-    // The target's waits need no stack, since the acquisition knows the site.
+    // The acquisition that claims a wait of the target knows its site.
     let claimed = constants::claim_waits() && constants::is_target(lock);
-    let stack_id = if ignored || claimed || hold_site != 0 {
-        NO_STACK
-    } else {
-        contention::take_stack(ctx, cpu)
-    };
     if depth >= WAIT_DEPTH {
         lose(cpu, Loss::WaitOverflow);
         return;
@@ -125,9 +121,16 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     frame.lock = lock;
     frame.pid = pid;
     frame.flags = flags;
-    frame.stack_id = stack_id;
     frame.hold_site = hold_site;
     frame.ignored = u32::from(ignored);
+    if ignored || claimed || hold_site != 0 {
+        frame.caller = 0;
+        frame.stack_id = NO_STACK;
+        frame.sampled = 0;
+    } else {
+        caller::find(ctx.as_ptr(), cpu, depth);
+    }
+    let frame = &mut cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)];
     // SAFETY: the helper has no precondition.
     frame.began_ns = unsafe { bpf_ktime_get_ns() };
     cpu.open_waits.depth = depth as u32 + 1;
@@ -170,9 +173,11 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         cpu,
         &Wait {
             lock: frame.lock,
+            caller: frame.caller,
             flags: frame.flags,
             stack_id: frame.stack_id,
             hold_site: frame.hold_site,
+            sampled: frame.sampled != 0,
             waited_ns,
         },
     );
@@ -207,7 +212,7 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     let stack_id = if cpu.hold.held != 0 {
         NO_STACK
     } else {
-        contention::take_stack(ctx, cpu)
+        contention::take_stack(ctx.as_ptr(), cpu)
     };
     slot.pid = pid;
     slot.flags = flags;
@@ -250,9 +255,11 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         cpu,
         &Wait {
             lock,
+            caller: 0,
             flags: slot.flags,
             stack_id: slot.stack_id,
             hold_site: 0,
+            sampled: false,
             waited_ns,
         },
     );

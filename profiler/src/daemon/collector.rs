@@ -1,8 +1,10 @@
 //! Turns readings of the programs' counters into what happened between them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Longest, Phase as AbiPhase, Site};
+use lockprof_abi::{
+    CgroupEntry, ContentionEntry, CpuState, Longest, OTHERS, Phase as AbiPhase, Site,
+};
 
 use super::{
     cgroups::CgroupPaths,
@@ -10,16 +12,16 @@ use super::{
     source::Source,
 };
 use crate::{
-    kernel::Kallsyms,
+    kernel::{CallerTexts, Kallsyms},
     probe::calibrate::zeroed_state,
     recording::schema::{
         CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent, Phase,
     },
 };
 
-/// What the waits of one interval are summed by, over CPUs: lock, flags, stack, and the site inside
-/// whose hold they happened.
-type ContentionKey = (u64, u32, i32, u32);
+/// What the waits of one interval are summed by, over CPUs: lock, flags, caller, stack, and the site
+/// inside whose hold they happened.
+type ContentionKey = (u64, u32, u64, i32, u32);
 
 /// The activity of a CPU on which nothing was counted.
 const NOTHING: Option<u64> = Some(0);
@@ -33,7 +35,9 @@ pub struct Collector {
     activity: Vec<Option<u64>>,
     contention: HashMap<usize, ContentionEntry>,
     cgroups: HashMap<usize, CgroupEntry>,
-    known_stacks: HashSet<i32>,
+    /// The caller by each stack that was seen.
+    known_stacks: HashMap<i32, Option<u64>>,
+    caller_texts: CallerTexts,
     longest: HashMap<(Phase, Kind, Site), u64>,
     symbols: Kallsyms,
     cgroup_paths: CgroupPaths,
@@ -50,7 +54,8 @@ impl Collector {
             activity: vec![NOTHING; cpus],
             contention: HashMap::new(),
             cgroups: HashMap::new(),
-            known_stacks: HashSet::new(),
+            known_stacks: HashMap::new(),
+            caller_texts: CallerTexts::of(&symbols),
             longest: HashMap::new(),
             symbols,
             cgroup_paths: CgroupPaths::default(),
@@ -98,12 +103,11 @@ impl Collector {
         // time.
         interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
         self.cgroups(cgroups, interval);
-        interval.contention = self.contention(source, &active);
+        self.contention(source, &active, interval);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
         interval.blame = sums.blame();
         interval.losses = sums.losses();
-        self.stacks(source, interval);
     }
 
     /// The next call reads every CPU, also one that seems to have done nothing.
@@ -169,7 +173,7 @@ impl Collector {
         }
     }
 
-    fn contention(&mut self, source: &impl Source, active: &[usize]) -> Vec<ContentionInterval> {
+    fn contention(&mut self, source: &impl Source, active: &[usize], interval: &mut Interval) {
         let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
         let mut after = free_contention();
         for place in places(active, source.contention_places()) {
@@ -179,39 +183,51 @@ impl Collector {
             let before = self.contention.insert(place, after);
             let before = before.unwrap_or_else(free_contention);
             let (pairs, waits) = delta::sparse(&before.octaves, &after.octaves);
-            if waits == 0 {
+            let sampled = u64::from(after.sampled.wrapping_sub(before.sampled));
+            if waits + sampled == 0 {
                 continue;
             }
-            let key = (after.lock, after.flags, after.stack_id, after.hold_site);
+            let (lock, caller) = (after.lock, after.caller);
+            let key = (lock, after.flags, caller, after.stack_id, after.hold_site);
             let (sum, octaves) = sums
                 .entry(key)
                 .or_insert_with(|| (self.new_contention(&after), vec![0; after.octaves.len()]));
             sum.waits += waits;
+            sum.sampled += sampled;
             sum.waited_ns += after.waited_ns.wrapping_sub(before.waited_ns);
             sum.longest_ns = sum.longest_ns.max(after.longest_ns);
             for pair in pairs.chunks_exact(2) {
                 octaves[pair[0] as usize] += pair[1];
             }
         }
-        sums.into_values()
-            .map(|(mut sum, octaves)| {
-                sum.octaves = delta::sparse(&vec![0; octaves.len()], &octaves).0;
-                sum
-            })
-            .collect()
+        for ((_, _, caller, stack, _), (mut sum, octaves)) in sums {
+            sum.octaves = delta::sparse(&vec![0; octaves.len()], &octaves).0;
+            if stack >= 0 {
+                let by_stack = self.stack(source, stack, interval);
+                if let Some(by_stack) = by_stack.filter(|_| caller != 0) {
+                    interval.callers_checked += sum.sampled;
+                    interval.callers_wrong += u64::from(caller != by_stack) * sum.sampled;
+                }
+            }
+            interval.contention.push(sum);
+        }
     }
 
     fn new_contention(&self, entry: &ContentionEntry) -> ContentionInterval {
+        let others = entry.lock == OTHERS;
         ContentionInterval {
             lock: format!("{:#x}", entry.lock),
-            name: self.lock_name(entry.lock),
+            name: self.lock_name(entry.lock).filter(|_| !others),
             flags: entry.flags,
+            caller: (entry.caller != 0).then(|| self.frame(entry.caller)),
             stack: (entry.stack_id >= 0).then_some(entry.stack_id),
+            others,
             in_hold_of: entry
                 .hold_site
                 .checked_sub(1)
                 .and_then(|site| Site::from_index(site as usize))
                 .map(|site| site.name().to_owned()),
+            sampled: 0,
             waits: 0,
             waited_ns: 0,
             longest_ns: 0,
@@ -233,24 +249,24 @@ impl Collector {
         })
     }
 
-    /// Call stacks that are used for the first time.
-    fn stacks(&mut self, source: &impl Source, interval: &mut Interval) {
-        let ids: Vec<i32> = interval
-            .contention
-            .iter()
-            .filter_map(|contention| contention.stack)
-            .collect();
-        for id in ids {
-            if self.known_stacks.insert(id)
-                && let Some(frames) = source.stack(id.unsigned_abs())
-            {
-                let frames: Vec<String> =
-                    frames.iter().map(|address| self.frame(*address)).collect();
-                interval
-                    .stacks
-                    .insert(id, without_tracing(&frames).to_vec());
-            }
+    /// The caller by a call stack, which is written down where it is used for the first time.
+    fn stack(&mut self, source: &impl Source, id: i32, interval: &mut Interval) -> Option<u64> {
+        if let Some(caller) = self.known_stacks.get(&id) {
+            return *caller;
         }
+        let addresses = source.stack(id.unsigned_abs());
+        let caller = addresses
+            .as_ref()
+            .and_then(|addresses| self.caller_texts.caller(addresses));
+        self.known_stacks.insert(id, caller);
+        if let Some(addresses) = addresses {
+            let frames = addresses.iter().map(|address| self.frame(*address));
+            let frames: Vec<String> = frames.collect();
+            interval
+                .stacks
+                .insert(id, without_tracing(&frames).to_vec());
+        }
+        caller
     }
 
     fn frame(&self, address: u64) -> String {
@@ -324,10 +340,11 @@ const DEEPEST_TRACING: usize = 8;
 fn free_contention() -> ContentionEntry {
     ContentionEntry {
         lock: 0,
+        caller: 0,
         stack_id: 0,
         flags: 0,
         hold_site: 0,
-        reserved: 0,
+        sampled: 0,
         waits: 0,
         waited_ns: 0,
         longest_ns: 0,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub bare: bool,
     /// Whether to keep totals by cgroup.
     pub cgroups: bool,
+    /// Which spinning wait of a CPU's has its call stack walked: every so many; 0: none.
+    pub sample_every: u32,
     /// Between two readings of the counters.
     pub interval: Duration,
     /// Before the measured time.

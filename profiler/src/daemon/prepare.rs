@@ -11,8 +11,8 @@ use lockprof_abi::TextRange;
 use super::{Collector, Settings, cost, cost::Usage, follow::Session, progress::Progress};
 use crate::{
     kernel::{
-        AttachPlan, Capabilities, Kallsyms, KallsymsError, Role, kernel_identity, lock_function,
-        plan, site_ranges,
+        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Role, kernel_identity,
+        lock_function, plan, site_ranges,
     },
     probe::{
         learn,
@@ -75,6 +75,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         detail: settings.request.detail,
         readers: settings.request.readers,
         cgroups: settings.cgroups,
+        sample_every: programs.is_some().then_some(settings.sample_every),
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,
@@ -238,6 +239,8 @@ fn constants(
         task_switches: 0,
         claim_read_waits: attached(Role::ReadAcquire),
         cgroups: settings.cgroups,
+        callers: CallerTexts::of(symbols),
+        sample_every: settings.sample_every,
         frame_cast: None,
         cpus: u32::try_from(
             aya::util::nr_cpus()

@@ -67,8 +67,8 @@ fn the_development_host() {
                   - The contention tracepoints work here: waits are measured, holds
                     are not.
     lock          tasklist_lock, whose address is not known yet: /proc/kallsyms has
-                  functions only (no CONFIG_KALLSYMS_ALL); it is learned from the
-                  call stack of a contended write lock inside release_task
+                  functions only (no CONFIG_KALLSYMS_ALL); it is learned from
+                  release_task, which waits for it to write
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not
                   inlined

@@ -239,6 +239,9 @@ fn contention(contention: &Contention, rows: &mut Rows, time: &str) {
         range: None,
     };
     rows.add(row, "waits", Some(contention.waits.count()), "count");
+    if contention.waits.sampled > 0 {
+        rows.add(row, "sampled", Some(contention.waits.sampled), "count");
+    }
     rows.add(row, "waited", Some(contention.waits.total_ns), time);
     rows.lengths(row, "wait", Some(&contention.waits), time);
 }

@@ -63,6 +63,7 @@ fn summary(profile: &Profile) -> Value {
         "blame": blame(profile),
         "cpus": cpus(profile),
         "contention": profile.contention.iter().map(contention).collect::<Value>(),
+        "samples": samples(profile),
         "cgroups": profile.cgroups,
         "probe": probe(profile),
         "own": own(profile),
@@ -159,10 +160,24 @@ fn contention(contention: &Contention) -> Value {
         "kind": contention.kind.name(),
         "site": contention.caller,
         "is_target": contention.is_target,
+        "is_others": contention.is_others,
         "in_hold_of": contention.in_hold_of.map(|site| site.name()),
         "count": contention.waits.count(),
+        "sampled": contention.waits.sampled,
         "waited_ns": contention.waits.total_ns,
         "wait_ns": durations(&contention.waits),
+    })
+}
+
+/// Spinning waits of which call stacks were taken, and callers that those have checked.
+fn samples(profile: &Profile) -> Value {
+    let samples = &profile.samples;
+    json!({
+        "every": profile.header.sample_every,
+        "spinning_waits": samples.spinning,
+        "taken": samples.taken,
+        "callers_checked": samples.checked,
+        "callers_wrong": samples.wrong,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod bpf_syscall;
 mod btf;
+mod callers;
 mod capabilities;
 mod config;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod spin_waits;
 mod trials;
 
 pub use btf::{Btf, BtfError, BtfKind, BtfType};
+pub use callers::CallerTexts;
 pub use capabilities::{
     BtfFacts, Capabilities, CapabilitySet, FrameCast, FunctionFacts, LockSymbol, Machine, Others,
     Settings, SharedHook, SymbolFacts, Trial, Trials, Uname, User,

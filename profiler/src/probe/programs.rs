@@ -11,11 +11,12 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, Phase, SiteRanges, TextRange,
+    CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, OTHERS_PLACES, Phase, SiteRanges,
+    TextRange,
 };
 
 use super::{casting::Casting, memory::MappedArray};
-use crate::kernel::{AttachPlan, FrameCast, PlannedProbe, ProbeKind};
+use crate::kernel::{AttachPlan, CallerTexts, FrameCast, PlannedProbe, ProbeKind};
 
 /// The compiled eBPF programs.
 pub(super) static OBJECT: &[u8] =
@@ -23,6 +24,8 @@ pub(super) static OBJECT: &[u8] =
 
 /// Places for contended locks on each CPU. A power of two.
 const CONTENTION_SLOTS: u32 = 512;
+/// The same with the rows for all that find no place.
+const CONTENTION_PLACES: u32 = CONTENTION_SLOTS + OTHERS_PLACES;
 /// Distinct call stacks of waiters that are kept.
 const STACKS: u32 = 8192;
 
@@ -49,6 +52,11 @@ pub struct Constants {
     pub claim_read_waits: bool,
     /// Whether totals by cgroup are kept.
     pub cgroups: bool,
+    /// By which text the caller of a waiter is found.
+    pub callers: CallerTexts,
+    /// Which spinning wait of a CPU's has its call stack walked: every so many. 0: none, nor any that
+    /// sleeps.
+    pub sample_every: u32,
     /// How the programs may read their trampolines' frames without a helper.
     pub frame_cast: Option<FrameCast>,
     /// Possible CPUs.
@@ -131,6 +139,10 @@ impl Programs {
             constants.read_function.length,
         ];
         let sites = constants.sites.to_words();
+        let callers = &constants.callers;
+        let words = |text: &TextRange| [text.start, text.length];
+        let [between, lock_text, kernel] =
+            [callers.between, callers.lock, callers.kernel].map(|text| words(&text));
         let cgroup_entries = if constants.cgroups {
             constants.cpus * CGROUP_SLOTS
         } else {
@@ -148,10 +160,13 @@ impl Programs {
             .override_global("KEEP_TASK", keep_task, true)
             .override_global("RELEASE_PROBED", release_probed, true)
             .override_global("TASK_SWITCHES", &constants.task_switches, true)
-            .override_global("TAKE_STACKS", &1_u32, true)
+            .override_global("SAMPLE_EVERY", &constants.sample_every, true)
+            .override_global("BETWEEN_TEXT", &between, true)
+            .override_global("LOCK_TEXT", &lock_text, true)
+            .override_global("KERNEL_TEXT", &kernel, true)
             .override_global("CONTENTION_MASK", &(CONTENTION_SLOTS - 1), true)
             .map_max_entries("CPUS", constants.cpus)
-            .map_max_entries("CONTENTION", constants.cpus * CONTENTION_SLOTS)
+            .map_max_entries("CONTENTION", constants.cpus * CONTENTION_PLACES)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("STACKS", STACKS)
             .load(casting.object())
@@ -162,7 +177,7 @@ impl Programs {
             .ok_or_else(|| anyhow!("the eBPF object has no map STACKS"))?;
         Ok(Self {
             cpus: MappedArray::open(&ebpf, "CPUS", cpus)?,
-            contention: MappedArray::open(&ebpf, "CONTENTION", cpus * CONTENTION_SLOTS as usize)?,
+            contention: MappedArray::open(&ebpf, "CONTENTION", cpus * CONTENTION_PLACES as usize)?,
             cgroups: MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             ebpf,

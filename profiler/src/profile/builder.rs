@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Attached, Blame, Classify, Contention, CpuTotals, Durations, GroundTruthCheck, Losses, Profile,
-    Scale, SeriesPoint, SiteProfile, SpanProfile, StackWaits,
-    contention::{ContentionSum, by_caller, target_by_site, target_by_stacks},
+    Attached, Blame, Classify, Contention, CpuTotals, Durations, GroundTruthCheck, Losses,
+    PathWaits, Profile, Samples, Scale, SeriesPoint, SiteProfile, SpanProfile,
+    contention::{ContentionSum, by_caller, target_by_callers, target_by_site},
     holds_known, series,
     spans::is_timed,
     waits_from_contention, waits_known,
@@ -41,6 +41,7 @@ pub struct ProfileBuilder {
     blame: BTreeMap<(Site, Option<Site>), u64>,
     contention: ContentionSum,
     stacks: BTreeMap<i32, Vec<String>>,
+    samples: Samples,
     cpus: BTreeMap<u32, CpuTotals>,
     series: Vec<SeriesPoint>,
     cgroups: BTreeMap<String, CgroupInterval>,
@@ -65,6 +66,7 @@ impl ProfileBuilder {
             blame: BTreeMap::new(),
             contention: ContentionSum::default(),
             stacks: BTreeMap::new(),
+            samples: Samples::default(),
             cpus: BTreeMap::new(),
             series: Vec::new(),
             cgroups: BTreeMap::new(),
@@ -111,6 +113,8 @@ impl ProfileBuilder {
             calls_outside,
             blame,
             contention,
+            callers_checked,
+            callers_wrong,
             stacks,
             cgroups,
             longest,
@@ -144,6 +148,7 @@ impl ProfileBuilder {
                 *sum = sum.saturating_add(pair.waited_ns);
             }
         }
+        self.samples.add(callers_checked, callers_wrong);
         contention
             .into_iter()
             .for_each(|entry| self.contention.add(entry));
@@ -156,8 +161,8 @@ impl ProfileBuilder {
         self.losses.add(&losses, missed);
     }
 
-    /// Ends with the profile. `classify` names the site of a wait for the target lock by its call
-    /// stack, which is all that there is where holds are not measured.
+    /// Ends with the profile. `classify` names the site of a wait for the target lock by who waited,
+    /// which is all that there is where holds are not measured.
     #[must_use]
     pub fn finish(mut self, classify: Classify) -> Profile {
         if !waits_known(&self.header) {
@@ -165,20 +170,15 @@ impl ProfileBuilder {
             self.contention = ContentionSum::default();
             self.blame.clear();
         }
-        let waits_by_stack = self.contention.finish();
-        let target = target_address(&self.header, &waits_by_stack, &self.stacks);
-        let mut waits_by_stack_of_target = BTreeMap::new();
+        let waits_by_path = self.contention.finish();
+        self.samples.count(&waits_by_path);
+        let target = target_address(&self.header, &waits_by_path, &self.stacks);
+        let mut waits_of_target = BTreeMap::new();
         if let Some(target) = target.filter(|_| waits_from_contention(&self.header)) {
-            waits_by_stack_of_target =
-                target_by_site(&waits_by_stack, &self.stacks, target, classify);
+            waits_of_target = target_by_site(&waits_by_path, &self.stacks, target, classify);
         }
-        let sites = sites(
-            &self.header,
-            self.sites,
-            waits_by_stack_of_target,
-            self.longest,
-        );
-        let contention = by_caller(&waits_by_stack, &self.stacks, target);
+        let sites = sites(&self.header, self.sites, waits_of_target, self.longest);
+        let contention = by_caller(&waits_by_path, &self.stacks, target);
         series::tell_the_ending(&mut self.series);
         let inside = |wait: &&Contention| wait.in_hold_of.is_some() && !wait.is_target;
         if let Some(footer) = &self.footer {
@@ -203,8 +203,9 @@ impl ProfileBuilder {
             blame: blame(self.blame),
             inner_waits: contention.iter().filter(inside).cloned().collect(),
             contention,
-            waits_by_stack,
+            waits_by_path,
             stacks: self.stacks,
+            samples: self.samples,
             cpus: self.cpus.into_values().collect(),
             series: self.series,
             cgroups: self.cgroups,
@@ -279,13 +280,13 @@ fn add_cgroup(sum: &mut CgroupInterval, totals: CgroupInterval) {
 
 fn target_address(
     header: &Header,
-    waits: &[StackWaits],
+    waits: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
 ) -> Option<u64> {
     match &header.lock.address {
         Some(address) => parse_address(address),
         None if header.lock.address_source == AddressSource::Stacks => {
-            target_by_stacks(waits, stacks)
+            target_by_callers(waits, stacks)
         }
         None => None,
     }
@@ -294,7 +295,7 @@ fn target_address(
 fn sites(
     header: &Header,
     mut sums: BTreeMap<Site, SiteSum>,
-    mut waits_by_stack: BTreeMap<Site, Durations>,
+    mut waits_of_target: BTreeMap<Site, Durations>,
     mut longest: BTreeMap<(Site, Kind), LongestEvent>,
 ) -> Vec<SiteProfile> {
     let (holds_known, waits_known) = (holds_known(header), waits_known(header));
@@ -305,7 +306,7 @@ fn sites(
                 Some(sum) => (sum.hold, sum.wait),
                 None => (Durations::new(Scale::Steps), Durations::new(Scale::Steps)),
             };
-            if let Some(waits) = waits_by_stack.remove(&site) {
+            if let Some(waits) = waits_of_target.remove(&site) {
                 wait = waits;
             }
             let longest_hold = longest.remove(&(site, Kind::Hold));

@@ -1,7 +1,5 @@
 //! Who asked for a lock, by the call stack of a wait.
 
-use std::collections::BTreeMap;
-
 /// Functions of locks and of tracing, by how their names begin: they stand between a wait and who
 /// asked for the lock.
 const BETWEEN: &[&str] = &[
@@ -69,9 +67,9 @@ pub fn caller_of(frames: &[String]) -> Option<&str> {
         .find(|symbol| !is_between(symbol))
 }
 
-/// Whether release_task itself asked for the lock.
-pub(super) fn asked_by_release_task(frames: &[String]) -> bool {
-    caller_of(frames).and_then(|symbol| symbol.split('.').next()) == Some("release_task")
+/// Whether a function is release_task, or what the compiler has made of it.
+pub(super) fn is_release_task(symbol: &str) -> bool {
+    symbol.split('.').next() == Some("release_task")
 }
 
 /// Whether a function is a lock's or a tracer's own: it stands between a wait and who asked for the
@@ -79,14 +77,6 @@ pub(super) fn asked_by_release_task(frames: &[String]) -> bool {
 #[must_use]
 pub fn is_between(symbol: &str) -> bool {
     symbol == "down" || BETWEEN.iter().any(|start| symbol.starts_with(start))
-}
-
-/// The caller of each stack, looked up once.
-pub(super) fn callers(stacks: &BTreeMap<i32, Vec<String>>) -> BTreeMap<i32, &str> {
-    stacks
-        .iter()
-        .filter_map(|(&id, frames)| Some((id, caller_of(frames)?)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use lockprof_abi::{
 
 use super::{
     Classify, Durations, Histogram, Scale,
-    callers::{asked_by_release_task, callers},
+    callers::{caller_of, is_release_task, symbol_of},
 };
 use crate::recording::{parse_address, schema::ContentionInterval};
 
@@ -91,12 +91,14 @@ pub struct Contention {
     pub name: Option<String>,
     /// What kind of lock it is.
     pub kind: LockKind,
-    /// The function that asked for it, where a stack tells.
+    /// The function that asked for it, where that is known.
     pub caller: Option<String>,
     /// The site of the hold of the target lock inside which the waits happened.
     pub in_hold_of: Option<Site>,
     /// Whether it is the target lock.
     pub is_target: bool,
+    /// No lock, but all of this kind that the tables had no place for.
+    pub is_others: bool,
     /// The waits. The longest may be one of the warm-up's.
     pub waits: Durations,
 }
@@ -105,31 +107,59 @@ impl Contention {
     /// The lock's name, else its address.
     #[must_use]
     pub fn lock(&self) -> String {
+        if self.is_others {
+            return "others".to_owned();
+        }
         self.name
             .clone()
             .unwrap_or_else(|| format!("{:#x}", self.address))
     }
 }
 
-/// Waits for one lock by one call stack.
+/// Waits for one lock by one caller, or by one call stack.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StackWaits {
+pub struct PathWaits {
     /// The lock's address.
     pub address: u64,
     /// Its name, where it has one.
     pub name: Option<String>,
     /// The tracepoint's LCB_F_ flags.
     pub flags: u32,
+    /// The return address into the function that asked for it, as in a call stack, where it was found
+    /// without one.
+    pub caller: Option<String>,
     /// The call stack, in [`Profile::stacks`](super::Profile::stacks).
     pub stack: Option<i32>,
     /// The site of the hold of the target lock inside which the waits happened.
     pub in_hold_of: Option<Site>,
-    /// The waits.
+    /// No lock, but all that the tables had no place for.
+    pub is_others: bool,
+    /// The waits; those of a stack of a spinning lock are samples, and have no lengths.
     pub waits: Durations,
 }
 
-/// What tells the entries of a recording apart: the lock, the stack, the flags, the hold.
-type Key = (u64, Option<i32>, u32, Option<Site>);
+impl PathWaits {
+    /// Who waited, innermost first, as far as it is known: the call stack, or the caller alone.
+    pub(super) fn frames<'a>(&'a self, stacks: &'a BTreeMap<i32, Vec<String>>) -> &'a [String] {
+        match self.stack.and_then(|stack| stacks.get(&stack)) {
+            Some(frames) => frames,
+            None => self.caller.as_slice(),
+        }
+    }
+
+    /// The function that asked for the lock.
+    #[must_use]
+    pub fn caller<'a>(&'a self, stacks: &'a BTreeMap<i32, Vec<String>>) -> Option<&'a str> {
+        match &self.caller {
+            Some(caller) => Some(symbol_of(caller)),
+            None => caller_of(self.frames(stacks)),
+        }
+    }
+}
+
+/// What tells the entries of a recording apart: the lock, the flags, the caller, the stack, the hold;
+/// whether it is no lock, but all others.
+type Key = (u64, u32, Option<String>, Option<i32>, Option<Site>, bool);
 
 /// Adds up the waits of the intervals.
 #[derive(Debug, Default)]
@@ -143,11 +173,19 @@ impl ContentionSum {
             return;
         };
         let in_hold_of = interval.in_hold_of.as_deref().and_then(Site::from_name);
+        let ContentionInterval {
+            flags,
+            caller,
+            stack,
+            others,
+            ..
+        } = interval;
         let (name, waits) = self
             .entries
-            .entry((address, interval.stack, interval.flags, in_hold_of))
+            .entry((address, flags, caller, stack, in_hold_of, others))
             .or_insert_with(|| (None, Durations::new(Scale::Octaves)));
         waits.add(&interval.octaves, interval.waited_ns);
+        waits.sampled = waits.sampled.saturating_add(interval.sampled);
         waits.longest_ns = waits.longest_ns.max(Some(interval.longest_ns));
         if interval.name.is_some() {
             *name = interval.name;
@@ -155,28 +193,31 @@ impl ContentionSum {
     }
 
     /// The most waited time first.
-    pub(super) fn finish(self) -> Vec<StackWaits> {
-        let mut all: Vec<StackWaits> = self
-            .entries
+    pub(super) fn finish(self) -> Vec<PathWaits> {
+        let mut entries: Vec<(Key, (Option<String>, Durations))> =
+            self.entries.into_iter().collect();
+        // The key makes the order the same each time.
+        entries.sort_by(|(key, (_, waits)), (other_key, (_, other_waits))| {
+            let longer = other_waits.total_ns.cmp(&waits.total_ns);
+            longer.then_with(|| key.cmp(other_key))
+        });
+        entries
             .into_iter()
-            .map(|((address, stack, flags, in_hold_of), (name, mut waits))| {
+            .map(|(key, (name, mut waits))| {
+                let (address, flags, caller, stack, in_hold_of, is_others) = key;
                 waits.longest_ns = longest_of_phase(&waits.histogram, waits.longest_ns);
-                StackWaits {
+                PathWaits {
                     address,
                     name,
                     flags,
+                    caller,
                     stack,
                     in_hold_of,
+                    is_others,
                     waits,
                 }
             })
-            .collect();
-        all.sort_by_key(|entry| {
-            // The rest of the key makes the order the same each time.
-            let rest = (entry.address, entry.stack, entry.flags, entry.in_hold_of);
-            (std::cmp::Reverse(entry.waits.total_ns), rest)
-        });
-        all
+            .collect()
     }
 }
 
@@ -189,17 +230,23 @@ fn longest_of_phase(histogram: &Histogram, longest_ns: Option<u64>) -> Option<u6
 
 /// The waits by lock and caller, the most waited time first.
 pub(super) fn by_caller(
-    entries: &[StackWaits],
+    entries: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
     target: Option<u64>,
 ) -> Vec<Contention> {
-    let callers = callers(stacks);
     let mut groups = BTreeMap::new();
     for entry in entries {
         let kind = LockKind::of(entry.flags);
-        let caller = entry.stack.and_then(|stack| callers.get(&stack).copied());
+        let caller = entry.caller(stacks);
+        let key = (
+            entry.address,
+            kind,
+            caller,
+            entry.in_hold_of,
+            entry.is_others,
+        );
         groups
-            .entry((entry.address, kind, caller, entry.in_hold_of))
+            .entry(key)
             .and_modify(|group: &mut Contention| group.waits.merge(&entry.waits))
             .or_insert_with(|| Contention {
                 address: entry.address,
@@ -208,6 +255,7 @@ pub(super) fn by_caller(
                 caller: caller.map(str::to_owned),
                 in_hold_of: entry.in_hold_of,
                 is_target: Some(entry.address) == target,
+                is_others: entry.is_others,
                 waits: entry.waits.clone(),
             });
     }
@@ -217,17 +265,16 @@ pub(super) fn by_caller(
 }
 
 /// The target lock by its waits, where its address was never learned otherwise: the spinning lock
-/// for which release_task itself waited to write; if stacks were cut so that it is more than one,
-/// the one with the most waits.
-pub(super) fn target_by_stacks(
-    entries: &[StackWaits],
+/// for which release_task itself waited to write; if some callers are wrong so that it is more than
+/// one, the one with the most waits.
+pub(super) fn target_by_callers(
+    entries: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
 ) -> Option<u64> {
     let mut waits: BTreeMap<u64, u64> = BTreeMap::new();
     for entry in entries {
-        let frames = entry.stack.and_then(|stack| stacks.get(&stack));
         if LockKind::of(entry.flags) == LockKind::SpinWrite
-            && frames.is_some_and(|frames| asked_by_release_task(frames))
+            && entry.caller(stacks).is_some_and(is_release_task)
         {
             let count = waits.entry(entry.address).or_default();
             *count = count.saturating_add(entry.waits.count());
@@ -241,7 +288,7 @@ pub(super) fn target_by_stacks(
 
 /// The waits for the target lock by site.
 pub(super) fn target_by_site(
-    entries: &[StackWaits],
+    entries: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
     target: u64,
     classify: Classify,
@@ -249,11 +296,15 @@ pub(super) fn target_by_site(
     let mut sites: BTreeMap<Site, Durations> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.address == target) {
         let writer = entry.flags & LCB_F_WRITE != 0;
-        let frames = entry.stack.and_then(|stack| stacks.get(&stack));
+        // The caller before the stack: of samples and of all others it is the same.
+        let frames = match entry.caller.as_slice() {
+            [] => entry.frames(stacks),
+            caller => caller,
+        };
         let site = match frames {
-            Some(frames) => classify(frames, writer),
-            None if writer => Site::Unknown,
-            None => Site::ReadOther,
+            [] if writer => Site::Unknown,
+            [] => Site::ReadOther,
+            frames => classify(frames, writer),
         };
         sites
             .entry(site)

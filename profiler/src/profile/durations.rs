@@ -10,6 +10,9 @@ pub struct Durations {
     pub histogram: Histogram,
     /// Their exact sum.
     pub total_ns: u64,
+    /// How many more there were, whose lengths are in nothing else here: to look at them closely has
+    /// lengthened or shortened them.
+    pub sampled: u64,
     /// The longest, where it is known exactly.
     pub longest_ns: Option<u64>,
 }
@@ -21,6 +24,7 @@ impl Durations {
         Self {
             histogram: Histogram::new(scale),
             total_ns: 0,
+            sampled: 0,
             longest_ns: None,
         }
     }
@@ -36,9 +40,11 @@ impl Durations {
         let Self {
             histogram,
             total_ns,
+            sampled,
             longest_ns,
         } = other;
         self.histogram.merge(histogram);
+        self.sampled = self.sampled.saturating_add(*sampled);
         self.total_ns = self.total_ns.saturating_add(*total_ns);
         self.longest_ns = self.longest_ns.max(*longest_ns);
     }
@@ -46,13 +52,19 @@ impl Durations {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
+        self.measured().saturating_add(self.sampled)
+    }
+
+    /// How many of them have a length.
+    #[must_use]
+    pub fn measured(&self) -> u64 {
         self.histogram.count()
     }
 
     /// Their mean, exactly.
     #[must_use]
     pub fn mean_ns(&self) -> Option<f64> {
-        let count = self.count();
+        let count = self.measured();
         (count > 0).then(|| self.total_ns as f64 / count as f64)
     }
 
@@ -66,7 +78,7 @@ impl Durations {
     /// hundred takes a hundred.
     #[must_use]
     pub fn percentile_ns(&self, longer: f64) -> Option<f64> {
-        let enough = self.count() as f64 * longer >= 1.0 - 1e-9;
+        let enough = self.measured() as f64 * longer >= 1.0 - 1e-9;
         self.quantile_ns(1.0 - longer).filter(|_| enough)
     }
 
@@ -132,6 +144,18 @@ mod tests {
         assert_eq!(of(&[125_000], None).max_text(unit), "≤ 131 µs");
         assert_eq!(of(&[], None).max_text(unit), UNKNOWN);
         assert!(!of(&[], None).max_is_bound());
+    }
+
+    #[test]
+    fn what_has_no_length_is_counted_and_in_no_mean() {
+        let mut all = of(&[100, 300], Some(300));
+        all.total_ns = 400;
+        let mut sampled = of(&[], None);
+        sampled.sampled = 5;
+        assert_eq!((sampled.count(), sampled.mean_ns()), (5, None));
+        all.merge(&sampled);
+        assert_eq!((all.count(), all.measured()), (7, 2));
+        assert_eq!(all.mean_ns(), Some(200.0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod durations;
 mod ground_truth;
 mod histogram;
 mod losses;
+mod samples;
 mod series;
 mod sites;
 mod spans;
@@ -16,11 +17,12 @@ mod verdict;
 pub use anatomy::{Anatomy, Part, What, anatomies, contained};
 pub use builder::ProfileBuilder;
 pub use callers::{caller_of, is_between, symbol_of};
-pub use contention::{Contention, LockKind, StackWaits};
+pub use contention::{Contention, LockKind, PathWaits};
 pub use durations::Durations;
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
+pub use samples::{Samples, WaitPath, wait_paths};
 pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
@@ -38,8 +40,8 @@ use crate::{
     units::TimeUnit,
 };
 
-/// Says which site a wait for the target lock belongs to, by its call stack (innermost frame
-/// first) and whether it waits to write.
+/// Says which site a wait for the target lock belongs to, by who waited (a call stack, innermost
+/// frame first, or the caller alone) and whether it waits to write.
 pub type Classify = fn(&[String], bool) -> Site;
 
 /// What a recording says. Numbers are those of the measured phase where they do not say otherwise.
@@ -69,10 +71,12 @@ pub struct Profile {
     pub inner_waits: Vec<Contention>,
     /// Waits for all locks by lock and caller, the most waited time first.
     pub contention: Vec<Contention>,
-    /// The same by whole call stack, for flame graphs.
-    pub waits_by_stack: Vec<StackWaits>,
+    /// The same by caller and whole call stack, for flame graphs.
+    pub waits_by_path: Vec<PathWaits>,
     /// Call stacks, the innermost frame first.
     pub stacks: BTreeMap<i32, Vec<String>>,
+    /// How many waits were looked at closely, and what that told.
+    pub samples: Samples,
     /// What each CPU did.
     pub cpus: Vec<CpuTotals>,
     /// What happened over time, the warm-up included.
@@ -151,7 +155,12 @@ impl Profile {
     pub fn other_locks(&self) -> impl Iterator<Item = &Contention> {
         self.contention
             .iter()
-            .filter(|wait| !wait.is_target && wait.in_hold_of.is_none())
+            .filter(|wait| !wait.is_target && !wait.is_others && wait.in_hold_of.is_none())
+    }
+
+    /// Waits for the locks that the tables had no place for, by kind.
+    pub fn unnamed_locks(&self) -> impl Iterator<Item = &Contention> {
+        self.contention.iter().filter(|wait| wait.is_others)
     }
 
     /// Whether this is the address of the target lock, as far as anybody waited for it.

@@ -305,7 +305,7 @@ fn check_first(bytes: &[u8]) -> Result<(), ReadError> {
                 .collect(),
             schema,
         }),
-        Some(schema) if schema == u64::from(SCHEMA) => Ok(()),
+        Some(1..) => Ok(()),
         Some(schema) => not_a_recording(format!("there is no schema {schema}")),
         None => not_a_recording("its header names no schema".to_owned()),
     }

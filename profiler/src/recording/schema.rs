@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
 /// The schema that this program writes, and the newest that it reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line of a recording. [`RecordingLines`](super::RecordingLines) reads it: a derived
 /// `Deserialize` could not, for by a tag serde cannot read back maps whose keys are numbers.
@@ -55,6 +55,10 @@ pub struct Header {
     pub readers: bool,
     /// Whether totals by cgroup were kept.
     pub cgroups: bool,
+    /// Which spinning wait of a CPU's had its call stack walked: every so many; 0: none. Absent where
+    /// each had (schema 1), or nothing was attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_every: Option<u32>,
     /// Seconds between refreshes.
     pub interval_s: f64,
     /// The losses, as a share of the target lock's events, above which the run is void.
@@ -317,6 +321,12 @@ pub struct Interval {
     pub blame: Vec<BlameInterval>,
     /// Waits for all locks, over all CPUs.
     pub contention: Vec<ContentionInterval>,
+    /// Samples whose caller was found in both ways.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub callers_checked: u64,
+    /// Those of them where the words of the stack told another caller than the walk.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub callers_wrong: u64,
     /// Call stacks that are used here for the first time: the innermost frame first, as
     /// `symbol+0xoffset` where symbols are known and `0xaddress` where not.
     pub stacks: BTreeMap<i32, Vec<String>>,
@@ -406,7 +416,23 @@ pub struct BlameInterval {
 /// The holder's name of waited time that no writer's hold accounts for.
 pub const READERS_AND_HANDOVER: &str = "readers and hand-over";
 
-/// Waits for one lock by one call path.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Waits for one lock by one caller or call path.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct ContentionInterval {
     /// The lock's address, in hexadecimal with 0x.
@@ -415,11 +441,22 @@ pub struct ContentionInterval {
     pub name: Option<String>,
     /// The tracepoint's LCB_F_ flags.
     pub flags: u32,
+    /// The return address into the function that asked for the lock, as in a call stack, where it was
+    /// found without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// The call stack's id, where one was taken.
     pub stack: Option<i32>,
+    /// All locks that a CPU's table had no place for; `lock` is of no meaning.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub others: bool,
+    /// Waits beside `waits` of which a sample was taken. It makes a waiter late in the queue, so that
+    /// their lengths are in nothing else here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sampled: u64,
     /// The site of the hold of the target lock inside which the waits happened.
     pub in_hold_of: Option<String>,
-    /// Waits.
+    /// Waits whose lengths follow.
     pub waits: u64,
     /// Their time.
     pub waited_ns: u64,

@@ -142,6 +142,7 @@ impl Synthetic {
             detail: Detail::Spans,
             readers: false,
             cgroups: false,
+            sample_every: None,
             interval_s: 1.0,
             emulated_by: None,
             loss_threshold: 0.001,
@@ -212,6 +213,8 @@ impl Synthetic {
                 Vec::new()
             },
             contention: contention(self.holds_known()),
+            callers_checked: 0,
+            callers_wrong: 0,
             stacks: if index == 0 {
                 stacks()
             } else {
@@ -380,8 +383,11 @@ fn contention(holds_known: bool) -> Vec<ContentionInterval> {
         lock: lock.into(),
         name: name.map(str::to_owned),
         flags,
+        caller: None,
         stack: Some(stack),
+        others: false,
         in_hold_of: None,
+        sampled: 0,
         waits: waits.into(),
         waited_ns: u64::from(waits) * 24_000,
         longest_ns: 31_000,

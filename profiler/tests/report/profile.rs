@@ -1,10 +1,11 @@
 //! What recordings add up to.
 
 use lockprof::{
-    profile::Scale,
-    recording::schema::{Line, Phase, Tier},
+    export::Format,
+    profile::{Profile, Scale},
+    recording::schema::{ContentionInterval, Line, Phase, Tier},
 };
-use lockprof_abi::{Site, Span};
+use lockprof_abi::{LCB_F_SPIN, Site, Span};
 
 use crate::fixture::{Synthetic, profile_of};
 
@@ -95,6 +96,158 @@ fn without_probes_the_target_is_found_by_the_stacks_of_its_waits() {
         .filter_map(|wait| wait.caller.as_deref())
         .collect();
     assert_eq!(targets, ["release_task", "copy_process"]);
+}
+
+/// As a recording has it whose waiters that spin were sampled: each with its caller, and beside them one
+/// sample, whose stack is known.
+fn sampled() -> Vec<Line> {
+    let synthetic = Synthetic {
+        tier: Tier::WaitOnly,
+        ..Synthetic::default()
+    };
+    let mut lines = synthetic.lines();
+    for line in &mut lines {
+        match line {
+            Line::Header(header) => header.sample_every = Some(251),
+            Line::Interval(interval) => {
+                let spinning = |entry: &&mut ContentionInterval| entry.flags & LCB_F_SPIN != 0;
+                let mut samples = Vec::new();
+                for entry in interval.contention.iter_mut().filter(spinning) {
+                    let caller = match entry.stack {
+                        Some(1) => "release_task+0x3",
+                        _ => "copy_process+0x3",
+                    };
+                    entry.caller = Some(caller.to_owned());
+                    samples.push(ContentionInterval {
+                        sampled: 1,
+                        waits: 0,
+                        waited_ns: 0,
+                        octaves: Vec::new(),
+                        ..entry.clone()
+                    });
+                    entry.stack = None;
+                }
+                (interval.callers_checked, interval.callers_wrong) = (2, 0);
+                interval.contention.extend(samples);
+                interval.contention.push(ContentionInterval {
+                    lock: "0x1".to_owned(),
+                    name: None,
+                    flags: LCB_F_SPIN,
+                    caller: None,
+                    stack: None,
+                    others: true,
+                    in_hold_of: None,
+                    sampled: 0,
+                    waits: 9,
+                    waited_ns: 90_000_000,
+                    longest_ns: 9_000,
+                    octaves: vec![13, 9],
+                });
+            }
+            Line::Calibration(_) | Line::Footer(_) => {}
+        }
+    }
+    lines
+}
+
+#[test]
+fn samples_are_counted_and_in_no_length() {
+    let profile = profile_of(sampled());
+    let reap = profile.site(Site::Reap).unwrap().wait.as_ref().unwrap();
+    // Three intervals, with forty waits and one sample in each.
+    assert_eq!((reap.count(), reap.measured(), reap.sampled), (123, 120, 3));
+    assert_eq!(reap.mean_ns(), Some(24_000.0));
+    assert_eq!(profile.samples.taken, 6);
+    assert_eq!(profile.samples.spinning, 3 * (41 + 26 + 9));
+    assert_eq!(profile.samples.wrong_share(), Some(0.0));
+    let targets: Vec<(Option<&str>, u64)> = profile
+        .contention
+        .iter()
+        .filter(|wait| wait.is_target)
+        .map(|wait| (wait.caller.as_deref(), wait.waits.count()))
+        .collect();
+    let expected = [(Some("release_task"), 123), (Some("copy_process"), 78)];
+    assert_eq!(targets, expected);
+}
+
+#[test]
+fn what_had_no_place_is_no_lock_and_is_said() {
+    let profile = profile_of(sampled());
+    assert!(profile.other_locks().all(|wait| wait.lock() != "others"));
+    let others: Vec<u64> = profile
+        .unnamed_locks()
+        .map(|wait| wait.waits.count())
+        .collect();
+    assert_eq!(others, [27]);
+    let table = text(
+        &profile,
+        Format::Table {
+            width: 80,
+            color: false,
+        },
+    );
+    let said = "no place for: 27 for a spinlock (270 ms)";
+    assert!(joined(&table).contains(said), "{table}");
+    // The longest waited for by far, but nobody can look at it next.
+    assert!(!joined(&table).contains("Another lock"), "{table}");
+}
+
+#[test]
+fn wrong_callers_are_said_and_right_ones_are_not() {
+    let right = text(
+        &profile_of(sampled()),
+        Format::Table {
+            width: 80,
+            color: false,
+        },
+    );
+    assert!(
+        joined(&right).contains("of 6 of 228 spinning waits"),
+        "{right}"
+    );
+    assert!(!right.contains("wrong"), "{right}");
+    let mut lines = sampled();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line {
+            interval.callers_wrong = 1;
+        }
+    }
+    let wrong = text(
+        &profile_of(lines),
+        Format::Table {
+            width: 80,
+            color: false,
+        },
+    );
+    let said = "3 of 6 callers that they check are wrong (50.0 %)";
+    assert!(joined(&wrong).contains(said), "{wrong}");
+}
+
+/// The waited time of each caller is its own in a flame graph, and only its way there is a sample's.
+#[test]
+fn folded_stacks_have_all_waited_time() {
+    let profile = profile_of(sampled());
+    let folded = text(&profile, Format::Folded);
+    let lock = "0xffffffff8260a080 (rwlock:W)";
+    for line in [
+        format!("release_task;{lock} {}", 3 * 40 * 24_000),
+        format!("copy_process;{lock} {}", 3 * 25 * 24_000),
+        "[no call stack];[others] (spinlock) 270000000".to_owned(),
+    ] {
+        assert!(
+            folded.lines().any(|found| found == line),
+            "{line} in {folded}"
+        );
+    }
+}
+
+fn text(profile: &Profile, format: Format) -> String {
+    String::from_utf8(format.exporter().export(profile).unwrap()).unwrap()
+}
+
+/// Without the breaks that the width makes.
+fn joined(table: &str) -> String {
+    table.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

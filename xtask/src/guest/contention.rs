@@ -44,6 +44,46 @@ pub fn waits_are_seen_and_blamed(lab: &Lab<'_>) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Sampled call stacks with fewer callers to check would show nothing.
+const FEW_SAMPLES: u64 = 20;
+
+/// Who waits is read from a few words of the stack: what walks of the stack tell is the same for at least
+/// 99 of 100, nearly every wait has a caller, and those for tasklist_lock are the known ones.
+pub fn callers_agree_with_call_stacks(lab: &Lab<'_>) -> Result<Verdict> {
+    let load = "--workload threadspawn --tasks 4 --duration 6 --warm-up 1 --attach wait";
+    let outcome = lab.succeed(vec![run("wait", load)])?;
+    let wait = Summary::of(lab, &outcome, "wait")?;
+    let checked = wait.count("/samples/callers_checked")?;
+    let wrong = wait.count("/samples/callers_wrong")?;
+    if checked < FEW_SAMPLES {
+        bail!("only {checked} samples had a caller to check");
+    }
+    if wrong * 100 > checked {
+        bail!("{wrong} of {checked} callers were wrong");
+    }
+    let (mut known, mut all) = (0, 0);
+    for row in wait.rows("/contention")? {
+        let (count, kind) = (row["count"].as_u64(), row["kind"].as_str());
+        if !kind.is_some_and(|kind| kind.starts_with("rwlock") || kind == "spinlock") {
+            continue;
+        }
+        all += count.unwrap_or(0);
+        if row["site"].is_string() {
+            known += count.unwrap_or(0);
+        }
+    }
+    if known * 100 < all * 99 {
+        bail!("{known} of {all} spinning waits have a caller");
+    }
+    let sites = wait.rows("/sites")?;
+    let unknown = ["unknown", "other"].map(|name| {
+        let row = sites.iter().find(|row| row["name"] == name);
+        row.and_then(|row| row["contended"].as_u64()).unwrap_or(0)
+    });
+    equal("waits of the lock by nobody that is known", unknown, [0, 0])?;
+    Ok(Verdict::Passed)
+}
+
 fn writers(summary: &Summary) -> Result<()> {
     summary.is_sound()?;
     summary.cpus_agree_with_sites()?;

@@ -136,6 +136,10 @@ pub const TESTS: &[GuestTest] = &[
         contention::waits_are_seen_and_blamed,
     ),
     everywhere(
+        "callers_agree_with_call_stacks",
+        contention::callers_agree_with_call_stacks,
+    ),
+    everywhere(
         "a_hidden_address_is_learned",
         daemon::a_hidden_address_is_learned,
     ),

@@ -84,7 +84,7 @@ fn lock(header: &Header) -> String {
     let source = match header.lock.address_source {
         AddressSource::Kallsyms => "from /proc/kallsyms",
         AddressSource::Learned => "learned from release_task",
-        AddressSource::Stacks => "by the call stacks of its waits",
+        AddressSource::Stacks => "by who waited for it",
         AddressSource::Unknown => "not known",
     };
     match &header.lock.address {

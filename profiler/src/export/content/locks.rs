@@ -43,7 +43,7 @@ pub(super) fn other_locks(profile: &Profile) -> Section {
         return section;
     }
     let others: Vec<&Contention> = profile.other_locks().collect();
-    if others.is_empty() {
+    if others.is_empty() && profile.unnamed_locks().next().is_none() {
         section.sentence("No wait for any other lock was seen.", Emphasis::Plain);
         return section;
     }
@@ -54,6 +54,9 @@ pub(super) fn other_locks(profile: &Profile) -> Section {
     section.grid(grid);
     rest(others.len(), &mut section);
     rows_of_one_lock(profile, &others, &mut section);
+    if let Some(text) = unnamed(profile) {
+        section.sentence(text, Emphasis::Plain);
+    }
     let spin = if profile.header.kernel.spin_waits_invisible {
         "Waits for spinlocks are invisible here: this kernel spins in virt_spin_lock(), which \
          emits no event."
@@ -136,6 +139,27 @@ pub(super) fn cgroups(profile: &Profile) -> Section {
     }
     section.sentence(text, Emphasis::Quiet);
     section
+}
+
+/// What the tables of the CPUs had no place for.
+fn unnamed(profile: &Profile) -> Option<String> {
+    let kinds: Vec<String> = profile
+        .unnamed_locks()
+        .map(|wait| {
+            format!(
+                "{} for a {} ({})",
+                units::count(wait.waits.count()),
+                wait.kind.name(),
+                profile.unit().format(wait.waits.total_ns as f64)
+            )
+        })
+        .collect();
+    (!kinds.is_empty()).then(|| {
+        format!(
+            "Waits for locks that the table of a CPU had no place for: {}.",
+            kinds.join(", ")
+        )
+    })
 }
 
 fn names(wait: &Contention) -> Vec<String> {

@@ -59,6 +59,9 @@ pub(super) fn trust(profile: &Profile) -> Section {
     if profile.header.tier != Tier::Off {
         page.field("precision", precision(profile));
     }
+    if let Some(text) = samples(profile) {
+        page.field("call stacks", text);
+    }
     if let Some(text) = ground_truth(&profile.ground_truth) {
         page.field("ground truth", text);
     }
@@ -137,6 +140,28 @@ fn precision(profile: &Profile) -> String {
     } else {
         "means are exact; p50 and p99 within a third".to_owned()
     }
+}
+
+/// How many waits were sampled, and whether the callers that samples check are right.
+fn samples(profile: &Profile) -> Option<String> {
+    let samples = &profile.samples;
+    if profile.header.sample_every.is_none() || samples.spinning == 0 {
+        return None;
+    }
+    let mut text = format!(
+        "of {} of {} spinning waits; those are counted, and in no length",
+        units::count(samples.taken),
+        units::count(samples.spinning),
+    );
+    if samples.wrong > 0 {
+        text += &format!(
+            "; {} of {} callers that they check are wrong ({})",
+            units::count(samples.wrong),
+            units::count(samples.checked),
+            units::percent(samples.wrong_share().unwrap_or_default()),
+        );
+    }
+    Some(text)
 }
 
 fn ground_truth(check: &GroundTruthCheck) -> Option<String> {

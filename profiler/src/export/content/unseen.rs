@@ -54,7 +54,9 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::WaitWithoutStart => "a wait for another lock without its beginning",
         Loss::WaitMigrated => "a spinning wait that began and ended as different tasks",
         Loss::TaskSlotTaken => "a sleeping wait that took the place of another's",
-        Loss::ContentionTableFull => "a wait for a lock that the table had no place for",
+        Loss::ContentionTableFull => {
+            "a wait whose lock the table had no place for; it is among the others"
+        }
         Loss::StackMissing => "a wait of which no call stack could be taken",
         Loss::CgroupTableFull => "a cgroup that the table had no place for",
         Loss::ReadOverflow => "read holds nested deeper than there is room for",

@@ -44,6 +44,7 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
             iframe title="Flame graph of waiters" sandbox="allow-scripts" height=(height)
                 style={ "aspect-ratio: " (FLAME_WIDTH) " / " (height) } srcdoc=(document.into_string()) {}
             figcaption {
+                @if let Some(text) = sampled(profile) { (text) " " }
                 "Call stacks of waiters, as wide as they waited: each function stands on its caller, \
                  and the lock on the function that asked for it. Click a frame to zoom in; search at \
                  the top right. By keyboard, Tab goes from frame to frame, and Enter zooms. The table has \
@@ -55,6 +56,18 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
             (grids(&stacks(profile, &lines)))
         }
     })
+}
+
+/// What the stacks are of, where they are not of every wait.
+fn sampled(profile: &Profile) -> Option<String> {
+    let samples = &profile.samples;
+    profile.header.sample_every?;
+    Some(format!(
+        "Call stacks of spinning waiters are samples, of {} of {} waits: they share the waited time of \
+         the function that asked for the lock, which is known of every wait.",
+        units::count(samples.taken),
+        units::count(samples.spinning)
+    ))
 }
 
 /// As high as the picture says, with room for a bar to scroll to the side with.

@@ -12,7 +12,7 @@ use inferno::flamegraph::{
 use super::{Picture, Setting};
 use crate::{
     export::printable,
-    profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site},
+    profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site, wait_paths},
 };
 
 /// Narrower than the page's text, in pixels: the graph is not scaled.
@@ -126,8 +126,9 @@ fn without_search(svg: String) -> String {
 }
 
 /// Waits as folded stacks: functions from the outermost to the one that asked for the lock, then the
-/// lock, then the waited time. Waits for the target lock that have no stack (in the exact tier none
-/// is taken) are under their site's function.
+/// lock, then the waited time. Where the stacks of a caller were sampled, they have its time by their
+/// number; where none was, it stands alone. Waits for the target lock of which nobody looked for the
+/// caller (in the exact tier the site is known) are under their site's function.
 pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     let mut add = |stack: String, ns: u64| {
@@ -136,19 +137,20 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
             *sum = sum.saturating_add(ns);
         }
     };
-    let mut target_has_stacks = false;
-    for wait in &profile.waits_by_stack {
+    let mut target_has_callers = false;
+    for path in wait_paths(&profile.waits_by_path, &profile.stacks) {
+        let wait = path.of;
         let kind = LockKind::of(wait.flags);
         let lock = match &wait.name {
             Some(name) => format!("{} ({})", frame(name), kind.name()),
+            None if wait.is_others => format!("[others] ({})", kind.name()),
             None => format!("{:#x} ({})", wait.address, kind.name()),
         };
-        let frames = wait.stack.and_then(|stack| profile.stacks.get(&stack));
         let is_target = profile.is_target(wait.address);
-        if is_target && frames.is_none() && profile.holds_known() {
+        if is_target && path.frames.is_empty() && profile.holds_known() {
             continue;
         }
-        target_has_stacks |= is_target;
+        target_has_callers |= is_target;
         let holder = wait.in_hold_of.map(|site| {
             let function = symbol_of_site(site).unwrap_or(site.name());
             vec![
@@ -156,14 +158,14 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
                 format!("[holding {}]", frame(&profile.header.lock.name)),
             ]
         });
-        let functions = frames.map(|frames| functions(frames));
-        let path = functions
+        let functions = Some(functions(path.frames));
+        let functions = functions
             .filter(|functions| !functions.is_empty())
             .or(holder)
             .unwrap_or_else(|| vec!["[no call stack]".to_owned()]);
-        add(format!("{};{lock}", path.join(";")), wait.waits.total_ns);
+        add(format!("{};{lock}", functions.join(";")), path.waited_ns);
     }
-    if !target_has_stacks {
+    if !target_has_callers {
         let lock = frame(&profile.header.lock.name);
         for site in &profile.sites {
             let kind = if site.site.is_writer() {

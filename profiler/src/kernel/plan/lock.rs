@@ -74,12 +74,11 @@ pub(super) fn planned_lock(
         return Ok(planned(None, AddressSource::Learned, how));
     }
     if symbols.error.is_none() && !symbols.hidden {
-        let how = format!(
-            "{why}; it is learned from the call stack of a contended write lock inside release_task"
-        );
+        let how = format!("{why}; it is learned from release_task, which waits for it to write");
         return Ok(planned(None, AddressSource::Stacks, how));
     }
-    let how =
-        format!("{why}, so call stacks have no names, and its waits are among those of all locks");
+    let how = format!(
+        "{why}, so nobody who waits has a name, and its waits are among those of all locks"
+    );
     Ok(planned(None, AddressSource::Unknown, how))
 }

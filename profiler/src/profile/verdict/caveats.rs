@@ -107,7 +107,7 @@ fn one_event(profile: &Profile) -> Vec<String> {
             ""
         };
         // Of one event it goes without saying.
-        (durations.count() > 1 && share > ONE_EVENT_SHARE).then(|| {
+        (durations.measured() > 1 && share > ONE_EVENT_SHARE).then(|| {
             format!(
                 "A single {what} of {} took {at_least}{}: {} of the time of all its {what}s.",
                 site.site.name(),

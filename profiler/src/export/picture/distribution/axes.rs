@@ -94,7 +94,7 @@ pub(in super::super) fn share_axis(
 ) -> Result<Axis> {
     let most = all
         .iter()
-        .map(|durations| durations.count())
+        .map(|durations| durations.measured())
         .max()
         .unwrap_or(1);
     let decades = (most as f64).log10().ceil().clamp(1.0, 19.0) as i32;

@@ -92,7 +92,7 @@ fn curves<'a>(
     let sites = profile.sites.iter();
     sites
         .filter_map(|site| {
-            let durations = which(site).filter(|durations| durations.count() > 0)?;
+            let durations = which(site).filter(|durations| durations.measured() > 0)?;
             Some(Curve {
                 site: site.site,
                 style: style_of(site.site),
@@ -169,7 +169,7 @@ fn steps(durations: &Durations) -> Vec<(f64, f64)> {
         .collect();
     let last = durations.histogram.buckets().last();
     if let Some((max, (_, high, _))) = durations.max_ns().zip(last) {
-        let one = 1.0 / durations.count() as f64;
+        let one = 1.0 / durations.measured() as f64;
         steps.push((max.min(high as f64), one));
         steps.push((max, one));
     }
