@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use lockprof::{
     profile::{Profile, ProfileBuilder, caller_of},
     recording::schema::{
-        AddressSource, Attach, BlameInterval, Calibration, Clock, ContentionInterval, CpuInterval,
-        Deferral, Detail, Ended, Footer, Header, Interval, Kernel, Kind, Line, Lock, LongestEvent,
-        Machine, Method, NullHold, OwnCost, Phase, Probe, READERS_AND_HANDOVER, RunTime, SCHEMA,
-        SiteInterval, SpanInterval, Tier, Workload,
+        AddressSource, Arrangement, Attach, BlameInterval, Calibration, Clock, ContentionInterval,
+        CpuInterval, Deferral, Detail, Ended, Footer, Header, Interval, Kernel, Kind, Line, Lock,
+        LongestEvent, Machine, Method, NullHold, OwnCost, Phase, Probe, READERS_AND_HANDOVER,
+        RunTime, SCHEMA, SiteInterval, SpanInterval, Tier, Workload,
     },
 };
 use lockprof_abi::{BUCKETS, LCB_F_SPIN, LCB_F_WRITE, Site, bucket_low_ns, bucket_of};
@@ -123,6 +123,7 @@ impl Synthetic {
                 } else {
                     Method::Fentry
                 },
+                arrangement: (!wait_only).then_some(Arrangement::Inside),
                 reasons: vec![if wait_only {
                     "fentry is refused on this kernel (EPERM), and kprobes are not built in.".into()
                 } else {

@@ -46,7 +46,10 @@ pub(super) fn choose(
         return (Some(Arrangement::Robust), None);
     }
     match obstacle_to_exit(capabilities) {
-        None => (Some(Arrangement::Exit), None),
+        None => {
+            let reason = "Clocks are read before and after each hold, and no program runs inside one that nobody waited for.";
+            (Some(Arrangement::Exit), Some(reason.to_owned()))
+        }
         Some(why) => {
             let reason = format!("One program is inside each hold, at its release: {why}.");
             (Some(Arrangement::Robust), Some(reason))
