@@ -5,7 +5,7 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::{BUCKETS, HoldSlot, Loss, Phase, Site, Span, WaitMark};
+use crate::{BUCKETS, HoldSlot, INTERRUPTED_FRAMES, Loss, Phase, Site, Span, WaitMark};
 
 /// Columns of the blame matrix: the writers' sites, then [`READERS_COLUMN`].
 pub const BLAME_COLUMNS: usize = Site::WRITERS + 1;
@@ -265,8 +265,10 @@ pub struct CpuState {
     pub hold: HoldSlot,
     /// The wait that the hold in progress will claim.
     pub wait_mark: WaitMark,
-    /// Interrupts that have been served.
+    /// Interrupts that have come.
     pub interrupts: u64,
+    /// The stack when the last one came while a hold was open: for the program alone.
+    pub interrupted_frames: [u64; INTERRUPTED_FRAMES],
     /// The spans in progress.
     pub open_spans: OpenSpans,
     /// By site.
@@ -281,8 +283,8 @@ pub struct CpuState {
     pub contended: u64,
     /// What the last search for a caller found: a site, by index.
     pub found_site: u32,
-    /// 1 while a soft interrupt is being served.
-    pub in_soft_interrupt: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// Searches for a waiter's caller that no sample was due for.
     pub searches: u32,
     /// Spinning waits before the next one that is sampled.
@@ -352,6 +354,7 @@ const _: () = {
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
                 + 32
+                + 8 * INTERRUPTED_FRAMES
                 + Span::COUNT * 8
                 + Loss::COUNT * 8
     );

@@ -6,30 +6,23 @@
 
 use core::mem::{offset_of, size_of};
 
-/// In [`HoldSlot::start_ns`]: an interrupt is being served, and no stretch is in progress. So large
-/// that every clock less this is negative.
-pub const INTERRUPTED: u64 = 1 << 62;
+/// Frames of the stack among which that of the unlock function is searched: those of an interrupt, and one
+/// or two of the task.
+pub const INTERRUPTED_FRAMES: usize = 24;
 /// Holds that the ring keeps; a power of two.
 pub const RING_HOLDS: usize = 4096;
 /// Holds behind which a wait is looked for: more writers than this in one queue are not blamed.
 pub const MAX_BEHIND: u64 = 128;
 
 /// The hold in progress on this CPU, from the request to the booking.
-///
-/// Interrupts are on before the lock is taken and after it was given back, and off in between: so the
-/// hold lies in one stretch between two interrupts, and no other stretch is as long as that one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HoldSlot {
-    /// When the stretch in progress began (CLOCK_MONOTONIC, ns), or [`INTERRUPTED`]; 0 where nobody
-    /// has asked for the lock.
+    /// When it began (CLOCK_MONOTONIC, ns): when the lock was asked for, when a wait for it ended, or when it
+    /// was taken; 0 where nobody has asked for the lock.
     pub start_ns: u64,
-    /// When the lock was about to be given back, where that is probed; else 0.
+    /// When it ended, where a program at the release or an interrupt right after it tells; else 0.
     pub end_ns: u64,
-    /// The longest stretch that an interrupt has ended.
-    pub stretch_ns: u64,
-    /// When it ended.
-    pub stretch_end_ns: u64,
     /// When the wait before it began; 0 where there was none. Only where the acquisition is probed;
     /// else it stays in the [`WaitMark`].
     pub wait_began_ns: u64,
@@ -54,6 +47,10 @@ pub struct HoldSlot {
     pub seen: u32,
     /// 1 where the wait has been moved into this slot.
     pub claimed: u32,
+    /// 1 where an interrupt came between a clock and the lock.
+    pub interrupted: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// A wait of a writer for the target lock, until the hold that follows it is booked.
@@ -108,22 +105,6 @@ impl HoldRing {
     };
 }
 
-/// The length of a hold and its end, from its last stretch and the longest one before: the hold is in
-/// the longest. `None` where the clock went backwards.
-#[inline(always)]
-#[must_use]
-pub const fn length_of(slot: &HoldSlot, released_ns: u64) -> Option<(u64, u64)> {
-    let last_ns = released_ns.wrapping_sub(slot.start_ns);
-    let last_is_negative = last_ns >> 63 != 0;
-    if slot.stretch_ns != 0 && (last_is_negative || last_ns < slot.stretch_ns) {
-        Some((slot.stretch_ns, slot.stretch_end_ns))
-    } else if last_is_negative {
-        None
-    } else {
-        Some((last_ns, released_ns))
-    }
-}
-
 /// For how long a wait stood behind a hold.
 #[inline(always)]
 #[must_use]
@@ -147,8 +128,8 @@ pub const fn overlap_ns(began_ns: u64, ended_ns: u64, hold: &EndedHold) -> u64 {
 
 const _: () = {
     assert!(RING_HOLDS.is_power_of_two() && MAX_BEHIND < RING_HOLDS as u64);
-    assert!(offset_of!(HoldSlot, comm) == 80);
-    assert!(size_of::<HoldSlot>() == 112);
+    assert!(offset_of!(HoldSlot, comm) == 64);
+    assert!(size_of::<HoldSlot>() == 104);
     assert!(size_of::<WaitMark>() == 24);
     assert!(size_of::<EndedHold>() == 32);
     assert!(size_of::<HoldRing>() == 16 + 32 * RING_HOLDS);
@@ -157,41 +138,6 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn slot(start_ns: u64, stretch: (u64, u64)) -> HoldSlot {
-        HoldSlot {
-            start_ns,
-            stretch_ns: stretch.0,
-            stretch_end_ns: stretch.1,
-            end_ns: 0,
-            wait_began_ns: 0,
-            wait_ended_ns: 0,
-            task: 0,
-            switches: 0,
-            cgroup: 0,
-            pid_tgid: 0,
-            comm: [0; 16],
-            site: 0,
-            held: 0,
-            seen: 0,
-            claimed: 0,
-        }
-    }
-
-    #[test]
-    fn a_hold_is_in_the_longest_stretch() {
-        // Undisturbed.
-        assert_eq!(length_of(&slot(100, (0, 0)), 150), Some((50, 150)));
-        // An interrupt right after the release, and one right before the acquisition.
-        assert_eq!(length_of(&slot(900, (50, 150)), 905), Some((50, 150)));
-        assert_eq!(length_of(&slot(900, (5, 105)), 950), Some((50, 950)));
-        // The end of an interrupt was missed.
-        assert_eq!(
-            length_of(&slot(INTERRUPTED, (50, 150)), 905),
-            Some((50, 150))
-        );
-        assert_eq!(length_of(&slot(900, (0, 0)), 899), None);
-    }
 
     #[test]
     fn a_wait_stands_behind_the_common_part() {

@@ -32,7 +32,6 @@ pub use histogram::{
     floor_log2,
 };
 pub use hold::{
-    EndedHold, HoldRing, HoldSlot, INTERRUPTED, MAX_BEHIND, RING_HOLDS, WaitMark, length_of,
-    overlap_ns,
+    EndedHold, HoldRing, HoldSlot, INTERRUPTED_FRAMES, MAX_BEHIND, RING_HOLDS, WaitMark, overlap_ns,
 };
 pub use names::{Loss, Phase, Site, Span};

@@ -136,6 +136,8 @@ table_index! {
         /// The task was switched out between its request and the clock at the end of its hold, so
         /// that the hold has no length.
         HoldSwitched = "hold_switched",
+        /// An interrupt came between a clock and the lock, and it is not known when: the hold has no length.
+        HoldInterrupted = "hold_interrupted",
         /// kprobe only: the lock's address, kept from the entry, was gone at the return.
         EntryLost = "entry_lost",
         /// A writer's wait for the target lock ended, and no hold of the same task followed on this
@@ -196,6 +198,7 @@ impl Loss {
             self,
             Self::HoldWithoutStart
                 | Self::HoldSwitched
+                | Self::HoldInterrupted
                 | Self::EntryLost
                 | Self::WaitUnclaimed
                 | Self::TargetWaitWithoutEnd

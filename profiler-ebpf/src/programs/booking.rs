@@ -8,7 +8,7 @@ use aya_ebpf::helpers::{
 };
 use lockprof_abi::{
     BUCKETS, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, Site, SiteState, WaitMark,
-    bucket_low_ns, bucket_of, length_of,
+    bucket_low_ns, bucket_of,
 };
 
 use super::{
@@ -59,7 +59,8 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     } else {
         now_ns
     };
-    let length = length_of(slot, released_ns);
+    let held_ns = released_ns.wrapping_sub(start_ns);
+    let interrupted = slot.interrupted != 0;
     let site = Site::slot(slot.site);
     let mark = wait_of(cpu);
     if start_ns == 0 || !take(&mut cpu.hold.start_ns, start_ns) {
@@ -71,14 +72,18 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     if mark.began_ns != 0 && mark.ended_ns == 0 {
         return lose(cpu, Loss::TargetWaitWithoutEnd);
     }
-    let Some((held_ns, ended_ns)) = length else {
+    // What came before the wait is not in the hold behind it.
+    if interrupted && mark.began_ns == 0 {
+        return lose(cpu, Loss::HoldInterrupted);
+    }
+    if held_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
-    };
-    let number = blame::ended(ended_ns.wrapping_sub(held_ns), ended_ns, site);
+    }
+    let number = blame::ended(start_ns, released_ns, site);
     let notable = count_hold(cpu, site, held_ns);
-    blame::check_late(cpu, ended_ns);
+    blame::check_late(cpu, released_ns);
     if notable || constants::keep_cgroups() {
-        note_hold(cpu, site, held_ns, ended_ns, by_holder);
+        note_hold(cpu, site, held_ns, released_ns, by_holder);
     }
     if mark.ended_ns != 0 {
         book_wait(cpu, site, &mark, number, by_holder);

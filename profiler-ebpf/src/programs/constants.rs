@@ -12,6 +12,10 @@ static TARGET_LOCK: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
+/// `_raw_write_unlock_irq`: an interrupt inside it has waited for the release.
+#[unsafe(no_mangle)]
+static UNLOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
+
 /// `_raw_read_lock`.
 #[unsafe(no_mangle)]
 static READ_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
@@ -80,6 +84,11 @@ pub fn is_target(lock: u64) -> bool {
 #[inline(always)]
 pub fn lock_function() -> TextRange {
     LOCK_FUNCTION.load()
+}
+
+#[inline(always)]
+pub fn unlock_function() -> TextRange {
+    UNLOCK_FUNCTION.load()
 }
 
 #[inline(always)]

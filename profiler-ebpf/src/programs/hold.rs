@@ -38,8 +38,9 @@ fn lock_requested(ctx: FEntryContext) -> i32 {
     if constants::is_target(ctx.arg(0))
         && let Some(cpu) = maps::cpu_state()
     {
+        let interrupts = interrupts(cpu);
         let site = site::from_trampoline::<{ site::WRITER }>(ctx.as_ptr(), cpu);
-        requested(cpu, site);
+        requested(cpu, site, interrupts);
     }
     0
 }
@@ -84,8 +85,9 @@ fn kprobe_lock_requested(ctx: ProbeContext) -> u32 {
     if ctx.arg(0).is_some_and(constants::is_target)
         && let Some(cpu) = maps::cpu_state()
     {
+        let interrupts = interrupts(cpu);
         let site = site::from_entry::<{ site::WRITER }>(ctx.regs, cpu);
-        requested(cpu, site);
+        requested(cpu, site, interrupts);
     }
     0
 }
@@ -164,8 +166,11 @@ fn take_entry() -> Option<u64> {
 
 /// The lock is asked for. The clock is read last, so that nothing else of this is in the hold that is
 /// reported; none of it is in the hold that the machine has.
+///
+/// An interrupt that comes meanwhile leaves work behind, which the kernel does when the program ends (it leaves
+/// a section of RCU's): that would be in the hold. `interrupts` is their number when the program began.
 #[inline(always)]
-fn requested(cpu: &mut CpuState, site: u32) {
+fn requested(cpu: &mut CpuState, site: u32, interrupts: u64) {
     finish_left(cpu);
     if cpu.wait_mark.began_ns != 0 {
         cpu.wait_mark.began_ns = 0;
@@ -173,19 +178,21 @@ fn requested(cpu: &mut CpuState, site: u32) {
     }
     open(cpu, site);
     cpu.hold.switches = task::switches();
-    // An interrupt between the reading of the clock and its storing would be in the first stretch: then
-    // both are done again. Interrupts do not come twice that fast.
-    for _attempt in 0..2 {
-        // SAFETY: references are valid for reading and writing; an interrupt's programs may run between
-        // any two of these; the helper has no precondition.
-        unsafe {
-            let interrupts = read_volatile(&raw const cpu.interrupts);
-            write_volatile(&raw mut cpu.hold.start_ns, bpf_ktime_get_ns());
-            if read_volatile(&raw const cpu.interrupts) == interrupts {
-                return;
-            }
+    // SAFETY: references are valid for reading and writing; an interrupt's program may run between any two
+    // of these; the helper has no precondition.
+    unsafe {
+        write_volatile(&raw mut cpu.hold.start_ns, bpf_ktime_get_ns());
+        if read_volatile(&raw const cpu.interrupts) != interrupts {
+            cpu.hold.interrupted = 1;
         }
     }
+}
+
+/// How many interrupts have come on this CPU.
+#[inline(always)]
+fn interrupts(cpu: &CpuState) -> u64 {
+    // SAFETY: a reference is valid for reading.
+    unsafe { read_volatile(&raw const cpu.interrupts) }
 }
 
 /// The lock has been taken: inside the hold.
@@ -224,7 +231,7 @@ fn lose_wait(cpu: &mut CpuState) {
 fn open(cpu: &mut CpuState, site: u32) {
     let hold = &mut cpu.hold;
     hold.end_ns = 0;
-    hold.stretch_ns = 0;
+    hold.interrupted = 0;
     hold.claimed = 0;
     hold.task = task::current();
     hold.site = site;

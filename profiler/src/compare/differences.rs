@@ -73,6 +73,15 @@ pub fn differences(before: &Side, after: &Side) -> Vec<Difference> {
             join(&after.versions)
         )));
     }
+    if before.arrangements != after.arrangements {
+        all.push(caution(format!(
+            "The clocks of holds stood in different places ({} / {}): the locks that were measured were \
+             held longer by different amounts, and what is reported less the null hold differs by some \
+             instructions.",
+            join(&before.arrangements),
+            join(&after.arrangements)
+        )));
+    }
     all.extend(settings(before, after));
     all
 }

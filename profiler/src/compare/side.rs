@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Instrument, Setting, Totals};
 use crate::{
     profile::Profile,
-    recording::schema::{Deferral, Kernel},
+    recording::schema::{Arrangement, Deferral, Kernel},
 };
 
 /// The recordings of one kernel.
@@ -17,6 +17,8 @@ pub struct Side {
     pub kernels: Vec<Kernel>,
     /// The versions of lockprof that recorded it.
     pub versions: BTreeSet<String>,
+    /// Where the programs of its holds stood, by name.
+    pub arrangements: BTreeSet<String>,
     /// Its boots by what was measured in them.
     pub boots: BTreeMap<Setting, Vec<Boot>>,
     /// Recordings that are not used, and why.
@@ -45,6 +47,7 @@ impl Side {
             name: name.into(),
             kernels: Vec::new(),
             versions: BTreeSet::new(),
+            arrangements: BTreeSet::new(),
             boots: BTreeMap::new(),
             unused: Vec::new(),
             cautions: Vec::new(),
@@ -72,6 +75,11 @@ impl Side {
             self.kernels.push(kernel.clone());
         }
         self.versions.insert(profile.header.lockprof.clone());
+        if profile.holds_known() {
+            let arrangement = profile.header.attach.arrangement;
+            let name = arrangement.map_or("that of lockprof 0.1", Arrangement::name);
+            self.arrangements.insert(name.to_owned());
+        }
         let id = if kernel.boot_id.is_empty() {
             self.cautions.push(format!(
                 "{origin} does not say which boot it is of, and counts as one of its own"

@@ -11,8 +11,8 @@ use lockprof_abi::TextRange;
 use super::{Collector, Settings, cost, cost::Usage, follow::Session, progress::Progress};
 use crate::{
     kernel::{
-        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Role, kernel_identity,
-        lock_function, plan, site_ranges,
+        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Role, UNLOCK_FUNCTION,
+        kernel_identity, lock_function, plan, site_ranges,
     },
     probe::{
         learn,
@@ -231,6 +231,9 @@ fn constants(
     Ok(Constants {
         target_lock,
         lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
+        unlock_function: symbols
+            .range_of(UNLOCK_FUNCTION)
+            .unwrap_or(TextRange::EMPTY),
         read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
         sites: site_ranges(symbols),
         claim_waits: attached(Role::Acquire) || attached(Role::Request),

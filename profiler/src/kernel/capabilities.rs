@@ -161,7 +161,7 @@ pub struct BtfFacts {
     pub frame_cast: Option<FrameCast>,
     /// Where a task_struct has nvcsw, in bytes, with nivcsw behind it.
     pub task_switches: Option<u32>,
-    /// The tracepoints of interrupts that it has, without `_entry` and `_exit`.
+    /// The tracepoints of interrupts that it has, without `_entry`.
     pub interrupts: Vec<String>,
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             detach_pid_parameters: Some(2),
             frame_cast: None,
             task_switches: Some(2000),
-            interrupts: vec!["local_timer".into(), "softirq".into()],
+            interrupts: vec!["local_timer".into(), "reschedule".into()],
         },
         symbols: SymbolFacts {
             error: None,

@@ -17,7 +17,7 @@ use super::forbidden::refuse;
 use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
 use crate::recording::schema::{Arrangement, Attach, Detail, Method, Probe, Tier};
 
-pub(super) use arrangement::{INTERRUPTS, SOFT_INTERRUPT};
+pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
 pub use probes::{PlannedProbe, ProbeKind, Role, span_has_left, span_program_stem};
 

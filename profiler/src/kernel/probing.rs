@@ -10,7 +10,7 @@ use super::capabilities::{
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
-use super::plan::{INTERRUPTS, SOFT_INTERRUPT};
+use super::plan::INTERRUPTS;
 use super::sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
     hooked_functions,
@@ -180,8 +180,7 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         .map(|function| function.refers_to);
     let wanted: Vec<String> = INTERRUPTS
         .iter()
-        .chain([&SOFT_INTERRUPT])
-        .flat_map(|name| [format!("{name}_entry"), format!("{name}_exit")])
+        .map(|name| format!("{name}_entry"))
         .chain([TRACEPOINT_BEGAN.to_owned()])
         .map(|name| format!("{TRACEPOINT_TYPE}{name}"))
         .collect();
@@ -196,8 +195,7 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         contention_tracepoints: has("contention_begin"),
         interrupts: INTERRUPTS
             .iter()
-            .chain([&SOFT_INTERRUPT])
-            .filter(|name| has(&format!("{name}_entry")) && has(&format!("{name}_exit")))
+            .filter(|name| has(&format!("{name}_entry")))
             .map(|name| (*name).to_owned())
             .collect(),
         task_switches: btf.member_offset("task_struct", "nvcsw")?,

@@ -7,9 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
-use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, RunControl, Site, bucket_of, length_of,
-};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, RunControl, Site, bucket_of};
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
 /// bytes, and so is the alignment at most.
@@ -159,9 +157,7 @@ fn book_left(state: &mut CpuState) {
     if slot.start_ns == 0 || slot.end_ns == 0 {
         return;
     }
-    let Some((held_ns, _)) = length_of(&slot, slot.end_ns) else {
-        return;
-    };
+    let held_ns = slot.end_ns.wrapping_sub(slot.start_ns);
     let site = &mut state.sites[Site::slot(slot.site)];
     let (began_ns, ended_ns) = if slot.claimed != 0 {
         (slot.wait_began_ns, slot.wait_ended_ns)
@@ -170,7 +166,8 @@ fn book_left(state: &mut CpuState) {
     } else {
         (0, 0)
     };
-    if began_ns != 0 && ended_ns == 0 {
+    let lost = held_ns >> 63 != 0 || (began_ns != 0 && ended_ns == 0);
+    if lost || (slot.interrupted != 0 && began_ns == 0) {
         return;
     }
     site.held_ns = site.held_ns.wrapping_add(held_ns);

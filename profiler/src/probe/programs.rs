@@ -36,6 +36,8 @@ pub struct Constants {
     pub target_lock: u64,
     /// `_raw_write_lock_irq`.
     pub lock_function: TextRange,
+    /// `_raw_write_unlock_irq`.
+    pub unlock_function: TextRange,
     /// `_raw_read_lock`.
     pub read_function: TextRange,
     /// Known sites.
@@ -134,6 +136,10 @@ impl Programs {
             constants.lock_function.start,
             constants.lock_function.length,
         ];
+        let unlock_function = [
+            constants.unlock_function.start,
+            constants.unlock_function.length,
+        ];
         let read_function = [
             constants.read_function.start,
             constants.read_function.length,
@@ -151,6 +157,7 @@ impl Programs {
         let mut ebpf = EbpfLoader::new()
             .override_global("TARGET_LOCK", &constants.target_lock, true)
             .override_global("LOCK_FUNCTION", &lock_function, true)
+            .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
             .override_global("SITE_RANGES", &sites, true)
             .override_global("FRAME_TYPE", &casting.frame_type, true)

@@ -16,6 +16,47 @@ fn by(attach: &str) -> Step {
     run(attach, &format!("{load} {clock} --attach {attach}"))
 }
 
+/// Instructions that an interrupt takes at the least, with its timer's work: far more than the ways between
+/// the clocks and the lock differ by.
+const AN_INTERRUPT: f64 = 500.0;
+
+/// With a thousand interrupts a second, the longest of many equal holds is no longer where the clocks are read
+/// with interrupts on than where they are off.
+pub fn interrupts_are_in_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
+    let by = |name: &str, arrangement: &str| {
+        // The daemon's own timer interrupts.
+        let load = "--workload nullhold --tasks 1 --iterations 100000 --warm-up 0 --interval 0.001 --loss-threshold 1";
+        let clock = "--detail holds --clock instructions";
+        run(name, &format!("{load} {clock} --arrangement {arrangement}"))
+    };
+    let names = ["inside", "robust", "exit"];
+    let mut request = lab.request(names.iter().map(|name| by(name, name)).collect());
+    request.cpus = 1;
+    request.clock = Clock::Instructions;
+    let outcome = succeed(&request)?;
+    let mut tails = Vec::new();
+    for name in names {
+        let summary = Summary::of(lab, &outcome, name)?;
+        super::summary::equal(
+            "void",
+            summary.value("/void")?,
+            &serde_json::Value::Bool(false),
+        )?;
+        let lost = summary.count("/losses/target_losses")?;
+        let longest = summary.setsid("max")? - summary.setsid("p50")?;
+        println!(
+            "    {name}: the longest null hold is {longest:.0} instructions over the median; {lost} lost"
+        );
+        tails.push(longest);
+    }
+    for tail in &tails[1..] {
+        if *tail > tails[0] + AN_INTERRUPT {
+            bail!("the longest holds are {tails:?} instructions over their medians");
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
 /// The mean hold of each site, less the null hold, is the same by fentry and by kprobe.
 pub fn fentry_and_kprobe_agree(lab: &Lab<'_>) -> Result<Verdict> {
     let mut request = lab.request(vec![by("fentry"), by("kprobe")]);

@@ -130,6 +130,10 @@ pub const TESTS: &[GuestTest] = &[
         kernels: &["debian:6.12", "debian:7.2"],
         run: counts::full_preemption_loses_no_hold,
     },
+    everywhere(
+        "interrupts_are_in_no_hold",
+        clock::interrupts_are_in_no_hold,
+    ),
     everywhere("fentry_and_kprobe_agree", clock::fentry_and_kprobe_agree),
     everywhere(
         "waits_are_seen_and_blamed",

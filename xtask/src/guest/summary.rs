@@ -115,6 +115,15 @@ impl Summary {
             .ok_or_else(|| anyhow!("{} has no mean hold of {site}", self.name))
     }
 
+    /// A number of the lengths of the holds of setsid: `max`, `p50`.
+    pub fn setsid(&self, what: &str) -> Result<f64> {
+        let rows = self.rows("/sites")?;
+        rows.iter()
+            .find(|row| row["name"] == "setsid")
+            .and_then(|row| row["hold_ns"][what].as_f64())
+            .ok_or_else(|| anyhow!("{} has no {what} of the holds of setsid", self.name))
+    }
+
     /// Calls of a span from attach to detach: all, with those that the kernel says it has skipped,
     /// and those inside a hold.
     pub fn span_with_missed(&self, span: &str) -> Result<(u64, u64)> {

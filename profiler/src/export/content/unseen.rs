@@ -5,7 +5,7 @@ use lockprof_abi::{Loss, Site};
 use super::{Column, Grid};
 use crate::{
     profile::Profile,
-    recording::schema::{Clock, Detail, Tier},
+    recording::schema::{Arrangement, Clock, Detail, Tier},
     units::{self, UNKNOWN},
 };
 
@@ -39,6 +39,7 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::HoldWithoutStart => "a release by a task that this CPU had not seen ask for the lock",
         Loss::HoldOverwritten => "a request while a hold was still open on that CPU",
         Loss::HoldSwitched => "a hold whose task was switched out between a clock and the lock",
+        Loss::HoldInterrupted => "a hold of which an interrupt came between a clock and the lock",
         Loss::EntryLost => "a return of which the entry was lost (kprobe)",
         Loss::WaitUnclaimed => "a wait for this lock that no hold followed",
         Loss::TargetWaitWithoutEnd => {
@@ -117,6 +118,24 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
                  --detail spans only."
                     .to_owned(),
             );
+        }
+        if matches!(
+            header.attach.arrangement,
+            Some(Arrangement::Exit | Arrangement::Robust)
+        ) {
+            all.push(
+                "Interrupts of vectors that have no tracepoint (Hyper-V's and Xen's, posted \
+                 interrupts, NMIs): they lengthen the hold between whose clocks they fall."
+                    .to_owned(),
+            );
+            let missed = profile.losses.missed.get("contention_began");
+            if let Some(missed) = missed.copied().flatten().filter(|missed| *missed > 0) {
+                all.push(format!(
+                    "Whether up to {} holds have the wait before them in their length: the kernel \
+                     refused so many runs of the program that sees waits begin.",
+                    units::count(missed)
+                ));
+            }
         }
         for (span, why) in &profile.absent_spans {
             all.push(format!("Calls of {span}: {why}."));

@@ -5,7 +5,7 @@ use super::super::preemption::PreemptionMode;
 use super::Request;
 use crate::recording::schema::{Arrangement, Detail, Method};
 
-/// Tracepoints at which an interrupt begins; each has one at which it ends
+/// Tracepoints at which an interrupt begins, without `_entry`
 /// (arch/x86/include/asm/trace/irq_vectors.h, include/trace/events/irq.h and ipi.h, 6.1 to 7.3). Without
 /// one here are Hyper-V's and Xen's vectors, posted interrupts and NMIs.
 pub(in super::super) const INTERRUPTS: &[&str] = &[
@@ -23,9 +23,6 @@ pub(in super::super) const INTERRUPTS: &[&str] = &[
     "irq_handler",
     "ipi",
 ];
-
-/// That of soft interrupts.
-pub(in super::super) const SOFT_INTERRUPT: &str = "softirq";
 
 /// Decides where the programs of a hold stand, and says why not in the cheapest way.
 pub(super) fn choose(
@@ -62,6 +59,12 @@ fn obstacle_to_exit(capabilities: &Capabilities) -> Option<String> {
     if !capabilities.sees_interrupts() {
         return Some(
             "this kernel's BTF has no tracepoints of interrupts, which come right after the release"
+                .to_owned(),
+        );
+    }
+    if capabilities.symbols.hidden || capabilities.symbols.error.is_some() {
+        return Some(
+            "addresses of functions are hidden, so that it cannot be told which interrupt waited for a release"
                 .to_owned(),
         );
     }

@@ -62,10 +62,8 @@ fn kprobes_have_a_program_at_the_entry_and_names_of_their_own() {
         [
             "contention_ended raw_tp contention_end",
             "contention_began raw_tp contention_begin",
-            "interrupt_left raw_tp local_timer_exit",
             "interrupt_entered raw_tp local_timer_entry",
-            "soft_interrupt_left raw_tp softirq_exit",
-            "soft_interrupt_entered raw_tp softirq_entry",
+            "interrupt_entered raw_tp reschedule_entry",
             "kprobe_lock_releasing kprobe _raw_write_unlock_irq",
             "kprobe_lock_requested kprobe _raw_write_lock_irq",
             "kprobe_read_released kprobe _raw_read_unlock",
@@ -95,10 +93,8 @@ fn a_hold_without_its_calls_has_nothing_inside() {
         [
             "contention_ended raw_tp contention_end",
             "contention_began raw_tp contention_begin",
-            "interrupt_left raw_tp local_timer_exit",
             "interrupt_entered raw_tp local_timer_entry",
-            "soft_interrupt_left raw_tp softirq_exit",
-            "soft_interrupt_entered raw_tp softirq_entry",
+            "interrupt_entered raw_tp reschedule_entry",
             "lock_released fexit _raw_write_unlock_irq",
             "lock_requested fentry _raw_write_lock_irq",
         ]

@@ -8,7 +8,6 @@ use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
-use super::arrangement::SOFT_INTERRUPT;
 use super::{Request, contention_obstacle};
 use crate::recording::schema::{Arrangement, Detail, Method};
 
@@ -60,7 +59,7 @@ pub enum Role {
     Release,
     /// The lock was given back.
     Book,
-    /// An interrupt begins or ends.
+    /// An interrupt begins.
     Interrupt,
     /// The end of a read hold.
     ReadRelease,
@@ -209,23 +208,13 @@ impl List<'_> {
 
     fn interrupts(&mut self) {
         for name in &self.capabilities.btf.interrupts {
-            let (program, what) = if name == SOFT_INTERRUPT {
-                ("soft_interrupt", name)
-            } else {
-                ("interrupt", name)
-            };
-            for (program, target) in [
-                (format!("{program}_left"), format!("{what}_exit")),
-                (format!("{program}_entered"), format!("{what}_entry")),
-            ] {
-                self.probes.push(PlannedProbe {
-                    program,
-                    kind: ProbeKind::RawTracepoint,
-                    target,
-                    role: Role::Interrupt,
-                    absent: None,
-                });
-            }
+            self.probes.push(PlannedProbe {
+                program: "interrupt_entered".to_owned(),
+                kind: ProbeKind::RawTracepoint,
+                target: format!("{name}_entry"),
+                role: Role::Interrupt,
+                absent: None,
+            });
         }
     }
 
