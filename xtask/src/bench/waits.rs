@@ -227,11 +227,11 @@ fn ended_well(command: &mut Command) -> Result<String> {
 
 /// Whether this lockprof can leave the stacks out.
 fn can_leave_stacks_out(lockprof: &Path) -> Result<bool> {
-    // A hidden option is not in its help: a run without a load refuses what it does not know first.
+    // A hidden option is not in its help; what it does not know it refuses before anything else that is wrong.
     let mut command = Command::new(lockprof);
-    command.args(["run", "--help"]).args(WITHOUT_STACKS);
-    let known = process::output_any(command.args(["--duration", "not a number"]))?;
-    let said = String::from_utf8_lossy(&known.stderr);
+    command.arg("run").args(WITHOUT_STACKS);
+    let refused = process::output_any(command.args(["--duration", "not a number"]))?;
+    let said = String::from_utf8_lossy(&refused.stderr);
     Ok(!said.contains(WITHOUT_STACKS[0]))
 }
 
