@@ -89,7 +89,6 @@ pub fn add(cpu: &mut CpuState, wait: &Wait) {
 }
 
 /// Adds a wait that found no place to those of all other locks, by its flags.
-#[cold]
 #[inline(always)]
 fn add_to_others(base: u32, wait: &Wait) {
     for place in 0..OTHERS_PLACES {
