@@ -20,9 +20,7 @@ use crate::{
     },
     recording::{
         RecordingWriter, directory_for_caller,
-        schema::{
-            AddressSource, Arrangement, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier,
-        },
+        schema::{AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier},
     },
 };
 
@@ -237,7 +235,8 @@ fn constants(
         read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
         sites: site_ranges(symbols),
         claim_waits: attached(Role::Acquire) || attached(Role::Request),
-        keep_task: plan.arrangement == Some(Arrangement::Robust),
+        // By fentry the next task books a hold only where the release itself has switched its holder out.
+        keep_task: plan.method == Method::Kprobe,
         release_probed: attached(Role::Release),
         task_switches: 0,
         claim_read_waits: attached(Role::ReadAcquire),
