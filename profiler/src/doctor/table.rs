@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{ProbePoint, probe_points};
+use super::{ProbePoint, offered, probe_points};
 use crate::kernel::{
-    AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, SpinWaits, TRACEPOINT_BEGAN,
-    TRACEPOINT_ENDED, Unlock,
+    AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, PreemptionMode, Request,
+    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Unlock,
 };
-use crate::recording::schema::{Deferral, Method, Tier};
+use crate::recording::schema::{Arrangement, Deferral, Detail, Method, Tier};
 
 /// The table is at most this wide.
 const WIDTH: usize = 80;
@@ -43,6 +43,7 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
             Unlock::Unknown => "unknown",
         },
     );
+    table.row("preemption", &preemption_text(capabilities));
     table.row("BTF", &btf_text(capabilities));
     table.row("symbols", &symbols_text(capabilities));
     table.finding(
@@ -82,6 +83,27 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
         );
     }
     table.text
+}
+
+/// Where tasks may be switched, and what of lockprof is inside a hold because of it.
+fn preemption_text(capabilities: &Capabilities) -> String {
+    let mode = capabilities
+        .machine
+        .preemption_mode
+        .map_or("unknown", PreemptionMode::name);
+    let request = Request {
+        detail: Detail::Holds,
+        ..Request::default()
+    };
+    match offered(capabilities, &request).arrangement {
+        Some(Arrangement::Exit) => {
+            format!("{mode}: with --detail holds, no program runs inside a hold")
+        }
+        Some(Arrangement::Robust | Arrangement::Inside) => {
+            format!("{mode}: with --detail holds, a clock is read inside each hold, at its end")
+        }
+        None => mode.to_owned(),
+    }
 }
 
 #[derive(Default)]

@@ -19,6 +19,7 @@ fn a_kernel_that_allows_everything() {
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not
                   inlined
+    preemption    voluntary: with --detail holds, no program runs inside a hold
     BTF           /sys/kernel/btf/vmlinux
     symbols       functions and objects (CONFIG_KALLSYMS_ALL), addresses shown
     deferral      unknown until it is observed: it has neither free_pids nor
@@ -72,6 +73,7 @@ fn the_development_host() {
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not
                   inlined
+    preemption    voluntary
     BTF           /sys/kernel/btf/vmlinux
     symbols       functions only (no CONFIG_KALLSYMS_ALL), addresses shown
     deferral      merged (as in Linux 6.15): it has free_pids and struct
@@ -145,6 +147,8 @@ fn without_root_it_says_what_can_be_known() {
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not
                   inlined
+    preemption    voluntary: with --detail holds, a clock is read inside each hold, at
+                  its end
     BTF           /sys/kernel/btf/vmlinux
     symbols       functions and objects (CONFIG_KALLSYMS_ALL), addresses hidden
     deferral      unknown until it is observed: it has neither free_pids nor

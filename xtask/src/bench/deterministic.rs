@@ -40,6 +40,8 @@ const NULL_HOLD_SITE: &str = "setsid";
 pub enum Extent<'a> {
     /// Everything, with the peers, or why there are none.
     Whole(&'a Result<Peers, String>),
+    /// lockprof in all its forms, and nothing else.
+    Own,
     /// What CI compares: lockprof alone.
     Check,
 }
@@ -179,6 +181,7 @@ fn contended_observers(extent: Extent<'_>) -> Vec<Observer> {
             observers.extend(all_of_lockprof());
             observers
         }
+        Extent::Own => all_of_lockprof(),
         Extent::Check => vec![
             lockprof("holds", "wait"),
             lockprof("holds", "fentry"),
@@ -195,6 +198,7 @@ fn observers(extent: Extent<'_>, symbols: &Symbols) -> Vec<Observer> {
             observers.extend(all_of_lockprof());
             observers
         }
+        Extent::Own => all_of_lockprof(),
         Extent::Check => vec![
             lockprof("holds", "fentry"),
             lockprof("holds", "kprobe"),

@@ -48,6 +48,9 @@ use results::{KernelCosts, Part, Results, first_line};
 /// The kernels of the deterministic part.
 pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
 
+/// What the names of lockprof's own observers begin with.
+const OWN: &str = "lockprof-";
+
 /// `cargo xtask bench`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchOptions {
@@ -76,6 +79,8 @@ pub struct BenchOptions {
 pub enum PartName {
     /// Instructions of one CPU, which repeat
     Deterministic,
+    /// Of those lockprof's own alone: what others cost stays as it was measured
+    Own,
     /// Throughput on several CPUs, by the wall clock
     Load,
     /// What the daemon itself uses, and how long it takes to attach, detach and report
@@ -135,6 +140,14 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
             write(&mut results, &folder)?;
         }
     }
+    if options.only == Some(PartName::Own) {
+        for kernel in kernels(&options.kernel) {
+            let boots = usize::from(options.boots);
+            let found = deterministic::run(&laboratory, &kernel, Extent::Own, boots)?;
+            put_own(&mut results.deterministic, found, &with);
+            write(&mut results, &folder)?;
+        }
+    }
     if wanted(PartName::Load) {
         let peers = peers.as_ref();
         if let Err(why) = peers {
@@ -188,6 +201,33 @@ fn put(all: &mut Vec<Part<KernelCosts>>, now: Part<KernelCosts>) {
     all.sort_by(|a, b| kernel::version::compare(&a.found.kernel, &b.found.kernel));
 }
 
+/// Puts what lockprof costs on a kernel in the place of what was known of that, and leaves what others cost.
+fn put_own(all: &mut Vec<Part<KernelCosts>>, now: KernelCosts, with: &[(String, String)]) {
+    let Some(old) = all.iter_mut().find(|old| old.found.kernel == now.kernel) else {
+        return put(all, now.with(with));
+    };
+    let is_own = |name: &str| name.starts_with(OWN);
+    let before = old.with.iter().find(|(what, _)| what == "lockprof");
+    let others = before.map(|(_, commit)| ("others beside lockprof of".to_owned(), commit.clone()));
+    let known = |what: &str| with.iter().any(|(name, _)| name == what);
+    let rest: Vec<_> = old
+        .with
+        .iter()
+        .filter(|(name, _)| !known(name))
+        .cloned()
+        .collect();
+    old.with = with.iter().cloned().chain(others).chain(rest).collect();
+    let found = &mut old.found;
+    found.release = now.release;
+    found.observers.retain(|observer| !is_own(&observer.name));
+    found.observers.extend(now.observers);
+    found.contended.retain(|observer| !is_own(&observer.name));
+    found.contended.extend(now.contended);
+    found.lengths = now.lengths;
+    // That was with another lockprof.
+    found.throughput = None;
+}
+
 fn kernels(chosen: &[String]) -> Vec<String> {
     if chosen.is_empty() {
         KERNELS.map(str::to_owned).to_vec()
@@ -218,5 +258,36 @@ mod tests {
             .map(|part| (part.found.kernel.as_str(), part.found.boots));
         let expected = [("debian:6.1", 2), ("debian:6.12", 1), ("debian:7.2", 2)];
         assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_others_cost_stays_when_lockprof_is_measured_again() {
+        let costs = |names: &[(&str, usize)], boots| KernelCosts {
+            kernel: "debian:6.12".to_owned(),
+            boots,
+            observers: names
+                .iter()
+                .map(|(name, added)| results::ObserverCosts {
+                    name: (*name).to_owned(),
+                    pair: results::Cost {
+                        added: *added as f64,
+                        ..results::Cost::default()
+                    },
+                    ..results::ObserverCosts::default()
+                })
+                .collect(),
+            ..KernelCosts::default()
+        };
+        let with = |commit: &str| vec![("lockprof".to_owned(), commit.to_owned())];
+        let first = costs(&[("empty", 1), ("lockprof-holds-fentry", 2)], 2);
+        let mut all = vec![first.with(&with("one"))];
+        let again = costs(&[("lockprof-holds-fentry", 3)], 2);
+        put_own(&mut all, again, &with("two"));
+        let found = &all[0].found.observers;
+        let found = found.iter().map(|one| (one.name.as_str(), one.pair.added));
+        let expected = [("empty", 1.0), ("lockprof-holds-fentry", 3.0)];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        let words: Vec<&str> = all[0].with.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["two", "one"]);
     }
 }
