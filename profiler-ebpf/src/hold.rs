@@ -119,11 +119,7 @@ pub const fn overlap_ns(began_ns: u64, ended_ns: u64, hold: &EndedHold) -> u64 {
     } else {
         ended_ns
     };
-    if until_ns > from_ns {
-        until_ns - from_ns
-    } else {
-        0
-    }
+    until_ns.saturating_sub(from_ns)
 }
 
 const _: () = {

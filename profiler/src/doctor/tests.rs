@@ -147,8 +147,7 @@ fn without_root_it_says_what_can_be_known() {
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not
                   inlined
-    preemption    voluntary: with --detail holds, a clock is read inside each hold, at
-                  its end
+    preemption    voluntary: with --detail holds, no program runs inside a hold
     BTF           /sys/kernel/btf/vmlinux
     symbols       functions and objects (CONFIG_KALLSYMS_ALL), addresses hidden
     deferral      unknown until it is observed: it has neither free_pids nor
