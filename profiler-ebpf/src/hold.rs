@@ -32,7 +32,7 @@ pub struct HoldSlot {
     pub task: u64,
     /// How often it has been switched out (nvcsw + nivcsw) when it asked; 0 where that is not known.
     pub switches: u64,
-    /// The cgroup's id; like the next three only where another task may book the hold.
+    /// The cgroup's id; like the next two only where another task books the hold.
     pub cgroup: u64,
     /// The thread, plus 2^32 times the process; 0 where it is not kept.
     pub pid_tgid: u64,

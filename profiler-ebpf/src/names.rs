@@ -208,6 +208,14 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// Whether it falls on holds at random, so that those that are left are like those that are lost.
+    #[must_use]
+    pub const fn is_at_random(self) -> bool {
+        matches!(self, Self::HoldInterrupted)
+    }
+}
+
 table_index! {
     /// What the run is doing; maxima are kept for each phase apart.
     Phase {

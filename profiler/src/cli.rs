@@ -215,6 +215,8 @@ enum StacksWord {
     None,
     /// Of a few that spin, and of all that sleep
     Sampled,
+    /// Of every one: to check who they are said to be
+    Every,
 }
 
 impl StacksWord {
@@ -225,6 +227,7 @@ impl StacksWord {
         match self {
             Self::None => 0,
             Self::Sampled => 251,
+            Self::Every => 1,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - **exit**: `lock_requested` at the entry of `_raw_write_lock_irq`, and `lock_released` at the return
 //!   of `_raw_write_unlock_irq`. Nothing runs inside an uncontended hold but the trampoline's call.
 //! - **robust**: `lock_releasing` as well, at the entry of the unlock, which reads the clock there. The
-//!   holder may be switched out by the unlock itself, where the kernel preempts fully: then its hold is
+//!   holder may be switched out as soon as it has released, where the kernel preempts: then its hold is
 //!   booked by the next task that asks for the lock on this CPU.
 //! - **inside**: `lock_acquired` at the return of the lock function in the place of `lock_requested`, so
 //!   that it is known what is called inside a hold.
@@ -235,10 +235,13 @@ fn open(cpu: &mut CpuState, site: u32) {
     hold.claimed = 0;
     hold.task = task::current();
     hold.site = site;
-    if constants::keep_task() {
-        hold.pid_tgid = bpf_get_current_pid_tgid();
+    // Where another task may book the hold, its cgroup must be known.
+    if constants::keep_task() || (constants::keep_cgroups() && constants::release_probed()) {
         // SAFETY: the helper has no precondition.
         hold.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    }
+    if constants::keep_task() {
+        hold.pid_tgid = bpf_get_current_pid_tgid();
         hold.comm = bpf_get_current_comm().unwrap_or_default();
     }
 }

@@ -20,6 +20,9 @@ const TARGET_PROGRAMS: &[&str] = &[
     "kprobe_lock_released",
 ];
 
+/// So many times as much may be lost at random before a run is void: what is left is like what is lost.
+const AT_RANDOM: f64 = 10.0;
+
 /// Losses in the measured time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
@@ -81,17 +84,24 @@ impl Losses {
             .fold(0, u64::saturating_add);
         self.target_events = target_events;
         self.threshold = threshold;
-        self.void = self.share() > threshold;
+        let at_random = self.counted.iter().filter(|(loss, _)| loss.is_at_random());
+        let at_random: u64 = at_random.map(|(_, &count)| count).sum();
+        self.void = self.share_of(self.target_losses.saturating_sub(at_random)) > threshold
+            || self.share() > AT_RANDOM * threshold;
     }
 
     /// Lost events of the target lock as a share of all that happened.
     #[must_use]
     pub fn share(&self) -> f64 {
+        self.share_of(self.target_losses)
+    }
+
+    fn share_of(&self, losses: u64) -> f64 {
         let all = self.target_events.saturating_add(self.target_losses);
         if all == 0 {
             0.0
         } else {
-            self.target_losses as f64 / all as f64
+            losses as f64 / all as f64
         }
     }
 
@@ -160,6 +170,9 @@ mod tests {
                 true,
             ),
             (("stack_missing", 1), ("kprobe_lock_released", None), false),
+            (("hold_interrupted", 90), ("lock_acquired", None), false),
+            (("hold_interrupted", 90), ("lock_acquired", Some(11)), true),
+            (("hold_interrupted", 110), ("lock_acquired", None), true),
         ] {
             let mut losses = losses(&[counted], &[missed]);
             losses.judge(10_000, 0.001, None);

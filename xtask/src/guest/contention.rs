@@ -50,7 +50,8 @@ const FEW_SAMPLES: u64 = 20;
 /// Who waits is read from a few words of the stack: what walks of the stack tell is the same for at least
 /// 99 of 100, nearly every wait has a caller, and those for tasklist_lock are the known ones.
 pub fn callers_agree_with_call_stacks(lab: &Lab<'_>) -> Result<Verdict> {
-    let load = "--workload threadspawn --tasks 4 --duration 6 --warm-up 1 --attach wait";
+    let load =
+        "--workload threadspawn --tasks 4 --duration 3 --warm-up 1 --attach wait --stacks every";
     let outcome = lab.succeed(vec![run("wait", load)])?;
     let wait = Summary::of(lab, &outcome, "wait")?;
     let checked = wait.count("/samples/callers_checked")?;

@@ -17,6 +17,9 @@ fn attach(name: &str) -> Step {
         "lockprof",
         "attach",
         "--no-report",
+        // Where interrupts are off at both ends of a hold, so that none is lost to one.
+        "--arrangement",
+        "inside",
         "--output",
         &format!("/out/{name}"),
     ])

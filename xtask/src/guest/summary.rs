@@ -167,6 +167,15 @@ impl Summary {
         self.is_sound()
     }
 
+    /// Fails where the run is void.
+    pub fn is_valid(&self) -> Result<()> {
+        equal(
+            &format!("{}: void", self.name),
+            self.value("/void")?,
+            &Value::Bool(false),
+        )
+    }
+
     /// Fails unless nothing of the target lock was lost, and the run is not void.
     pub fn is_sound(&self) -> Result<()> {
         let lost = self.count("/losses/target_losses")?;
