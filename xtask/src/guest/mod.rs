@@ -130,10 +130,13 @@ pub const TESTS: &[GuestTest] = &[
         kernels: &["debian:6.12", "debian:7.2"],
         run: counts::full_preemption_loses_no_hold,
     },
-    everywhere(
-        "interrupts_are_in_no_hold",
-        clock::interrupts_are_in_no_hold,
-    ),
+    // Where RCU is preemptible, as in 7.2, an interrupt just before the program at the request leaves it work
+    // that one of 100,000 holds has in it.
+    GuestTest {
+        name: "interrupts_are_in_no_hold",
+        kernels: &["debian:6.1", "debian:6.12"],
+        run: clock::interrupts_are_in_no_hold,
+    },
     everywhere("fentry_and_kprobe_agree", clock::fentry_and_kprobe_agree),
     everywhere(
         "waits_are_seen_and_blamed",
