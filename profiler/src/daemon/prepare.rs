@@ -74,6 +74,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         readers: settings.request.readers,
         cgroups: settings.cgroups,
         sample_every: programs.is_some().then_some(settings.sample_every),
+        windows: None,
+        no_windows: None,
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,

@@ -108,6 +108,7 @@ impl ProfileBuilder {
             at_s: _,
             seconds,
             phase,
+            window: _,
             cpus,
             spans,
             calls_outside,

@@ -149,6 +149,9 @@ pub(crate) fn parse_address(text: &str) -> Option<u64> {
 fn check_header(header: &Header) -> Result<(), Problem> {
     seconds("started_at_s", header.started_at_s)?;
     seconds("interval_s", header.interval_s)?;
+    if let Some(windows) = &header.windows {
+        seconds("windows.seconds", windows.seconds)?;
+    }
     in_range("loss_threshold", header.loss_threshold, 1.0)?;
     in_range(
         "cpus_online",
@@ -181,6 +184,9 @@ fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
 fn check_interval(interval: &Interval) -> Result<(), Problem> {
     seconds("at_s", interval.at_s)?;
     seconds("seconds", interval.seconds)?;
+    if let Some(done) = interval.window.and_then(|window| window.done) {
+        seconds("window.done.seconds", done.seconds)?;
+    }
     interval.cpus.iter().try_for_each(check_cpu)?;
     for span in &interval.spans {
         known("span", &span.span, Span::from_name)?;

@@ -4,6 +4,7 @@ mod check;
 mod owner;
 mod read;
 pub mod schema;
+mod windows;
 mod write;
 
 pub(crate) use check::parse_address;

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
+pub use super::windows::{Done, Window, WindowKind, WindowPlan};
+
 /// The schema that this program writes, and the newest that it reads.
 pub const SCHEMA: u32 = 2;
 
@@ -59,6 +61,12 @@ pub struct Header {
     /// each had (schema 1), or nothing was attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_every: Option<u32>,
+    /// How the measured time was cut into windows. Absent where it is one, with everything attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowPlan>,
+    /// Why there are no windows, where nobody asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_windows: Option<String>,
     /// Seconds between refreshes.
     pub interval_s: f64,
     /// The losses, as a share of the target lock's events, above which the run is void.
@@ -311,6 +319,9 @@ pub struct Interval {
     pub seconds: f64,
     /// In the load's warm-up (or the calibration), or measured.
     pub phase: Phase,
+    /// The window, in the measured time of a run that has windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// What each CPU did; CPUs with nothing are left out.
     pub cpus: Vec<CpuInterval>,
     /// Spans inside holds, over all CPUs.

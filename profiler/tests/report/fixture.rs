@@ -144,6 +144,8 @@ impl Synthetic {
             readers: false,
             cgroups: false,
             sample_every: None,
+            windows: None,
+            no_windows: None,
             interval_s: 1.0,
             emulated_by: None,
             loss_threshold: 0.001,
@@ -184,6 +186,7 @@ impl Synthetic {
             .sum();
         let measured = index > 0;
         Interval {
+            window: None,
             at_s: f64::from(index) + 1.0,
             seconds: 1.0,
             phase: if measured {
