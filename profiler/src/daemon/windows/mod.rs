@@ -54,6 +54,10 @@ pub struct Windows {
     schedule: Schedule,
     window: Window,
     began: Reading,
+    /// When the first window began.
+    first: Instant,
+    /// The kind before the present edge.
+    left: WindowKind,
     /// The thread that changes the links.
     changing: Option<JoinHandle<(Links, Result<()>)>>,
 }
@@ -68,8 +72,10 @@ impl Windows {
                 edge: false,
                 done: None,
             },
+            left: schedule.kind(),
             schedule,
             began: now,
+            first: now.at,
             changing: None,
         }
     }
@@ -88,7 +94,7 @@ impl Windows {
     pub fn finish(&mut self, now: Reading) -> Done {
         let done = now.since(&self.began);
         if self.window.edge {
-            self.schedule.saw_edge(now.at - self.began.at);
+            self.schedule.saw_edge(self.left, now.at - self.began.at);
         }
         self.began = now;
         done
@@ -96,7 +102,9 @@ impl Windows {
 
     /// The kind of the window after this one.
     pub fn next(&mut self) -> WindowKind {
-        self.schedule.advance()
+        self.left = self.schedule.kind();
+        let lasted = self.began.at.elapsed();
+        self.schedule.advance(lasted, self.first.elapsed())
     }
 
     /// Begins the edge that leads to the next window: changes the links.
