@@ -44,16 +44,20 @@ pub(super) fn choose(
     if method == Method::Kprobe {
         return (Some(Arrangement::Robust), None);
     }
-    match obstacle_to_exit(capabilities) {
+    let (arrangement, mut reason) = match obstacle_to_exit(capabilities) {
         None => {
-            let reason = "Clocks are read before and after each hold, and no program runs inside one that nobody waited for.";
-            (Some(Arrangement::Exit), Some(reason.to_owned()))
+            let reason = "Clocks are read before and after each hold, and no program runs inside one that nobody waited for";
+            (Arrangement::Exit, reason.to_owned())
         }
         Some(why) => {
-            let reason = format!("One program is inside each hold, at its release: {why}.");
-            (Some(Arrangement::Robust), Some(reason))
+            let reason = format!("One program is inside each hold, at its release: {why}");
+            (Arrangement::Robust, reason)
         }
+    };
+    if kinds.contains(&WindowKind::Spans) {
+        reason += "; that is in windows of holds, and in those of spans two programs are inside each hold, and two for each call in it";
     }
+    (Some(arrangement), Some(reason + "."))
 }
 
 /// Why the end of a hold cannot be read after the release.
