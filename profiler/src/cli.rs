@@ -20,6 +20,7 @@ use workloads::{
 
 use crate::{
     daemon::{LoadSpec, Settings},
+    guard::GuardArguments,
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
     recording::schema::{Arrangement, Clock, Detail, Workload},
     run::{online_cpus, output_directory},
@@ -64,6 +65,9 @@ pub enum Command {
     Workload(WorkloadArgs),
     /// Say what this kernel allows, and how that was found out
     Doctor(DoctorArguments),
+    /// Watch over the lockprof that has started this one
+    #[command(hide = true)]
+    Guard(GuardArguments),
 }
 
 /// `lockprof run`.

@@ -8,6 +8,7 @@ mod delta;
 mod descendants;
 mod events;
 mod follow;
+mod heart;
 mod load;
 mod prepare;
 mod priority;
@@ -90,6 +91,7 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
         // Before the first probe: a signal that comes while they are attached ends the run in order.
         let mut signals = Signals::listen()?;
         let mut session = prepare::attach(settings)?;
+        session.beat();
         session.calibrate()?;
         let ended = session.follow(&mut signals).await;
         let finished = session.finish(ended.as_ref().ok().copied());

@@ -8,8 +8,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use lockprof_abi::TextRange;
 
-use super::{Collector, Settings, cost, cost::Usage, follow::Session, progress::Progress};
+use super::{
+    Collector, Settings, cost, cost::Usage, follow::Session, heart::Heart, progress::Progress,
+};
 use crate::{
+    guard::Patience,
     kernel::{
         AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Role, UNLOCK_FUNCTION,
         kernel_identity, lock_function, plan, site_ranges,
@@ -42,9 +45,12 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
-    let programs = match &target.plan {
-        Some((plan, constants)) => Some(load_and_attach(constants, plan)?),
-        None => None,
+    let (programs, heart) = match &target.plan {
+        Some((plan, constants)) => {
+            let heart = Heart::guarded(&settings.recording, &progress);
+            (Some(load_and_attach(constants, plan, &heart)?), heart)
+        }
+        None => (None, Heart::default()),
     };
     let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
     cost::give_back_memory();
@@ -90,6 +96,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         settings: settings.clone(),
         collector: Collector::new(cpus, symbols, attached_ns),
         programs,
+        heart,
         recording,
         progress,
         release,
@@ -166,9 +173,10 @@ impl Target {
 }
 
 /// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
-fn load_and_attach(constants: &Constants, plan: &AttachPlan) -> Result<Programs> {
+fn load_and_attach(constants: &Constants, plan: &AttachPlan, heart: &Heart) -> Result<Programs> {
     let attempt = |constants: &Constants| {
         let mut programs = Programs::load(constants)?;
+        heart.beat_for(&programs, Patience::Changing);
         programs.attach(plan)?;
         Ok(programs)
     };
