@@ -161,6 +161,9 @@ struct MeasureArguments {
     /// the two apart
     #[arg(long, hide = true, value_enum, default_value_t = StacksWord::Sampled)]
     stacks: StacksWord,
+    /// Start no guard, in the lab: what the programs do for a daemon that is stopped, and that no guard kills
+    #[arg(long, hide = true)]
+    no_guard: bool,
     /// What a nanosecond is, where lockprof runs in a lab that knows
     #[arg(long, hide = true, value_enum)]
     clock: Option<ClockWord>,
@@ -368,6 +371,7 @@ impl MeasureArguments {
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
             sample_every: self.stacks.sample_every(),
+            guarded: !self.no_guard,
             interval: self.interval,
             warm_up: Duration::ZERO,
             duration: None,

@@ -158,8 +158,8 @@ impl Session {
         loop {
             let window_ends = window.as_ref().map(|window| window.ends);
             tokio::select! {
-                () = signals.next(), if ending != Some(Ended::Signal) => {
-                    self.progress.say("ending; a second signal gives up what is not yet written");
+                said = signals.next(), if ending != Some(Ended::Signal) => {
+                    self.progress.say(said);
                     if ending.is_none() {
                         self.turn_to(Phase::WarmUp, "ending")?;
                     }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub cgroups: bool,
     /// Which spinning wait of a CPU's has its call stack walked: every so many; 0: none.
     pub sample_every: u32,
+    /// Whether a guard kills this process when it is stopped.
+    pub guarded: bool,
     /// Between two readings of the counters.
     pub interval: Duration,
     /// Before the measured time.

@@ -47,7 +47,11 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
 
     let (programs, heart) = match &target.plan {
         Some((plan, constants)) => {
-            let heart = Heart::guarded(&settings.recording, &progress);
+            let heart = if settings.guarded {
+                Heart::guarded(&settings.recording, &progress)
+            } else {
+                Heart::default()
+            };
             (Some(load_and_attach(constants, plan, &heart)?), heart)
         }
         None => (None, Heart::default()),

@@ -575,6 +575,6 @@ pub enum Ended {
     LoadEnded,
     /// The asked-for time was over.
     Duration,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGTSTP.
     Signal,
 }
