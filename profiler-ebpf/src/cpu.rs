@@ -270,8 +270,11 @@ pub struct SiteState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CpuState {
-    /// What the daemon says; the only part that the programs do not write.
+    /// What the daemon says; the programs write neither this nor the next.
     pub control: RunControl,
+    /// Until when the daemon's last beat lets the programs begin anything (CLOCK_MONOTONIC, ns): a daemon that
+    /// is stopped or stuck is not measuring. What has begun by then is finished.
+    pub awake_until_ns: u64,
     /// The hold in progress.
     pub hold: HoldSlot,
     /// The wait that the hold in progress will claim.
@@ -357,6 +360,7 @@ const _: () = {
     assert!(
         size_of::<CpuState>()
             == size_of::<RunControl>()
+                + 8
                 + size_of::<HoldSlot>()
                 + size_of::<OpenSpans>()
                 + size_of::<WaitMark>()

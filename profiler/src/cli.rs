@@ -20,6 +20,7 @@ use workloads::{
 
 use crate::{
     daemon::{LoadSpec, Settings, WindowChoice},
+    guard::GuardArguments,
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
     recording::schema::{Arrangement, Clock, Detail, Workload},
     run::{online_cpus, output_directory},
@@ -64,6 +65,9 @@ pub enum Command {
     Workload(WorkloadArgs),
     /// Say what this kernel allows, and how that was found out
     Doctor(DoctorArguments),
+    /// Watch over the lockprof that has started this one
+    #[command(hide = true)]
+    Guard(GuardArguments),
 }
 
 /// `lockprof run`.
@@ -162,6 +166,9 @@ struct MeasureArguments {
     /// the two apart
     #[arg(long, hide = true, value_enum, default_value_t = StacksWord::Sampled)]
     stacks: StacksWord,
+    /// Start no guard, in the lab: what the programs do for a daemon that is stopped, and that no guard kills
+    #[arg(long, hide = true)]
+    no_guard: bool,
     /// What a nanosecond is, where lockprof runs in a lab that knows
     #[arg(long, hide = true, value_enum)]
     clock: Option<ClockWord>,
@@ -371,6 +378,7 @@ impl MeasureArguments {
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
             sample_every: self.stacks.sample_every(),
+            guarded: !self.no_guard,
             interval: self.interval,
             warm_up: Duration::ZERO,
             duration: None,

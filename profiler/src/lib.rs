@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod export;
 pub mod forecast;
+pub mod guard;
 pub mod kernel;
 pub mod probe;
 pub mod profile;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::Parser as _;
 use lockprof::{
     cli::{Arguments, Command},
-    doctor, run,
+    doctor, guard, run,
 };
 
 fn main() -> ExitCode {
@@ -46,6 +46,7 @@ fn execute(command: Command, launched: Instant) -> Result<ExitCode> {
         }
         Command::Compare(arguments) => run::compare(&arguments),
         Command::Workload(arguments) => workloads::run(&arguments).map(|_truth| ExitCode::SUCCESS),
+        Command::Guard(arguments) => guard::watch(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Doctor(arguments) => {
             io::stdout().write_all(doctor::doctor(arguments.json)?.as_bytes())?;
             Ok(ExitCode::SUCCESS)

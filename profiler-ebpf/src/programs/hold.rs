@@ -177,10 +177,15 @@ fn requested(cpu: &mut CpuState, site: u32, interrupts: u64) {
     }
     open(cpu, site);
     cpu.hold.switches = task::switches();
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if !maps::awake(cpu, now_ns) {
+        return begin_nothing(cpu);
+    }
     // SAFETY: references are valid for reading and writing; an interrupt's program may run between any two
-    // of these; the helper has no precondition.
+    // of these.
     unsafe {
-        write_volatile(&raw mut cpu.hold.start_ns, bpf_ktime_get_ns());
+        write_volatile(&raw mut cpu.hold.start_ns, now_ns);
         if read_volatile(&raw const cpu.interrupts) != interrupts {
             cpu.hold.interrupted = 1;
         }
@@ -210,9 +215,21 @@ fn acquired(cpu: &mut CpuState, site: u32) {
             lose_wait(cpu);
         }
     }
-    cpu.hold.held = 1;
     // SAFETY: the helper has no precondition.
-    cpu.hold.start_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if !maps::awake(cpu, now_ns) {
+        return begin_nothing(cpu);
+    }
+    cpu.hold.held = 1;
+    cpu.hold.start_ns = now_ns;
+}
+
+/// No daemon lives that would read what a hold leaves: its release then is that of a hold that began before
+/// the programs were attached, and no loss.
+#[cold]
+#[inline(never)]
+fn begin_nothing(cpu: &mut CpuState) {
+    cpu.hold.seen = 0;
 }
 
 /// A wait that no hold followed on this CPU. Before the first hold that was seen in this window, it may have
@@ -294,7 +311,7 @@ fn releasing(cpu: &mut CpuState, now_ns: u64) {
     if hold.held != 0 {
         hold.held = 0;
     } else if !is_own_hold(cpu) || is_switched(cpu) {
-        return count_unseen(cpu);
+        return count_unseen(cpu, now_ns);
     }
     cpu.hold.end_ns = now_ns;
     cpu.hold.seen = seen;
@@ -313,7 +330,7 @@ fn released(now_ns: u64) {
     } else if is_of_another_window(cpu) && cpu.hold.end_ns == 0 {
         drop_stale(cpu);
     } else if !is_own || is_switched(cpu) {
-        count_unseen(cpu);
+        count_unseen(cpu, now_ns);
     } else {
         let seen = maps::window(cpu) + 1;
         booking::book(cpu, now_ns, true);
@@ -345,15 +362,15 @@ fn is_switched(cpu: &CpuState) -> bool {
 }
 
 /// A hold that has no length. One that began before the probes were attached is no loss: the first that
-/// this CPU sees.
+/// this CPU sees; and none is lost that was not begun.
 #[cold]
 #[inline(never)]
-fn count_unseen(cpu: &mut CpuState) {
+fn count_unseen(cpu: &mut CpuState, now_ns: u64) {
     if is_own_hold(cpu) {
         cpu.hold.start_ns = 0;
         return lose(cpu, Loss::HoldSwitched);
     }
-    if maps::armed(cpu) {
+    if maps::armed(cpu) && maps::awake(cpu, now_ns) {
         if has_seen(cpu) {
             lose(cpu, Loss::HoldWithoutStart);
         }
@@ -370,7 +387,14 @@ pub fn wait_began(cpu: &mut CpuState) {
     mark.ended_ns = 0;
     mark.task = task::current();
     // SAFETY: the helper has no precondition.
-    mark.began_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    // A hold that has been asked for begins where its wait ends: half of it is not left out.
+    if maps::awake(cpu, now_ns) || cpu.hold.start_ns != 0 {
+        cpu.wait_mark.began_ns = now_ns;
+    } else {
+        cpu.wait_mark.began_ns = 0;
+        cpu.open_waits.seen = 0;
+    }
 }
 
 /// A writer's wait for the target lock has ended: its hold begins here, where it was asked for.

@@ -136,6 +136,13 @@ pub fn is_held(cpu: &CpuState) -> bool {
     cpu.hold.held != 0 && cpu.hold.window == window(cpu)
 }
 
+/// Whether the daemon lives, so that something may begin at this moment.
+#[inline(always)]
+pub fn awake(cpu: &CpuState, now_ns: u64) -> bool {
+    // SAFETY: as in `phase`.
+    now_ns <= unsafe { read_volatile(&raw const cpu.awake_until_ns) }
+}
+
 /// The place of a task.
 #[inline(always)]
 pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {

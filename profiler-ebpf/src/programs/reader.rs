@@ -139,7 +139,13 @@ fn acquired(cpu: &mut CpuState, site: u32) {
     frame.site = site;
     frame.pid = bpf_get_current_pid_tgid() as u32;
     // SAFETY: the helper has no precondition.
-    frame.start_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    frame.start_ns = now_ns;
+    // A hold inside another is told from it by their number alone: it ends as that one does.
+    if depth == 0 && !maps::awake(cpu, now_ns) {
+        cpu.open_reads.seen = 0;
+        return;
+    }
     cpu.open_reads.depth = depth + 1;
 }
 
@@ -153,7 +159,7 @@ fn released() {
     }
     let depth = cpu.open_reads.depth;
     if depth == 0 {
-        if maps::armed(cpu) {
+        if maps::armed(cpu) && maps::awake(cpu, now_ns) {
             lose(cpu, Loss::ReadWithoutStart);
         }
         return;

@@ -139,10 +139,22 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     } else {
         caller::find(ctx.as_ptr(), cpu, depth);
     }
-    let frame = &mut cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)];
     // SAFETY: the helper has no precondition.
-    frame.began_ns = unsafe { bpf_ktime_get_ns() };
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if !maps::awake(cpu, now_ns) {
+        return begin_nothing(cpu);
+    }
+    let frame = &mut cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)];
+    frame.began_ns = now_ns;
     cpu.open_waits.depth = depth as u32 + 1;
+}
+
+/// No daemon lives that would read what a wait leaves: its end then is that of a wait that began before the
+/// programs were attached, and no loss.
+#[cold]
+#[inline(never)]
+fn begin_nothing(cpu: &mut CpuState) {
+    cpu.open_waits.seen = 0;
 }
 
 #[inline(always)]
@@ -225,13 +237,18 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     } else {
         contention::take_stack(ctx.as_ptr(), cpu)
     };
+    // SAFETY: the helper has no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if !maps::awake(cpu, now_ns) {
+        slot.lock = 0;
+        return begin_nothing(cpu);
+    }
     slot.pid = pid;
     slot.window = window;
     slot.flags = flags;
     slot.stack_id = stack_id;
     slot.lock = lock;
-    // SAFETY: the helper has no precondition.
-    slot.began_ns = unsafe { bpf_ktime_get_ns() };
+    slot.began_ns = now_ns;
 }
 
 #[inline(always)]
@@ -245,7 +262,8 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     if slot.lock != lock || slot.pid != pid {
         // The tracepoint's end does not say how the wait was made; one that began before the programs
         // were attached is no loss.
-        if maps::armed(cpu) && cpu.open_waits.seen == maps::window(cpu) + 1 {
+        let seen = cpu.open_waits.seen == maps::window(cpu) + 1;
+        if seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
             lose(
                 cpu,
                 if constants::is_target(lock) {

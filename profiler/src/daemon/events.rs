@@ -15,10 +15,18 @@ use super::{
 };
 use crate::probe::links::Links;
 
+const ENDING: &str = "ending; a second signal gives up what is not yet written";
+const STOPPED: &str = "ending, since a lockprof that is stopped would leave its probes attached; Ctrl-C gives \
+                       up what is not yet written";
+
 /// The signals that end a run.
+///
+/// Ctrl-Z is one of them: a daemon that is stopped would leave its probes attached, and a load that is stopped
+/// is not the one that was asked about.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    stop: Signal,
 }
 
 impl Signals {
@@ -26,17 +34,21 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            stop: signal(SignalKind::from_raw(libc::SIGTSTP))
+                .context("cannot listen for SIGTSTP")?,
         })
     }
 
-    /// Waits for one. The next one then has its default effect: it kills, the kernel detaches the
-    /// probes, and the recording keeps what was written.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+    /// Waits for one, and gives what is to be said of it. SIGINT and SIGTERM then have their default effect:
+    /// the next one kills, the kernel detaches the probes, and the recording keeps what was written.
+    pub async fn next(&mut self) -> &'static str {
+        let said = tokio::select! {
+            _ = self.interrupt.recv() => ENDING,
+            _ = self.terminate.recv() => ENDING,
+            _ = self.stop.recv() => STOPPED,
+        };
         Self::let_the_next_one_kill();
+        said
     }
 
     /// Gives SIGINT and SIGTERM their default effect.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    time::{MissedTickBehavior, interval_at},
+    time::{MissedTickBehavior, interval, interval_at},
 };
 use workloads::{GroundTruth, WorkloadLine};
 
@@ -19,6 +19,7 @@ use super::{
     Collector, LoadSpec, Outcome, Settings,
     cost::Usage,
     events::{Logger, Signals, at, changed, next, readable},
+    heart::{BEAT, Heart},
     intervals::Next,
     load::{Load, LoadEvent},
     priority,
@@ -27,6 +28,7 @@ use super::{
     windows::{Reading, Schedule, Windows},
 };
 use crate::{
+    guard::Patience,
     probe::{calibrate, links::Links, programs::Programs},
     recording::{
         RecordingWriter,
@@ -47,6 +49,7 @@ pub(super) struct Session {
     pub collector: Collector,
     /// None where nothing was to be attached.
     pub programs: Option<Programs>,
+    pub heart: Heart,
     pub recording: RecordingWriter,
     pub progress: Progress,
     pub release: String,
@@ -103,6 +106,13 @@ impl State {
 }
 
 impl Session {
+    /// Says to the programs and to the guard that the daemon lives.
+    pub fn beat(&self) {
+        if let Some(programs) = &self.programs {
+            self.heart.beat(programs);
+        }
+    }
+
     /// Measures the null hold and, around some more, the programs' own run time.
     pub fn calibrate(&mut self) -> Result<()> {
         let Some(programs) = &self.programs else {
@@ -119,6 +129,7 @@ impl Session {
             return Ok(());
         }
         self.state.null_hold = calibrate::null_hold(programs)?;
+        self.heart.beat(programs);
         if let Some(window) = RunTimeWindow::open(programs) {
             calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
             self.state.run_time = window.close(programs);
@@ -150,12 +161,14 @@ impl Session {
             self.settings.interval,
         );
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let window_over = self.window_over();
             let window_ends = window.as_ref().map(|window| window.ends);
             tokio::select! {
-                () = signals.next(), if ending != Some(Ended::Signal) => {
-                    self.progress.say("ending; a second signal gives up what is not yet written");
+                said = signals.next(), if ending != Some(Ended::Signal) => {
+                    self.progress.say(said);
                     if ending.is_none() {
                         self.turn_to(Phase::WarmUp, "ending")?;
                     }
@@ -205,6 +218,7 @@ impl Session {
                     let (links, changed) = changed?;
                     self.enter_window(links, changed)?;
                 }
+                _ = beats.tick() => self.beat(),
                 _ = ticker.tick() => self.close_interval(Next::Same)?,
                 ready = readable(&mut logger), if logger.is_some() => ready?,
             }
@@ -347,8 +361,15 @@ impl Session {
             .saturating_sub(self.usage_at_attach.tasks_created);
         let began = Instant::now();
         let attached_s = (began - self.attached).as_secs_f64();
+        if let Some(programs) = &self.programs {
+            self.heart.beat_for(programs, Patience::Changing);
+        }
         let detached = self.programs.as_mut().map_or(Ok(()), Programs::detach);
         let detach_s = began.elapsed().as_secs_f64();
+        // Where it could not be detached, the guard stays until the links close with the programs.
+        if detached.is_ok() {
+            self.heart.rest();
+        }
         self.progress.finish();
         let Some(ended) = ended else { return detached };
         self.collector.distrust_activity();

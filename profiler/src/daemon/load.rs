@@ -152,9 +152,10 @@ impl Load {
         Ok(LoadEvent::Ended(status))
     }
 
-    /// Asks it to end, with all that it has started.
+    /// Asks it to end, with all that it has started. What is stopped, by Ctrl-Z, would not hear it.
     pub fn terminate(&self) {
         self.signal(libc::SIGTERM);
+        self.signal(libc::SIGCONT);
     }
 
     /// Nothing happens where it was waited for: its number may be another's by now.

@@ -8,6 +8,7 @@ mod delta;
 mod descendants;
 mod events;
 mod follow;
+mod heart;
 mod intervals;
 mod load;
 mod prepare;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub cgroups: bool,
     /// Which spinning wait of a CPU's has its call stack walked: every so many; 0: none.
     pub sample_every: u32,
+    /// Whether a guard kills this process when it is stopped.
+    pub guarded: bool,
     /// Between two readings of the counters.
     pub interval: Duration,
     /// Before the measured time.
@@ -95,6 +98,7 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
         // Before the first probe: a signal that comes while they are attached ends the run in order.
         let mut signals = Signals::listen()?;
         let mut session = prepare::attach(settings)?;
+        session.beat();
         session.calibrate()?;
         let ended = session.follow(&mut signals).await;
         let finished = session.finish(ended.as_ref().ok().copied());

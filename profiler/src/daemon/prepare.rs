@@ -12,10 +12,12 @@ use super::{
     Collector, Settings, cost,
     cost::Usage,
     follow::Session,
+    heart::Heart,
     progress::Progress,
     windows::{self, Schedule},
 };
 use crate::{
+    guard::Patience,
     kernel::{
         AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Request, UNLOCK_FUNCTION,
         kernel_identity, lock_function, plan, site_ranges,
@@ -63,9 +65,16 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let mut recording = RecordingWriter::create(&settings.recording)?;
 
-    let programs = match &target.plan {
-        Some((plan, constants)) => Some(load_and_attach(constants, plan)?),
-        None => None,
+    let (programs, heart) = match &target.plan {
+        Some((plan, constants)) => {
+            let heart = if settings.guarded {
+                Heart::guarded(&settings.recording, &progress)
+            } else {
+                Heart::default()
+            };
+            (Some(load_and_attach(constants, plan, &heart)?), heart)
+        }
+        None => (None, Heart::default()),
     };
     let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
     cost::give_back_memory();
@@ -107,6 +116,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         settings: settings.clone(),
         collector: Collector::new(cpus, symbols, attached_ns),
         programs,
+        heart,
         recording,
         progress,
         release,
@@ -191,9 +201,10 @@ impl Target {
 }
 
 /// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
-fn load_and_attach(constants: &Constants, plan: &AttachPlan) -> Result<Programs> {
+fn load_and_attach(constants: &Constants, plan: &AttachPlan, heart: &Heart) -> Result<Programs> {
     let attempt = |constants: &Constants| {
         let mut programs = Programs::load(constants, plan)?;
+        heart.beat_for(&programs, Patience::Changing);
         if let Some(kind) = plan.kinds.first() {
             programs.attach(*kind)?;
         }

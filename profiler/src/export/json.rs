@@ -36,6 +36,7 @@ fn summary(profile: &Profile) -> Value {
         "lockprof": header.lockprof,
         "void": profile.void(),
         "cut_short": profile.cut_short,
+        "killed_by_guard": profile.killed,
         "started_at_s": header.started_at_s,
         "kernel": header.kernel,
         "tier": header.tier,

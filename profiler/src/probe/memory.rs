@@ -117,6 +117,9 @@ impl<T: Shared> MappedArray<T> {
     }
 }
 
+/// The word of a CPU's state that [`MappedArray::keep_awake_until`] writes.
+const AWAKE_WORD: usize = std::mem::offset_of!(CpuState, awake_until_ns) / 8;
+
 // `tell` writes all fields with one store, to the first word of each CPU.
 const _: () = {
     assert!(std::mem::offset_of!(CpuState, control) == 0);
@@ -140,6 +143,13 @@ impl MappedArray<CpuState> {
     pub fn read_booked(&self, cpu: usize, into: &mut CpuState) {
         self.read(cpu, into);
         book_left(into);
+    }
+
+    /// Lets the programs begin what they see until this moment (CLOCK_MONOTONIC, ns).
+    pub fn keep_awake_until(&self, until_ns: u64) {
+        for cpu in 0..self.len() {
+            self.words(cpu)[AWAKE_WORD].store(until_ns, Ordering::Relaxed);
+        }
     }
 
     /// Tells the programs what goes on.

@@ -15,8 +15,8 @@ use super::{
 use crate::recording::{
     parse_address,
     schema::{
-        AddressSource, Calibration, CgroupInterval, CpuInterval, Footer, Header, Interval, Kind,
-        Line, LongestEvent, Phase, READERS_AND_HANDOVER, SpanInterval,
+        AddressSource, Calibration, CgroupInterval, CpuInterval, Footer, Header, Interval, Killed,
+        Kind, Line, LongestEvent, Phase, READERS_AND_HANDOVER, SpanInterval,
     },
 };
 
@@ -33,6 +33,7 @@ pub struct ProfileBuilder {
     header: Header,
     calibration: Option<Calibration>,
     footer: Option<Footer>,
+    killed: Option<Killed>,
     measured_s: f64,
     intervals: u64,
     sites: BTreeMap<Site, SiteSum>,
@@ -58,6 +59,7 @@ impl ProfileBuilder {
             header,
             calibration: None,
             footer: None,
+            killed: None,
             measured_s: 0.0,
             intervals: 0,
             sites: BTreeMap::new(),
@@ -85,6 +87,7 @@ impl ProfileBuilder {
             Line::Calibration(calibration) => self.add_calibration(calibration),
             Line::Interval(interval) => self.add_interval(*interval),
             Line::Footer(footer) => self.add_footer(*footer),
+            Line::Killed(killed) => self.add_killed(killed),
         }
     }
 
@@ -96,6 +99,11 @@ impl ProfileBuilder {
     /// Adds the footer.
     pub fn add_footer(&mut self, footer: Footer) {
         self.footer = Some(footer);
+    }
+
+    /// Adds the ending that the guard wrote.
+    pub fn add_killed(&mut self, killed: Killed) {
+        self.killed = Some(killed);
     }
 
     /// Adds an interval: to the results where it was measured, to the totals of the attached time
@@ -194,6 +202,7 @@ impl ProfileBuilder {
             ground_truth: GroundTruthCheck::new(&self.attached, self.footer.as_ref()),
             absent_spans: absent_spans(&self.header),
             cut_short: self.footer.is_none(),
+            killed: self.killed,
             header: self.header,
             calibration: self.calibration,
             footer: self.footer,

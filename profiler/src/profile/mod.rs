@@ -35,7 +35,9 @@ use lockprof_abi::Site;
 use crate::{
     recording::{
         Recording,
-        schema::{Calibration, CgroupInterval, Clock, Footer, Header, Method, NullHold, Tier},
+        schema::{
+            Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Tier,
+        },
     },
     units::TimeUnit,
 };
@@ -55,6 +57,8 @@ pub struct Profile {
     pub footer: Option<Footer>,
     /// The recording has no footer.
     pub cut_short: bool,
+    /// Why its guard killed the daemon, where it did.
+    pub killed: Option<Killed>,
     /// The measured time.
     pub measured_s: f64,
     /// Intervals of the measured time.
@@ -106,6 +110,7 @@ impl Profile {
             calibration,
             intervals,
             footer,
+            killed,
             cut_short: _,
         } = recording;
         let mut builder = ProfileBuilder::new(header);
@@ -117,6 +122,9 @@ impl Profile {
         }
         if let Some(footer) = footer {
             builder.add_footer(footer);
+        }
+        if let Some(killed) = killed {
+            builder.add_killed(killed);
         }
         builder.finish(classify)
     }

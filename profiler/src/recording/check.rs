@@ -26,9 +26,9 @@ pub enum Problem {
     /// A second calibration.
     #[error("a second calibration")]
     SecondCalibration,
-    /// Something came after the footer.
-    #[error("a {0} after the footer")]
-    AfterFooter(&'static str),
+    /// Something came after the last line.
+    #[error("a {0} after the {1}")]
+    AfterEnding(&'static str, &'static str),
     /// A name that this version does not know.
     #[error("unknown {what} {name:?}")]
     UnknownName {
@@ -96,7 +96,7 @@ pub enum Problem {
 pub struct Checker {
     header: bool,
     calibration: bool,
-    footer: bool,
+    ending: Option<&'static str>,
     at_s: f64,
 }
 
@@ -112,9 +112,10 @@ impl Checker {
             Line::Calibration(_) => "calibration",
             Line::Interval(_) => "interval",
             Line::Footer(_) => "footer",
+            Line::Killed(_) => "guard's ending",
         };
-        if self.footer {
-            return Err(Problem::AfterFooter(name));
+        if let Some(ending) = self.ending {
+            return Err(Problem::AfterEnding(name, ending));
         }
         match line {
             Line::Header(_) if self.header => return Err(Problem::SecondHeader),
@@ -133,10 +134,11 @@ impl Checker {
                 self.at_s = interval.at_s;
             }
             Line::Footer(footer) => check_footer(footer)?,
+            Line::Killed(_) => {}
         }
         self.header = true;
         self.calibration |= matches!(line, Line::Calibration(_));
-        self.footer = matches!(line, Line::Footer(_));
+        self.ending = matches!(line, Line::Footer(_) | Line::Killed(_)).then_some(name);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The recording: the one file that a run writes, and from which every view is made.
 
 mod check;
+mod killed;
 mod owner;
 mod read;
 pub mod schema;

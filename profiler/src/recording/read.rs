@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     Checker, FILE_NAME, Problem,
-    schema::{Calibration, Footer, Header, Interval, Line, SCHEMA},
+    schema::{Calibration, Footer, Header, Interval, Killed, Line, SCHEMA},
 };
 
 /// A longer line is no line of a recording: 256 CPUs with every bucket of every site in use stay
@@ -95,6 +95,8 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// How the run ended.
     pub footer: Option<Footer>,
+    /// Why its guard killed the daemon, where it did.
+    pub killed: Option<Killed>,
     /// The recording has no footer: the daemon was killed, the disk was full, or the file was cut.
     pub cut_short: bool,
 }
@@ -119,12 +121,14 @@ impl Recording {
         let mut calibration = None;
         let mut intervals = Vec::new();
         let mut footer = None;
+        let mut killed = None;
         for line in lines {
             match line? {
                 Line::Header(line) => header = Some(*line),
                 Line::Calibration(line) => calibration = Some(line),
                 Line::Interval(line) => intervals.push(*line),
                 Line::Footer(line) => footer = Some(*line),
+                Line::Killed(line) => killed = Some(line),
             }
         }
         let cut_short = footer.is_none();
@@ -134,6 +138,7 @@ impl Recording {
             calibration,
             intervals,
             footer,
+            killed,
             cut_short,
         })
     }
@@ -258,6 +263,7 @@ fn parse(bytes: &[u8]) -> Result<Line, serde_json::Error> {
         Calibration,
         Interval,
         Footer,
+        Killed,
     }
     // Nearly every line; the tag is written first.
     if bytes.starts_with(br#"{"line":"interval","#) {
@@ -268,6 +274,7 @@ fn parse(bytes: &[u8]) -> Result<Line, serde_json::Error> {
         Tag::Calibration => Line::Calibration(serde_json::from_slice(bytes)?),
         Tag::Interval => Line::Interval(Box::new(serde_json::from_slice(bytes)?)),
         Tag::Footer => Line::Footer(Box::new(serde_json::from_slice(bytes)?)),
+        Tag::Killed => Line::Killed(serde_json::from_slice(bytes)?),
     })
 }
 

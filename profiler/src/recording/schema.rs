@@ -2,13 +2,14 @@
 //!
 //! A recording is one `header`, one `calibration` (where the null hold could be measured), an
 //! `interval` for each refresh, and a `footer`. Without its footer it was cut short, and is read all
-//! the same. Everything is a delta: an interval's numbers are what happened in it and in no other.
+//! the same; its guard may have written `killed` in that place. Everything is a delta: an interval's numbers are what happened in it and in no other.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
+pub use super::killed::Killed;
 pub use super::windows::{Done, Window, WindowKind, WindowPlan};
 
 /// The schema that this program writes, and the newest that it reads.
@@ -27,6 +28,8 @@ pub enum Line {
     Interval(Box<Interval>),
     /// The last line of a recording that was not cut short.
     Footer(Box<Footer>),
+    /// The last line of one whose daemon was killed by its guard.
+    Killed(Killed),
 }
 
 /// What was measured, where, and how.
@@ -572,6 +575,6 @@ pub enum Ended {
     LoadEnded,
     /// The asked-for time was over.
     Duration,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGTSTP.
     Signal,
 }

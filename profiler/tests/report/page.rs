@@ -49,7 +49,7 @@ pub fn hostile() -> Profile {
             }
             Line::Interval(interval) => hostile_interval(interval),
             Line::Footer(footer) => footer.write_failures = vec![HOSTILE.to_owned()],
-            Line::Calibration(_) => {}
+            Line::Calibration(_) | Line::Killed(_) => {}
         }
     }
     profile_of(lines)

@@ -144,7 +144,7 @@ fn sampled() -> Vec<Line> {
                     octaves: vec![13, 9],
                 });
             }
-            Line::Calibration(_) | Line::Footer(_) => {}
+            Line::Calibration(_) | Line::Footer(_) | Line::Killed(_) => {}
         }
     }
     lines

@@ -2,7 +2,7 @@
 
 use lockprof::recording::{
     Problem, ReadError, Recording, RecordingLines,
-    schema::{Line, SCHEMA},
+    schema::{Killed, Line, SCHEMA},
 };
 use proptest::prelude::*;
 
@@ -39,6 +39,7 @@ fn what_was_written_is_read_back() {
         calibration,
         intervals,
         footer,
+        killed,
         cut_short,
     } = recording;
     let mut again = vec![Line::Header(Box::new(header))];
@@ -51,6 +52,26 @@ fn what_was_written_is_read_back() {
     again.extend(footer.map(|footer| Line::Footer(Box::new(footer))));
     assert_eq!(again, lines);
     assert!(!cut_short);
+    assert_eq!(killed, None);
+}
+
+/// What the guard writes in the place of a footer.
+const KILLED: Line = Line::Killed(Killed {
+    silent_s: 12,
+    stopped: true,
+});
+
+#[test]
+fn the_guard_may_have_ended_it() {
+    let mut lines = Synthetic {
+        footer: false,
+        ..Synthetic::default()
+    }
+    .lines();
+    lines.push(KILLED);
+    let recording = read(&bytes(&lines)).unwrap();
+    assert!(recording.cut_short && recording.footer.is_none());
+    assert_eq!(recording.killed.map(Line::Killed), Some(KILLED));
 }
 
 #[test]
@@ -223,9 +244,16 @@ fn lines_have_their_order() {
         ),
         (
             vec![header, footer, interval],
-            Problem::AfterFooter("interval"),
+            Problem::AfterEnding("interval", "footer"),
         ),
-        (vec![header, footer, footer], Problem::AfterFooter("footer")),
+        (
+            vec![header, footer, footer],
+            Problem::AfterEnding("footer", "footer"),
+        ),
+        (
+            vec![header, &KILLED, footer],
+            Problem::AfterEnding("footer", "guard's ending"),
+        ),
     ] {
         let last = order.len() as u64;
         let order: Vec<Line> = order.into_iter().cloned().collect();

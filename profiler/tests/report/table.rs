@@ -3,7 +3,7 @@
 use lockprof::{
     export::Format,
     profile::Profile,
-    recording::schema::{Clock, Line, Tier},
+    recording::schema::{Clock, Killed, Line, Tier},
 };
 use lockprof_abi::Site;
 
@@ -38,6 +38,31 @@ fn instructions() {
         ..Synthetic::default()
     };
     insta::assert_snapshot!(table(&synthetic.profile(), 80, false));
+}
+
+/// The guard has said why there is no footer.
+#[test]
+fn killed_by_its_guard() {
+    for (stopped, words) in [
+        (true, "stopped for 12 s"),
+        (false, "without a CPU, for 12 s"),
+    ] {
+        let mut lines = Synthetic {
+            footer: false,
+            ..Synthetic::default()
+        }
+        .lines();
+        lines.push(Line::Killed(Killed {
+            silent_s: 12,
+            stopped,
+        }));
+        let text = table(&profile_of(lines), 200, false);
+        assert!(
+            text.contains("CUT SHORT: lockprof was killed by its guard"),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 /// Losses, the deferral, no footer: what has to be said first is said first.

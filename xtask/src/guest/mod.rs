@@ -8,6 +8,7 @@ mod compare;
 mod contention;
 mod counts;
 mod daemon;
+mod silence;
 pub mod summary;
 mod windows;
 
@@ -163,6 +164,20 @@ pub const TESTS: &[GuestTest] = &[
     ),
     everywhere("windows_agree", windows::windows_agree),
     everywhere("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
+    everywhere(
+        "nothing_begins_without_a_beat",
+        silence::nothing_begins_without_a_beat,
+    ),
+    GuestTest {
+        name: "control_z_ends_a_run",
+        kernels: &["debian:6.12"],
+        run: silence::control_z_ends_a_run,
+    },
+    GuestTest {
+        name: "a_stopped_daemon_is_killed",
+        kernels: &["debian:6.12"],
+        run: silence::a_stopped_daemon_is_killed,
+    },
     GuestTest {
         name: "one_boot_of_each_is_compared",
         kernels: &["debian:6.12"],

@@ -4,7 +4,7 @@
 use super::{Section, Topic};
 use crate::{
     profile::{GroundTruthCheck, Profile},
-    recording::schema::{Calibration, Detail, NullHold, RunTime, Tier},
+    recording::schema::{Calibration, Detail, Killed, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
 };
 
@@ -23,10 +23,12 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
         ));
     }
     if profile.cut_short {
-        all.push(
-            "CUT SHORT: the recording has no end; the numbers are those up to its last interval."
-                .to_owned(),
-        );
+        let why = profile
+            .killed
+            .map_or_else(|| "the recording has no end".to_owned(), Killed::sentence);
+        all.push(format!(
+            "CUT SHORT: {why}; the numbers are those up to its last interval."
+        ));
     }
     if !losses.not_written.is_empty() {
         all.push(format!(

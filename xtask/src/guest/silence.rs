@@ -1,0 +1,200 @@
+//! A daemon that is stopped: what its programs do, and what ends it.
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::daemon::{MEASURING, attach, doctor, programs};
+use super::summary::{Summary, equal};
+use super::{Lab, Verdict};
+use crate::vm::protocol::Step;
+
+/// Seconds after a beat from which programs begin nothing, and one more.
+const SILENT_MS: u64 = 11_000;
+/// A daemon that goes on beats at once.
+const BEATEN_MS: u64 = 1_000;
+
+/// The loads of which each hold is counted.
+const WITH_A_BEAT: u64 = 101 + 401;
+
+/// Holds that interrupts may cost the robust arrangement, of some hundreds.
+const INTERRUPTED: u64 = 20;
+
+/// So many holds of the lock, and one more of the load itself.
+fn load(holds: u64) -> Step {
+    Step::new([
+        "lockprof",
+        "workload",
+        "nullhold",
+        "--tasks",
+        "1",
+        "--iterations",
+        &holds.to_string(),
+        "--warm-up",
+        "0",
+    ])
+}
+
+/// While the daemon is stopped, the programs count for ten seconds and then nothing; what they do not begin is
+/// no loss; when it goes on, they do.
+pub fn nothing_begins_without_a_beat(lab: &Lab<'_>) -> Result<Verdict> {
+    let profiler = |name: &str, arrangement: &str| {
+        let output = format!("/out/{name}");
+        let words = [
+            "lockprof",
+            "attach",
+            "--no-report",
+            "--no-guard",
+            "--output",
+        ];
+        Step::new(
+            words
+                .into_iter()
+                .chain([&*output, "--arrangement", arrangement]),
+        )
+        .background(Some(MEASURING))
+    };
+    let request = lab.request(vec![
+        profiler("inside", "inside"),
+        profiler("robust", "robust"),
+        load(100),
+        Step::default().signalling(0, libc::SIGSTOP),
+        Step::default().signalling(1, libc::SIGSTOP),
+        load(200).delay(SILENT_MS),
+        Step::default().signalling(0, libc::SIGCONT),
+        Step::default().signalling(1, libc::SIGCONT),
+        load(400).delay(BEATEN_MS),
+        Step::ending(1, libc::SIGINT),
+        Step::ending(0, libc::SIGINT),
+    ]);
+    let outcome = crate::vm::run(&request)?;
+    let inside = Summary::of(lab, &outcome, "inside")?;
+    let robust = Summary::of(lab, &outcome, "robust")?;
+    inside.nothing_was_lost_in_holds()?;
+    // The first one measures while the second one calibrates, and loses none to interrupts.
+    for (what, counted, expected) in [
+        ("measured", robust.holds("setsid")?, WITH_A_BEAT),
+        (
+            "all",
+            robust.attached_holds("setsid")?,
+            inside.holds("setsid")?,
+        ),
+    ] {
+        println!("    {what}: {counted} of {expected} holds");
+        if counted > expected || counted + INTERRUPTED < expected {
+            bail!("{what}: {counted} holds of {expected}");
+        }
+    }
+    // Holds that were not begun would be more.
+    let lost = robust.count("/losses/target_losses")?;
+    if lost > INTERRUPTED {
+        bail!("robust: {lost} holds were lost");
+    }
+    Ok(Verdict::Passed)
+}
+
+/// The signal of Ctrl-Z ends a run in order, also one whose load it has stopped.
+pub fn control_z_ends_a_run(lab: &Lab<'_>) -> Result<Verdict> {
+    let request = lab.request(vec![
+        doctor(),
+        attach("attached"),
+        Step::ending(1, libc::SIGTSTP),
+        Step::new([
+            "lockprof",
+            "run",
+            "--no-report",
+            "--output",
+            "/out/driven",
+            "--warm-up",
+            "0",
+            "--",
+            "lockprof",
+            "workload",
+            "nullhold",
+            "--tasks",
+            "1",
+            "--duration",
+            "60",
+        ])
+        .background(Some("measuring 1 s")),
+        Step::ending(3, libc::SIGTSTP),
+        doctor(),
+        doctor(),
+    ]);
+    let outcome = crate::vm::run(&request)?;
+    equal(
+        "programs afterwards",
+        programs(&outcome, 6)?,
+        programs(&outcome, 0)?,
+    )?;
+    for (step, name) in [(1, "attached"), (3, "driven")] {
+        let ended = &outcome.steps[step];
+        equal(&format!("{name}: its status"), ended.status, 0)?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if !said.contains("ending, since a lockprof that is stopped") {
+            bail!("{name}: Ctrl-Z was not explained: {said}");
+        }
+        let summary = Summary::of(lab, &outcome, name)?;
+        equal(name, summary.value("/cut_short")?, &Value::Bool(false))?;
+    }
+    Ok(Verdict::Passed)
+}
+
+/// A stopped daemon is killed by its guard while the load goes on: no program is left, and the recording
+/// tells.
+pub fn a_stopped_daemon_is_killed(lab: &Lab<'_>) -> Result<Verdict> {
+    let long_load = [
+        "lockprof",
+        "workload",
+        "nullhold",
+        "--tasks",
+        "2",
+        "--duration",
+        "20",
+    ];
+    let request = lab.request(vec![
+        doctor(),
+        attach("stopped"),
+        doctor(),
+        Step::new(long_load)
+            .background(None)
+            .signalling(1, libc::SIGSTOP),
+        // It ends, or this boot does not.
+        Step {
+            await_step: Some(1),
+            ..doctor()
+        },
+        // The kernel frees programs after a grace period of RCU, in which the one above runs.
+        doctor(),
+    ]);
+    let outcome = crate::vm::run(&request)?;
+    let counts = [0, 2, 5].map(|step| programs(&outcome, step));
+    let [before, during, after] = counts;
+    let (before, during, after) = (before?, during?, after?);
+    if during < before + 4 {
+        bail!("the doctor saw {during} programs while lockprof was attached, {before} before");
+    }
+    equal("programs after the guard has killed", after, before)?;
+    let daemon = &outcome.steps[1];
+    equal("the daemon's signal", daemon.signal, Some(libc::SIGKILL))?;
+    let said = String::from_utf8_lossy(&daemon.stderr);
+    if !said.contains("lockprof was killed by its guard") {
+        bail!("the guard said nothing: {said}");
+    }
+    let stopped = Summary::of(lab, &outcome, "stopped")?;
+    equal(
+        "cut short",
+        stopped.value("/cut_short")?,
+        &Value::Bool(true),
+    )?;
+    equal(
+        "the reason",
+        stopped.value("/killed_by_guard/stopped")?,
+        &Value::Bool(true),
+    )?;
+    equal(
+        "silent seconds",
+        stopped.count("/killed_by_guard/silent_s")?,
+        12,
+    )?;
+    Ok(Verdict::Passed)
+}
