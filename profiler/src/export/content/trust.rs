@@ -3,7 +3,7 @@
 
 use super::{Section, Topic};
 use crate::{
-    profile::{GroundTruthCheck, Profile},
+    profile::{GroundTruthCheck, Profile, SeriesPoint},
     recording::schema::{Calibration, Detail, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
 };
@@ -37,7 +37,12 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
         ));
     }
     if profile.intervals == 0 {
-        all.push("Nothing was measured: the run ended in its warm-up.".to_owned());
+        let when = if profile.series.iter().any(SeriesPoint::is_of_run) {
+            "before its first window with probes"
+        } else {
+            "in its warm-up"
+        };
+        all.push(format!("Nothing was measured: the run ended {when}."));
     }
     all
 }
@@ -166,10 +171,16 @@ fn samples(profile: &Profile) -> Option<String> {
 
 fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
     let kernel = check.tasks_created_by_kernel?;
-    let mut text = format!(
-        "from attach to detach the kernel created {} tasks",
-        units::count(kernel)
+    let when = check.windows.map_or_else(
+        || "from attach to detach".to_owned(),
+        |windows| {
+            format!(
+                "in {} with holds",
+                units::count_of(windows as usize, "window")
+            )
+        },
     );
+    let mut text = format!("{when} the kernel created {} tasks", units::count(kernel));
     if let Some(load) = check.lives_by_load {
         text += &format!(", {} of them the load's", units::count(load));
     }
@@ -186,6 +197,12 @@ fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
             },
             units::count(exit),
             units::count(reap),
+        );
+    }
+    if let Some(windows) = check.windows {
+        text += &format!(
+            "; they may differ by the tasks that were being created at {} edges",
+            units::count(windows.saturating_mul(2))
         );
     }
     Some(text)

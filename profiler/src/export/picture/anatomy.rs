@@ -49,6 +49,8 @@ struct Item<'a> {
 pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
     if !profile.holds_known() {
         Some("Holds are not measured in this tier: what they are spent on is not known.")
+    } else if profile.spans_not_reached() {
+        Some("The run ended before its first window of spans.")
     } else if scale(&anatomies(profile)).is_none() {
         Some("No hold was seen.")
     } else {
