@@ -237,10 +237,11 @@ fn run_ns_per_event(programs: &[RunTime]) -> Option<f64> {
 }
 
 fn own(profile: &Profile) -> Value {
-    let measured = || profile.series.iter().filter(|point| point.is_measured());
+    let run = || profile.series.iter().filter(|point| point.is_of_run());
     json!({
-        "cpu_s": measured().map(|point| point.own_cpu_s).sum::<f64>(),
-        "resident_bytes": measured().map(|point| point.own_resident_bytes).max(),
+        "cpu_s": run().map(|point| point.own_cpu_s).sum::<f64>(),
+        "of_s": run().map(|point| point.seconds).sum::<f64>(),
+        "resident_bytes": run().map(|point| point.own_resident_bytes).max(),
         "attached_s": profile.footer.as_ref().map(|footer| footer.attached_s),
         "launch_to_attach_s": profile.footer.as_ref().map(|footer| footer.launch_to_attach_s),
         "detach_s": profile.footer.as_ref().map(|footer| footer.detach_s),

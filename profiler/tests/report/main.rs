@@ -5,6 +5,8 @@ mod anatomy;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod effect;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;
@@ -24,5 +26,9 @@ mod table;
 mod verdict;
 #[cfg(test)]
 mod views;
+#[cfg(test)]
+mod windowed;
+#[cfg(test)]
+mod windows;
 #[cfg(test)]
 mod writer;

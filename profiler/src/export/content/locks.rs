@@ -44,7 +44,8 @@ pub(super) fn other_locks(profile: &Profile) -> Section {
         "Other contended locks, outside the holds of this one"
     };
     let mut section = Section::new(Topic::Locks, title);
-    if !profile.waits_known() {
+    // That nobody waited is not known where nothing was measured.
+    if !profile.waits_known() || profile.intervals == 0 {
         return section;
     }
     let others: Vec<&Contention> = profile.other_locks().collect();

@@ -28,7 +28,9 @@ pub(super) fn sites(profile: &Profile) -> Section {
         )
     };
     let mut section = Section::new(Topic::Sites, title);
-    if !profile.holds_known() && !profile.waits_known() {
+    let known = profile.holds_known() || profile.waits_known();
+    // That nothing happened is not known where nothing was measured.
+    if !known || profile.intervals == 0 {
         return section;
     }
     if profile.sites.is_empty() {

@@ -80,6 +80,8 @@ fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
     let unit = profile.unit();
     let spans = match profile.header.detail {
         Detail::Holds => "",
+        // The holds are from windows without them.
+        Detail::Spans if profile.span_sites.is_some() => "",
         Detail::Spans => ", and more for each call measured in it",
     };
     format!(
@@ -117,15 +119,17 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
 }
 
 fn own_cost(profile: &Profile) -> String {
-    let measured = || profile.series.iter().filter(|point| point.is_measured());
-    let cpu_s: f64 = measured().map(|point| point.own_cpu_s).sum();
-    let resident = measured()
+    // In a run with windows the daemon works most between them.
+    let run = || profile.series.iter().filter(|point| point.is_of_run());
+    let seconds: f64 = run().map(|point| point.seconds).sum();
+    let cpu_s: f64 = run().map(|point| point.own_cpu_s).sum();
+    let resident = run()
         .map(|point| point.own_resident_bytes)
         .max()
         .unwrap_or(0);
-    let share = profile.per_second(1).map(|per_second| cpu_s * per_second);
-    let steal_s: f64 = measured().map(|point| point.steal_s).sum();
-    let cpus = f64::from(profile.header.kernel.cpus_online) * profile.measured_s;
+    let share = (seconds > 0.0).then(|| cpu_s / seconds);
+    let steal_s: f64 = run().map(|point| point.steal_s).sum();
+    let cpus = f64::from(profile.header.kernel.cpus_online) * seconds;
     let steal = if cpus > 0.0 {
         units::percent(steal_s / cpus)
     } else {
@@ -170,7 +174,9 @@ fn samples(profile: &Profile) -> Option<String> {
 }
 
 fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
-    let kernel = check.tasks_created_by_kernel?;
+    let kernel = check
+        .tasks_created_by_kernel
+        .filter(|_| check.windows != Some(0))?;
     let when = check.windows.map_or_else(
         || "from attach to detach".to_owned(),
         |windows| {

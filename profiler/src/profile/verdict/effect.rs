@@ -122,9 +122,9 @@ const fn probes(kind: WindowKind) -> &'static str {
 const fn numbers(kind: WindowKind) -> &'static str {
     match kind {
         WindowKind::Bare => "rates",
-        WindowKind::Waits => "waits",
-        WindowKind::Holds => "holds and waits",
-        WindowKind::Spans => "calls inside holds",
+        WindowKind::Waits => "the lengths of waits",
+        WindowKind::Holds => "the lengths of holds and waits",
+        WindowKind::Spans => "the times of calls inside holds",
     }
 }
 
