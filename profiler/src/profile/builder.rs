@@ -8,7 +8,7 @@ use super::{
     Attached, Classify, Contention, Effect, GroundTruthCheck, Losses, Profile, SeriesPoint,
     holds_known, series,
     sums::{Finished, Sums, target_events},
-    windows::{Windows, main_kind},
+    windows::{SpanWindows, Windows, main_kind},
 };
 use crate::recording::schema::{
     Calibration, Footer, Header, Interval, Line, Phase, Window, WindowKind,
@@ -136,8 +136,13 @@ impl ProfileBuilder {
         let inside = |wait: &&Contention| wait.in_hold_of.is_some() && !wait.is_target;
         let inner_waits = of_spans.as_ref().unwrap_or(&of_main).contention.iter();
         let inner_waits = inner_waits.filter(inside).cloned().collect();
-        let (spans, span_sites) = match of_spans {
-            Some(of_spans) => (of_spans.spans, Some(of_spans.sites)),
+        let (spans, span_windows) = match of_spans {
+            Some(Finished {
+                seconds,
+                sites,
+                spans,
+                ..
+            }) => (spans, Some(SpanWindows { seconds, sites })),
             None => (of_main.spans, None),
         };
         Profile {
@@ -159,7 +164,7 @@ impl ProfileBuilder {
             measured_s: of_main.seconds,
             intervals: of_main.intervals,
             sites: of_main.sites,
-            span_sites,
+            span_windows,
             spans,
             blame: of_main.blame,
             inner_waits,

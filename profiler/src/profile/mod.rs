@@ -31,7 +31,7 @@ pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
 pub use verdict::Verdict;
-pub use windows::{FinishedWindow, WindowTotals, Windows};
+pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 
 use std::collections::BTreeMap;
 
@@ -74,9 +74,8 @@ pub struct Profile {
     pub windows: Windows,
     /// Every site with a hold or a wait, the one that held the lock longest first.
     pub sites: Vec<SiteProfile>,
-    /// The same of the windows in which spans were measured, where those are others. See
-    /// [`Self::sites_of_spans`].
-    pub span_sites: Option<Vec<SiteProfile>>,
+    /// The windows in which spans were measured, where those are others. See [`Self::sites_of_spans`].
+    pub span_windows: Option<SpanWindows>,
     /// Calls inside holds by span and site, and outside every hold.
     pub spans: Vec<SpanProfile>,
     /// Spans that this kernel lacks or has inlined, and why they were not measured.
@@ -170,7 +169,8 @@ impl Profile {
     /// The sites whose holds the spans were measured in: a share of a hold is one of these.
     #[must_use]
     pub fn sites_of_spans(&self) -> &[SiteProfile] {
-        self.span_sites.as_deref().unwrap_or(&self.sites)
+        let windows = self.span_windows.as_ref();
+        windows.map_or(&self.sites, |windows| &windows.sites)
     }
 
     /// The holds of a site that its spans were measured in.
@@ -183,8 +183,8 @@ impl Profile {
     /// Whether spans were to be measured in windows of their own, and the run ended before the first.
     #[must_use]
     pub fn spans_not_reached(&self) -> bool {
-        let planned = self.span_sites.is_some();
-        planned && self.windows.of(WindowKind::Spans).is_none() && self.spans.is_empty()
+        let windows = self.span_windows.as_ref();
+        windows.is_some_and(|windows| windows.seconds <= 0.0)
     }
 
     /// Waits for other locks than the target, outside of its holds, the most waited time first.

@@ -2,6 +2,7 @@
 
 use lockprof_abi::Site;
 
+use super::SiteProfile;
 use crate::recording::schema::{Done, Interval, Window, WindowKind, WindowPlan};
 
 /// One window, or the edge before it, that came to its end.
@@ -15,6 +16,15 @@ pub struct FinishedWindow {
     pub middle_s: f64,
     /// What was done in it.
     pub done: Done,
+}
+
+/// What the windows say in which spans were measured, beside the spans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpanWindows {
+    /// Their time.
+    pub seconds: f64,
+    /// Their holds and waits, in which the probes of spans are.
+    pub sites: Vec<SiteProfile>,
 }
 
 /// All windows of a kind, or all edges.

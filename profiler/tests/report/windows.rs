@@ -1,10 +1,11 @@
 //! What a recording with windows says.
 
 use lockprof::{
+    compare::{Instrument, Side},
     export::{Format, Picture},
     profile::{Profile, Stage, Verdict, anatomies},
     recording::schema::{
-        Interval, Line, Phase, WindowKind,
+        Detail, Interval, Line, Phase, WindowKind,
         WindowKind::{Bare, Holds, Spans, Waits},
     },
 };
@@ -402,6 +403,37 @@ fn a_run_that_was_cut_short_in_an_edge() {
     assert_eq!(cut.series.last().unwrap().stage, Stage::Edge);
     let spans = cut.effect.unwrap().of_kind(Spans).copied().unwrap();
     assert_eq!(spans.pairs, 3);
+}
+
+/// So that it can stand beside recordings that were made with one set of probes each.
+#[test]
+fn a_comparison_takes_each_kind_of_window_for_a_recording_of_its_own() {
+    let lines = Windowed::default().lines();
+    let profile = profile_of(lines.clone());
+    let mut side = Side::new("a kernel");
+    side.add("a recording", &profile);
+    let runs = &side.boots.values().next().unwrap()[0].runs;
+    let run = |wanted: &dyn Fn(&Instrument) -> bool| {
+        let mut runs = runs.iter().filter(|(instrument, _)| wanted(instrument));
+        let (_, totals) = runs.next().unwrap();
+        assert!(runs.next().is_none());
+        totals
+    };
+    let off = run(&|instrument| instrument.is_off());
+    assert_eq!(off.rates, [70_350.0 / 7.0]);
+    assert!(off.holds.is_empty() && !off.holds_known && !off.waits_known);
+    let of = |detail| run(&|instrument| !instrument.is_off() && instrument.detail == detail);
+    let (holds, spans) = (of(Detail::Holds), of(Detail::Spans));
+    assert_eq!((holds.seconds, spans.seconds), (3.0, 3.0));
+    assert_eq!(holds.rates, [27_150.0 / 3.0]);
+    assert_eq!(spans.rates, [21_100.0 / 3.0]);
+    let held = |kind| sum(&lines, kind, |interval| reaps(interval).1);
+    assert_eq!(holds.holds[&Site::Reap].total_ns, held(Holds));
+    assert_eq!(spans.holds[&Site::Reap].total_ns, held(Spans));
+    let lives = |kind| sum(&lines, kind, |interval| reaps(interval).0) as f64;
+    assert_eq!((holds.lives, spans.lives), (lives(Holds), lives(Spans)));
+    assert!(holds.spans.is_empty() && !spans.spans.is_empty());
+    assert!(holds.waits_known && !spans.waits_known && spans.inner_waits_known);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
     let spans = match profile.header.detail {
         Detail::Holds => "",
         // The holds are from windows without them.
-        Detail::Spans if profile.span_sites.is_some() => "",
+        Detail::Spans if profile.span_windows.is_some() => "",
         Detail::Spans => ", and more for each call measured in it",
     };
     format!(

@@ -99,7 +99,7 @@ fn mean(site: &Anatomy) -> f64 {
 fn axis(canvas: &Canvas<'_>, scale: &Axis, profile: &Profile) -> Result<()> {
     let unit = profile.unit();
     let y = SCALE_TOP + 16;
-    let windows = match profile.span_sites {
+    let windows = match profile.span_windows {
         Some(_) => " in windows with the probes of spans",
         None => "",
     };
