@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::windows::{FinishedWindow, WindowTotals};
 use crate::{
-    compare::statistics::{Interval, mean, t_975},
+    compare::statistics::{Interval, mean, median, t_975},
     recording::schema::{WindowKind, WindowPlan},
 };
 
@@ -22,8 +22,8 @@ const FEWEST_PAIRS: usize = 3;
 const FEWEST_EVENTS: u64 = 400;
 /// What takes more pairs than this, nobody measures.
 const MOST_PAIRS: usize = 1_000_000;
-/// A window that was cut short to less than this share of its length says little, and would count as
-/// much as all others.
+/// A window that was cut short to less than this share of what is usual for its kind says little, and
+/// would count as much as all others.
 const SHORTEST_SHARE: f64 = 0.5;
 
 /// What a rate counts.
@@ -111,21 +111,21 @@ impl Effect {
             let is = |window: &&FinishedWindow| window.kind == kind;
             kind != WindowKind::Bare && (plan.turn.contains(&kind) || windows.iter().any(is))
         });
-        let run_of = |pairs: usize, kind| run_of(plan, finished, kind, pairs);
-        let sum = |which: fn(&FinishedWindow) -> bool| {
-            let mut sum = WindowTotals::default();
-            let these = finished.iter().filter(|window| which(window));
-            these.for_each(|window| sum.add(&window.done));
-            sum
-        };
-        let bare = sum(|window| !window.edge && window.kind == WindowKind::Bare);
-        let (all, edges) = (sum(|_| true), sum(|window| window.edge));
+        let usable = usable(of, &windows);
+        let bare = windows.iter().copied();
+        let bare = WindowTotals::of(bare.filter(|window| window.kind == WindowKind::Bare));
+        let all = WindowTotals::of(finished.iter());
+        let edges = WindowTotals::of(finished.iter().filter(|window| window.edge));
         let over_bare =
             |sum: &WindowTotals| Some(rate(of, sum)? / rate(of, &bare).filter(|&rate| rate > 0.0)?);
         Self {
             of,
             kinds: probing
-                .map(|kind| kind_effect(kind, of, plan, &windows, |pairs| run_of(pairs, kind)))
+                .map(|kind| {
+                    let of_kind = windows.iter().filter(|window| window.kind == kind);
+                    let run_of = |pairs| run_of(plan, finished, kind, pairs);
+                    kind_effect(kind, of_kind.count() as u64, &usable, run_of)
+                })
                 .collect(),
             edges: over_bare(&edges).map(|ratio| EdgeEffect {
                 edges: edges.windows,
@@ -151,14 +151,30 @@ fn rate(of: Counted, totals: &WindowTotals) -> Option<f64> {
     (totals.seconds > 0.0).then(|| count as f64 / totals.seconds)
 }
 
-/// What happened in one window; none where it was too short, or where nobody counted.
-fn events(window: &FinishedWindow, of: Counted, plan: &WindowPlan) -> Option<u64> {
-    let long = window.done.seconds > 0.0 && window.done.seconds >= plan.seconds * SHORTEST_SHARE;
-    match of {
-        _ if !long => None,
-        Counted::Iterations => window.done.iterations,
-        Counted::TaskLives => Some(window.done.tasks_created),
-    }
+/// The windows that have a rate, and what happened in each: none that was cut short, or in which nobody
+/// counted.
+fn usable<'a>(of: Counted, windows: &[&'a FinishedWindow]) -> Vec<(&'a FinishedWindow, u64)> {
+    let usual_s = |kind| {
+        let of_kind = windows.iter().filter(|window| window.kind == kind);
+        let lengths: Vec<f64> = of_kind.map(|window| window.done.seconds).collect();
+        median(&lengths).unwrap_or_default()
+    };
+    let usual_s = WindowKind::ALL.map(|kind| (kind, usual_s(kind)));
+    let is_whole = |window: &FinishedWindow| {
+        let usual_s = usual_s.iter().find(|(kind, _)| *kind == window.kind);
+        let least_s = usual_s.map_or(0.0, |(_, usual_s)| usual_s * SHORTEST_SHARE);
+        window.done.seconds > 0.0 && window.done.seconds >= least_s
+    };
+    let whole = windows.iter().filter(|window| is_whole(window));
+    whole
+        .filter_map(|window| {
+            let events = match of {
+                Counted::Iterations => window.done.iterations?,
+                Counted::TaskLives => window.done.tasks_created,
+            };
+            Some((*window, events))
+        })
+        .collect()
 }
 
 /// A window with probes, and those without that are next to it.
@@ -174,11 +190,7 @@ struct Pairs {
 
 /// Each window of a kind beside the bare one before it and the one after it, weighted by how near they
 /// are, as in a linear interpolation; beside one alone where there is only one.
-fn pairs(kind: WindowKind, of: Counted, plan: &WindowPlan, windows: &[&FinishedWindow]) -> Pairs {
-    let usable: Vec<(&FinishedWindow, u64)> = windows
-        .iter()
-        .filter_map(|window| Some((*window, events(window, of, plan)?)))
-        .collect();
+fn pairs(kind: WindowKind, usable: &[(&FinishedWindow, u64)]) -> Pairs {
     let mut all = Pairs::default();
     let mut last_after = None;
     for (index, (window, count)) in usable.iter().enumerate() {
@@ -219,16 +231,15 @@ fn pairs(kind: WindowKind, of: Counted, plan: &WindowPlan, windows: &[&FinishedW
 
 fn kind_effect(
     kind: WindowKind,
-    of: Counted,
-    plan: &WindowPlan,
-    windows: &[&FinishedWindow],
+    windows: u64,
+    usable: &[(&FinishedWindow, u64)],
     run_of: impl Fn(usize) -> f64,
 ) -> KindEffect {
-    let pairs = pairs(kind, of, plan, windows);
+    let pairs = pairs(kind, usable);
     let count = pairs.logarithms.len();
     let mut effect = KindEffect {
         kind,
-        windows: windows.iter().filter(|window| window.kind == kind).count() as u64,
+        windows,
         pairs: count as u64,
         ratio: None,
         interval: None,

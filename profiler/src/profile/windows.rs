@@ -34,7 +34,7 @@ pub struct WindowTotals {
     pub windows: u64,
     /// Their time.
     pub seconds: f64,
-    /// Iterations of a bundled load; none where it did not tell.
+    /// Iterations of a bundled load; none where it did not tell those of each.
     pub iterations: Option<u64>,
     /// Tasks that were created on the whole machine.
     pub tasks_created: u64,
@@ -48,15 +48,23 @@ impl WindowTotals {
         Some(iterations as f64 / self.seconds)
     }
 
-    /// Adds what was done in one.
-    pub(super) fn add(&mut self, done: &Done) {
-        self.windows += 1;
-        self.seconds += done.seconds;
-        self.tasks_created = self.tasks_created.saturating_add(done.tasks_created);
-        if let Some(iterations) = done.iterations {
-            let sum = self.iterations.get_or_insert(0);
-            *sum = sum.saturating_add(iterations);
+    /// Adds up what was done in some.
+    pub(super) fn of<'a>(windows: impl Iterator<Item = &'a FinishedWindow>) -> Self {
+        let mut sum = Self::default();
+        for FinishedWindow { done, .. } in windows {
+            // What is unknown once is unknown in the sum.
+            let before = if sum.windows == 0 {
+                Some(0)
+            } else {
+                sum.iterations
+            };
+            let both = before.zip(done.iterations);
+            sum.iterations = both.map(|(sum, more)| sum.saturating_add(more));
+            sum.windows += 1;
+            sum.seconds += done.seconds;
+            sum.tasks_created = sum.tasks_created.saturating_add(done.tasks_created);
         }
+        sum
     }
 }
 
@@ -168,10 +176,7 @@ impl Windows {
     }
 
     fn sum(&self, which: impl Fn(&FinishedWindow) -> bool) -> Option<WindowTotals> {
-        let mut sum = WindowTotals::default();
-        for window in self.finished.iter().filter(|window| which(window)) {
-            sum.add(&window.done);
-        }
+        let sum = WindowTotals::of(self.finished.iter().filter(|window| which(window)));
         (sum.windows > 0).then_some(sum)
     }
 }

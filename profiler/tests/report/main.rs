@@ -7,6 +7,8 @@ mod browser;
 #[cfg(test)]
 mod effect;
 #[cfg(test)]
+mod effect_words;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;

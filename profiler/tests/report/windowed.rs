@@ -1,6 +1,7 @@
 //! A made-up recording with windows: [bare, holds, bare, spans] in turn, an edge before each.
 
 use lockprof::{
+    export::Format,
     profile::Profile,
     recording::schema::{
         Clock, Done, Interval, Line, Phase, Tier, Window, WindowKind,
@@ -8,6 +9,8 @@ use lockprof::{
         WindowPlan,
     },
 };
+
+use serde_json::Value;
 
 use crate::fixture::{Synthetic, profile_of};
 
@@ -154,4 +157,25 @@ pub fn emulated() -> Windowed {
         },
         ..Windowed::default()
     }
+}
+
+pub fn text(profile: &Profile, format: Format) -> String {
+    String::from_utf8(format.exporter().export(profile).unwrap()).unwrap()
+}
+
+pub fn table(profile: &Profile) -> String {
+    let format = Format::Table {
+        width: 80,
+        color: false,
+    };
+    text(profile, format)
+}
+
+/// Without the breaks that the width makes.
+pub fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+pub fn json(profile: &Profile) -> Value {
+    serde_json::from_str(&text(profile, Format::Json)).unwrap()
 }
