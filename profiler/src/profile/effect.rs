@@ -3,10 +3,10 @@
 
 use serde::Serialize;
 
-use super::windows::{FinishedWindow, WindowTotals};
+use super::windows::{FinishedWindow, WindowTotals, main_kind};
 use crate::{
     compare::statistics::{Interval, mean, median, t_975},
-    recording::schema::{WindowKind, WindowPlan},
+    recording::schema::{SPANS_EVERY_S, WindowKind, WindowPlan},
 };
 
 /// An effect that is surely below this is felt.
@@ -331,19 +331,27 @@ impl Spread {
     }
 }
 
-/// The measured time of a run with so many pairs of a kind, its edges included.
+/// The measured time of a run with so many pairs of a kind, its edges included, if they come as often as in
+/// this one.
 fn run_of(plan: &WindowPlan, finished: &[FinishedWindow], kind: WindowKind, pairs: usize) -> f64 {
-    let windows = finished.iter().filter(|window| !window.edge).count();
-    let all_s: f64 = finished.iter().map(|window| window.done.seconds).sum();
-    let window_s = if windows > 0 {
-        all_s / windows as f64
-    } else {
-        plan.seconds
+    let of_kind = finished
+        .iter()
+        .filter(|window| !window.edge && window.kind == kind);
+    let each_s = match of_kind.count() {
+        // Beside a bare window each.
+        0 => 2.0 * plan.seconds,
+        count => {
+            let lengths = finished.iter().map(|window| window.done.seconds);
+            lengths.sum::<f64>() / count as f64
+        }
     };
-    let a_turn = plan.turn.iter().filter(|&&other| other == kind).count();
-    let turns = pairs.div_ceil(a_turn.max(1));
-    // The last one takes a bare window behind it.
-    (turns * plan.turn.len() + 1) as f64 * window_s
+    let apart = kind == WindowKind::Spans && main_kind(plan) != kind;
+    let each_s = if apart {
+        each_s.max(SPANS_EVERY_S)
+    } else {
+        each_s
+    };
+    pairs as f64 * each_s
 }
 
 /// Rounded up to a time that one would say.

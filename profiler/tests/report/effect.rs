@@ -94,7 +94,7 @@ fn at_the_end_one_neighbour_is_enough() {
     assert_eq!(holds.pairs, 1);
     close(holds.ratio.unwrap(), 0.9);
     assert_eq!(holds.verdict, EffectVerdict::NotKnown);
-    // Three pairs are six windows of a second and the bare one behind the last: seven seconds.
+    // One in two seconds: three take six, rounded up.
     assert_eq!(holds.more_s, Some(10.0));
 }
 
@@ -118,13 +118,30 @@ fn a_wide_interval_is_not_known_and_a_longer_run_would_tell() {
     assert_eq!(short.verdict, EffectVerdict::NotKnown, "{short:?}");
 }
 
+/// As a short run has them: spans once, at its end.
+#[test]
+fn spans_come_too_seldom_for_an_interval() {
+    let order = [Holds, Bare, Holds, Bare, Holds, Bare, Spans];
+    let rates = [9_000, 10_000, 9_000, 10_000, 9_000, 10_000, 6_000];
+    let (mut plan, finished) = windows(&order, &rates);
+    plan.turn = vec![Holds, Bare, Spans];
+    let effect = Effect::of(&plan, &finished);
+    let spans = effect.of_kind(Spans).unwrap();
+    assert_eq!((spans.pairs, spans.interval), (1, None));
+    close(spans.ratio.unwrap(), 0.6);
+    assert_eq!(spans.verdict, EffectVerdict::NotKnown);
+    // Not three times as long: a run of known length has them once in forty seconds.
+    assert_eq!(spans.more_s, Some(120.0));
+    is(&effect, Holds, 3, [0.9, 0.9, 0.9]);
+}
+
 #[test]
 fn a_handful_of_events_tells_nothing() {
     let few = effect(&[Bare, Holds], &[100, 50, 100, 50, 100, 50, 100]);
     let holds = few.of_kind(Holds).unwrap();
     assert_eq!(holds.verdict, EffectVerdict::TooFew);
     assert_eq!((holds.ratio, holds.interval), (None, None));
-    // 150 of 400: eight pairs, of seventeen seconds.
+    // 150 of 400: eight pairs, at three in seven seconds.
     assert_eq!(holds.more_s, Some(20.0));
     let none = effect(&[Bare, Holds], &[0, 0, 0]);
     let none = none.of_kind(Holds).unwrap();

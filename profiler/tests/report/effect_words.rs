@@ -69,6 +69,10 @@ fn what_is_not_known_is_said_with_what_would_tell() {
         "{:?}",
         wide.caveats
     );
+    let one = Verdict::of(&Windowed::holds(&[10_000, 9_000]).profile());
+    let said = "How much of its rate the load keeps with the probes of holds is not known: 90.0 % in 1 \
+                pair of windows, which is too few. A run of 10 s would tell.";
+    assert_eq!(one.caveats[0], said);
     let mut unheard = Windowed::holds(&[20, 20, 20, 20, 20, 20, 20]);
     unheard.told = false;
     let few = Verdict::of(&unheard.profile());

@@ -91,14 +91,15 @@ fn not_known(kind: &KindEffect, of: Counted) -> Option<String> {
             interval.high * 100.0,
             units::count_of(kind.pairs as usize, "pair")
         ),
-        (EffectVerdict::NotKnown, ..) => match kind.pairs {
-            0 => "no window with them has one without beside it".to_owned(),
-            pairs => format!(
-                "{} of windows with and without them {} too few",
-                units::count_of(pairs as usize, "pair"),
-                if pairs == 1 { "is" } else { "are" }
-            ),
-        },
+        (EffectVerdict::NotKnown, Some(ratio), None) => format!(
+            "{} in {} of windows, which {} too few",
+            units::percent(ratio),
+            units::count_of(kind.pairs as usize, "pair"),
+            if kind.pairs == 1 { "is" } else { "are" }
+        ),
+        (EffectVerdict::NotKnown, None, _) => {
+            "no window with them has one without beside it".to_owned()
+        }
     };
     let longer = kind.more_s.map_or_else(String::new, |more_s| {
         format!(" A run of {} would tell.", time(more_s))
