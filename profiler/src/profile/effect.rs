@@ -116,8 +116,13 @@ impl Effect {
         let bare = WindowTotals::of(bare.filter(|window| window.kind == WindowKind::Bare));
         let all = WindowTotals::of(finished.iter());
         let edges = WindowTotals::of(finished.iter().filter(|window| window.edge));
-        let over_bare =
-            |sum: &WindowTotals| Some(rate(of, sum)? / rate(of, &bare).filter(|&rate| rate > 0.0)?);
+        let over_bare = |sum: &WindowTotals| {
+            let bare_rate = rate(of, &bare)?;
+            // What there would be without probes: where that is little, chance is more than the rest.
+            let expected = bare_rate * sum.seconds.min(bare.seconds);
+            let enough = expected >= FEWEST_EVENTS as f64;
+            Some(rate(of, sum).filter(|_| enough)? / bare_rate)
+        };
         Self {
             of,
             kinds: probing

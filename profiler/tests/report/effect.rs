@@ -190,6 +190,12 @@ fn edges_count_into_the_whole() {
     close(edges.ratio, 0.2);
     close(edges.share_of_time, 0.5 / 4.5);
     close(effect.whole.unwrap(), 3_900.0 / 4.5 / 1_000.0);
+    // So few that chance decides: nothing is said of them.
+    for window in &mut finished {
+        window.done.iterations = window.done.iterations.map(|iterations| iterations / 10);
+    }
+    let few = Effect::of(&plan, &finished);
+    assert_eq!((few.edges, few.whole), (None, None));
 }
 
 #[test]

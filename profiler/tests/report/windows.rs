@@ -343,6 +343,11 @@ fn pictures_leave_blank_what_nobody_saw() {
     for &picture in Picture::ALL {
         assert!(text(&profile, Format::Svg(picture)).contains("</svg>"));
     }
+    let page = joined(&text(&profile, Format::Html));
+    assert!(
+        page.contains("the numbers are of 3.00 s of 14.6 s."),
+        "{page}"
+    );
     let map = text(&profile, Format::Svg(Picture::Heatmap));
     assert!(map.contains("blank: without the probes of holds, or with more"));
     let trace: Value = serde_json::from_str(&text(&profile, Format::Trace)).unwrap();
