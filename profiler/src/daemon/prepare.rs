@@ -9,7 +9,13 @@ use anyhow::{Context as _, Result};
 use lockprof_abi::TextRange;
 
 use super::{
-    Collector, Settings, cost, cost::Usage, follow::Session, heart::Heart, progress::Progress,
+    Collector, Settings,
+    budget::{Foresight, Seen},
+    cost,
+    cost::Usage,
+    follow::Session,
+    heart::Heart,
+    progress::Progress,
 };
 use crate::{
     guard::Patience,
@@ -30,6 +36,7 @@ use crate::{
 /// Probes the kernel, plans, loads, attaches, and writes the header.
 pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let progress = Progress::new(settings.quiet);
+    let seen = Seen::begin();
     let symbols = Kallsyms::read();
     let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
     let (target, symbols) = if settings.bare {
@@ -37,6 +44,15 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         (target, symbols.unwrap_or_default())
     } else {
         Target::find(settings, &capabilities, symbols, &progress)?
+    };
+    let budget = match (settings.budget, &target.plan) {
+        (Some(budget), Some((plan, _))) => {
+            let foresight = Foresight::new(budget, plan, settings.request.detail, &capabilities);
+            let (lines, plan) = foresight.announce(plan, &capabilities, seen)?;
+            lines.iter().for_each(|line| progress.say(line));
+            Some(plan)
+        }
+        _ => None,
     };
     // Only now: a request that this kernel refuses leaves no folder behind.
     if let Some(directory) = settings.recording.parent() {
@@ -86,6 +102,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         sample_every: programs.is_some().then_some(settings.sample_every),
         windows: None,
         no_windows: None,
+        budget,
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,

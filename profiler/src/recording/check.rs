@@ -154,6 +154,11 @@ fn check_header(header: &Header) -> Result<(), Problem> {
     if let Some(windows) = &header.windows {
         seconds("windows.seconds", windows.seconds)?;
     }
+    if let Some(budget) = &header.budget {
+        in_range("budget.allowed", budget.allowed.unwrap_or(0.0), 1.0)?;
+        in_range("budget.expected", budget.expected, 1e9)?;
+        in_range("budget.share", budget.share, 1.0)?;
+    }
     in_range("loss_threshold", header.loss_threshold, 1.0)?;
     in_range(
         "cpus_online",

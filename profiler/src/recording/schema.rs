@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
+pub use super::budget::BudgetPlan;
 pub use super::killed::Killed;
 pub use super::windows::{Done, Window, WindowKind, WindowPlan};
 
@@ -70,6 +71,9 @@ pub struct Header {
     /// Why there are no windows, where nobody asked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_windows: Option<String>,
+    /// What measuring was allowed to cost, where it had a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetPlan>,
     /// Seconds between refreshes.
     pub interval_s: f64,
     /// The losses, as a share of the target lock's events, above which the run is void.

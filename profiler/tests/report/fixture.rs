@@ -146,6 +146,7 @@ impl Synthetic {
             sample_every: None,
             windows: None,
             no_windows: None,
+            budget: None,
             interval_s: 1.0,
             emulated_by: None,
             loss_threshold: 0.001,
