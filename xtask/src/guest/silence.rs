@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::daemon::{MEASURING, attach, doctor, programs};
+use super::daemon::{MEASURING, attach, doctor, null_holds, programs};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::vm::protocol::Step;
@@ -18,21 +18,6 @@ const WITH_A_BEAT: u64 = 101 + 401;
 
 /// Holds that interrupts may cost the robust arrangement, of some hundreds.
 const INTERRUPTED: u64 = 20;
-
-/// So many holds of the lock, and one more of the load itself.
-fn load(holds: u64) -> Step {
-    Step::new([
-        "lockprof",
-        "workload",
-        "nullhold",
-        "--tasks",
-        "1",
-        "--iterations",
-        &holds.to_string(),
-        "--warm-up",
-        "0",
-    ])
-}
 
 /// While the daemon is stopped, the programs count for ten seconds and then nothing; what they do not begin is
 /// no loss; when it goes on, they do.
@@ -56,13 +41,13 @@ pub fn nothing_begins_without_a_beat(lab: &Lab<'_>) -> Result<Verdict> {
     let request = lab.request(vec![
         profiler("inside", "inside"),
         profiler("robust", "robust"),
-        load(100),
+        null_holds(100),
         Step::default().signalling(0, libc::SIGSTOP),
         Step::default().signalling(1, libc::SIGSTOP),
-        load(200).delay(SILENT_MS),
+        null_holds(200).delay(SILENT_MS),
         Step::default().signalling(0, libc::SIGCONT),
         Step::default().signalling(1, libc::SIGCONT),
-        load(400).delay(BEATEN_MS),
+        null_holds(400).delay(BEATEN_MS),
         Step::ending(1, libc::SIGINT),
         Step::ending(0, libc::SIGINT),
     ]);
