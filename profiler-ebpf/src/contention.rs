@@ -89,6 +89,10 @@ pub struct TaskSlot {
     pub reader_pid: u32,
     /// kprobe only: how many other locks have been asked for since by interrupts of that task.
     pub nested_reads: u32,
+    /// The number of the window in which the sleep began.
+    pub window: u32,
+    /// kprobe only: the number of the window in which that task asked to read.
+    pub reader_window: u32,
 }
 
 /// The holds and waits of a cgroup on one CPU.
@@ -110,7 +114,7 @@ pub struct CgroupEntry {
 const _: () = {
     assert!(offset_of!(ContentionEntry, waits) == 32);
     assert!(size_of::<ContentionEntry>() == 56 + 4 * WAIT_OCTAVES);
-    assert!(size_of::<TaskSlot>() == 48);
+    assert!(size_of::<TaskSlot>() == 56);
     assert!(size_of::<CgroupEntry>() == 40);
     assert!(BETWEEN_TEXT_LIMIT.is_power_of_two());
     assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());

@@ -101,11 +101,22 @@ impl SiteRanges {
 #[derive(Clone, Copy, Debug)]
 pub struct RunControl {
     /// The [`Phase`], by index.
-    pub phase: u32,
-    /// 1 while every program is attached. Before and after, an event that lacks its other half, or
-    /// its hold, is no loss and proves nothing.
-    pub armed: u32,
+    pub phase: u16,
+    /// What is attached: [`ARMED`], [`RELEASES`], [`WRITERS`] and [`READERS`].
+    pub attached: u16,
+    /// The number of the window, or of the edge between two: what began in another one is dropped.
+    pub window: u32,
 }
+
+/// Every program of this window is attached. Before and after, an event that lacks its other half, or
+/// its hold, is no loss and proves nothing.
+pub const ARMED: u16 = 1 << 0;
+/// A program stands at the entry of the unlock: it alone knows for sure whose hold ends.
+pub const RELEASES: u16 = 1 << 1;
+/// Requests or acquisitions of the target lock are probed, so that a wait can be claimed by its hold.
+pub const WRITERS: u16 = 1 << 2;
+/// The same for readers.
+pub const READERS: u16 = 1 << 3;
 
 /// A span in progress.
 #[repr(C)]
@@ -158,7 +169,7 @@ pub struct WaitFrame {
 pub struct WaitStack {
     /// How many.
     pub depth: u32,
-    /// 1 once this CPU has seen a wait begin.
+    /// The number, plus 1, of the window in which this CPU saw a wait begin: what lies here is of that one.
     pub seen: u32,
     /// The outermost first.
     pub frames: [WaitFrame; WAIT_DEPTH],
@@ -169,8 +180,8 @@ pub struct WaitStack {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PendingWait {
-    /// 1 where there is one.
-    pub present: u32,
+    /// The number of its window, plus 1, where there is one; else 0.
+    pub window: u32,
     /// The task that waited.
     pub pid: u32,
     /// The wait.
@@ -197,7 +208,7 @@ pub struct ReadFrame {
 pub struct ReadStack {
     /// How many.
     pub depth: u32,
-    /// 1 once this CPU has seen one begin.
+    /// The number, plus 1, of the window in which this CPU saw one begin: what lies here is of that one.
     pub seen: u32,
     /// The outermost first.
     pub frames: [ReadFrame; READ_DEPTH],

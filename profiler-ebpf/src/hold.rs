@@ -42,15 +42,15 @@ pub struct HoldSlot {
     pub site: u32,
     /// 1 while the lock is known to be held: from a probe of its acquisition to its release.
     pub held: u32,
-    /// 1 once this CPU has seen a hold, or a release without one: the first of those belongs to a hold
-    /// that began before the programs were attached, and is no loss.
+    /// The number, plus 1, of the window in which this CPU has seen a hold, or a release without one: the
+    /// first of those belongs to a hold that began before the programs were attached, and is no loss.
     pub seen: u32,
     /// 1 where the wait has been moved into this slot.
     pub claimed: u32,
     /// 1 where an interrupt came between a clock and the lock.
     pub interrupted: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The number of the window in which the lock was asked for.
+    pub window: u32,
 }
 
 /// A wait of a writer for the target lock, until the hold that follows it is booked.
@@ -63,6 +63,10 @@ pub struct WaitMark {
     pub ended_ns: u64,
     /// The task, by the address of its task_struct.
     pub task: u64,
+    /// The number of the window in which it began.
+    pub window: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// A hold that has ended, in the ring over which waits are laid.
@@ -126,7 +130,7 @@ const _: () = {
     assert!(RING_HOLDS.is_power_of_two() && MAX_BEHIND < RING_HOLDS as u64);
     assert!(offset_of!(HoldSlot, comm) == 64);
     assert!(size_of::<HoldSlot>() == 104);
-    assert!(size_of::<WaitMark>() == 24);
+    assert!(size_of::<WaitMark>() == 32);
     assert!(size_of::<EndedHold>() == 32);
     assert!(size_of::<HoldRing>() == 16 + 32 * RING_HOLDS);
 };

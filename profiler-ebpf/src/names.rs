@@ -223,6 +223,10 @@ table_index! {
         WarmUp = "warm-up",
         /// The measured time.
         Measured = "measured",
+        /// Windows in which calls inside holds are measured as well, where others measure the holds.
+        Spans = "spans",
+        /// Between two windows: in no result.
+        Edge = "edge",
     }
 }
 

@@ -19,7 +19,7 @@ use workloads::{
 };
 
 use crate::{
-    daemon::{Budget, LoadSpec, Settings},
+    daemon::{Budget, LoadSpec, Settings, WindowChoice},
     guard::GuardArguments,
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
     recording::schema::{Arrangement, Clock, Detail, Workload},
@@ -145,6 +145,11 @@ struct MeasureArguments {
     /// share: each costs every read_lock() of the machine the time of a probe
     #[arg(long)]
     readers: bool,
+    /// Measure in windows, in turn with some that have no probes, so that the effect of the probes is measured
+    /// too: auto, off (one window with everything, for exact counts), or the least length of a window in
+    /// seconds
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = window_choice)]
+    windows: WindowChoice,
     /// Keep totals by cgroup
     #[arg(long)]
     cgroups: bool,
@@ -366,12 +371,14 @@ impl MeasureArguments {
                 },
                 readers: self.readers,
                 lock: self.lock.clone(),
+                windows: self.windows != WindowChoice::Off,
                 arrangement: self.arrangement.map(|arrangement| match arrangement {
                     ArrangementWord::Exit => Arrangement::Exit,
                     ArrangementWord::Robust => Arrangement::Robust,
                     ArrangementWord::Inside => Arrangement::Inside,
                 }),
             },
+            windows: self.windows,
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
             sample_every: self.stacks.sample_every(),
@@ -394,6 +401,9 @@ impl MeasureArguments {
     }
 }
 
+/// The shortest window that can be asked for: below it, little but its edges would be measured.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
+
 /// The longest time that can be asked for: a year.
 const LONGEST_S: f64 = 366.0 * 86400.0;
 
@@ -413,6 +423,21 @@ fn positive_seconds(text: &str) -> Result<Duration, String> {
         return Err("at least 0.001 seconds".to_owned());
     }
     Ok(length)
+}
+
+fn window_choice(text: &str) -> Result<WindowChoice, String> {
+    match text {
+        "auto" => Ok(WindowChoice::Auto),
+        "off" => Ok(WindowChoice::Off),
+        _ => match positive_seconds(text) {
+            Ok(length) if length >= SHORTEST_WINDOW => Ok(WindowChoice::AtLeast(length)),
+            Ok(_) => Err(format!(
+                "at least {} seconds",
+                SHORTEST_WINDOW.as_secs_f64()
+            )),
+            Err(error) => Err(format!("auto, off, or a length: {error}")),
+        },
+    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {

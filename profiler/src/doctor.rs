@@ -90,6 +90,7 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
         tier: Tier::Unsupported,
         method: Method::Wait,
         arrangement: None,
+        kinds: Vec::new(),
         reasons: match error {
             PlanError::Unsupported { reasons } => reasons,
             error => vec![error.to_string()],

@@ -203,6 +203,10 @@ pub struct Options {
     /// Otherwise each is pinned to a CPU of its own when there are CPUs enough.
     #[arg(long)]
     pub no_affinity: bool,
+
+    /// The descriptor of memory in which the workers count, for whoever starts this
+    #[arg(long, hide = true, value_name = "FD", value_parser = clap::value_parser!(i32).range(3..))]
+    pub counters: Option<i32>,
 }
 
 impl Default for Options {
@@ -215,6 +219,7 @@ impl Default for Options {
             iterations: None,
             until_signalled: false,
             no_affinity: false,
+            counters: None,
         }
     }
 }
@@ -239,6 +244,7 @@ impl Options {
             iterations: _,
             until_signalled: _,
             no_affinity,
+            counters: _,
         } = self;
         let mut arguments = vec![
             format!("--tasks={tasks}"),

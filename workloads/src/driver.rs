@@ -1,6 +1,7 @@
 //! The run as the main process drives it; the workers' side is in `worker`.
 
 mod clock;
+pub(crate) mod counters;
 mod crew;
 mod shared;
 mod signals;
@@ -8,8 +9,9 @@ mod window;
 mod worker;
 
 use std::ffi::CString;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{FromRawFd as _, RawFd};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -45,7 +47,11 @@ pub(crate) fn run(
         let allowed = affinity::allowed_cpus().context("cannot tell which CPUs are allowed")?;
         affinity::plan(tasks, &allowed, affinity::core_of)
     };
-    let area = SharedArea::new(tasks).context("cannot map memory to share with the workers")?;
+    let area = match options.counters {
+        Some(fd) => counters_of(fd, tasks),
+        None => SharedArea::new(tasks),
+    }
+    .context("cannot map memory to share with the workers")?;
     let signals = SignalSets::block().context("cannot block signals")?;
     let name = CString::new(workload.name())?;
     let job = Job {
@@ -88,6 +94,14 @@ const OUTPUT_FAILED: &str = "cannot write the workload's output";
 
 fn flush(output: &mut dyn Write) -> anyhow::Result<()> {
     output.flush().context(OUTPUT_FAILED)
+}
+
+/// The memory that whoever started this has made for the workers; the descriptor is closed, so that no task
+/// inherits it.
+fn counters_of(fd: RawFd, tasks: usize) -> io::Result<SharedArea> {
+    // SAFETY: the descriptor was left open for this alone; where it is none, nothing is closed.
+    let memory = unsafe { File::from_raw_fd(fd) };
+    SharedArea::of(tasks, &memory)
 }
 
 /// A fork copies the calling thread alone: locks that others hold would stay locked for ever, and

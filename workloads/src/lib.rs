@@ -41,6 +41,7 @@ mod task_limits;
 mod threadspawn;
 
 pub use cli::{Length, Mode, Options, Workload, WorkloadArgs, WorkloadCommand};
+pub use driver::counters::Counters;
 pub use ground_truth::GroundTruth;
 pub use lines::{GROUND_TRUTH_PREFIX, WorkloadLine, parse_line};
 

@@ -111,15 +111,19 @@ fn wait_of(cpu: &CpuState) -> WaitMark {
             began_ns: slot.wait_began_ns,
             ended_ns: slot.wait_ended_ns,
             task: slot.task,
+            window: slot.window,
+            reserved: 0,
         };
     }
     let mark = cpu.wait_mark;
-    // A mark of another task is not this hold's.
-    if mark.began_ns == 0 || mark.task != slot.task {
+    // A mark of another task, or of another window, is not this hold's.
+    if mark.began_ns == 0 || mark.task != slot.task || mark.window != slot.window {
         return WaitMark {
             began_ns: 0,
             ended_ns: 0,
             task: 0,
+            window: 0,
+            reserved: 0,
         };
     }
     mark

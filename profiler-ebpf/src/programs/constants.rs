@@ -29,15 +29,6 @@ static SITE_RANGES: SiteRanges = SiteRanges::EMPTY;
 #[unsafe(no_mangle)]
 static FRAME_TYPE: Global<u32> = Global::new(0);
 
-/// 1 where requests or acquisitions of the target lock are probed, so that a wait can be claimed by its
-/// hold.
-#[unsafe(no_mangle)]
-static CLAIM_WAITS: Global<u32> = Global::new(0);
-
-/// The same for readers.
-#[unsafe(no_mangle)]
-static CLAIM_READ_WAITS: Global<u32> = Global::new(0);
-
 /// 1 where totals by cgroup are kept.
 #[unsafe(no_mangle)]
 static KEEP_CGROUPS: Global<u32> = Global::new(0);
@@ -45,10 +36,6 @@ static KEEP_CGROUPS: Global<u32> = Global::new(0);
 /// 1 where another task than the holder may book a hold, so that who it was is kept with it.
 #[unsafe(no_mangle)]
 static KEEP_TASK: Global<u32> = Global::new(0);
-
-/// 1 where a program stands at the entry of the unlock: it alone knows for sure whose hold ends.
-#[unsafe(no_mangle)]
-static RELEASE_PROBED: Global<u32> = Global::new(0);
 
 /// Where a task_struct has nvcsw, in bytes, with nivcsw behind it (include/linux/sched.h, 6.1 to 7.3); 0
 /// where the kernel's BTF does not tell.
@@ -102,16 +89,6 @@ pub fn frame_type() -> u32 {
 }
 
 #[inline(always)]
-pub fn claim_waits() -> bool {
-    CLAIM_WAITS.load() != 0
-}
-
-#[inline(always)]
-pub fn claim_read_waits() -> bool {
-    CLAIM_READ_WAITS.load() != 0
-}
-
-#[inline(always)]
 pub fn keep_cgroups() -> bool {
     KEEP_CGROUPS.load() != 0
 }
@@ -119,11 +96,6 @@ pub fn keep_cgroups() -> bool {
 #[inline(always)]
 pub fn keep_task() -> bool {
     KEEP_TASK.load() != 0
-}
-
-#[inline(always)]
-pub fn release_probed() -> bool {
-    RELEASE_PROBED.load() != 0
 }
 
 #[inline(always)]

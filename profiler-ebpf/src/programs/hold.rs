@@ -25,7 +25,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{CpuState, Loss};
+use lockprof_abi::{CpuState, Loss, RELEASES};
 
 use super::{
     booking, constants,
@@ -173,7 +173,6 @@ fn take_entry() -> Option<u64> {
 fn requested(cpu: &mut CpuState, site: u32, interrupts: u64) {
     finish_left(cpu);
     if cpu.wait_mark.began_ns != 0 {
-        cpu.wait_mark.began_ns = 0;
         lose_wait(cpu);
     }
     open(cpu, site);
@@ -207,11 +206,11 @@ fn acquired(cpu: &mut CpuState, site: u32) {
     open(cpu, site);
     let mark = cpu.wait_mark;
     if mark.began_ns != 0 {
-        cpu.wait_mark.began_ns = 0;
-        if mark.task == cpu.hold.task && mark.ended_ns != 0 {
+        if mark.task == cpu.hold.task && mark.ended_ns != 0 && mark.window == cpu.hold.window {
             cpu.hold.wait_began_ns = mark.began_ns;
             cpu.hold.wait_ended_ns = mark.ended_ns;
             cpu.hold.claimed = 1;
+            cpu.wait_mark.began_ns = 0;
         } else {
             lose_wait(cpu);
         }
@@ -233,27 +232,43 @@ fn begin_nothing(cpu: &mut CpuState) {
     cpu.hold.seen = 0;
 }
 
-/// A wait that no hold followed on this CPU. Before the first hold that was seen, it may have begun before
-/// all programs were attached.
+/// A wait that no hold followed on this CPU. Before the first hold that was seen in this window, it may have
+/// begun before all programs were attached; one of another window is none of this one's.
 #[cold]
 #[inline(never)]
 fn lose_wait(cpu: &mut CpuState) {
-    if maps::armed(cpu) && cpu.hold.seen != 0 {
+    cpu.wait_mark.began_ns = 0;
+    if maps::armed(cpu) && has_seen(cpu) && cpu.wait_mark.window == maps::window(cpu) {
         lose(cpu, Loss::WaitUnclaimed);
     }
+}
+
+/// Whether this CPU has seen a hold, or a release without one, in this window.
+#[inline(always)]
+fn has_seen(cpu: &CpuState) -> bool {
+    cpu.hold.seen == maps::window(cpu) + 1
+}
+
+/// Whether the hold that is open on this CPU began in another window: then it is in none.
+#[inline(always)]
+fn is_of_another_window(cpu: &CpuState) -> bool {
+    cpu.hold.window != maps::window(cpu)
 }
 
 /// A new hold, which has no beginning yet.
 #[inline(always)]
 fn open(cpu: &mut CpuState, site: u32) {
+    let window = maps::window(cpu);
+    let releases = maps::attached(cpu, RELEASES);
     let hold = &mut cpu.hold;
+    hold.window = window;
     hold.end_ns = 0;
     hold.interrupted = 0;
     hold.claimed = 0;
     hold.task = task::current();
     hold.site = site;
     // Where another task may book the hold, its cgroup must be known.
-    if constants::keep_task() || (constants::keep_cgroups() && constants::release_probed()) {
+    if constants::keep_task() || (constants::keep_cgroups() && releases) {
         // SAFETY: the helper has no precondition.
         hold.cgroup = unsafe { bpf_get_current_cgroup_id() };
     }
@@ -280,7 +295,7 @@ fn book_left(cpu: &mut CpuState) {
     }
     cpu.hold.start_ns = 0;
     cpu.hold.held = 0;
-    if maps::armed(cpu) {
+    if maps::armed(cpu) && !is_of_another_window(cpu) {
         lose(cpu, Loss::HoldOverwritten);
     }
 }
@@ -288,6 +303,10 @@ fn book_left(cpu: &mut CpuState) {
 /// The lock is about to be given back: inside the hold, interrupts are off.
 #[inline(always)]
 fn releasing(cpu: &mut CpuState, now_ns: u64) {
+    if is_of_another_window(cpu) {
+        return drop_stale(cpu);
+    }
+    let seen = maps::window(cpu) + 1;
     let hold = &mut cpu.hold;
     if hold.held != 0 {
         hold.held = 0;
@@ -295,7 +314,7 @@ fn releasing(cpu: &mut CpuState, now_ns: u64) {
         return count_unseen(cpu, now_ns);
     }
     cpu.hold.end_ns = now_ns;
-    cpu.hold.seen = 1;
+    cpu.hold.seen = seen;
 }
 
 /// The lock has been given back, at `now_ns` or a little before.
@@ -303,16 +322,30 @@ fn releasing(cpu: &mut CpuState, now_ns: u64) {
 fn released(now_ns: u64) {
     let Some(cpu) = maps::cpu_state() else { return };
     let is_own = is_own_hold(cpu);
-    if constants::release_probed() {
+    if maps::attached(cpu, RELEASES) {
         // What was not seen has been counted, and the next task on this CPU may have booked it already.
         if is_own && cpu.hold.end_ns != 0 {
             booking::book(cpu, now_ns, true);
         }
+    } else if is_of_another_window(cpu) && cpu.hold.end_ns == 0 {
+        drop_stale(cpu);
     } else if !is_own || is_switched(cpu) {
         count_unseen(cpu, now_ns);
     } else {
+        let seen = maps::window(cpu) + 1;
         booking::book(cpu, now_ns, true);
-        cpu.hold.seen = 1;
+        cpu.hold.seen = seen;
+    }
+}
+
+/// The release of a hold of another window, or of one that began before this window did: the slot is free
+/// then, unless another task's hold is to be booked from it.
+#[cold]
+#[inline(never)]
+fn drop_stale(cpu: &mut CpuState) {
+    cpu.hold.held = 0;
+    if cpu.hold.end_ns == 0 {
+        cpu.hold.start_ns = 0;
     }
 }
 
@@ -338,17 +371,19 @@ fn count_unseen(cpu: &mut CpuState, now_ns: u64) {
         return lose(cpu, Loss::HoldSwitched);
     }
     if maps::armed(cpu) && maps::awake(cpu, now_ns) {
-        if cpu.hold.seen != 0 {
+        if has_seen(cpu) {
             lose(cpu, Loss::HoldWithoutStart);
         }
-        cpu.hold.seen = 1;
+        cpu.hold.seen = maps::window(cpu) + 1;
     }
 }
 
 /// A writer begins to wait for the target lock: nothing else is done on its way into the queue.
 #[inline(always)]
 pub fn wait_began(cpu: &mut CpuState) {
+    let window = maps::window(cpu);
     let mark = &mut cpu.wait_mark;
+    mark.window = window;
     mark.ended_ns = 0;
     mark.task = task::current();
     // SAFETY: the helper has no precondition.
@@ -365,6 +400,10 @@ pub fn wait_began(cpu: &mut CpuState) {
 /// A writer's wait for the target lock has ended: its hold begins here, where it was asked for.
 #[inline(always)]
 pub fn wait_ended(cpu: &mut CpuState, now_ns: u64) {
+    if cpu.wait_mark.window != maps::window(cpu) {
+        cpu.wait_mark.began_ns = 0;
+        return;
+    }
     // A hold that has ended and is not booked yet is another task's.
     if cpu.hold.start_ns != 0 && cpu.hold.end_ns == 0 {
         cpu.hold.start_ns = now_ns;

@@ -14,7 +14,7 @@ use aya_ebpf::{
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };
-use lockprof_abi::{CpuState, INTERRUPTED_FRAMES};
+use lockprof_abi::{CpuState, INTERRUPTED_FRAMES, RELEASES};
 
 use super::{constants, maps};
 
@@ -26,6 +26,7 @@ fn interrupt_entered(ctx: RawTracePointContext) -> i32 {
         let is_open = unsafe {
             read_volatile(&raw const cpu.hold.start_ns) != 0
                 && read_volatile(&raw const cpu.hold.end_ns) == 0
+                && read_volatile(&raw const cpu.hold.window) == maps::window(cpu)
         };
         if is_open {
             interrupted(&ctx, cpu);
@@ -43,7 +44,7 @@ fn interrupted(ctx: &RawTracePointContext, cpu: &mut CpuState) {
     // A wait that has ended was the last moment at which interrupts were not off; and where a program stands
     // at the entry of the unlock, it has read the clock before they were on again.
     let contended = cpu.wait_mark.began_ns != 0 && cpu.wait_mark.ended_ns != 0;
-    if !constants::release_probed() && (contended || is_in_the_unlock(ctx, cpu)) {
+    if !maps::attached(cpu, RELEASES) && (contended || is_in_the_unlock(ctx, cpu)) {
         // SAFETY: a reference is valid for writing.
         unsafe { write_volatile(&raw mut cpu.hold.end_ns, now_ns) };
     } else if !contended {

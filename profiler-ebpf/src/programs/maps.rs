@@ -10,7 +10,7 @@ use aya_ebpf::{
     maps::Array,
 };
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, STACK_FRAMES, TASK_SLOTS,
+    ARMED, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, STACK_FRAMES, TASK_SLOTS,
     TaskSlot,
 };
 
@@ -106,15 +106,34 @@ pub fn cpu_state() -> Option<&'static mut CpuState> {
 /// The phase of the run, as an index that is in bounds.
 #[inline(always)]
 pub fn phase(cpu: &CpuState) -> usize {
-    // SAFETY: a reference is valid for reading; user space changes both words with one store.
+    // SAFETY: a reference is valid for reading; user space changes all of it with one store.
     unsafe { read_volatile(&raw const cpu.control.phase) as usize & (Phase::COUNT - 1) }
 }
 
-/// Whether every program is attached.
+/// Whether every program of this window is attached.
 #[inline(always)]
 pub fn armed(cpu: &CpuState) -> bool {
+    attached(cpu, ARMED)
+}
+
+/// Whether these programs are attached in this window.
+#[inline(always)]
+pub fn attached(cpu: &CpuState, programs: u16) -> bool {
     // SAFETY: as in `phase`.
-    unsafe { read_volatile(&raw const cpu.control.armed) != 0 }
+    unsafe { read_volatile(&raw const cpu.control.attached) & programs != 0 }
+}
+
+/// The number of this window.
+#[inline(always)]
+pub fn window(cpu: &CpuState) -> u32 {
+    // SAFETY: as in `phase`.
+    unsafe { read_volatile(&raw const cpu.control.window) }
+}
+
+/// Whether the lock is known to be held on this CPU.
+#[inline(always)]
+pub fn is_held(cpu: &CpuState) -> bool {
+    cpu.hold.held != 0 && cpu.hold.window == window(cpu)
 }
 
 /// Whether the daemon lives, so that something may begin at this moment.

@@ -50,15 +50,19 @@ fn kprobe_read_entered(ctx: ProbeContext) -> u32 {
     // SAFETY: the slot is in the map. A task with the same low bits of its pid may write at the same
     // time; the return checks the pid.
     let slot = unsafe { &mut *slot };
-    let waits = slot.reader_pid == pid + 1;
+    let Some(cpu) = maps::cpu_state() else {
+        return 0;
+    };
+    let waits = slot.reader_pid == pid + 1 && slot.reader_window == maps::window(cpu);
     if !constants::is_target(lock) {
         slot.nested_reads += u32::from(waits);
         return 0;
     }
-    if waits && let Some(cpu) = maps::cpu_state() {
+    if waits {
         lose(cpu, Loss::ReadEntryLost);
     }
     slot.reader_pid = pid + 1;
+    slot.reader_window = maps::window(cpu);
     slot.nested_reads = 0;
     0
 }
@@ -79,7 +83,9 @@ fn kretprobe_read_acquired(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     slot.reader_pid = 0;
-    if let Some(cpu) = maps::cpu_state() {
+    if let Some(cpu) = maps::cpu_state()
+        && slot.reader_window == maps::window(cpu)
+    {
         let site = site::from_return::<{ site::READER }>(ctx.regs, cpu);
         acquired(cpu, site);
     }
@@ -103,21 +109,28 @@ fn acquired(cpu: &mut CpuState, site: u32) {
     } else {
         site
     };
-    if cpu.pending_read_wait.present != 0 {
-        cpu.pending_read_wait.present = 0;
+    let seen = maps::window(cpu) + 1;
+    if cpu.pending_read_wait.window == seen {
+        cpu.pending_read_wait.window = 0;
         if cpu.pending_read_wait.pid == bpf_get_current_pid_tgid() as u32 {
             let wait = WaitMark {
                 began_ns: cpu.pending_read_wait.began_ns,
                 ended_ns: cpu.pending_read_wait.began_ns + cpu.pending_read_wait.waited_ns,
                 task: 0,
+                window: seen - 1,
+                reserved: 0,
             };
             book_wait(cpu, Site::slot(site), &wait, blame::newest(), true);
         } else {
             lose(cpu, Loss::ReadWaitUnclaimed);
         }
     }
-    cpu.open_reads.seen = 1;
-    let depth = cpu.open_reads.depth;
+    let depth = if cpu.open_reads.seen == seen {
+        cpu.open_reads.depth
+    } else {
+        cpu.open_reads.seen = seen;
+        0
+    };
     if depth as usize >= READ_DEPTH {
         lose(cpu, Loss::ReadOverflow);
         return;
@@ -141,9 +154,12 @@ fn released() {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(cpu) = maps::cpu_state() else { return };
+    if cpu.open_reads.seen != maps::window(cpu) + 1 {
+        return;
+    }
     let depth = cpu.open_reads.depth;
     if depth == 0 {
-        if cpu.open_reads.seen != 0 && maps::armed(cpu) && maps::awake(cpu, now_ns) {
+        if maps::armed(cpu) && maps::awake(cpu, now_ns) {
             lose(cpu, Loss::ReadWithoutStart);
         }
         return;

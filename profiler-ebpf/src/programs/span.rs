@@ -66,7 +66,7 @@ span_programs! {
 #[inline(always)]
 fn entered(span: Span) {
     let Some(cpu) = maps::cpu_state() else { return };
-    if cpu.hold.held == 0 {
+    if !maps::is_held(cpu) {
         if !maps::armed(cpu) {
             return;
         }
@@ -91,7 +91,7 @@ fn left(span: Span) {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(cpu) = maps::cpu_state() else { return };
-    if cpu.hold.held == 0 {
+    if !maps::is_held(cpu) {
         return;
     }
     let held_since_ns = cpu.hold.start_ns;

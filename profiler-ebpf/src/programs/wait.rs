@@ -15,8 +15,8 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use lockprof_abi::{
-    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, TaskSlot,
-    WAIT_DEPTH,
+    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, READERS, TaskSlot,
+    WAIT_DEPTH, WRITERS,
 };
 
 use super::{
@@ -33,7 +33,7 @@ fn contention_began(ctx: RawTracePointContext) -> i32 {
     let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
-    if constants::claim_waits() {
+    if maps::attached(cpu, WRITERS) {
         if constants::is_target(lock) && flags & LCB_F_WRITE != 0 {
             hold::wait_began(cpu);
             return 0;
@@ -60,7 +60,7 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
     let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
-    if constants::claim_waits() {
+    if maps::attached(cpu, WRITERS) {
         // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
         if constants::is_target(lock) && cpu.wait_mark.ended_ns == 0 && cpu.wait_mark.began_ns != 0
         {
@@ -71,7 +71,12 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
             return 0;
         }
     }
-    let depth = cpu.open_waits.depth as usize;
+    // Frames of another window are as good as none.
+    let depth = if cpu.open_waits.seen == maps::window(cpu) + 1 {
+        cpu.open_waits.depth as usize
+    } else {
+        0
+    };
     let mut found = WAIT_DEPTH;
     // The innermost frame of this lock.
     for (index, frame) in cpu.open_waits.frames.iter().enumerate() {
@@ -92,8 +97,12 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
     let pid = bpf_get_current_pid_tgid() as u32;
+    let seen = maps::window(cpu) + 1;
     let mut depth = cpu.open_waits.depth as usize;
-    cpu.open_waits.seen = 1;
+    if cpu.open_waits.seen != seen {
+        cpu.open_waits.seen = seen;
+        depth = 0;
+    }
     // Who spins is not switched out, and an interrupt runs as the task that it interrupted: frames of
     // another task are of waits whose end was not seen.
     if depth > 0 && cpu.open_waits.frames[(depth - 1) & (WAIT_DEPTH - 1)].pid != pid {
@@ -106,13 +115,13 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     let ignored = depth > 0
         && outer.lock.wrapping_add(4) == lock
         && outer.flags & (LCB_F_READ | LCB_F_WRITE) != 0;
-    let hold_site = if cpu.hold.held != 0 {
+    let hold_site = if maps::is_held(cpu) {
         cpu.hold.site + 1
     } else {
         0
     };
     // The acquisition that claims a wait of the target knows its site.
-    let claimed = constants::claim_waits() && constants::is_target(lock);
+    let claimed = maps::attached(cpu, WRITERS) && constants::is_target(lock);
     if depth >= WAIT_DEPTH {
         lose(cpu, Loss::WaitOverflow);
         return;
@@ -170,13 +179,14 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
     if of_target
         && maps::armed(cpu)
         && frame.flags & LCB_F_WRITE == 0
-        && constants::claim_read_waits()
+        && maps::attached(cpu, READERS)
     {
-        if cpu.pending_read_wait.present != 0 {
+        let window = maps::window(cpu) + 1;
+        if cpu.pending_read_wait.window == window {
             lose(cpu, Loss::ReadWaitUnclaimed);
         }
         let pending = &mut cpu.pending_read_wait;
-        pending.present = 1;
+        pending.window = window;
         pending.pid = frame.pid;
         pending.waited_ns = waited_ns;
         pending.began_ns = frame.began_ns;
@@ -214,14 +224,15 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     // SAFETY: the slot is in the map. A task with the same low bits of its pid may write at the same
     // time; the end checks pid and lock.
     let slot: &mut TaskSlot = unsafe { &mut *slot };
-    if slot.lock != 0 {
+    let window = maps::window(cpu);
+    if slot.lock != 0 && slot.window == window {
         // A mutex says again that it waits when spinning for its owner has failed: one wait.
         if slot.lock == lock && slot.pid == pid {
             return;
         }
         lose(cpu, Loss::TaskSlotTaken);
     }
-    let stack_id = if cpu.hold.held != 0 {
+    let stack_id = if maps::is_held(cpu) {
         NO_STACK
     } else {
         contention::take_stack(ctx.as_ptr(), cpu)
@@ -233,6 +244,7 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
         return begin_nothing(cpu);
     }
     slot.pid = pid;
+    slot.window = window;
     slot.flags = flags;
     slot.stack_id = stack_id;
     slot.lock = lock;
@@ -250,7 +262,8 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     if slot.lock != lock || slot.pid != pid {
         // The tracepoint's end does not say how the wait was made; one that began before the programs
         // were attached is no loss.
-        if maps::armed(cpu) && maps::awake(cpu, now_ns) && cpu.open_waits.seen != 0 {
+        let seen = cpu.open_waits.seen == maps::window(cpu) + 1;
+        if seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
             lose(
                 cpu,
                 if constants::is_target(lock) {
@@ -263,6 +276,9 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         return;
     }
     slot.lock = 0;
+    if slot.window != maps::window(cpu) {
+        return;
+    }
     let waited_ns = now_ns.wrapping_sub(slot.began_ns);
     if waited_ns >> 63 != 0 {
         lose(cpu, backwards(constants::is_target(lock)));

@@ -11,7 +11,7 @@ use lockprof::{
     probe::calibrate::zeroed_state,
     recording::schema::Interval,
 };
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Site};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Phase, Site};
 
 /// Sites, and lengths of hold and wait at each, that a CPU has something new of in each interval.
 const SITES: [Site; 3] = [Site::Fork, Site::Exit, Site::Reap];
@@ -112,7 +112,7 @@ fn refresh(arguments: &Arguments) -> Result<()> {
         source.grow();
         let before_ns = cpu_time_ns();
         let mut interval = Interval::default();
-        collector.collect(&source, &mut interval, || ());
+        collector.collect(&source, &mut interval, Phase::Measured, || ());
         let line = serde_json::to_vec(&interval).context("cannot write an interval")?;
         black_box(line);
         println!("{}", cpu_time_ns() - before_ns);

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, Longest, OTHERS, Phase as AbiPhase, Site,
-};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Longest, OTHERS, Phase, Site};
 
 use super::{
     cgroups::CgroupPaths,
@@ -15,7 +13,7 @@ use crate::{
     kernel::{CallerTexts, Kallsyms},
     probe::calibrate::zeroed_state,
     recording::schema::{
-        CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent, Phase,
+        CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
     },
 };
 
@@ -70,6 +68,7 @@ impl Collector {
         &mut self,
         source: &impl Source,
         interval: &mut Interval,
+        phase: Phase,
         as_soon_as_read: impl FnOnce(),
     ) {
         let mut sums = Sums::default();
@@ -92,7 +91,7 @@ impl Collector {
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             interval.cpus.extend(delta::cpu(number, before, &after));
             sums.add(before, &after);
-            self.longest_of(number as u32, &after, interval.phase, &mut longest);
+            self.longest_of(number as u32, &after, phase, &mut longest);
             if activity != NOTHING || self.cpus[number].is_some() {
                 let before = self.cpus[number].get_or_insert_with(zeroed_state);
                 std::mem::swap(before, &mut after);
@@ -128,10 +127,7 @@ impl Collector {
 
     /// Holds and waits longer than any before in this phase.
     fn longest_of(&mut self, cpu: u32, state: &CpuState, phase: Phase, longest: &mut Vec<Noted>) {
-        let index = match phase {
-            Phase::WarmUp => AbiPhase::WarmUp.index(),
-            Phase::Measured => AbiPhase::Measured.index(),
-        };
+        let index = phase.index();
         for (&site, of_site) in Site::ALL.iter().zip(&state.sites) {
             let kinds = [
                 (Kind::Hold, of_site.longest_hold[index]),
@@ -414,7 +410,9 @@ mod tests {
     fn holds_and_waits(collector: &mut Collector, source: &Counters) -> (u64, u64) {
         let mut interval = Interval::default();
         let mut read_before = false;
-        collector.collect(source, &mut interval, || read_before = true);
+        collector.collect(source, &mut interval, Phase::Measured, || {
+            read_before = true
+        });
         assert!(read_before);
         let waits = interval.contention.iter().map(|lock| lock.waits).sum();
         (Collector::holds(&interval.cpus).0, waits)

@@ -9,7 +9,11 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::load::{Load, LoadEvent};
+use super::{
+    load::{Load, LoadEvent},
+    windows::Windows,
+};
+use crate::probe::links::Links;
 
 const ENDING: &str = "ending; a second signal gives up what is not yet written";
 const STOPPED: &str = "ending, since a lockprof that is stopped would leave its probes attached; Ctrl-C gives \
@@ -69,6 +73,14 @@ pub async fn at(moment: Option<Instant>) {
 pub async fn next(load: &mut Option<Load>) -> Result<LoadEvent> {
     match load {
         Some(load) => load.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for changed links, for ever where none are being changed.
+pub async fn changed(windows: &mut Option<Windows>) -> Result<(Links, Result<()>)> {
+    match windows {
+        Some(windows) => windows.changed().await,
         None => std::future::pending().await,
     }
 }

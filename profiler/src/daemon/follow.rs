@@ -18,21 +18,22 @@ use workloads::{GroundTruth, WorkloadLine};
 use super::{
     Collector, LoadSpec, Outcome, Settings,
     cost::Usage,
-    events::{Logger, Signals, at, next, readable},
+    events::{Logger, Signals, at, changed, next, readable},
     heart::{BEAT, Heart},
+    intervals::Next,
     load::{Load, LoadEvent},
     priority,
-    progress::{Moment, Progress, Seen},
+    progress::Progress,
     run_time::{self, RunTimeWindow},
+    windows::{Reading, Schedule, Windows},
 };
 use crate::{
     guard::Patience,
-    probe::{calibrate, misses, programs::Programs},
+    probe::{calibrate, links::Links, programs::Programs},
     recording::{
         RecordingWriter,
-        schema::{Calibration, Clock, Ended, Footer, Interval, Line, NullHold, Phase, RunTime},
+        schema::{Clock, Ended, Footer, Line, NullHold, Phase, RunTime, WindowKind},
     },
-    units::TimeUnit,
 };
 
 /// How long a load that was asked to end may take.
@@ -54,6 +55,8 @@ pub(super) struct Session {
     pub release: String,
     pub clock: Clock,
     pub exact: bool,
+    /// How the measured time will be cut into windows.
+    pub schedule: Option<Schedule>,
     pub attached: Instant,
     pub launch_to_attach_s: f64,
     pub usage_at_attach: Usage,
@@ -62,17 +65,20 @@ pub(super) struct Session {
 
 /// What changes while the load runs.
 pub(super) struct State {
-    phase: Phase,
+    pub phase: Phase,
     /// What the progress line calls what goes on.
-    doing: &'static str,
-    phase_began: Instant,
-    interval_began: Instant,
-    usage: Usage,
-    missed: BTreeMap<String, Option<u64>>,
-    iterations: Option<u64>,
-    null_hold: Option<NullHold>,
-    run_time: Vec<RunTime>,
-    calibrated: bool,
+    pub doing: &'static str,
+    pub phase_began: Instant,
+    pub interval_began: Instant,
+    pub usage: Usage,
+    pub missed: BTreeMap<String, Option<u64>>,
+    pub iterations: Option<u64>,
+    pub null_hold: Option<NullHold>,
+    pub run_time: Vec<RunTime>,
+    pub calibrated: bool,
+    pub load: Option<Load>,
+    /// Once the measured time has begun, in a run that has windows.
+    pub windows: Option<Windows>,
     ground_truth: Option<GroundTruth>,
     load_status: Option<ExitStatus>,
 }
@@ -91,6 +97,8 @@ impl State {
             null_hold: None,
             run_time: Vec::new(),
             calibrated: false,
+            load: None,
+            windows: None,
             ground_truth: None,
             load_status: None,
         }
@@ -142,7 +150,7 @@ impl Session {
             .and_then(RunTimeWindow::open);
         self.begin(Phase::WarmUp, "warm-up");
         let niceness = priority::raise();
-        let mut load = spec
+        self.state.load = spec
             .as_ref()
             .map(|spec| Load::start(spec, niceness))
             .transpose()?;
@@ -156,6 +164,7 @@ impl Session {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let window_over = self.window_over();
             let window_ends = window.as_ref().map(|window| window.ends);
             tokio::select! {
                 said = signals.next(), if ending != Some(Ended::Signal) => {
@@ -164,7 +173,7 @@ impl Session {
                         self.turn_to(Phase::WarmUp, "ending")?;
                     }
                     ending = Some(Ended::Signal);
-                    let Some(load) = &load else { break };
+                    let Some(load) = &self.state.load else { break };
                     load.terminate();
                     deadline = Some(Instant::now() + PATIENCE);
                 }
@@ -186,34 +195,55 @@ impl Session {
                     if self.state.phase == Phase::WarmUp {
                         window = None;
                         self.turn_to(Phase::Measured, "measuring")?;
-                        if load.is_none() {
+                        if self.state.load.is_none() {
                             self.progress.say(&self.what_is_measured());
                         }
                         deadline = self.settings.duration.map(|length| Instant::now() + length);
                     } else {
                         self.turn_to(Phase::WarmUp, "ending")?;
                         ending = Some(Ended::Duration);
-                        let Some(load) = &load else { break };
+                        let Some(load) = &self.state.load else { break };
                         load.terminate();
                         deadline = Some(Instant::now() + PATIENCE);
                     }
                 }
-                event = next(&mut load), if load.is_some() => {
+                event = next(&mut self.state.load) => {
                     if let LoadEvent::Ended(status) = self.heard(event?, &mut window)? {
                         self.state.load_status = Some(status);
-                        load = None;
                         break;
                     }
                 }
+                () = at(window_over), if window_over.is_some() => self.leave_window()?,
+                changed = changed(&mut self.state.windows) => {
+                    let (links, changed) = changed?;
+                    self.enter_window(links, changed)?;
+                }
                 _ = beats.tick() => self.beat(),
-                _ = ticker.tick() => self.close_interval()?,
+                _ = ticker.tick() => self.close_interval(Next::Same)?,
                 ready = readable(&mut logger), if logger.is_some() => ready?,
             }
         }
-        drop(load);
+        self.state.load = None;
+        if let Some(windows) = self
+            .state
+            .windows
+            .as_mut()
+            .filter(|windows| windows.is_changing())
+        {
+            let (links, changed) = windows.changed().await?;
+            self.enter_window(links, changed)?;
+        }
         // From here on a signal kills, and the kernel detaches what is left.
         Signals::let_the_next_one_kill();
         Ok(ending.unwrap_or(Ended::LoadEnded))
+    }
+
+    /// When the window ends, in the measured time.
+    fn window_over(&self) -> Option<Instant> {
+        let windows = self.state.windows.as_ref()?;
+        windows
+            .ends()
+            .filter(|_| self.state.phase == Phase::Measured)
     }
 
     /// Whether the programs' run time can be counted in the load's warm-up.
@@ -271,111 +301,54 @@ impl Session {
 
     /// Ends an interval, and a phase with it.
     fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
-        let missed = self.missed();
-        self.close_interval_with(missed, Some(phase))?;
+        self.close_interval(Next::Phase(phase))?;
         self.begin(phase, doing);
         Ok(())
     }
 
     /// Changes the phase.
     fn begin(&mut self, phase: Phase, doing: &'static str) {
-        if let Some(programs) = &self.programs {
-            tell(programs, phase);
-        }
         self.state.phase = phase;
         self.state.doing = doing;
         self.state.phase_began = Instant::now();
+        if phase == Phase::Measured
+            && let Some(schedule) = self.schedule.take()
+        {
+            let load = self.state.load.as_ref();
+            let now = Reading::now(load.and_then(Load::iterations));
+            self.state.windows = Some(Windows::begin(schedule, now));
+        }
     }
 
-    /// Runs that the kernel refused, by program.
-    fn missed(&self) -> BTreeMap<String, Option<u64>> {
-        let programs = self.programs.as_ref();
-        programs.map_or_else(BTreeMap::new, |programs| {
-            misses::read(programs, &self.release)
-        })
-    }
-
-    /// Reads the counters, and writes what happened since the last reading.
-    fn close_interval(&mut self) -> Result<()> {
-        let missed = self.missed();
-        self.close_interval_with(missed, None)
-    }
-
-    /// The same; the programs are told of the next phase as soon as the counters are read. What ends in
-    /// between is counted in the next interval, but noted among the longest of this phase.
-    fn close_interval_with(
-        &mut self,
-        missed: BTreeMap<String, Option<u64>>,
-        next: Option<Phase>,
-    ) -> Result<()> {
-        self.write_calibration()?;
-        let now = Instant::now();
-        let seconds = (now - self.state.interval_began).as_secs_f64();
-        let mut interval = Interval {
-            at_s: (now - self.attached).as_secs_f64(),
-            seconds,
-            phase: self.state.phase,
-            iterations: self.state.iterations.take(),
-            ..Interval::default()
+    /// Ends a window: its links are changed for the next one.
+    fn leave_window(&mut self) -> Result<()> {
+        let Some(windows) = &mut self.state.windows else {
+            return Ok(());
         };
-        if let Some(programs) = &self.programs {
-            self.collector.collect(programs, &mut interval, || {
-                if let Some(phase) = next {
-                    tell(programs, phase);
-                }
-            });
+        let next = windows.next();
+        self.close_interval(Next::Edge(next))?;
+        let links = self.programs.as_mut().and_then(Programs::take_links);
+        if let (Some(windows), Some(links)) = (&mut self.state.windows, links) {
+            windows.change(links);
         }
-        let usage = Usage::read();
-        (interval.own, interval.machine) = usage.since(&self.state.usage);
-        for (program, total) in &missed {
-            let before = self
-                .state
-                .missed
-                .get(program)
-                .copied()
-                .flatten()
-                .unwrap_or(0);
-            let change = total.map(|total| total.saturating_sub(before));
-            interval.missed.insert(program.clone(), change);
-        }
-        self.state.usage = usage;
-        self.state.missed = missed;
-        self.state.interval_began = now;
-        let (holds, held_ns) = Collector::holds(&interval.cpus);
-        let waits = interval.contention.iter().map(|lock| lock.waits).sum();
-        self.recording.write(&Line::Interval(Box::new(interval)))?;
-        self.progress.show(&Moment {
-            elapsed: self.state.phase_began.elapsed(),
-            whole: match (self.state.phase, self.state.doing) {
-                (Phase::Measured, _) => self.settings.duration,
-                (Phase::WarmUp, "warm-up") => Some(self.settings.warm_up),
-                (Phase::WarmUp, _) => None,
-            },
-            phase: self.state.doing,
-            holds,
-            held_ns,
-            waits,
-            seconds,
-            unit: TimeUnit::of(self.clock),
-            seen: match (&self.programs, self.exact) {
-                (None, _) => Seen::Nothing,
-                (Some(_), true) => Seen::Holds,
-                (Some(_), false) => Seen::Waits,
-            },
-        });
         Ok(())
     }
 
-    /// Writes the calibration once, before the first measured interval is written.
-    fn write_calibration(&mut self) -> Result<()> {
-        if self.state.calibrated || self.state.phase == Phase::WarmUp {
-            return Ok(());
+    /// The links are changed: the next window begins, unless the measured time is over.
+    fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
+        if let Some(programs) = &mut self.programs {
+            programs.give_back(links);
         }
-        self.state.calibrated = true;
-        self.recording.write(&Line::Calibration(Calibration {
-            null_hold: self.state.null_hold,
-            run_time: std::mem::take(&mut self.state.run_time),
-        }))?;
+        changed?;
+        if self.state.phase == Phase::Measured {
+            self.close_interval(Next::Window)?;
+        }
+        if let Some(windows) = &mut self.state.windows {
+            windows.enter();
+            if self.state.phase == Phase::Measured {
+                self.state.doing = doing(windows.window().kind);
+            }
+        }
         Ok(())
     }
 
@@ -400,7 +373,7 @@ impl Session {
         self.progress.finish();
         let Some(ended) = ended else { return detached };
         self.collector.distrust_activity();
-        self.close_interval_with(missed, None)?;
+        self.close_interval_with(missed, Next::Same)?;
         self.recording.write(&Line::Footer(Box::new(Footer {
             ended,
             attached_s,
@@ -424,13 +397,14 @@ impl Session {
     }
 }
 
-/// Tells the programs the phase of the run.
-fn tell(programs: &Programs, phase: Phase) {
-    let told = match phase {
-        Phase::WarmUp => lockprof_abi::Phase::WarmUp,
-        Phase::Measured => lockprof_abi::Phase::Measured,
-    };
-    programs.cpus.tell(told, true);
+/// What the progress line calls a window.
+const fn doing(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Bare => "without probes",
+        WindowKind::Waits => "measuring waits",
+        WindowKind::Holds => "measuring holds",
+        WindowKind::Spans => "measuring spans",
+    }
 }
 
 /// An exit status as a shell would give it.

@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
-use workloads::{WorkloadLine, parse_line};
+use workloads::{Counters, WorkloadLine, parse_line};
 
 use super::descendants;
 use crate::recording::schema::Workload;
@@ -44,6 +44,8 @@ impl LoadSpec {
 #[derive(Debug)]
 pub struct Load {
     child: Child,
+    /// A bundled workload's.
+    counters: Option<Counters>,
     lines: Option<Lines<BufReader<ChildStdout>>>,
     name: String,
 }
@@ -63,6 +65,7 @@ impl Load {
     /// # Errors
     /// It cannot be started.
     pub fn start(spec: &LoadSpec, niceness: i32) -> Result<Self> {
+        let mut counters = None;
         let (mut command, name) = match spec {
             LoadSpec::Bundled {
                 arguments,
@@ -70,6 +73,11 @@ impl Load {
             } => {
                 let mut command = Command::new("/proc/self/exe");
                 command.arg("workload").args(arguments);
+                let made = Counters::new(workload.tasks.unwrap_or(1)).with_context(|| {
+                    format!("cannot make memory for the counters of {}", workload.name)
+                })?;
+                command.args(["--counters", &made.as_raw_fd().to_string()]);
+                counters = Some(made);
                 // Ctrl-C at the terminal reaches lockprof alone, which then ends the load in order.
                 command.process_group(0);
                 command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -85,11 +93,15 @@ impl Load {
         };
         command.kill_on_drop(true);
         let parent = std::process::id();
+        let inherited = counters.as_ref().map(Counters::as_raw_fd);
         // SAFETY: between fork and exec only async-signal-safe calls are made.
         unsafe {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
+                if let Some(fd) = inherited {
+                    libc::fcntl(fd, libc::F_SETFD, 0);
+                }
                 // The parent may have died before the line above.
                 if libc::getppid().unsigned_abs() != parent {
                     libc::_exit(1);
@@ -106,9 +118,15 @@ impl Load {
             .map(|stdout| BufReader::new(stdout).lines());
         Ok(Self {
             child,
+            counters,
             lines,
             name: name.clone(),
         })
+    }
+
+    /// Iterations of a bundled workload so far, its warm-up's included.
+    pub fn iterations(&self) -> Option<u64> {
+        self.counters.as_ref().map(Counters::iterations)
     }
 
     /// Waits for what it does next. May be cancelled and called again.

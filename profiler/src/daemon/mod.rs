@@ -10,17 +10,20 @@ mod descendants;
 mod events;
 mod follow;
 mod heart;
+mod intervals;
 mod load;
 mod prepare;
 mod priority;
 mod progress;
 mod run_time;
 mod source;
+mod windows;
 
 pub use budget::Budget;
 pub use collector::Collector;
 pub use load::LoadSpec;
 pub use source::Source;
+pub use windows::WindowChoice;
 
 use std::{path::PathBuf, time::Duration, time::Instant};
 
@@ -39,6 +42,8 @@ use crate::{
 pub struct Settings {
     /// Lock, method, detail, readers.
     pub request: Request,
+    /// Whether the measured time is cut into windows.
+    pub windows: WindowChoice,
     /// Nothing is attached: the load runs alone, to be compared with runs that are profiled.
     pub bare: bool,
     /// Whether to keep totals by cgroup.

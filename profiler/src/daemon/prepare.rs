@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
@@ -16,11 +16,12 @@ use super::{
     follow::Session,
     heart::Heart,
     progress::Progress,
+    windows::{self, Schedule},
 };
 use crate::{
     guard::Patience,
     kernel::{
-        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Role, UNLOCK_FUNCTION,
+        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Request, UNLOCK_FUNCTION,
         kernel_identity, lock_function, plan, site_ranges,
     },
     probe::{
@@ -39,11 +40,26 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let seen = Seen::begin();
     let symbols = Kallsyms::read();
     let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
+    let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
+        Clock::EmulatedWall
+    } else {
+        Clock::Hardware
+    });
+    let windows = windows::choose(windows::Circumstances {
+        choice: settings.windows,
+        clock,
+        cpus: capabilities.machine.cpus_online.unwrap_or(u32::MAX),
+        duration: settings.duration,
+    });
+    let request = Request {
+        windows: windows.is_ok(),
+        ..settings.request.clone()
+    };
     let (target, symbols) = if settings.bare {
         let target = Target::none(&settings.request.lock);
         (target, symbols.unwrap_or_default())
     } else {
-        Target::find(settings, &capabilities, symbols, &progress)?
+        Target::find(settings, &request, &capabilities, symbols, &progress)?
     };
     let budget = match (settings.budget, &target.plan) {
         (Some(budget), Some((plan, _))) => {
@@ -77,11 +93,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let usage = Usage::read();
     let attached_ns = cost::monotonic_ns();
 
-    let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
-        Clock::EmulatedWall
-    } else {
-        Clock::Hardware
-    });
+    let schedule = target.schedule(windows.as_ref().ok().copied(), settings.duration);
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
     let tier = target.tier();
@@ -100,8 +112,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         readers: settings.request.readers,
         cgroups: settings.cgroups,
         sample_every: programs.is_some().then_some(settings.sample_every),
-        windows: None,
-        no_windows: None,
+        windows: schedule.as_ref().map(Schedule::plan),
+        no_windows: windows.err().flatten().filter(|_| !settings.bare),
         budget,
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
@@ -123,6 +135,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         release,
         clock,
         exact: tier == Tier::Exact,
+        schedule,
         attached: Instant::now(),
         launch_to_attach_s,
         usage_at_attach: usage,
@@ -151,11 +164,12 @@ impl Target {
 
     fn find(
         settings: &Settings,
+        request: &Request,
         capabilities: &Capabilities,
         symbols: Result<Kallsyms, KallsymsError>,
         progress: &Progress,
     ) -> Result<(Self, Kallsyms)> {
-        let plan = plan(capabilities, &settings.request)?;
+        let plan = plan(capabilities, request)?;
         if plan.tier != Tier::Exact {
             progress.say(&format!(
                 "this kernel allows only the {} tier; for the exact one, in a VM: \
@@ -174,6 +188,12 @@ impl Target {
             plan: Some((plan, constants)),
         };
         Ok((target, symbols))
+    }
+
+    /// How the measured time is cut into windows of at least this length, where anything is attached.
+    fn schedule(&self, shortest: Option<Duration>, run: Option<Duration>) -> Option<Schedule> {
+        let (plan, _) = self.plan.as_ref()?;
+        Some(Schedule::new(&plan.kinds, shortest?, run))
     }
 
     fn tier(&self) -> Tier {
@@ -196,9 +216,11 @@ impl Target {
 /// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
 fn load_and_attach(constants: &Constants, plan: &AttachPlan, heart: &Heart) -> Result<Programs> {
     let attempt = |constants: &Constants| {
-        let mut programs = Programs::load(constants)?;
+        let mut programs = Programs::load(constants, plan)?;
         heart.beat_for(&programs, Patience::Changing);
-        programs.attach(plan)?;
+        if let Some(kind) = plan.kinds.first() {
+            programs.attach(*kind)?;
+        }
         Ok(programs)
     };
     attempt(constants).or_else(|error| {
@@ -252,11 +274,6 @@ fn constants(
         .as_deref()
         .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
         .unwrap_or(0);
-    let attached = |role| {
-        plan.probes
-            .iter()
-            .any(|probe| probe.role == role && probe.absent.is_none())
-    };
     Ok(Constants {
         target_lock,
         lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
@@ -265,12 +282,9 @@ fn constants(
             .unwrap_or(TextRange::EMPTY),
         read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
         sites: site_ranges(symbols),
-        claim_waits: attached(Role::Acquire) || attached(Role::Request),
         // By fentry the next task books a hold only where the release itself has switched its holder out.
         keep_task: plan.method == Method::Kprobe,
-        release_probed: attached(Role::Release),
         task_switches: 0,
-        claim_read_waits: attached(Role::ReadAcquire),
         cgroups: settings.cgroups,
         callers: CallerTexts::of(symbols),
         sample_every: settings.sample_every,

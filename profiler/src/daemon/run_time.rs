@@ -60,11 +60,7 @@ impl RunTimeWindow {
 fn totals(programs: &Programs) -> BTreeMap<String, (u64, u64)> {
     programs
         .attached()
-        .iter()
-        .filter_map(|attached| {
-            let name = &attached.probe.program;
-            Some((name.clone(), misses::run_time(programs, name)?))
-        })
+        .filter_map(|attached| Some((attached.probe.program.clone(), misses::run_time(attached)?)))
         .collect()
 }
 

@@ -15,6 +15,10 @@ fn a_kernel_that_allows_everything() {
                   6.12.107-1
     tier          exact: lock and unlock can be probed, by fentry and fexit
     why           - fentry and fexit programs, the cheapest exact probes, work here.
+                  - Clocks are read before and after each hold, and no program runs
+                    inside one that nobody waited for; that is in windows of holds,
+                    and in those of spans two programs are inside each hold, and two
+                    for each call in it.
     lock          tasklist_lock at 0xffffffff82a0a080: /proc/kallsyms has it
     write unlock  a function, so the end of a hold can be probed: kallsyms has
                   _raw_write_unlock_irq, which is compiled only where it is not

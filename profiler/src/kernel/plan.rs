@@ -15,7 +15,7 @@ use super::capabilities::Capabilities;
 use super::findings::Unlock;
 use super::forbidden::refuse;
 use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
-use crate::recording::schema::{Arrangement, Attach, Detail, Method, Probe, Tier};
+use crate::recording::schema::{Arrangement, Attach, Detail, Method, Probe, Tier, WindowKind};
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
@@ -49,6 +49,8 @@ pub struct Request {
     pub lock: String,
     /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
     pub arrangement: Option<Arrangement>,
+    /// Whether calls inside holds have windows of their own, or are measured with everything else.
+    pub windows: bool,
 }
 
 impl Default for Request {
@@ -59,6 +61,7 @@ impl Default for Request {
             readers: false,
             lock: DEFAULT_LOCK.to_owned(),
             arrangement: None,
+            windows: true,
         }
     }
 }
@@ -70,8 +73,10 @@ pub struct AttachPlan {
     pub tier: Tier,
     /// By which kind of probe.
     pub method: Method,
-    /// Where the programs of a hold stand, where holds are measured.
+    /// Where the programs of a hold stand, where holds are measured: in windows of holds, if there are any.
     pub arrangement: Option<Arrangement>,
+    /// The kinds of windows with probes, the one that disturbs least first.
+    pub kinds: Vec<WindowKind>,
     /// Why this, and why the better ones are not possible: a sentence each.
     pub reasons: Vec<String>,
     /// The lock.
@@ -85,6 +90,13 @@ impl AttachPlan {
     /// The probes that this kernel has a place for, in the order of attaching.
     pub fn attachable(&self) -> impl Iterator<Item = &PlannedProbe> {
         self.probes.iter().filter(|probe| probe.absent.is_none())
+    }
+
+    /// Whether a probe for this is attached in windows of this kind.
+    #[must_use]
+    pub fn has(&self, role: Role, kind: WindowKind) -> bool {
+        self.attachable()
+            .any(|probe| probe.role == role && probe.windows.contains(&kind))
     }
 
     /// The plan as the recording has it.
@@ -159,9 +171,10 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
-    let (arrangement, why) = arrangement::choose(capabilities, request, method);
+    let kinds = kinds(request, method);
+    let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds);
     reasons.extend(why);
-    let probes = probes::in_order(capabilities, request, method, arrangement);
+    let probes = probes::in_order(capabilities, request, method, arrangement, &kinds);
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -204,10 +217,23 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         tier,
         method,
         arrangement,
+        kinds,
         reasons,
         lock,
         probes,
     })
+}
+
+/// The kinds of windows with probes: holds and the calls inside them have their own, so that the holds are not
+/// as long as the calls' probes make them; where there are no windows, one has everything.
+fn kinds(request: &Request, method: Method) -> Vec<WindowKind> {
+    match (method, request.detail) {
+        (Method::Off, _) => Vec::new(),
+        (Method::Wait, _) => vec![WindowKind::Waits],
+        (_, Detail::Holds) => vec![WindowKind::Holds],
+        (_, Detail::Spans) if request.windows => vec![WindowKind::Holds, WindowKind::Spans],
+        (_, Detail::Spans) => vec![WindowKind::Spans],
+    }
 }
 
 /// Chooses the method; the reasons say why it, and why none that is better.

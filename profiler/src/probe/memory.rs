@@ -120,11 +120,12 @@ impl<T: Shared> MappedArray<T> {
 /// The word of a CPU's state that [`MappedArray::keep_awake_until`] writes.
 const AWAKE_WORD: usize = std::mem::offset_of!(CpuState, awake_until_ns) / 8;
 
-// `tell` writes both fields with one store, to the first word of each CPU.
+// `tell` writes all fields with one store, to the first word of each CPU.
 const _: () = {
     assert!(std::mem::offset_of!(CpuState, control) == 0);
     assert!(std::mem::offset_of!(RunControl, phase) == 0);
-    assert!(std::mem::offset_of!(RunControl, armed) == 4);
+    assert!(std::mem::offset_of!(RunControl, attached) == 2);
+    assert!(std::mem::offset_of!(RunControl, window) == 4);
     assert!(cfg!(target_endian = "little"));
 };
 
@@ -151,9 +152,11 @@ impl MappedArray<CpuState> {
         }
     }
 
-    /// Tells the programs the phase of the run, and whether all of them are attached.
-    pub fn tell(&self, phase: lockprof_abi::Phase, armed: bool) {
-        let word = phase as u64 | u64::from(armed) << 32;
+    /// Tells the programs what goes on.
+    pub fn tell(&self, control: RunControl) {
+        let word = u64::from(control.phase)
+            | u64::from(control.attached) << 16
+            | u64::from(control.window) << 32;
         for cpu in 0..self.len() {
             self.words(cpu)[0].store(word, Ordering::Relaxed);
         }
@@ -171,7 +174,7 @@ fn book_left(state: &mut CpuState) {
     let site = &mut state.sites[Site::slot(slot.site)];
     let (began_ns, ended_ns) = if slot.claimed != 0 {
         (slot.wait_began_ns, slot.wait_ended_ns)
-    } else if state.wait_mark.task == slot.task {
+    } else if state.wait_mark.task == slot.task && state.wait_mark.window == slot.window {
         (state.wait_mark.began_ns, state.wait_mark.ended_ns)
     } else {
         (0, 0)

@@ -2,21 +2,17 @@
 
 use std::{collections::BTreeMap, fs, os::fd::AsFd as _, os::fd::AsRawFd as _};
 
-use super::{link_info, programs::Programs};
+use super::{link_info, links::Loaded, programs::Programs};
 use crate::kernel::ProbeKind;
 
-/// What the kernel has counted of each program since it was attached; `None` where this kernel does
+/// What the kernel has counted of each program that is attached, since its link was made or before; `None` where this kernel does
 /// not count.
 #[must_use]
 pub fn read(programs: &Programs, release: &str) -> BTreeMap<String, Option<u64>> {
     programs
         .attached()
-        .iter()
         .map(|attached| {
-            let recursion = programs
-                .program_fd(&attached.probe.program)
-                .ok()
-                .and_then(|fd| recursion_misses(fd.as_fd().as_raw_fd()));
+            let recursion = field(&information(attached), "recursion_misses");
             let links = match attached.probe.kind {
                 ProbeKind::FEntry | ProbeKind::FExit | ProbeKind::RawTracepoint => Some(0),
                 ProbeKind::Kprobe | ProbeKind::Kretprobe => link_info::kprobe_missed(attached.id),
@@ -46,19 +42,17 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn recursion_misses(fd: i32) -> Option<u64> {
-    field(
-        &fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?,
-        "recursion_misses",
-    )
-}
-
 /// Run time and runs of a program, where BPF statistics are on.
 #[must_use]
-pub fn run_time(programs: &Programs, name: &str) -> Option<(u64, u64)> {
-    let fd = programs.program_fd(name).ok()?.as_fd().as_raw_fd();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+pub fn run_time(program: &Loaded) -> Option<(u64, u64)> {
+    let text = information(program);
     Some((field(&text, "run_time_ns")?, field(&text, "run_cnt")?))
+}
+
+/// What the kernel tells of a program; nothing where it cannot be read.
+fn information(program: &Loaded) -> String {
+    let fd = program.fd.as_fd().as_raw_fd();
+    fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default()
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {

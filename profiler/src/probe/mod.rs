@@ -4,6 +4,7 @@ pub mod calibrate;
 pub mod casting;
 pub mod learn;
 mod link_info;
+pub mod links;
 pub mod memory;
 pub mod misses;
 pub mod programs;

@@ -1,22 +1,27 @@
-//! Loads the programs that a plan names, attaches them in its order, and detaches them in reverse.
+//! The loaded programs: their constants, what they write, and what they are told.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use std::{cell::Cell, collections::BTreeMap};
+
+use anyhow::{Context as _, Result, anyhow};
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    EbpfLoader,
     maps::{MapData, StackTraceMap},
-    programs::{
-        Link as _, Program, ProgramError, ProgramFd, fentry::FEntryLink, fexit::FExitLink,
-        kprobe::KProbeLink, raw_trace_point::RawTracePointLink,
-    },
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, OTHERS_PLACES, Phase, SiteRanges,
-    TextRange,
+    ARMED, CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, OTHERS_PLACES, Phase, READERS,
+    RELEASES, RunControl, SiteRanges, TextRange, WRITERS,
 };
 
-use super::{casting::Casting, memory::MappedArray};
-use crate::kernel::{AttachPlan, CallerTexts, FrameCast, PlannedProbe, ProbeKind};
+use super::{
+    casting::Casting,
+    links::{Links, Loaded},
+    memory::MappedArray,
+};
+use crate::{
+    kernel::{AttachPlan, CallerTexts, FrameCast, Role},
+    recording::schema::WindowKind,
+};
 
 /// The compiled eBPF programs.
 pub(super) static OBJECT: &[u8] =
@@ -42,16 +47,10 @@ pub struct Constants {
     pub read_function: TextRange,
     /// Known sites.
     pub sites: SiteRanges,
-    /// Whether requests or acquisitions of the lock are probed.
-    pub claim_waits: bool,
     /// Whether another task than the holder may book its hold.
     pub keep_task: bool,
-    /// Whether a program stands at the entry of the unlock.
-    pub release_probed: bool,
     /// Where a task_struct has nvcsw, in bytes; 0 where that is not known.
     pub task_switches: u32,
-    /// Whether read acquisitions are probed.
-    pub claim_read_waits: bool,
     /// Whether totals by cgroup are kept.
     pub cgroups: bool,
     /// By which text the caller of a waiter is found.
@@ -65,42 +64,16 @@ pub struct Constants {
     pub cpus: u32,
 }
 
-/// A program that is attached, for as long as it lives.
-#[derive(Debug)]
-pub struct Attached {
-    /// What was planned.
-    pub probe: PlannedProbe,
-    /// The program's id in the kernel.
-    pub id: u32,
-    link: OwnedLink,
-}
-
-/// A link of one of the kinds that lockprof attaches; dropping it detaches.
-#[derive(Debug)]
-enum OwnedLink {
-    FEntry(FEntryLink),
-    FExit(FExitLink),
-    KProbe(KProbeLink),
-    RawTracePoint(RawTracePointLink),
-}
-
-impl OwnedLink {
-    fn detach(self) -> Result<(), ProgramError> {
-        match self {
-            Self::FEntry(link) => link.detach(),
-            Self::FExit(link) => link.detach(),
-            Self::KProbe(link) => link.detach(),
-            Self::RawTracePoint(link) => link.detach(),
-        }
-    }
-}
-
-/// The loaded and attached programs. The links are owned by file descriptors, nothing is pinned: when
-/// the process ends, however it ends, the kernel detaches them.
+/// The loaded programs, what they write, and their links.
 #[derive(Debug)]
 pub struct Programs {
-    ebpf: Ebpf,
-    attached: Vec<Attached>,
+    /// Away while they are changed.
+    links: Option<Links>,
+    loaded: Vec<Loaded>,
+    /// What is attached in each kind of window, as the programs are told.
+    attached: BTreeMap<WindowKind, u16>,
+    kind: Cell<WindowKind>,
+    control: Cell<RunControl>,
     /// The state of each CPU.
     pub cpus: MappedArray<CpuState>,
     /// The tables of contended locks.
@@ -112,26 +85,14 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads the object with its constants and maps its arrays. Nothing is attached yet.
+    /// Loads the programs of a plan with their constants, and maps their arrays. Nothing is attached yet.
     ///
     /// # Errors
-    /// The kernel refuses a map or the object.
-    pub fn load(constants: &Constants) -> Result<Self> {
+    /// The kernel refuses a map or a program.
+    pub fn load(constants: &Constants, plan: &AttachPlan) -> Result<Self> {
         let casting = Casting::of(constants.frame_cast);
-        let flags = [
-            u32::from(constants.claim_waits),
-            u32::from(constants.claim_read_waits),
-            u32::from(constants.cgroups),
-            u32::from(constants.keep_task),
-            u32::from(constants.release_probed),
-        ];
-        let [
-            claim_waits,
-            claim_read_waits,
-            cgroups,
-            keep_task,
-            release_probed,
-        ] = &flags;
+        let flags = [constants.cgroups, constants.keep_task].map(u32::from);
+        let [cgroups, keep_task] = &flags;
         let lock_function = [
             constants.lock_function.start,
             constants.lock_function.length,
@@ -161,11 +122,8 @@ impl Programs {
             .override_global("READ_FUNCTION", &read_function, true)
             .override_global("SITE_RANGES", &sites, true)
             .override_global("FRAME_TYPE", &casting.frame_type, true)
-            .override_global("CLAIM_WAITS", claim_waits, true)
-            .override_global("CLAIM_READ_WAITS", claim_read_waits, true)
             .override_global("KEEP_CGROUPS", cgroups, true)
             .override_global("KEEP_TASK", keep_task, true)
-            .override_global("RELEASE_PROBED", release_probed, true)
             .override_global("TASK_SWITCHES", &constants.task_switches, true)
             .override_global("SAMPLE_EVERY", &constants.sample_every, true)
             .override_global("BETWEEN_TEXT", &between, true)
@@ -182,127 +140,133 @@ impl Programs {
         let stacks = ebpf
             .take_map("STACKS")
             .ok_or_else(|| anyhow!("the eBPF object has no map STACKS"))?;
+        let contention_places = cpus * CONTENTION_PLACES as usize;
+        let mapped = (
+            MappedArray::open(&ebpf, "CPUS", cpus)?,
+            MappedArray::open(&ebpf, "CONTENTION", contention_places)?,
+            MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
+        );
+        let (links, loaded) = Links::load(ebpf, plan)?;
+        let (cpus, contention, cgroups) = mapped;
         Ok(Self {
-            cpus: MappedArray::open(&ebpf, "CPUS", cpus)?,
-            contention: MappedArray::open(&ebpf, "CONTENTION", cpus * CONTENTION_PLACES as usize)?,
-            cgroups: MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
+            links: Some(links),
+            loaded,
+            attached: plan
+                .kinds
+                .iter()
+                .map(|&kind| (kind, attached(plan, kind)))
+                .collect(),
+            kind: Cell::new(WindowKind::Bare),
+            control: Cell::new(RunControl {
+                phase: Phase::WarmUp as u16,
+                attached: 0,
+                window: 0,
+            }),
+            cpus,
+            contention,
+            cgroups,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
-            ebpf,
-            attached: Vec::new(),
         })
     }
 
-    /// Attaches what the plan says, in its order: a probe comes after those that it relies on, so
-    /// that an event at the moment of attaching is not half seen.
+    /// Attaches what windows of this kind have, and tells the programs that it is all there.
     ///
     /// # Errors
     /// The kernel refuses a program. What was attached before is detached when `self` is dropped.
-    pub fn attach(&mut self, plan: &AttachPlan) -> Result<()> {
-        let btf = if plan.probes.iter().any(is_tracing) {
-            Some(Btf::from_sys_fs().context("cannot read the kernel's BTF")?)
-        } else {
-            None
-        };
-        for probe in plan.probes.iter().filter(|probe| probe.absent.is_none()) {
-            let attached = attach_one(&mut self.ebpf, btf.as_ref(), probe)?;
-            self.attached.push(attached);
+    pub fn attach(&mut self, kind: WindowKind) -> Result<()> {
+        self.turn_to(kind);
+        if let Some(links) = &mut self.links {
+            links.change_to(kind)?;
         }
-        self.cpus.tell(Phase::WarmUp, true);
+        self.arm(Phase::WarmUp);
         Ok(())
     }
 
-    /// What is attached, in the order of attaching.
+    /// The kind of the present window; at an edge, of the next one.
     #[must_use]
-    pub fn attached(&self) -> &[Attached] {
-        &self.attached
+    pub fn kind(&self) -> WindowKind {
+        self.kind.get()
     }
 
-    /// The file descriptor of an attached program.
-    ///
-    /// # Errors
-    /// The program is not loaded.
-    pub fn program_fd(&self, name: &str) -> Result<&ProgramFd> {
-        self.ebpf
-            .program(name)
-            .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?
-            .fd()
-            .with_context(|| format!("the program {name} is not loaded"))
+    /// Ends a window: what is open now is dropped when it ends.
+    pub fn turn_to(&self, next: WindowKind) {
+        self.kind.set(next);
+        self.change(|control| RunControl {
+            phase: Phase::Edge as u16,
+            attached: self.attached.get(&next).copied().unwrap_or(0),
+            window: control.window + 1,
+        });
+    }
+
+    /// Begins the window whose links are there: what began at the edge and is open now is dropped when it ends.
+    pub fn arm(&self, phase: Phase) {
+        self.change(|control| RunControl {
+            phase: phase as u16,
+            attached: control.attached | ARMED,
+            window: control.window + 1,
+        });
+    }
+
+    /// Tells the programs the phase of the run.
+    pub fn tell(&self, phase: Phase) {
+        self.change(|control| RunControl {
+            phase: phase as u16,
+            ..control
+        });
+    }
+
+    fn change(&self, change: impl Fn(RunControl) -> RunControl) {
+        self.control.set(change(self.control.get()));
+        self.cpus.tell(self.control.get());
+    }
+
+    /// Hands out the links, to be changed; `None` where they are away.
+    pub fn take_links(&mut self) -> Option<Links> {
+        self.links.take()
+    }
+
+    /// Takes the links back.
+    pub fn give_back(&mut self, links: Links) {
+        self.links = Some(links);
+    }
+
+    /// The programs that are attached in the present window, in the order of attaching.
+    pub fn attached(&self) -> impl Iterator<Item = &Loaded> {
+        let kind = self.kind();
+        self.loaded
+            .iter()
+            .filter(move |loaded| loaded.probe.windows.contains(&kind))
     }
 
     /// The logger of the programs, where they log at all.
     pub fn logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
-        EbpfLogger::init(&mut self.ebpf).ok()
+        self.links.as_mut()?.logger()
     }
 
-    /// Detaches everything, in the reverse order of attaching. The programs stay loaded, so that
-    /// what the kernel has counted of them can still be read.
+    /// Detaches everything. The programs stay loaded, so that what the kernel has counted of them can still be
+    /// read.
     ///
     /// # Errors
     /// The kernel refuses; the remaining links close when `self` is dropped.
     pub fn detach(&mut self) -> Result<()> {
-        self.cpus.tell(Phase::WarmUp, false);
-        while let Some(Attached { probe, link, .. }) = self.attached.pop() {
-            link.detach().with_context(|| {
-                format!("cannot detach {} from {}", probe.program, probe.target)
-            })?;
-        }
-        Ok(())
+        self.change(|control| RunControl {
+            phase: Phase::WarmUp as u16,
+            attached: control.attached & !ARMED,
+            ..control
+        });
+        self.links.as_mut().map_or(Ok(()), Links::detach)
     }
 }
 
-fn is_tracing(probe: &PlannedProbe) -> bool {
-    matches!(probe.kind, ProbeKind::FEntry | ProbeKind::FExit)
-}
-
-/// Loads and attaches one program.
-fn attach_one(ebpf: &mut Ebpf, btf: Option<&Btf>, probe: &PlannedProbe) -> Result<Attached> {
-    let (name, target) = (&probe.program, &probe.target);
-    let program = ebpf
-        .program_mut(name)
-        .ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-    let link = load_and_link(program, btf, probe)
-        .with_context(|| format!("cannot attach {name} to {target}"))?;
-    let info = program
-        .info()
-        .with_context(|| format!("cannot read the kernel's information on {name}"))?;
-    Ok(Attached {
-        probe: probe.clone(),
-        id: info.id(),
-        link,
-    })
-}
-
-fn load_and_link(
-    program: &mut Program,
-    btf: Option<&Btf>,
-    probe: &PlannedProbe,
-) -> Result<OwnedLink> {
-    let target = &probe.target;
-    let btf = || btf.ok_or_else(|| anyhow!("tracing programs need the kernel's BTF"));
-    Ok(match (program, probe.kind) {
-        (Program::FEntry(program), ProbeKind::FEntry) => {
-            program.load(target, btf()?)?;
-            let link = program.attach()?;
-            OwnedLink::FEntry(program.take_link(link)?)
-        }
-        (Program::FExit(program), ProbeKind::FExit) => {
-            program.load(target, btf()?)?;
-            let link = program.attach()?;
-            OwnedLink::FExit(program.take_link(link)?)
-        }
-        (Program::KProbe(program), ProbeKind::Kprobe | ProbeKind::Kretprobe) => {
-            program.load()?;
-            let link = program.attach(target, 0)?;
-            OwnedLink::KProbe(program.take_link(link)?)
-        }
-        (Program::RawTracePoint(program), ProbeKind::RawTracepoint) => {
-            // One program may stand at several tracepoints.
-            if program.fd().is_err() {
-                program.load()?;
-            }
-            let link = program.attach(target)?;
-            OwnedLink::RawTracePoint(program.take_link(link)?)
-        }
-        (_, kind) => bail!("the program is not of kind {kind:?}"),
-    })
+/// What the programs are told of windows of this kind.
+fn attached(plan: &AttachPlan, kind: WindowKind) -> u16 {
+    [
+        (RELEASES, Role::Release),
+        (WRITERS, Role::Request),
+        (WRITERS, Role::Acquire),
+        (READERS, Role::ReadAcquire),
+    ]
+    .into_iter()
+    .filter(|&(_, role)| plan.has(role, kind))
+    .fold(0, |all, (bit, _)| all | bit)
 }

@@ -38,9 +38,9 @@ impl WindowKind {
 /// How a run was cut into windows.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct WindowPlan {
-    /// The kinds, in the order in which they come in turn.
+    /// The kinds that take turns, the one that comes first in front.
     pub turn: Vec<WindowKind>,
-    /// The length of a window, in seconds; one lasts longer where its edges do.
+    /// The least length of a window, in seconds; one lasts longer where its edges do.
     pub seconds: f64,
 }
 

@@ -1,6 +1,8 @@
 //! The memory through which the main process and its workers talk.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,7 +54,8 @@ impl Slot {
     }
 }
 
-/// An anonymous shared mapping: a header and one slot for each worker.
+/// A shared mapping: a header and one slot for each worker.
+#[derive(Debug)]
 pub(crate) struct SharedArea {
     mapping: NonNull<Header>,
     slots: usize,
@@ -60,17 +63,32 @@ pub(crate) struct SharedArea {
 
 // SAFETY: everything in the mapping is atomic, and the mapping lives as long as this value.
 unsafe impl Sync for SharedArea {}
+// SAFETY: as above; nothing in it belongs to a thread.
+unsafe impl Send for SharedArea {}
 
 impl SharedArea {
+    /// Memory of this process and of those that it forks.
     pub(crate) fn new(slots: usize) -> io::Result<Self> {
+        Self::map(slots, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)
+    }
+
+    /// Memory that another process has made for so many slots.
+    pub(crate) fn of(slots: usize, memory: &File) -> io::Result<Self> {
+        if memory.metadata()?.len() < Self::size(slots) as u64 {
+            return Err(io::Error::other("it is too small"));
+        }
+        Self::map(slots, libc::MAP_SHARED, memory.as_raw_fd())
+    }
+
+    fn map(slots: usize, flags: libc::c_int, fd: libc::c_int) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
         let address = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 Self::size(slots),
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
+                flags,
+                fd,
                 0,
             )
         };
@@ -82,7 +100,8 @@ impl SharedArea {
         Ok(Self { mapping, slots })
     }
 
-    fn size(slots: usize) -> usize {
+    /// Bytes for so many slots.
+    pub(crate) fn size(slots: usize) -> usize {
         size_of::<Header>() + slots * size_of::<Slot>()
     }
 

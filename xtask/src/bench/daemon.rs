@@ -86,6 +86,8 @@ fn size(laboratory: &Laboratory, possible: u32) -> Result<DaemonSize> {
         "lockprof",
         "attach",
         "--no-report",
+        "--windows",
+        "off",
         "--quiet",
         "--duration",
         SIZES_SECONDS,
@@ -145,6 +147,8 @@ fn busy(laboratory: &Laboratory) -> Result<(BusyDaemon, Recording)> {
     let run = [
         "lockprof",
         "run",
+        "--windows",
+        "off",
         "--workload",
         "threadspawn",
         "--tasks",

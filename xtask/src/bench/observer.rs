@@ -87,6 +87,8 @@ impl Observer {
             "lockprof",
             "attach",
             "--no-report",
+            "--windows",
+            "off",
             "--interval",
             &interval_s.to_string(),
             "--detail",

@@ -79,6 +79,8 @@ fn own(pair: usize) -> Step {
     let run = [
         "lockprof",
         "run",
+        "--windows",
+        "off",
         "--quiet",
         "--no-report",
         "--attach",

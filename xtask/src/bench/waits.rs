@@ -203,7 +203,7 @@ fn summary(lockprof: &Path, more: &[&str]) -> Result<Value> {
     let mut command = Command::new(lockprof);
     command.args(["run", "--workload", LOAD, "--tasks", &tasks]);
     command.args(["--duration", SECONDS, "--attach", "wait"]);
-    command.args(["--quiet", "--no-report", "--output"]);
+    command.args(["--windows", "off", "--quiet", "--no-report", "--output"]);
     ended_well(command.arg(folder.path()).args(more))?;
     let mut report = Command::new(lockprof);
     report

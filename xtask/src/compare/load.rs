@@ -33,11 +33,12 @@ pub const STEPS: [(&str, Profiled); 4] = [
 ];
 
 /// Options that are the experiment's, and why.
-const NOT_THE_LOADS: [(&str, &str); 10] = [
+const NOT_THE_LOADS: [(&str, &str); 11] = [
     ("--output", "the recordings have their places"),
     ("-o", "the recordings have their places"),
     ("--detail", "each boot runs both levels of detail"),
     ("--attach", "each boot runs with probes and without"),
+    ("--windows", "each boot runs with probes and without"),
     ("--clock", "it belongs before the --"),
     ("--emulated-by", "the lab knows it"),
     ("--no-report", "it is set"),
@@ -101,9 +102,8 @@ impl LoadArguments {
 
     /// One step of a boot.
     pub fn step(&self, folder: &str, profiled: Profiled, machine: Machine) -> Step {
-        let mut words: Vec<String> = ["lockprof", "run", "--quiet", "--no-report", "--output"]
-            .map(str::to_owned)
-            .to_vec();
+        let fixed = "lockprof run --quiet --no-report --windows off --output";
+        let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
         words.push(format!("{OUT_DIR}/{folder}"));
         words.extend(
             machine
@@ -179,12 +179,12 @@ mod tests {
         let load = "--workload threadspawn -t 24";
         assert_eq!(
             line(load, Profiled::Bare, Clock::Wall, None),
-            "lockprof run --quiet --no-report --output /out/x --clock=wall --emulated-by=2 \
+            "lockprof run --quiet --no-report --windows off --output /out/x --clock=wall --emulated-by=2 \
              --warm-up 1 --duration 3 --attach off --workload threadspawn -t 24"
         );
         assert_eq!(
             line(load, Profiled::Spans, Clock::Instructions, Some(1)),
-            "lockprof run --quiet --no-report --output /out/x --clock=instructions --warm-up 0.1 \
+            "lockprof run --quiet --no-report --windows off --output /out/x --clock=instructions --warm-up 0.1 \
              --duration 0.4 --detail spans --workload threadspawn -t 1"
         );
     }

@@ -10,6 +10,7 @@ mod counts;
 mod daemon;
 mod silence;
 pub mod summary;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -72,8 +73,14 @@ impl Lab<'_> {
     }
 }
 
-/// `lockprof run` with these arguments, apart by blanks, into /out/NAME.
+/// `lockprof run` with these arguments, apart by blanks, into /out/NAME: everything in one window, for exact
+/// counts.
 fn run(name: &str, arguments: &str) -> Step {
+    run_in_windows(name, &format!("--windows off {arguments}"))
+}
+
+/// The same in windows, where nothing else is asked for.
+fn run_in_windows(name: &str, arguments: &str) -> Step {
     let fixed = format!("lockprof run --quiet --no-report --output /out/{name}");
     Step::new(fixed.split(' ').chain(arguments.split(' ')))
 }
@@ -155,6 +162,7 @@ pub const TESTS: &[GuestTest] = &[
         "two_profilers_count_the_same",
         daemon::two_profilers_count_the_same,
     ),
+    everywhere("windows_agree", windows::windows_agree),
     everywhere("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
     everywhere(
         "nothing_begins_without_a_beat",

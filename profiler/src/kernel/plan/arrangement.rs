@@ -3,7 +3,7 @@
 use super::super::capabilities::Capabilities;
 use super::super::preemption::PreemptionMode;
 use super::Request;
-use crate::recording::schema::{Arrangement, Detail, Method};
+use crate::recording::schema::{Arrangement, Method, WindowKind};
 
 /// Tracepoints at which an interrupt begins, without `_entry`
 /// (arch/x86/include/asm/trace/irq_vectors.h, include/trace/events/irq.h and ipi.h, 6.1 to 7.3). Without
@@ -24,34 +24,40 @@ pub(in super::super) const INTERRUPTS: &[&str] = &[
     "ipi",
 ];
 
-/// Decides where the programs of a hold stand, and says why not in the cheapest way.
+/// Decides where the programs of a hold stand, and says why not in the cheapest way. In windows of spans
+/// they stand inside in any case.
 pub(super) fn choose(
     capabilities: &Capabilities,
     request: &Request,
     method: Method,
+    kinds: &[WindowKind],
 ) -> (Option<Arrangement>, Option<String>) {
     if !matches!(method, Method::Fentry | Method::Kprobe) {
         return (None, None);
     }
+    if !kinds.contains(&WindowKind::Holds) {
+        return (Some(Arrangement::Inside), None);
+    }
     if let Some(asked) = request.arrangement {
         return (Some(asked), None);
-    }
-    if request.detail == Detail::Spans {
-        return (Some(Arrangement::Inside), None);
     }
     if method == Method::Kprobe {
         return (Some(Arrangement::Robust), None);
     }
-    match obstacle_to_exit(capabilities) {
+    let (arrangement, mut reason) = match obstacle_to_exit(capabilities) {
         None => {
-            let reason = "Clocks are read before and after each hold, and no program runs inside one that nobody waited for.";
-            (Some(Arrangement::Exit), Some(reason.to_owned()))
+            let reason = "Clocks are read before and after each hold, and no program runs inside one that nobody waited for";
+            (Arrangement::Exit, reason.to_owned())
         }
         Some(why) => {
-            let reason = format!("One program is inside each hold, at its release: {why}.");
-            (Some(Arrangement::Robust), Some(reason))
+            let reason = format!("One program is inside each hold, at its release: {why}");
+            (Arrangement::Robust, reason)
         }
+    };
+    if kinds.contains(&WindowKind::Spans) {
+        reason += "; that is in windows of holds, and in those of spans two programs are inside each hold, and two for each call in it";
     }
+    (Some(arrangement), Some(reason + "."))
 }
 
 /// Why the end of a hold cannot be read after the release.

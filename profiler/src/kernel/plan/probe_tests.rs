@@ -19,6 +19,7 @@ fn names(capabilities: &Capabilities, request: &Request) -> Vec<String> {
 fn the_order_is_spans_contention_release_acquire() {
     let request = Request {
         readers: true,
+        windows: false,
         ..Request::default()
     };
     assert_eq!(
@@ -47,6 +48,43 @@ fn the_order_is_spans_contention_release_acquire() {
             "read_acquired fexit _raw_read_lock",
         ]
     );
+}
+
+/// Of each program that is attached in windows of this kind, whatever comes before the last `_` of spans.
+fn in_windows(plan: &AttachPlan, kind: WindowKind) -> Vec<&str> {
+    let mut names: Vec<&str> = plan
+        .attachable()
+        .filter(|probe| probe.windows.contains(&kind))
+        .map(|probe| probe.program.as_str())
+        .filter(|name| !name.contains("span_"))
+        .collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn each_kind_of_window_has_an_arrangement_of_its_own() {
+    for (mode, inside_of_holds) in [
+        (PreemptionMode::None, None),
+        (PreemptionMode::Lazy, Some("lock_releasing")),
+    ] {
+        let mut capabilities = debian_6_12();
+        capabilities.machine.preemption_mode = Some(mode);
+        let plan = plan(&capabilities, &Request::default()).unwrap();
+        assert_eq!(plan.kinds, [WindowKind::Holds, WindowKind::Spans]);
+        assert_ne!(plan.arrangement, Some(Arrangement::Inside));
+        let mut holds = vec!["contention_ended", "contention_began", "interrupt_entered"];
+        holds.push("lock_released");
+        holds.extend(inside_of_holds);
+        holds.push("lock_requested");
+        assert_eq!(in_windows(&plan, WindowKind::Holds), holds);
+        let spans = in_windows(&plan, WindowKind::Spans);
+        let inside = ["lock_released", "lock_releasing", "lock_acquired"];
+        assert_eq!(spans[2..], inside);
+        assert!(plan.has(Role::Span, WindowKind::Spans));
+        assert!(!plan.has(Role::Span, WindowKind::Holds));
+        assert!(in_windows(&plan, WindowKind::Bare).is_empty());
+    }
 }
 
 #[test]

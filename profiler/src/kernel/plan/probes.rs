@@ -9,7 +9,7 @@ use super::super::sites::{
     UNLOCK_FUNCTION,
 };
 use super::{Request, contention_obstacle};
-use crate::recording::schema::{Arrangement, Detail, Method};
+use crate::recording::schema::{Arrangement, Method, WindowKind};
 
 /// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +80,8 @@ pub struct PlannedProbe {
     pub target: String,
     /// What it is for.
     pub role: Role,
+    /// The kinds of windows in which it is attached.
+    pub windows: Vec<WindowKind>,
     /// Why this kernel has no place for it; `None` where it has one.
     pub absent: Option<String>,
 }
@@ -112,27 +114,32 @@ pub(super) fn missing_reader(probes: &[PlannedProbe]) -> Option<&PlannedProbe> {
     })
 }
 
-/// The probes, in the order of attaching.
+/// The probes of all kinds of windows, in the order of attaching.
 pub(super) fn in_order(
     capabilities: &Capabilities,
     request: &Request,
     method: Method,
     arrangement: Option<Arrangement>,
+    kinds: &[WindowKind],
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
         method,
+        windows: kinds.to_vec(),
         probes: Vec::new(),
     };
     let exact = method != Method::Wait;
-    if exact && request.detail == Detail::Spans {
+    if exact && kinds.contains(&WindowKind::Spans) {
+        list.windows = vec![WindowKind::Spans];
         list.spans(Span::ALL.iter().copied());
     }
+    list.windows = kinds.to_vec();
     list.contention();
     if exact {
         if let Some(arrangement) = arrangement {
-            list.write_holds(arrangement);
+            list.write_holds(arrangement, kinds);
         }
+        list.windows = kinds.to_vec();
         let read = [
             ("read_released", READ_UNLOCK_FUNCTION, Role::ReadRelease),
             ("read_entered", READ_LOCK_FUNCTION, Role::ReadEntry),
@@ -149,6 +156,8 @@ pub(super) fn in_order(
 struct List<'a> {
     capabilities: &'a Capabilities,
     method: Method,
+    /// The kinds of windows of what comes next.
+    windows: Vec<WindowKind>,
     probes: Vec<PlannedProbe>,
 }
 
@@ -177,6 +186,7 @@ impl List<'_> {
                 kind: ProbeKind::RawTracepoint,
                 target: target.to_owned(),
                 role: Role::Contention,
+                windows: self.windows.clone(),
                 absent: absent.clone(),
             });
         }
@@ -185,21 +195,26 @@ impl List<'_> {
     /// The probes of a write hold (`profiler-ebpf/src/programs/hold.rs`). By kprobe none stands at the
     /// return of the unlock, where it would cost more inside the hold than at its entry: who asks next
     /// books.
-    fn write_holds(&mut self, arrangement: Arrangement) {
+    ///
+    /// In windows of holds they stand as `arrangement` says, in windows of spans inside.
+    fn write_holds(&mut self, arrangement: Arrangement, kinds: &[WindowKind]) {
         let by_kprobe = self.method == Method::Kprobe;
-        if arrangement != Arrangement::Inside {
-            self.interrupts();
-        }
+        let inside = |kind| kind == WindowKind::Spans || arrangement == Arrangement::Inside;
+        let of = |wanted: &dyn Fn(WindowKind) -> bool| -> Vec<WindowKind> {
+            kinds.iter().copied().filter(|&kind| wanted(kind)).collect()
+        };
+        let outside = of(&|kind| !inside(kind));
+        self.windows.clone_from(&outside);
+        self.interrupts();
         if !by_kprobe {
+            self.windows = kinds.to_vec();
             self.function("lock_released", UNLOCK_FUNCTION, Role::Book, true);
         }
-        if arrangement != Arrangement::Exit {
-            self.function("lock_releasing", UNLOCK_FUNCTION, Role::Release, false);
-        }
-        if arrangement != Arrangement::Inside {
-            self.function("lock_requested", LOCK_FUNCTION, Role::Request, false);
-            return;
-        }
+        self.windows = of(&|kind| inside(kind) || arrangement != Arrangement::Exit);
+        self.function("lock_releasing", UNLOCK_FUNCTION, Role::Release, false);
+        self.windows = outside;
+        self.function("lock_requested", LOCK_FUNCTION, Role::Request, false);
+        self.windows = of(&inside);
         if by_kprobe {
             self.function("lock_entered", LOCK_FUNCTION, Role::Entry, false);
         }
@@ -207,12 +222,16 @@ impl List<'_> {
     }
 
     fn interrupts(&mut self) {
+        if self.windows.is_empty() {
+            return;
+        }
         for name in &self.capabilities.btf.interrupts {
             self.probes.push(PlannedProbe {
                 program: "interrupt_entered".to_owned(),
                 kind: ProbeKind::RawTracepoint,
                 target: format!("{name}_entry"),
                 role: Role::Interrupt,
+                windows: self.windows.clone(),
                 absent: None,
             });
         }
@@ -244,7 +263,11 @@ impl List<'_> {
         }
     }
 
+    /// A probe on a function; none where no kind of window wants it.
     fn function(&mut self, program: &str, target: &str, role: Role, on_return: bool) {
+        if self.windows.is_empty() {
+            return;
+        }
         let (prefix, kind) = match (self.method, on_return) {
             (Method::Kprobe, false) => ("kprobe_", ProbeKind::Kprobe),
             (Method::Kprobe, true) => ("kretprobe_", ProbeKind::Kretprobe),
@@ -256,6 +279,7 @@ impl List<'_> {
             kind,
             target: target.to_owned(),
             role,
+            windows: self.windows.clone(),
             absent: self.absent(target),
         });
     }

@@ -313,8 +313,13 @@ fn what_is_lost_without_kernel_reads_or_tracepoints_is_said() {
     capabilities.btf.contention_tracepoints = false;
     capabilities.trials.raw_tracepoint = refused("no such tracepoint");
     let plan = plan(&capabilities, &Request::default()).unwrap();
-    assert!(plan.reasons[1].starts_with("Waits are not measured: "));
-    assert!(plan.reasons[2].starts_with("Holds cannot be told apart by site"));
+    for start in [
+        "Waits are not measured: ",
+        "Holds cannot be told apart by site",
+    ] {
+        let said = |reason: &String| reason.starts_with(start);
+        assert!(plan.reasons.iter().any(said), "{:?}", plan.reasons);
+    }
     let waits: Vec<_> = plan
         .probes
         .iter()

@@ -1,0 +1,201 @@
+//! Reads the counters at the end of each interval, and writes what happened in it.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use anyhow::Result;
+use lockprof_abi::Phase as AbiPhase;
+
+use super::{
+    Collector,
+    cost::Usage,
+    follow::Session,
+    load::Load,
+    progress::{Moment, Seen},
+    windows::Reading,
+};
+use crate::{
+    probe::{misses, programs::Programs},
+    recording::schema::{Calibration, Interval, Line, Phase, Window, WindowKind},
+    units::TimeUnit,
+};
+
+/// What comes after an interval.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    /// The same again.
+    Same,
+    /// Another phase.
+    Phase(Phase),
+    /// The edge before a window of this kind.
+    Edge(WindowKind),
+    /// The window behind an edge.
+    Window,
+}
+
+impl Session {
+    /// Runs that the kernel refused, by program.
+    pub(super) fn missed(&self) -> BTreeMap<String, Option<u64>> {
+        let programs = self.programs.as_ref();
+        programs.map_or_else(BTreeMap::new, |programs| {
+            misses::read(programs, &self.release)
+        })
+    }
+
+    /// Ends an interval.
+    pub(super) fn close_interval(&mut self, next: Next) -> Result<()> {
+        let missed = self.missed();
+        self.close_interval_with(missed, next)
+    }
+
+    /// The same; the programs are told of what comes next as soon as the counters are read. What ends in
+    /// between is counted in the next interval, but noted among the longest of this phase.
+    pub(super) fn close_interval_with(
+        &mut self,
+        missed: BTreeMap<String, Option<u64>>,
+        next: Next,
+    ) -> Result<()> {
+        self.write_calibration()?;
+        let now = Instant::now();
+        let seconds = (now - self.state.interval_began).as_secs_f64();
+        let mut interval = Interval {
+            at_s: (now - self.attached).as_secs_f64(),
+            seconds,
+            phase: self.state.phase,
+            iterations: self.state.iterations.take(),
+            ..Interval::default()
+        };
+        let mut reading = None;
+        let phase = self.told_phase();
+        if let Some(programs) = &self.programs {
+            let load = self.state.load.as_ref();
+            self.collector.collect(programs, &mut interval, phase, || {
+                tell(programs, next);
+                if !matches!(next, Next::Same) {
+                    reading = Some(Reading::now(load.and_then(Load::iterations)));
+                }
+            });
+        }
+        let window = self.window_until(next, reading);
+        interval.window = window;
+        let usage = Usage::read();
+        (interval.own, interval.machine) = usage.since(&self.state.usage);
+        // What is attached changes at an edge: nothing there is in a result.
+        if !window.is_some_and(|window| window.edge) {
+            interval.missed = since(&missed, &self.state.missed);
+        }
+        self.state.usage = usage;
+        self.state.missed = match next {
+            Next::Window => self.missed(),
+            _ => missed,
+        };
+        self.state.interval_began = now;
+        let (holds, held_ns) = Collector::holds(&interval.cpus);
+        let waits = interval.contention.iter().map(|lock| lock.waits).sum();
+        self.recording.write(&Line::Interval(Box::new(interval)))?;
+        // Windows come and go too fast to be read.
+        if matches!(next, Next::Edge(_) | Next::Window) {
+            return Ok(());
+        }
+        self.progress.show(&Moment {
+            elapsed: self.state.phase_began.elapsed(),
+            whole: match (self.state.phase, self.state.doing) {
+                (Phase::Measured, _) => self.settings.duration,
+                (Phase::WarmUp, "warm-up") => Some(self.settings.warm_up),
+                (Phase::WarmUp, _) => None,
+            },
+            phase: self.state.doing,
+            holds,
+            held_ns,
+            waits,
+            seconds,
+            unit: TimeUnit::of(self.clock),
+            seen: self.seen(window),
+        });
+        Ok(())
+    }
+
+    /// The phase as the programs know it: maxima of windows that lengthen the holds are kept apart.
+    fn told_phase(&self) -> AbiPhase {
+        let window = self.window();
+        match self.state.phase {
+            Phase::WarmUp => AbiPhase::WarmUp,
+            Phase::Measured if window.is_some_and(|window| window.edge) => AbiPhase::Edge,
+            Phase::Measured => measured(window.map(|window| window.kind)),
+        }
+    }
+
+    /// The window that goes on, in the measured time of a run with windows.
+    fn window(&self) -> Option<Window> {
+        let windows = self.state.windows.as_ref()?;
+        (self.state.phase == Phase::Measured).then(|| windows.window())
+    }
+
+    /// The window of the interval that ends; with what was done in it, where it ends as well.
+    fn window_until(&mut self, next: Next, reading: Option<Reading>) -> Option<Window> {
+        let mut window = self.window()?;
+        // A load that ended by itself did so some time ago.
+        let known = !matches!(next, Next::Phase(_)) || self.settings.duration.is_some();
+        if let Some((windows, now)) = self.state.windows.as_mut().zip(reading) {
+            let done = windows.finish(now);
+            window.done = known.then_some(done);
+        }
+        Some(window)
+    }
+
+    /// What an interval in a window shows on the progress line.
+    fn seen(&self, window: Option<Window>) -> Seen {
+        let bare = window.is_some_and(|window| window.edge || window.kind == WindowKind::Bare);
+        match (&self.programs, self.exact) {
+            _ if bare => Seen::Nothing,
+            (None, _) => Seen::Nothing,
+            (Some(_), true) => Seen::Holds,
+            (Some(_), false) => Seen::Waits,
+        }
+    }
+
+    /// Writes the calibration once, before the first measured interval is written.
+    fn write_calibration(&mut self) -> Result<()> {
+        if self.state.calibrated || self.state.phase == Phase::WarmUp {
+            return Ok(());
+        }
+        self.state.calibrated = true;
+        self.recording.write(&Line::Calibration(Calibration {
+            null_hold: self.state.null_hold,
+            run_time: std::mem::take(&mut self.state.run_time),
+        }))?;
+        Ok(())
+    }
+}
+
+/// The measured phase of a window, as the programs know it.
+const fn measured(kind: Option<WindowKind>) -> AbiPhase {
+    match kind {
+        Some(WindowKind::Spans) => AbiPhase::Spans,
+        _ => AbiPhase::Measured,
+    }
+}
+
+/// Tells the programs what comes next.
+fn tell(programs: &Programs, next: Next) {
+    match next {
+        Next::Same => {}
+        Next::Phase(Phase::WarmUp) => programs.tell(AbiPhase::WarmUp),
+        Next::Phase(Phase::Measured) => programs.tell(AbiPhase::Measured),
+        Next::Edge(kind) => programs.turn_to(kind),
+        Next::Window => programs.arm(measured(Some(programs.kind()))),
+    }
+}
+
+/// What was counted since the last reading, by program.
+fn since(
+    now: &BTreeMap<String, Option<u64>>,
+    before: &BTreeMap<String, Option<u64>>,
+) -> BTreeMap<String, Option<u64>> {
+    let before = |program| before.get(program).copied().flatten().unwrap_or(0);
+    now.iter()
+        .map(|(program, total)| {
+            let change = total.map(|total| total.saturating_sub(before(program)));
+            (program.clone(), change)
+        })
+        .collect()
+}
