@@ -12,6 +12,7 @@ mod follow;
 mod heart;
 mod intervals;
 mod load;
+mod pause;
 mod prepare;
 mod priority;
 mod progress;

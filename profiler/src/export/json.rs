@@ -50,6 +50,7 @@ fn summary(profile: &Profile) -> Value {
         "clock": header.clock,
         "unit": profile.unit().name(),
         "duration_s": profile.measured_s,
+        "stopped_s": profile.stopped_s,
         "interval_s": header.interval_s,
         "command_line": header.command_line,
         "workload": workload(profile),

@@ -35,6 +35,7 @@ pub struct ProfileBuilder {
     footer: Option<Footer>,
     killed: Option<Killed>,
     measured_s: f64,
+    stopped_s: f64,
     intervals: u64,
     sites: BTreeMap<Site, SiteSum>,
     longest: BTreeMap<(Site, Kind), LongestEvent>,
@@ -61,6 +62,7 @@ impl ProfileBuilder {
             footer: None,
             killed: None,
             measured_s: 0.0,
+            stopped_s: 0.0,
             intervals: 0,
             sites: BTreeMap::new(),
             longest: BTreeMap::new(),
@@ -131,8 +133,10 @@ impl ProfileBuilder {
             missed,
             own: _,
             machine: _,
+            stopped_s,
             iterations: _,
         } = interval;
+        self.stopped_s += stopped_s.unwrap_or(0.0);
         // A stack may be used for the first time in the warm-up, and never again.
         self.stacks.extend(stacks);
         if phase == Phase::WarmUp {
@@ -207,6 +211,7 @@ impl ProfileBuilder {
             calibration: self.calibration,
             footer: self.footer,
             measured_s: self.measured_s,
+            stopped_s: self.stopped_s,
             intervals: self.intervals,
             sites,
             spans: spans(self.spans),

@@ -61,6 +61,8 @@ pub struct Profile {
     pub killed: Option<Killed>,
     /// The measured time.
     pub measured_s: f64,
+    /// For how long lockprof was stopped, with nothing attached.
+    pub stopped_s: f64,
     /// Intervals of the measured time.
     pub intervals: u64,
     /// Every site with a hold or a wait, the one that held the lock longest first.

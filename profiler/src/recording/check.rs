@@ -191,6 +191,7 @@ fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
 fn check_interval(interval: &Interval) -> Result<(), Problem> {
     seconds("at_s", interval.at_s)?;
     seconds("seconds", interval.seconds)?;
+    seconds("stopped_s", interval.stopped_s.unwrap_or(0.0))?;
     if let Some(done) = interval.window.and_then(|window| window.done) {
         seconds("window.done.seconds", done.seconds)?;
     }

@@ -360,6 +360,9 @@ pub struct Interval {
     pub own: OwnCost,
     /// What the machine did.
     pub machine: Machine,
+    /// For how long of it lockprof was stopped, with nothing attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_s: Option<f64>,
     /// Iterations of a bundled load, where it told.
     pub iterations: Option<u64>,
 }
@@ -579,6 +582,6 @@ pub enum Ended {
     LoadEnded,
     /// The asked-for time was over.
     Duration,
-    /// SIGINT, SIGTERM or SIGTSTP.
+    /// SIGINT or SIGTERM; or SIGTSTP, where there was a load.
     Signal,
 }

@@ -241,6 +241,7 @@ impl Synthetic {
                 cpu_s: 0.004,
                 resident_bytes: 9 << 20,
             },
+            stopped_s: None,
             machine: Machine {
                 steal_s: if index % 7 == 3 { 0.05 } else { 0.0 },
                 idle_s: 0.4,

@@ -30,6 +30,13 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
             "CUT SHORT: {why}; the numbers are those up to its last interval."
         ));
     }
+    if profile.stopped_s > 0.0 {
+        all.push(format!(
+            "STOPPED: lockprof was stopped for {} in between, with nothing attached; nothing is known of \
+             that time.",
+            units::seconds(profile.stopped_s)
+        ));
+    }
     if !losses.not_written.is_empty() {
         all.push(format!(
             "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals are \
