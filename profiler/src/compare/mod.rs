@@ -19,6 +19,7 @@ mod side;
 pub mod statistics;
 mod totals;
 mod verdict;
+mod windows;
 
 pub use demands::demands_of;
 pub use differences::{Difference, differences};

@@ -163,8 +163,11 @@ impl Quantity {
                 by_lives(totals, waits.waited_ns)
             }
             Self::InnerWait(site, lock) => {
-                known_waits(totals)?;
-                let holds = totals.holds.get(site)?.count() as f64;
+                let holds = totals
+                    .holds
+                    .get(site)
+                    .filter(|_| totals.inner_waits_known)?;
+                let holds = holds.count() as f64;
                 let key = (*site, lock.clone());
                 let waits = totals.inner_waits.get(&key).copied().unwrap_or_default();
                 (holds >= FEW_EVENTS).then(|| waits.waited_ns / holds)

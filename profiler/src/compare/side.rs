@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Instrument, Setting, Totals};
+use super::{Instrument, Setting, Totals, windows};
 use crate::{
     profile::Profile,
     recording::schema::{Arrangement, Deferral, Kernel},
@@ -100,8 +100,7 @@ impl Side {
         });
         let boot = &mut boots[index];
         boot.started_at_s = boot.started_at_s.min(profile.header.started_at_s);
-        let instrument = Instrument::of(&profile.header);
-        boot.runs.entry(instrument).or_default().add(profile);
+        windows::add(profile, &mut boot.runs);
     }
 
     /// Every boot once, whatever was measured in it.

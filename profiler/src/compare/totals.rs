@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::{Site, Span};
 
-use crate::profile::{Contention, Durations, Profile, symbol_of};
+use crate::profile::{Contention, Durations, Profile, SiteProfile, symbol_of};
 
 /// The sums of one or more recordings of a boot.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,8 @@ pub struct Totals {
     pub spans: BTreeMap<(Span, Option<Site>), SpanTotals>,
     /// Waited time by waiter and holder; no holder for readers and hand-over.
     pub blame: BTreeMap<(Site, Option<Site>), f64>,
+    /// Whether waits for other locks inside holds are known.
+    pub inner_waits_known: bool,
     /// Waits for other locks inside holds, by site and lock.
     pub inner_waits: BTreeMap<(Site, String), WaitTotals>,
     /// Waits for other locks, inside and outside of holds, by lock.
@@ -60,47 +62,70 @@ pub struct WaitTotals {
 }
 
 impl Totals {
-    /// Adds a recording.
+    /// Adds a recording that has no windows: everything in it was measured together.
     pub fn add(&mut self, profile: &Profile) {
-        self.recordings += 1;
-        self.seconds += profile.measured_s;
+        self.add_results(profile, profile.iterations_per_second());
+        self.add_inside(profile);
+    }
+
+    /// Adds a recording's holds and waits; the load had this rate meanwhile.
+    pub(super) fn add_results(&mut self, profile: &Profile, rate: Option<f64>) {
+        self.add_run(profile, profile.measured_s, rate);
         let created = || {
             let measured = profile.series.iter().filter(|point| point.is_measured());
             measured.map(|point| point.tasks_created).sum()
         };
         self.lives += profile.lives().unwrap_or_else(created) as f64;
-        self.rates.extend(profile.iterations_per_second());
-        self.null_holds_ns
-            .extend(profile.null_hold().map(|null_hold| null_hold.mean_ns));
-        self.holds_known = profile.holds_known();
         self.waits_known = profile.waits_known();
-        self.spin_waits_invisible = profile.header.kernel.spin_waits_invisible;
+        self.add_holds(profile, &profile.sites);
         for site in &profile.sites {
-            if let Some(hold) = site.hold.as_ref().filter(|_| site.site.is_writer()) {
-                add_durations(&mut self.holds, site.site, hold);
-            }
             if let Some(wait) = &site.wait {
                 add_durations(&mut self.waits, site.site, wait);
             }
         }
+        for blame in &profile.blame {
+            *self.blame.entry((blame.waiter, blame.holder)).or_default() += blame.waited_ns as f64;
+        }
+        for wait in profile.contention.iter().filter(|wait| !wait.is_target) {
+            let lock = lock_across_boots(wait);
+            self.other_locks.entry(lock).or_default().add(wait);
+        }
+    }
+
+    /// Adds what says itself how long it was.
+    pub(super) fn add_run(&mut self, profile: &Profile, seconds: f64, rate: Option<f64>) {
+        self.recordings += 1;
+        self.seconds += seconds;
+        self.rates.extend(rate);
+        self.spin_waits_invisible = profile.header.kernel.spin_waits_invisible;
+    }
+
+    /// Adds the holds of writers, from all windows or some.
+    pub(super) fn add_holds(&mut self, profile: &Profile, sites: &[SiteProfile]) {
+        self.holds_known = profile.holds_known();
+        self.null_holds_ns
+            .extend(profile.null_hold().map(|null_hold| null_hold.mean_ns));
+        for site in sites {
+            if let Some(hold) = site.hold.as_ref().filter(|_| site.site.is_writer()) {
+                add_durations(&mut self.holds, site.site, hold);
+            }
+        }
+    }
+
+    /// Adds what a recording says of the inside of holds.
+    pub(super) fn add_inside(&mut self, profile: &Profile) {
         for span in &profile.spans {
             let totals = self.spans.entry((span.span, span.site)).or_default();
             totals.calls += span.calls as f64;
             totals.in_hold_ns += span.in_hold_ns.unwrap_or(0) as f64;
             totals.self_ns += span.self_ns.unwrap_or(0) as f64;
         }
-        for blame in &profile.blame {
-            *self.blame.entry((blame.waiter, blame.holder)).or_default() += blame.waited_ns as f64;
-        }
+        self.inner_waits_known = profile.waits_known();
         for wait in &profile.inner_waits {
             if let Some(site) = wait.in_hold_of {
                 let key = (site, lock_across_boots(wait));
                 self.inner_waits.entry(key).or_default().add(wait);
             }
-        }
-        for wait in profile.contention.iter().filter(|wait| !wait.is_target) {
-            let lock = lock_across_boots(wait);
-            self.other_locks.entry(lock).or_default().add(wait);
         }
     }
 

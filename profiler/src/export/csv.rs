@@ -2,9 +2,9 @@
 //!
 //! | column | what |
 //! |---|---|
-//! | section | `run`, `site`, `distribution`, `span`, `blame`, `contention`, `cpu`, `series`, `loss` |
+//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `cpu`, `series`, `loss` |
 //! | site | the site (of the waiter in `blame`, of the hold in `span`); empty where there is none |
-//! | name | span, holder, lock, CPU or loss; `hold` or `wait` in `distribution` |
+//! | name | kind of window, span, holder, lock, CPU or loss; `hold` or `wait` in `distribution` |
 //! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` |
 //! | metric | what the number is |
 //! | value | the number; empty where it is not known |
@@ -162,6 +162,23 @@ fn run(profile: &Profile, rows: &mut Rows, time: &str) {
         "1/s",
     );
     rows.add(row, "null_hold", null_hold, time);
+    effect(profile, rows);
+}
+
+/// Nothing where nobody measured it.
+fn effect(profile: &Profile, rows: &mut Rows) {
+    for kind in profile.effect.iter().flat_map(|effect| &effect.kinds) {
+        let row = Row {
+            section: "effect",
+            name: kind.kind.name(),
+            ..Row::default()
+        };
+        rows.add(row, "pairs", Some(kind.pairs), "count");
+        rows.add(row, "ratio", kind.ratio, "share");
+        let ends = kind.interval.map(|interval| (interval.low, interval.high));
+        rows.add(row, "ratio_low", ends.map(|(low, _)| low), "share");
+        rows.add(row, "ratio_high", ends.map(|(_, high)| high), "share");
+    }
 }
 
 fn sites(profile: &Profile, rows: &mut Rows, time: &str) {

@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 use super::Exporter;
 use crate::{
     profile::{
-        Attached, Contention, Durations, GroundTruthCheck, Losses, Profile, SeriesPoint,
+        Attached, Contention, Durations, Effect, GroundTruthCheck, Losses, Profile, SeriesPoint,
         SiteProfile, symbol_of_site,
     },
-    recording::schema::{LongestEvent, READERS_AND_HANDOVER, RunTime, SCHEMA},
+    recording::schema::{LongestEvent, READERS_AND_HANDOVER, RunTime, SCHEMA, WindowKind},
 };
 
 /// One object with everything but call stacks.
@@ -31,12 +31,11 @@ impl Exporter for Json {
 
 fn summary(profile: &Profile) -> Value {
     let header = &profile.header;
-    json!({
+    let mut summary = json!({
         "schema": SCHEMA,
         "lockprof": header.lockprof,
         "void": profile.void(),
         "cut_short": profile.cut_short,
-        "killed_by_guard": profile.killed,
         "started_at_s": header.started_at_s,
         "kernel": header.kernel,
         "tier": header.tier,
@@ -50,10 +49,11 @@ fn summary(profile: &Profile) -> Value {
         "clock": header.clock,
         "unit": profile.unit().name(),
         "duration_s": profile.measured_s,
-        "stopped_s": profile.stopped_s,
         "interval_s": header.interval_s,
         "command_line": header.command_line,
         "workload": workload(profile),
+        "effect": profile.effect.as_ref().map(effect),
+        "windows": windows(profile),
         "held_share": profile.held_share(),
         "write_holds": profile.write_holds(),
         "sites": profile.sites.iter().map(|site| self::site(profile, site)).collect::<Value>(),
@@ -74,7 +74,12 @@ fn summary(profile: &Profile) -> Value {
         "ground_truth": ground_truth(&profile.ground_truth),
         "series": profile.series.iter().map(|point| series(profile, point)).collect::<Value>(),
         "ended": profile.footer.as_ref().map(|footer| footer.ended),
-    })
+    });
+    // The macro has no room for more.
+    summary["budget"] = json!(header.budget);
+    summary["killed_by_guard"] = json!(profile.killed);
+    summary["stopped_s"] = json!(profile.stopped_s);
+    summary
 }
 
 fn workload(profile: &Profile) -> Value {
@@ -237,10 +242,11 @@ fn run_ns_per_event(programs: &[RunTime]) -> Option<f64> {
 }
 
 fn own(profile: &Profile) -> Value {
-    let measured = || profile.series.iter().filter(|point| point.is_measured());
+    let run = || profile.series.iter().filter(|point| point.is_of_run());
     json!({
-        "cpu_s": measured().map(|point| point.own_cpu_s).sum::<f64>(),
-        "resident_bytes": measured().map(|point| point.own_resident_bytes).max(),
+        "cpu_s": run().map(|point| point.own_cpu_s).sum::<f64>(),
+        "of_s": run().map(|point| point.seconds).sum::<f64>(),
+        "resident_bytes": run().map(|point| point.own_resident_bytes).max(),
         "attached_s": profile.footer.as_ref().map(|footer| footer.attached_s),
         "launch_to_attach_s": profile.footer.as_ref().map(|footer| footer.launch_to_attach_s),
         "detach_s": profile.footer.as_ref().map(|footer| footer.detach_s),
@@ -296,8 +302,62 @@ fn attached(profile: &Profile, attached: &Attached) -> Value {
     })
 }
 
+/// By kind of window; `edges` is what the changing of the probes does, `all` the whole measured time.
+fn effect(effect: &Effect) -> Value {
+    let mut all: Map<String, Value> = effect
+        .kinds
+        .iter()
+        .map(|kind| {
+            let value = json!({
+                "of": effect.of,
+                "windows": kind.windows,
+                "pairs": kind.pairs,
+                "ratio": kind.ratio,
+                "low": kind.interval.map(|interval| interval.low),
+                "high": kind.interval.map(|interval| interval.high),
+                "verdict": kind.verdict,
+                "more_s": kind.more_s,
+            });
+            (kind.kind.name().to_owned(), value)
+        })
+        .collect();
+    let edges = effect.edges.map(|edges| {
+        json!({
+            "of": effect.of,
+            "edges": edges.edges,
+            "ratio": edges.ratio,
+            "share_of_time": edges.share_of_time,
+        })
+    });
+    all.insert("edges".to_owned(), edges.into());
+    let whole = effect
+        .whole
+        .map(|ratio| json!({"of": effect.of, "ratio": ratio}));
+    all.insert("all".to_owned(), whole.into());
+    all.into()
+}
+
+/// What was done in the windows of each kind, and at the edges.
+fn windows(profile: &Profile) -> Value {
+    let windows = &profile.windows;
+    let kinds = WindowKind::ALL.map(|kind| (kind.name(), windows.of(kind)));
+    let rows = kinds.into_iter().chain([("edge", windows.edges())]);
+    rows.filter_map(|(kind, totals)| {
+        let totals = totals?;
+        Some(json!({
+            "kind": kind,
+            "windows": totals.windows,
+            "seconds": totals.seconds,
+            "iterations": totals.iterations,
+            "tasks_created": totals.tasks_created,
+        }))
+    })
+    .collect()
+}
+
 fn ground_truth(check: &GroundTruthCheck) -> Value {
     json!({
+        "windows": check.windows,
         "lives_by_load": check.lives_by_load,
         "null_holds_by_load": check.null_holds_by_load,
         "tasks_created_by_kernel": check.tasks_created_by_kernel,
@@ -311,13 +371,12 @@ fn ground_truth(check: &GroundTruthCheck) -> Value {
 
 fn series(profile: &Profile, point: &SeriesPoint) -> Value {
     let per_second = |count: Option<u64>| point.per_second(count? as f64);
-    let holds = profile.holds_known();
     json!({
         "at_s": point.at_s,
         "seconds": point.seconds,
         "phase": point.stage,
         "held_share": point.held_share(),
-        "cpu_held_share": holds.then(|| {
+        "cpu_held_share": point.holds.map(|_| {
             let cpus = point.cpus.iter();
             cpus.map(|cpu| (cpu.cpu.to_string(), cpu.held.into())).collect::<Map<String, Value>>()
         }),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Exporter, printable};
 use crate::{
-    profile::{Profile, SeriesPoint},
+    profile::{Profile, SeriesPoint, Stage},
     recording::schema::LongestEvent,
     units,
 };
@@ -19,6 +19,10 @@ const LOCK: u32 = 1;
 const INTERVALS: u32 = 0;
 /// The tracks of the longest holds and waits: one for each CPU.
 const LONGEST: u32 = 2;
+
+/// The format has no counter without a value.
+const COUNTERS_IN_WINDOWS: &str = "A counter keeps its last value through windows without the probes of \
+     holds, or with more, where it is not measured: the track of intervals has them.";
 
 /// Chrome trace JSON.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +39,9 @@ impl Exporter for Trace {
         let cpus = cpus(profile);
         for point in &profile.series {
             events.push(interval(point));
-            events.extend(counters(point, &cpus));
+            if matches!(point.stage, Stage::Measured | Stage::WarmUp | Stage::Ending) {
+                events.extend(counters(point, &cpus));
+            }
         }
         // A counter holds its value until the next one: it ends with the recording.
         if let Some(last) = profile.series.last() {
@@ -54,7 +60,7 @@ impl Exporter for Trace {
                 events.push(longest(site.site.name(), kind, event));
             }
         }
-        let trace = json!({
+        let mut trace = json!({
             "displayTimeUnit": "ns",
             "otherData": {
                 "lockprof": profile.header.lockprof,
@@ -67,6 +73,9 @@ impl Exporter for Trace {
             },
             "traceEvents": events,
         });
+        if profile.header.windows.is_some() {
+            trace["otherData"]["counters"] = COUNTERS_IN_WINDOWS.into();
+        }
         let mut bytes = serde_json::to_vec(&trace)?;
         bytes.push(b'\n');
         Ok(bytes)

@@ -112,6 +112,8 @@ pub struct LifeDemands {
     /// All work of a life, the locks included, without the profiler: one CPU's instructions per second
     /// over its lives per second in the bare runs of the same boot.
     pub life: f64,
+    /// The same with the probes of holds attached, where it was measured.
+    pub profiled: Option<f64>,
     /// By lock, in the same order in each boot of a kernel.
     pub locks: Vec<LockDemand>,
 }
@@ -119,6 +121,9 @@ pub struct LifeDemands {
 impl LifeDemands {
     fn check(&self) -> Result<(), ForecastError> {
         at_least_one("a life", self.life)?;
+        if let Some(profiled) = self.profiled {
+            at_least_one("a life with the profiler", profiled)?;
+        }
         for (index, lock) in self.locks.iter().enumerate() {
             lock.demand.check(&lock.name)?;
             lock.inside.check(&lock.name)?;
@@ -157,6 +162,11 @@ impl LifeDemands {
         let locks = boots.first().map_or(&[][..], |first| &first.locks);
         Self {
             life: mean(&|boot| boot.life),
+            profiled: boots
+                .iter()
+                .map(|boot| boot.profiled)
+                .sum::<Option<f64>>()
+                .map(|sum| sum / boots.len().max(1) as f64),
             locks: locks
                 .iter()
                 .enumerate()

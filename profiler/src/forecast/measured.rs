@@ -127,6 +127,7 @@ pub fn demands(measures: &LifeMeasures) -> Result<LifeDemands, ForecastError> {
     }
     Ok(LifeDemands {
         life: measures.bare,
+        profiled: Some(measures.profiled),
         locks,
     })
 }

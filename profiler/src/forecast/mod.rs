@@ -14,6 +14,7 @@ mod intervals;
 mod measured;
 mod model;
 mod network;
+mod observer;
 mod published;
 
 pub use demand::{Demand, KernelDemands, LifeDemands, LockDemand};
@@ -27,6 +28,7 @@ pub use model::{
     TABLE_CPUS, forecast,
 };
 pub use network::throughput;
+pub use observer::{OBSERVER, ObserverPoint};
 pub use published::{PUBLISHED, PublishedPoint};
 
 /// What a forecast is, in one sentence: it stands wherever its numbers stand.

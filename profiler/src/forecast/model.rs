@@ -8,6 +8,7 @@ use super::{
     error::ForecastError,
     intervals::{Estimate, LEAST_BOOTS, estimates},
     network::throughput,
+    observer::{ObserverPoint, observer},
     published::PublishedPoint,
 };
 use crate::units;
@@ -56,6 +57,8 @@ pub struct KernelForecast {
     pub curve: Vec<CurvePoint>,
     /// The lock that limits when the first of `locks` does not any more.
     pub next_limit: Option<NextLimit>,
+    /// What would be left of its lives with the profiler attached; empty where that was not measured.
+    pub observer: Vec<ObserverPoint>,
 }
 
 /// One number of CPUs.
@@ -157,7 +160,7 @@ fn statistics(kernels: &[LifeDemands], end: End) -> Vec<Vec<f64>> {
 }
 
 /// Lives per instruction with 1 to [`MOST_CPUS`] CPUs.
-fn rates(kernel: &LifeDemands, end: End) -> Vec<f64> {
+pub(super) fn rates(kernel: &LifeDemands, end: End) -> Vec<f64> {
     let demands: Vec<f64> = kernel
         .locks
         .iter()
@@ -201,6 +204,7 @@ fn kernel_forecast(place: usize, kernel: &KernelDemands, estimates: &[Estimate])
         name: kernel.name.clone(),
         boots: kernel.boots.len(),
         life: mean.life,
+        observer: observer(&mean),
         next_limit: next_limit(mean.life, &locks),
         locks,
         curve: curve.collect(),

@@ -117,6 +117,10 @@ impl<T: Shared> MappedArray<T> {
     }
 }
 
+/// The word of a CPU's state in which the beginning of its open hold is.
+const START_WORD: usize = (std::mem::offset_of!(CpuState, hold)
+    + std::mem::offset_of!(lockprof_abi::HoldSlot, start_ns))
+    / 8;
 /// The word of a CPU's state that [`MappedArray::keep_awake_until`] writes.
 const AWAKE_WORD: usize = std::mem::offset_of!(CpuState, awake_until_ns) / 8;
 
@@ -142,7 +146,12 @@ impl MappedArray<CpuState> {
     /// next task that asks for the lock on this CPU will.
     pub fn read_booked(&self, cpu: usize, into: &mut CpuState) {
         self.read(cpu, into);
-        book_left(into);
+        // Whoever books it takes its beginning away first: where that is still there, the counters that were
+        // read are without it.
+        let start_ns = self.words(cpu)[START_WORD].load(Ordering::Acquire);
+        if start_ns == into.hold.start_ns {
+            book_left(into);
+        }
     }
 
     /// Lets the programs begin what they see until this moment (CLOCK_MONOTONIC, ns).

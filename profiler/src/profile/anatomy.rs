@@ -88,7 +88,8 @@ impl Anatomy {
 /// The holds of every site that has any, taken apart; the site that held the lock longest first.
 #[must_use]
 pub fn anatomies(profile: &Profile) -> Vec<Anatomy> {
-    let writers = profile.sites.iter().filter(|site| site.site.is_writer());
+    let sites = profile.sites_of_spans().iter();
+    let writers = sites.filter(|site| site.site.is_writer());
     writers.filter_map(|site| anatomy(profile, site)).collect()
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::{Site, Span};
 
+use super::windows::SeenLives;
 use crate::recording::schema::{Footer, Interval};
 
-/// Totals from attach to detach, warm-up included.
+/// Totals from attach to detach, warm-up included. In a run with windows, holds and calls are those that
+/// its windows had probes for, and no totals of the run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attached {
     /// Holds by site; none where holds were not measured.
@@ -64,12 +66,16 @@ impl Attached {
     }
 }
 
-/// What the profiler counted from attach to detach, beside what others counted. None is unknown.
+/// What the profiler counted beside what others counted: from attach to detach, or, in a run with
+/// windows, in those with probes of holds. None is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroundTruthCheck {
-    /// Lives by the load's own account, and the load's main process.
+    /// The windows that are compared; none where it is the whole run. At both edges of each, a task that
+    /// is being created may be on one side only.
+    pub windows: Option<u64>,
+    /// Lives by the load's own account, and the load's main process; not known for windows.
     pub lives_by_load: Option<u64>,
-    /// Null holds by the load's own account.
+    /// Null holds by the load's own account; not known for windows.
     pub null_holds_by_load: Option<u64>,
     /// Tasks created by the kernel's account: with the background's.
     pub tasks_created_by_kernel: Option<u64>,
@@ -93,6 +99,7 @@ impl GroundTruthCheck {
         };
         let truth = footer.and_then(|footer| footer.ground_truth.as_ref());
         Self {
+            windows: None,
             // The load leaves its main process to whoever started it: that is us.
             lives_by_load: truth.map(|truth| truth.tasks_created.saturating_add(1)),
             null_holds_by_load: truth.map(|truth| truth.null_holds),
@@ -101,6 +108,21 @@ impl GroundTruthCheck {
             exit_holds: holds(Site::Exit),
             reap_holds: holds(Site::Reap),
             setsid_holds: holds(Site::Setsid),
+        }
+    }
+
+    /// Of windows alone: the load tells no totals of theirs, the kernel does.
+    pub(super) fn of_windows(seen: SeenLives, holds_known: bool) -> Self {
+        let known = |count| holds_known.then_some(count);
+        Self {
+            windows: Some(seen.windows),
+            lives_by_load: None,
+            null_holds_by_load: None,
+            tasks_created_by_kernel: known(seen.tasks_created),
+            fork_holds: known(seen.holds.fork),
+            exit_holds: known(seen.holds.exit),
+            reap_holds: known(seen.holds.reap),
+            setsid_holds: known(seen.holds.setsid),
         }
     }
 

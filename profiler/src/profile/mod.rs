@@ -5,6 +5,7 @@ mod builder;
 mod callers;
 mod contention;
 mod durations;
+mod effect;
 mod ground_truth;
 mod histogram;
 mod losses;
@@ -12,13 +13,16 @@ mod samples;
 mod series;
 mod sites;
 mod spans;
+mod sums;
 mod verdict;
+mod windows;
 
 pub use anatomy::{Anatomy, Part, What, anatomies, contained};
 pub use builder::ProfileBuilder;
 pub use callers::{caller_of, is_between, symbol_of};
 pub use contention::{Contention, LockKind, PathWaits};
 pub use durations::Durations;
+pub use effect::{Counted, EdgeEffect, Effect, EffectVerdict, KindEffect};
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
@@ -27,6 +31,7 @@ pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
 pub use verdict::Verdict;
+pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 
 use std::collections::BTreeMap;
 
@@ -37,6 +42,7 @@ use crate::{
         Recording,
         schema::{
             Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Tier,
+            WindowKind,
         },
     },
     units::TimeUnit,
@@ -46,7 +52,8 @@ use crate::{
 /// frame first, or the caller alone) and whether it waits to write.
 pub type Classify = fn(&[String], bool) -> Site;
 
-/// What a recording says. Numbers are those of the measured phase where they do not say otherwise.
+/// What a recording says. Numbers are those of the measured phase where they do not say otherwise; in a
+/// run with windows, of those that disturb them least.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// What was measured, where, and how.
@@ -59,14 +66,21 @@ pub struct Profile {
     pub cut_short: bool,
     /// Why its guard killed the daemon, where it did.
     pub killed: Option<Killed>,
-    /// The measured time.
+    /// The measured time: in a run with windows, that of the windows of holds, or of waits where no
+    /// window has holds.
     pub measured_s: f64,
     /// For how long lockprof was stopped, with nothing attached.
     pub stopped_s: f64,
     /// Intervals of the measured time.
     pub intervals: u64,
+    /// What the probes do to the load; none where no windows tell.
+    pub effect: Option<Effect>,
+    /// What was done in each window.
+    pub windows: Windows,
     /// Every site with a hold or a wait, the one that held the lock longest first.
     pub sites: Vec<SiteProfile>,
+    /// The windows in which spans were measured, where those are others. See [`Self::sites_of_spans`].
+    pub span_windows: Option<SpanWindows>,
     /// Calls inside holds by span and site, and outside every hold.
     pub spans: Vec<SpanProfile>,
     /// Spans that this kernel lacks or has inlined, and why they were not measured.
@@ -161,6 +175,27 @@ impl Profile {
         self.sites.iter().find(|profile| profile.site == site)
     }
 
+    /// The sites whose holds the spans were measured in: a share of a hold is one of these.
+    #[must_use]
+    pub fn sites_of_spans(&self) -> &[SiteProfile] {
+        let windows = self.span_windows.as_ref();
+        windows.map_or(&self.sites, |windows| &windows.sites)
+    }
+
+    /// The holds of a site that its spans were measured in.
+    #[must_use]
+    pub fn holds_of_spans(&self, site: Site) -> Option<&Durations> {
+        let mut sites = self.sites_of_spans().iter();
+        sites.find(|profile| profile.site == site)?.hold.as_ref()
+    }
+
+    /// Whether spans were to be measured in windows of their own, and the run ended before the first.
+    #[must_use]
+    pub fn spans_not_reached(&self) -> bool {
+        let windows = self.span_windows.as_ref();
+        windows.is_some_and(|windows| windows.seconds <= 0.0)
+    }
+
     /// Waits for other locks than the target, outside of its holds, the most waited time first.
     pub fn other_locks(&self) -> impl Iterator<Item = &Contention> {
         self.contention
@@ -228,7 +263,7 @@ impl Profile {
             .as_ref()
             .and_then(|footer| footer.ground_truth.as_ref());
         truth.map(|truth| truth.iterations).or_else(|| {
-            let told = || self.series.iter().filter(|point| point.is_measured());
+            let told = || self.series.iter().filter(|point| point.is_of_run());
             told().any(|point| point.iterations.is_some()).then(|| {
                 told()
                     .filter_map(|point| point.iterations)
@@ -237,15 +272,16 @@ impl Profile {
         })
     }
 
-    /// Iterations of a bundled load per second.
+    /// Iterations of a bundled load per second: without probes, where there are windows without.
     #[must_use]
     pub fn iterations_per_second(&self) -> Option<f64> {
+        let bare = self.windows.of(WindowKind::Bare);
         let truth = self
             .footer
             .as_ref()
             .and_then(|footer| footer.ground_truth.as_ref());
-        truth
-            .map(|truth| truth.per_second)
+        bare.and_then(|bare| bare.iterations_per_second())
+            .or_else(|| truth.map(|truth| truth.per_second))
             .or_else(|| self.per_second(self.iterations()?))
     }
 

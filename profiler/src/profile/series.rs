@@ -4,7 +4,11 @@ use lockprof_abi::Site;
 
 use serde::Serialize;
 
-use crate::recording::schema::{Interval, Phase};
+use super::{
+    holds_known,
+    windows::{has_holds, main_kind},
+};
+use crate::recording::schema::{Header, Interval, Phase, Window, WindowKind};
 
 /// What a run was doing in an interval. A recording has one phase for all that is not measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +18,16 @@ pub enum Stage {
     WarmUp,
     /// In the results.
     Measured,
+    /// In a window with the probes of waits alone, in a run that has windows of holds.
+    Waits,
+    /// In a window with the probes of spans, in a run that has windows of holds: holds are longer here.
+    Spans,
+    /// In a window without probes: nothing is known of the lock.
+    Bare,
+    /// Between two windows: probes were being changed.
+    Edge,
+    /// lockprof was stopped, with nothing attached.
+    Stopped,
     /// After all that was measured: the load ends.
     Ending,
 }
@@ -25,14 +39,37 @@ impl Stage {
         match self {
             Self::WarmUp => "warm-up",
             Self::Measured => "measured",
+            Self::Waits => "waits alone",
+            Self::Spans => "with spans",
+            Self::Bare => "without probes",
+            Self::Edge => "probes change",
+            Self::Stopped => "stopped",
             Self::Ending => "ending",
+        }
+    }
+
+    fn of(interval: &Interval, header: &Header) -> Self {
+        if interval.stopped_s.is_some() {
+            return Self::Stopped;
+        }
+        match (interval.phase, &interval.window) {
+            (Phase::WarmUp, _) => Self::WarmUp,
+            (Phase::Measured, None) => Self::Measured,
+            (Phase::Measured, Some(Window { edge: true, .. })) => Self::Edge,
+            (Phase::Measured, Some(window)) => match window.kind {
+                WindowKind::Bare => Self::Bare,
+                kind if header.windows.as_ref().map(main_kind) == Some(kind) => Self::Measured,
+                WindowKind::Waits => Self::Waits,
+                WindowKind::Holds => Self::Measured,
+                WindowKind::Spans => Self::Spans,
+            },
         }
     }
 }
 
-/// What is not measured after the last measured interval is no warm-up.
+/// What is not measured after the last window, or the last measured interval, is no warm-up.
 pub(super) fn tell_the_ending(series: &mut [SeriesPoint]) {
-    if let Some(last) = series.iter().rposition(SeriesPoint::is_measured) {
+    if let Some(last) = series.iter().rposition(SeriesPoint::is_of_run) {
         for point in &mut series[last + 1..] {
             point.stage = Stage::Ending;
         }
@@ -95,8 +132,14 @@ pub struct SeriesPoint {
 }
 
 impl SeriesPoint {
-    /// What an interval did; holds only where they are measured at all.
-    pub(super) fn of(interval: &Interval, holds_known: bool) -> Self {
+    /// What an interval did; holds only where there were probes for them: what a window without them, or
+    /// an edge, tells of holds is nothing, and not that there was none.
+    pub(super) fn of(interval: &Interval, header: &Header) -> Self {
+        let seen = holds_known(header)
+            && interval.stopped_s.is_none()
+            && interval
+                .window
+                .is_none_or(|window| !window.edge && has_holds(window.kind));
         let mut holds = 0_u64;
         let mut held_ns = 0_u64;
         let mut lives = 0_u64;
@@ -114,21 +157,18 @@ impl SeriesPoint {
                 }
             }
             held_ns = held_ns.saturating_add(held_here);
-            if held_here > 0 && interval.seconds > 0.0 {
+            if seen && held_here > 0 && interval.seconds > 0.0 {
                 cpus.push(CpuShare {
                     cpu: cpu.cpu,
                     held: held_here as f64 / (interval.seconds * 1e9),
                 });
             }
         }
-        let known = |number| holds_known.then_some(number);
+        let known = |number| seen.then_some(number);
         Self {
             at_s: interval.at_s,
             seconds: interval.seconds,
-            stage: match interval.phase {
-                Phase::WarmUp => Stage::WarmUp,
-                Phase::Measured => Stage::Measured,
-            },
+            stage: Stage::of(interval, header),
             cpus,
             holds: known(holds),
             held_ns: known(held_ns),
@@ -142,7 +182,13 @@ impl SeriesPoint {
         }
     }
 
-    /// Whether it is in the results.
+    /// Whether it is of the measured time: of a window of any kind, or an edge.
+    #[must_use]
+    pub const fn is_of_run(&self) -> bool {
+        !matches!(self.stage, Stage::WarmUp | Stage::Ending)
+    }
+
+    /// Whether it is in the results of holds and waits.
     #[must_use]
     pub const fn is_measured(&self) -> bool {
         matches!(self.stage, Stage::Measured)

@@ -2,6 +2,7 @@
 //! doing what, who waits behind whom, and what to look at next. Nothing that they do not carry.
 
 mod caveats;
+mod effect;
 mod next;
 
 use lockprof_abi::Site;
@@ -82,9 +83,12 @@ fn holds(profile: &Profile) -> Option<String> {
 
 /// What the site that held the lock longest did in its holds: `41 % is free_pid and 12 % __change_pid`.
 fn anatomy(profile: &Profile) -> Option<String> {
-    let (site, hold) = longest_holder(profile)?;
+    let (site, _) = longest_holder(profile)?;
     let all = anatomies(profile);
     let anatomy = all.iter().find(|anatomy| anatomy.site == site.site)?;
+    // In a run with windows not those that the mean is of: a share is one of the holds that spans were
+    // measured in.
+    let hold = profile.holds_of_spans(site.site)?;
     let mut parts = anatomy.by_own_time();
     parts.retain(|(_, own_ns)| share(*own_ns, hold) >= SPAN_SHARE);
     parts.truncate(MOST_SPANS);

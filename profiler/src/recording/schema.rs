@@ -11,7 +11,7 @@ use workloads::GroundTruth;
 
 pub use super::budget::BudgetPlan;
 pub use super::killed::Killed;
-pub use super::windows::{Done, Window, WindowKind, WindowPlan};
+pub use super::windows::{Done, SPANS_EVERY_S, Window, WindowKind, WindowPlan};
 
 /// The schema that this program writes, and the newest that it reads.
 pub const SCHEMA: u32 = 2;

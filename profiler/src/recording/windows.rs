@@ -70,3 +70,7 @@ pub struct Done {
     /// Tasks that were created on the whole machine (/proc/stat).
     pub tasks_created: u64,
 }
+
+/// Where windows of spans take turns with those of holds, a run of known length has one of them in so long,
+/// in seconds.
+pub const SPANS_EVERY_S: f64 = 40.0;

@@ -121,7 +121,7 @@ proptest! {
         let boots = lives.into_iter().map(|(life, [a, b, c, d, e, f])| {
             let mut lock = LockDemand::new("tasklist_lock", Demand { low: a, point: b, high: c });
             lock.inside = Demand { low: d, point: e, high: f };
-            LifeDemands { life, locks: vec![lock] }
+            LifeDemands { life, profiled: Some(a), locks: vec![lock] }
         });
         let kernel = KernelDemands { name: "base".to_owned(), boots: boots.collect() };
         let _ = forecast(&[kernel], 1);

@@ -13,6 +13,7 @@ pub fn one_lock(name: &str, boots: &[(f64, f64)]) -> KernelDemands {
             .iter()
             .map(|&(life, demand)| LifeDemands {
                 life,
+                profiled: None,
                 locks: vec![LockDemand::new("tasklist_lock", Demand::exact(demand))],
             })
             .collect(),

@@ -11,6 +11,8 @@ mod model;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod observer;
+#[cfg(test)]
 mod picture;
 #[cfg(test)]
 mod properties;

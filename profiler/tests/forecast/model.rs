@@ -114,6 +114,7 @@ fn a_lock_without_demand_limits_nothing() {
     let boots = vec![
         LifeDemands {
             life: 1000.0,
+            profiled: None,
             locks: vec![
                 LockDemand::new("pidmap_lock", Demand::exact(0.0)),
                 LockDemand::new("tasklist_lock", Demand::exact(10.0)),

@@ -26,6 +26,7 @@ fn kernel(boots: usize) -> impl Strategy<Value = KernelDemands> {
             .into_iter()
             .map(|(life, demands)| LifeDemands {
                 life,
+                profiled: None,
                 locks: demands
                     .into_iter()
                     .zip(["tasklist_lock", "pidmap_lock", "input_pool"])

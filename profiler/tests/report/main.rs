@@ -5,6 +5,10 @@ mod anatomy;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod effect;
+#[cfg(test)]
+mod effect_words;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod fixture;
@@ -24,5 +28,9 @@ mod table;
 mod verdict;
 #[cfg(test)]
 mod views;
+#[cfg(test)]
+mod windowed;
+#[cfg(test)]
+mod windows;
 #[cfg(test)]
 mod writer;

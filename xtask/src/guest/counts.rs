@@ -102,7 +102,7 @@ fn outside(name: &str, how: &str) -> Step {
 fn all_lives_or_losses(summary: &Summary, name: &str) -> Result<()> {
     summary.cpus_agree_with_sites()?;
     summary.is_valid()?;
-    let lost = summary.count("/losses/target_losses")?;
+    let lost = summary.lost_while_attached;
     let lives = 2 * ITERATIONS + 2 + 1 + CALIBRATION_LIVES;
     let created = summary.count("/ground_truth/tasks_created_by_kernel")?;
     for (site, expected) in [("exit", lives), ("reap", lives), ("fork", created)] {

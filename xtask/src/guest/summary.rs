@@ -17,6 +17,8 @@ const VOID: i32 = 3;
 pub struct Summary {
     name: String,
     json: Value,
+    /// Losses from attach to detach, in warm-up and ending too, where reports leave them out.
+    pub lost_while_attached: u64,
 }
 
 impl Summary {
@@ -44,9 +46,17 @@ impl Summary {
         let text = String::from_utf8_lossy(&output.stdout);
         let json = serde_json::from_str(&text)
             .with_context(|| format!("the summary of {name} is not JSON"))?;
+        let text = fs::read_to_string(&recording)
+            .with_context(|| format!("cannot read the recording of {name}"))?;
+        let intervals = text.lines().map(serde_json::from_str::<Value>);
+        let lost = intervals.map(|line| line.map(|line| losses_of(&line)));
+        let lost = lost
+            .sum::<Result<u64, _>>()
+            .with_context(|| format!("a line of the recording of {name} is not JSON"))?;
         Ok(Self {
             name: name.to_owned(),
             json,
+            lost_while_attached: lost,
         })
     }
 
@@ -213,4 +223,14 @@ pub fn equal<T: PartialEq + std::fmt::Debug>(what: &str, first: T, second: T) ->
     } else {
         bail!("{what}: {first:?} is not {second:?}")
     }
+}
+
+/// Everything that an interval has lost: what the programs count, and runs of them that the kernel refused.
+pub(super) fn losses_of(interval: &Value) -> u64 {
+    ["losses", "missed"]
+        .iter()
+        .filter_map(|kind| interval[*kind].as_object())
+        .flatten()
+        .filter_map(|(_, count)| count.as_u64())
+        .sum()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::summary::losses_of;
 use super::{Lab, Verdict, run_in_windows, succeed};
 use crate::vm::VmOutcome;
 
@@ -159,9 +160,5 @@ fn add(window: &mut Window, line: &Value) {
             window.freed_in_holds += span["calls"].as_u64().unwrap_or(0);
         }
     }
-    let losses = line["losses"].as_object();
-    let lost = losses.into_iter().flatten().filter_map(|(_, n)| n.as_u64());
-    let missed = line["missed"].as_object();
-    let missed = missed.into_iter().flatten().filter_map(|(_, n)| n.as_u64());
-    window.lost += lost.sum::<u64>() + missed.sum::<u64>();
+    window.lost += losses_of(line);
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::recording::schema::{WindowKind, WindowPlan};
+use crate::recording::schema::{SPANS_EVERY_S, WindowKind, WindowPlan};
 
 /// A window lasts at least so many of its edges, so that what they do to the load is a twentieth at most, where
 /// the run is long enough for [`PAIRS`] of them.
@@ -15,8 +15,6 @@ const EDGES_IN_A_WINDOW: u32 = 20;
 const PAIRS: u32 = 4;
 /// The part of the time that windows of spans have.
 const SPANS_PART: u32 = 3;
-/// In a run of known length, a window of spans comes once in so long.
-const SPANS_EVERY: Duration = Duration::from_secs(40);
 /// In any other, the first one lasts so many of the shortest windows.
 const FIRST_SPANS: u32 = 2;
 
@@ -124,9 +122,8 @@ impl Schedule {
     fn spans_length(&self) -> Duration {
         match self.run {
             Some(run) => {
-                let times = run.as_secs() / SPANS_EVERY.as_secs();
-                let times = u32::try_from(times).unwrap_or(u32::MAX).max(1);
-                (run / SPANS_PART / times).max(self.shortest)
+                let times = (run.as_secs_f64() / SPANS_EVERY_S).floor().max(1.0);
+                (run / SPANS_PART).div_f64(times).max(self.shortest)
             }
             None => (self.spans_edge * EDGES_IN_A_WINDOW).max(self.shortest * FIRST_SPANS),
         }

@@ -2,8 +2,10 @@
 
 use super::{Section, Topic};
 use crate::{
-    profile::{Profile, Stage},
-    recording::schema::{AddressSource, Clock, Deferral, Header, Method, Tier, Workload},
+    profile::{Counted, Profile, Stage},
+    recording::schema::{
+        AddressSource, Clock, Deferral, Header, Method, Tier, WindowKind, Workload,
+    },
     units::{self, TimeUnit, UNKNOWN},
 };
 
@@ -31,6 +33,9 @@ pub(super) fn about(profile: &Profile) -> Section {
     page.field("lock", lock(header));
     if let Some(deferral) = deferral(kernel.deferral) {
         page.field("kernel", deferral);
+    }
+    if let Some(effect) = effect(profile) {
+        page.field("effect", effect);
     }
     page.field("workload", workload(profile, header.workload.as_ref()));
     page.field("measured", measured(profile));
@@ -112,9 +117,65 @@ fn workload(profile: &Profile, workload: Option<&Workload>) -> String {
         text += &format!(" ({})", workload.command.join(" "));
     }
     if let Some(rate) = profile.iterations_per_second() {
-        text += &format!(": {} iterations/s", units::rate(rate));
+        let bare = profile.windows.of(WindowKind::Bare);
+        let bare = bare.and_then(|bare| bare.iterations);
+        let without = bare.map_or("", |_| " without probes");
+        text += &format!(": {} iterations/s{without}", units::rate(rate));
     }
     text
+}
+
+/// What the measuring as a whole did to the load: what each kind of probe did is said before.
+fn effect(profile: &Profile) -> Option<String> {
+    let header = &profile.header;
+    let Some(effect) = &profile.effect else {
+        // Nothing was attached that could have one, or the verdict says why it is not known.
+        if matches!(header.tier, Tier::Off | Tier::Unsupported) || header.no_windows.is_some() {
+            return None;
+        }
+        let off = header
+            .command_line
+            .iter()
+            .any(|word| word.starts_with("--windows"));
+        let off = if off { " (--windows off)" } else { "" };
+        return Some(format!("not measured{off}"));
+    };
+    let whole = effect.whole.map(|whole| {
+        let of = match effect.of {
+            Counted::Iterations => "iterations",
+            Counted::TaskLives => "task lives",
+        };
+        format!(
+            "over the whole measured time {} of the rate without probes, by {of}",
+            units::percent(whole)
+        )
+    });
+    let edges = effect.edges.map(|edges| {
+        format!(
+            "where probes are changed {}, in {} of the time",
+            units::percent(edges.ratio),
+            units::percent(edges.share_of_time)
+        )
+    });
+    let parts: Vec<String> = whole.into_iter().chain(edges).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// How many windows of each kind there were, and how long.
+fn windows(profile: &Profile) -> Option<String> {
+    let kinds: Vec<String> = WindowKind::ALL
+        .into_iter()
+        .filter_map(|kind| {
+            let totals = profile.windows.of(kind)?;
+            let windows = units::count(totals.windows);
+            Some(format!(
+                "{windows} {} ({})",
+                kind.name(),
+                units::seconds(totals.seconds)
+            ))
+        })
+        .collect();
+    (!kinds.is_empty()).then(|| format!("windows in turn: {}", kinds.join(", ")))
 }
 
 fn measured(profile: &Profile) -> String {
@@ -135,6 +196,9 @@ fn measured(profile: &Profile) -> String {
     );
     if warm_up_s > 0.0 {
         text += &format!(", after {} of warm-up", units::seconds(warm_up_s));
+    }
+    if let Some(windows) = windows(profile) {
+        text += &format!("; {windows}");
     }
     text
 }

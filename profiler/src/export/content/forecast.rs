@@ -4,7 +4,7 @@ use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     forecast::{
         BUSY, CurvePoint, Demand, Estimate, Forecast, INTERVALS, Interval, KernelForecast,
-        LockForecast, MOST_CPUS, TABLE_CPUS,
+        LockForecast, MOST_CPUS, OBSERVER, TABLE_CPUS,
     },
     units,
 };
@@ -16,6 +16,7 @@ const SENTENCE_CPUS: u32 = 24;
 pub(in super::super) fn forecast(forecast: &Forecast) -> Vec<Section> {
     let mut sections = vec![lives(forecast)];
     sections.extend(forecast.kernels.iter().map(locks));
+    sections.extend(observer(forecast));
     sections.push(basis(forecast));
     sections
 }
@@ -127,6 +128,30 @@ fn limit(kernel: &KernelForecast, first: &LockForecast) -> String {
         );
     }
     text
+}
+
+/// What the probes themselves would leave, where a life with them was measured.
+fn observer(forecast: &Forecast) -> Option<Section> {
+    let measured = forecast.kernels.iter();
+    let measured: Vec<&KernelForecast> = measured
+        .filter(|kernel| !kernel.observer.is_empty())
+        .collect();
+    let first = measured.first()?;
+    let mut section = Section::new(Topic::Forecast, "Forecast: what the probes would leave");
+    section.sentence(OBSERVER, Emphasis::Quiet);
+    let headers: Vec<&str> = std::iter::once("CPUs")
+        .chain(measured.iter().map(|kernel| kernel.name.as_str()))
+        .collect();
+    let mut grid = Grid::new(&[], &headers);
+    for (row, point) in first.observer.iter().enumerate() {
+        let left = measured.iter().map(|kernel| {
+            let left = kernel.observer.get(row).map(|point| point.left);
+            left.map_or_else(|| units::UNKNOWN.to_owned(), units::percent)
+        });
+        grid.row(std::iter::once(point.cpus.to_string()).chain(left));
+    }
+    section.grid(grid);
+    Some(section)
 }
 
 /// Intervals, notes, published points and assumptions.

@@ -37,9 +37,15 @@ pub(super) fn inner_waits(profile: &Profile) -> Section {
 
 /// The most contended other locks of the machine.
 pub(super) fn other_locks(profile: &Profile) -> Section {
-    let title = "Other contended locks, outside the holds of this one";
+    // Only where spans are measured it is known what is inside a hold.
+    let title = if profile.header.windows.is_some() {
+        "Other contended locks, inside the holds of this one and outside"
+    } else {
+        "Other contended locks, outside the holds of this one"
+    };
     let mut section = Section::new(Topic::Locks, title);
-    if !profile.waits_known() {
+    // That nobody waited is not known where nothing was measured.
+    if !profile.waits_known() || profile.intervals == 0 {
         return section;
     }
     let others: Vec<&Contention> = profile.other_locks().collect();

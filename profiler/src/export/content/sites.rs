@@ -7,6 +7,7 @@ use lockprof_abi::{Site, Span};
 use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
 use crate::{
     profile::{Durations, Profile, SpanProfile},
+    recording::schema::WindowKind,
     units::{self, TimeUnit, UNKNOWN},
 };
 
@@ -27,7 +28,9 @@ pub(super) fn sites(profile: &Profile) -> Section {
         )
     };
     let mut section = Section::new(Topic::Sites, title);
-    if !profile.holds_known() && !profile.waits_known() {
+    let known = profile.holds_known() || profile.waits_known();
+    // That nothing happened is not known where nothing was measured.
+    if !known || profile.intervals == 0 {
         return section;
     }
     if profile.sites.is_empty() {
@@ -114,6 +117,17 @@ pub(super) fn spans(profile: &Profile) -> Section {
         } else {
             section.grid(span_grid(profile, &inside));
         }
+        if let Some(windows) = profile.windows.of(WindowKind::Spans) {
+            section.sentence(
+                format!(
+                    "In {} with the probes of spans, {} in all; \"of hold\" is of the holds there, \
+                     which are longer.",
+                    units::count_of(windows.windows as usize, "window"),
+                    units::seconds(windows.seconds)
+                ),
+                Emphasis::Quiet,
+            );
+        }
         if let Some(null_hold) = profile.null_hold() {
             section.sentence(
                 format!(
@@ -140,7 +154,7 @@ fn span_grid(profile: &Profile, spans: &[&SpanProfile]) -> Grid {
         &["calls", "a call", "in hold", "own time", "of hold"],
     );
     for span in spans {
-        let held = span.site.and_then(|site| profile.site(site)?.hold.as_ref());
+        let held = span.site.and_then(|site| profile.holds_of_spans(site));
         let share = span.self_ns.zip(held.filter(|held| held.total_ns > 0));
         let per_call = span.in_hold_ns.map(|ns| ns as f64 / span.calls as f64);
         grid.row([

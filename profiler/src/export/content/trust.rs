@@ -3,8 +3,8 @@
 
 use super::{Section, Topic};
 use crate::{
-    profile::{GroundTruthCheck, Profile},
-    recording::schema::{Calibration, Detail, Killed, NullHold, RunTime, Tier},
+    profile::{GroundTruthCheck, Profile, SeriesPoint},
+    recording::schema::{BudgetPlan, Calibration, Detail, Killed, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
 };
 
@@ -46,7 +46,12 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
         ));
     }
     if profile.intervals == 0 {
-        all.push("Nothing was measured: the run ended in its warm-up.".to_owned());
+        let when = if profile.series.iter().any(SeriesPoint::is_of_run) {
+            "before its first window with probes"
+        } else {
+            "in its warm-up"
+        };
+        all.push(format!("Nothing was measured: the run ended {when}."));
     }
     all
 }
@@ -65,6 +70,9 @@ pub(super) fn trust(profile: &Profile) -> Section {
         page.field("probes", run_time(profile, calibration));
     }
     page.field("own cost", own_cost(profile));
+    if let Some(budget) = &profile.header.budget {
+        page.field("budget", self::budget(budget));
+    }
     if profile.header.tier != Tier::Off {
         page.field("precision", precision(profile));
     }
@@ -80,10 +88,22 @@ pub(super) fn trust(profile: &Profile) -> Section {
     page
 }
 
+/// What was decided before anything was attached: an estimate, and said to be.
+fn budget(budget: &BudgetPlan) -> String {
+    format!(
+        "before attaching, by estimate: {}; in all {} of the machine; {}",
+        budget.reason,
+        units::percent(budget.expected),
+        budget.costs
+    )
+}
+
 fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
     let unit = profile.unit();
     let spans = match profile.header.detail {
         Detail::Holds => "",
+        // The holds are from windows without them.
+        Detail::Spans if profile.span_windows.is_some() => "",
         Detail::Spans => ", and more for each call measured in it",
     };
     format!(
@@ -121,15 +141,17 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
 }
 
 fn own_cost(profile: &Profile) -> String {
-    let measured = || profile.series.iter().filter(|point| point.is_measured());
-    let cpu_s: f64 = measured().map(|point| point.own_cpu_s).sum();
-    let resident = measured()
+    // In a run with windows the daemon works most between them.
+    let run = || profile.series.iter().filter(|point| point.is_of_run());
+    let seconds: f64 = run().map(|point| point.seconds).sum();
+    let cpu_s: f64 = run().map(|point| point.own_cpu_s).sum();
+    let resident = run()
         .map(|point| point.own_resident_bytes)
         .max()
         .unwrap_or(0);
-    let share = profile.per_second(1).map(|per_second| cpu_s * per_second);
-    let steal_s: f64 = measured().map(|point| point.steal_s).sum();
-    let cpus = f64::from(profile.header.kernel.cpus_online) * profile.measured_s;
+    let share = (seconds > 0.0).then(|| cpu_s / seconds);
+    let steal_s: f64 = run().map(|point| point.steal_s).sum();
+    let cpus = f64::from(profile.header.kernel.cpus_online) * seconds;
     let steal = if cpus > 0.0 {
         units::percent(steal_s / cpus)
     } else {
@@ -174,11 +196,19 @@ fn samples(profile: &Profile) -> Option<String> {
 }
 
 fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
-    let kernel = check.tasks_created_by_kernel?;
-    let mut text = format!(
-        "from attach to detach the kernel created {} tasks",
-        units::count(kernel)
+    let kernel = check
+        .tasks_created_by_kernel
+        .filter(|_| check.windows != Some(0))?;
+    let when = check.windows.map_or_else(
+        || "from attach to detach".to_owned(),
+        |windows| {
+            format!(
+                "in {} with holds",
+                units::count_of(windows as usize, "window")
+            )
+        },
     );
+    let mut text = format!("{when} the kernel created {} tasks", units::count(kernel));
     if let Some(load) = check.lives_by_load {
         text += &format!(", {} of them the load's", units::count(load));
     }
@@ -195,6 +225,12 @@ fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
             },
             units::count(exit),
             units::count(reap),
+        );
+    }
+    if let Some(windows) = check.windows {
+        text += &format!(
+            "; they may differ by the tasks that were being created at {} edges",
+            units::count(windows.saturating_mul(2))
         );
     }
     Some(text)

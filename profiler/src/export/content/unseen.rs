@@ -84,6 +84,14 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
                 .to_owned(),
         ),
     }
+    if let Some(run) = profile.windows.all() {
+        all.push(format!(
+            "The lock while the probes of its holds or waits were detached or changed, or had others \
+             beside them: the numbers are of {} of {}.",
+            units::seconds(profile.measured_s),
+            units::seconds(run.seconds)
+        ));
+    }
     match header.clock {
         Clock::Hardware => {}
         Clock::EmulatedWall => all.push(

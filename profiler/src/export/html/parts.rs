@@ -9,7 +9,7 @@ use crate::{
         picture::{hex, style_of},
         text::{printable, unbroken},
     },
-    profile::{Profile, SeriesPoint},
+    profile::{Profile, SeriesPoint, Stage},
     units::{self, UNKNOWN},
 };
 
@@ -160,17 +160,26 @@ pub(super) fn series(profile: &Profile) -> Markup {
     );
     let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
     for points in profile.series.chunks(together) {
-        let [.., last] = points else { continue };
-        let seconds: f64 = points.iter().map(|point| point.seconds).sum();
+        // Windows are not added up with others: those of the results stand for a row that has any.
+        let plain = [Stage::WarmUp, Stage::Measured, Stage::Ending];
+        let windows = points.iter().any(|point| !plain.contains(&point.stage));
+        let results = points.iter().rfind(|point| point.is_measured());
+        let Some(last) = results.filter(|_| windows).or(points.last()) else {
+            continue;
+        };
+        let points = || {
+            let points = points.iter();
+            points.filter(|point| !windows || point.stage == last.stage)
+        };
+        let seconds: f64 = points().map(|point| point.seconds).sum();
         let sum = |number: fn(&SeriesPoint) -> Option<u64>| {
-            points
-                .iter()
+            points()
                 .map(number)
                 .try_fold(0_u64, |sum, number| Some(sum.saturating_add(number?)))
         };
         let (holds, held_ns) = (sum(|point| point.holds), sum(|point| point.held_ns));
         let lives = sum(|point| point.lives).filter(|_| seconds > 0.0);
-        let steal: f64 = points.iter().map(|point| point.steal_s).sum();
+        let steal: f64 = points().map(|point| point.steal_s).sum();
         let all_cpus = seconds * f64::from(profile.header.kernel.cpus_online);
         let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
         let held = held_ns.filter(|_| seconds > 0.0);

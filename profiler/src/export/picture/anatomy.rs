@@ -49,6 +49,8 @@ struct Item<'a> {
 pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
     if !profile.holds_known() {
         Some("Holds are not measured in this tier: what they are spent on is not known.")
+    } else if profile.spans_not_reached() {
+        Some("The run ended before its first window of spans.")
     } else if scale(&anatomies(profile)).is_none() {
         Some("No hold was seen.")
     } else {
@@ -97,9 +99,15 @@ fn mean(site: &Anatomy) -> f64 {
 fn axis(canvas: &Canvas<'_>, scale: &Axis, profile: &Profile) -> Result<()> {
     let unit = profile.unit();
     let y = SCALE_TOP + 16;
-    let note = "mean of all holds of a site, to one scale; beneath each the own time of its parts: \
-                they add up to the hold";
-    canvas.text(note, (LEFT, SCALE_TOP), Look::LEFT.color(QUIET))?;
+    let windows = match profile.span_windows {
+        Some(_) => " in windows with the probes of spans",
+        None => "",
+    };
+    let note = format!(
+        "mean of all holds of a site{windows}, to one scale; beneath each the own time of its parts: \
+         they add up to the hold"
+    );
+    canvas.text(&note, (LEFT, SCALE_TOP), Look::LEFT.color(QUIET))?;
     canvas.line(vec![(LEFT, y), (RIGHT, y)], QUIET, 1)?;
     let mut free_from = LEFT;
     for tick in round_steps(scale.high(), 8) {

@@ -1,6 +1,6 @@
 //! What a verdict's numbers are worth.
 
-use super::{FEW_WAITS, contended, longest_holder, most_waiting};
+use super::{FEW_WAITS, contended, effect::effect, longest_holder, most_waiting};
 use crate::{
     profile::Profile,
     recording::schema::{Clock, Tier},
@@ -28,6 +28,14 @@ pub(super) fn caveats(profile: &Profile) -> Vec<String> {
     if profile.intervals == 0 {
         all.push("Nothing was measured, so nothing can be said.".to_owned());
         return all;
+    }
+    all.extend(effect(profile));
+    if profile.spans_not_reached() {
+        all.push(
+            "The run ended before its first window of spans: what holds are spent on was not \
+             measured."
+                .to_owned(),
+        );
     }
     if let Some(few) = few(profile) {
         all.push(few);

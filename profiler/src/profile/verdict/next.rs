@@ -30,7 +30,7 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if !profile.holds_known() {
         return None;
     }
-    let (site, hold) = longest_holder(profile)?;
+    let (site, _) = longest_holder(profile)?;
     let held = profile.held_share().unwrap_or(0.0);
     let waited = total_waited(profile) as f64;
     if held < IDLE_SHARE && profile.waits_known() && waited < IDLE_SHARE * cpu_ns(profile) {
@@ -45,6 +45,7 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if profile.header.detail == Detail::Holds {
         return Some("What the holds are spent on takes a run with --detail spans.".to_owned());
     }
+    let hold = profile.holds_of_spans(site.site)?;
     let mut movable = spans_of(profile, site.site);
     movable
         .retain(|(span, own_ns)| own_lock(*span).is_some() && share(*own_ns, hold) >= SPAN_SHARE);

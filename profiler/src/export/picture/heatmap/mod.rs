@@ -10,11 +10,11 @@ use super::{
     Picture, Setting,
     axis::{Axis, round_steps},
     canvas::{Canvas, Frame, Look},
-    palette::{LEVELS, QUIET, heat},
+    palette::{LEVELS, QUIET, WHITE, heat},
     sheet,
 };
 use crate::{
-    profile::{Profile, SeriesPoint},
+    profile::{Profile, SeriesPoint, Stage},
     units,
 };
 
@@ -28,11 +28,11 @@ const MOST_COLUMNS: usize = 200;
 const UNKNOWN_HOLDS: &str =
     "Holds are not measured in this tier: nobody can say who held the lock when.";
 
-/// Intervals that share a column, and what each row held in it.
+/// Intervals that share a column, and what each row held in it; none where nobody looked.
 struct Column {
     from_s: f64,
     to_s: f64,
-    rows: Vec<f64>,
+    rows: Option<Vec<f64>>,
 }
 
 /// Why there is nothing to draw, if there is nothing.
@@ -70,9 +70,18 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         let time = time_axis(profile);
         let columns = columns(profile, rows, group);
         let drawn = cells(canvas, map, &columns, &time, profile, group)?;
-        if drawn && warm_up(canvas, map, profile, &time)? {
-            let look = Look::RIGHT.color(QUIET);
-            canvas.text("dashed: the warm-up ends", (map.right, map.top - 14), look)?;
+        if drawn {
+            let dashed = warm_up(canvas, map, profile, &time)?;
+            let notes = [
+                dashed.then_some("dashed: the warm-up ends"),
+                (profile.header.windows.is_some())
+                    .then_some("blank: without the probes of holds, or with more"),
+            ];
+            let notes: Vec<&str> = notes.into_iter().flatten().collect();
+            if !notes.is_empty() {
+                let look = Look::RIGHT.color(QUIET);
+                canvas.text(&notes.join("; "), (map.right, map.top - 14), look)?;
+            }
         }
         let mut top = map.bottom + STRIP_GAP;
         for values in &strips {
@@ -109,7 +118,7 @@ fn start_s(point: &SeriesPoint) -> f64 {
 /// beside it.
 fn shown(profile: &Profile) -> &[SeriesPoint] {
     let all = &profile.series;
-    let last = all.iter().rposition(SeriesPoint::is_measured);
+    let last = all.iter().rposition(SeriesPoint::is_of_run);
     last.map_or(all, |last| &all[..=last])
 }
 
@@ -120,14 +129,20 @@ fn time_axis(profile: &Profile) -> Axis {
     Axis::linear(first, last.max(first + 1e-3), LEFT, RIGHT)
 }
 
+/// Whether holds were seen in an interval as they are in the results: in windows of spans they are longer.
+fn is_seen(point: &SeriesPoint) -> bool {
+    matches!(point.stage, Stage::WarmUp | Stage::Measured) && point.holds.is_some()
+}
+
 fn columns(profile: &Profile, rows: usize, group: usize) -> Vec<Column> {
     let together = shown(profile).len().div_ceil(MOST_COLUMNS).max(1);
     shown(profile)
         .chunks(together)
         .map(|points| {
-            let seconds: f64 = points.iter().map(|point| point.seconds).sum();
+            let seen = || points.iter().filter(|point| is_seen(point));
+            let seconds: f64 = seen().map(|point| point.seconds).sum();
             let mut held = vec![0.0; rows];
-            for point in points {
+            for point in seen() {
                 for cpu in &point.cpus {
                     if let Some(row) = held.get_mut(cpu.cpu as usize / group)
                         && seconds > 0.0
@@ -139,7 +154,7 @@ fn columns(profile: &Profile, rows: usize, group: usize) -> Vec<Column> {
             Column {
                 from_s: points.first().map_or(0.0, start_s),
                 to_s: points.last().map_or(0.0, |point| point.at_s),
-                rows: held,
+                rows: seen().next().map(|_| held),
             }
         })
         .collect()
@@ -154,12 +169,9 @@ fn cells(
     profile: &Profile,
     group: usize,
 ) -> Result<bool> {
-    let rows = columns.first().map_or(0, |column| column.rows.len());
-    let most = columns
-        .iter()
-        .flat_map(|column| &column.rows)
-        .copied()
-        .fold(0.0, f64::max);
+    let seen = || columns.iter().filter_map(|column| column.rows.as_ref());
+    let rows = seen().next().map_or(0, Vec::len);
+    let most = seen().flatten().copied().fold(0.0, f64::max);
     let look = Look::LEFT.size(14).bold();
     canvas.text(
         "Share of time that each CPU held the lock",
@@ -167,7 +179,11 @@ fn cells(
         look,
     )?;
     if most <= 0.0 {
-        let sentence = "Nobody held the lock for writing.";
+        let sentence = if rows == 0 {
+            "No window with the probes of holds was reached."
+        } else {
+            "Nobody held the lock for writing."
+        };
         canvas.text(sentence, (map.left, map.top + 16), Look::LEFT.color(QUIET))?;
         return Ok(false);
     }
@@ -176,21 +192,37 @@ fn cells(
     for row in 0..rows {
         let mut run: Option<(f64, f64, usize)> = None;
         for column in columns {
-            let level = level(column.rows[row] / most);
-            match &mut run {
-                Some((_, to, same)) if *same == level => *to = column.to_s,
+            let level = column.rows.as_ref().map(|rows| level(rows[row] / most));
+            match (&mut run, level) {
+                (Some((_, to, same)), Some(level)) if *same == level => *to = column.to_s,
                 _ => {
                     cell(canvas, row, run, &cpu, time)?;
-                    run = Some((column.from_s, column.to_s, level));
+                    run = level.map(|level| (column.from_s, column.to_s, level));
                 }
             }
         }
         cell(canvas, row, run, &cpu, time)?;
     }
+    unseen(canvas, map, columns, time)?;
     canvas.outline(map, QUIET)?;
     cpu_labels(canvas, map, rows, group, profile)?;
     scale(canvas, map, most)?;
     Ok(true)
+}
+
+/// Leaves the page's own colour where nobody looked: what is not known is no level.
+fn unseen(canvas: &Canvas<'_>, map: Frame, columns: &[Column], time: &Axis) -> Result<()> {
+    let stretches = columns.chunk_by(|a, b| a.rows.is_none() == b.rows.is_none());
+    for stretch in stretches {
+        if let (Some(first), Some(last)) = (stretch.first(), stretch.last())
+            && first.rows.is_none()
+        {
+            let left = time.pixel(first.from_s);
+            let right = time.pixel(last.to_s).max(left + 1);
+            canvas.fill(Frame { left, right, ..map }, WHITE)?;
+        }
+    }
+    Ok(())
 }
 
 /// Intervals of one row that have one colour.
@@ -307,7 +339,7 @@ fn warm_up(canvas: &Canvas<'_>, frame: Frame, profile: &Profile, time: &Axis) ->
     let Some(end) = profile
         .series
         .iter()
-        .take_while(|point| !point.is_measured())
+        .take_while(|point| point.stage == Stage::WarmUp)
         .last()
     else {
         return Ok(false);

@@ -8,7 +8,7 @@ use super::{
         canvas::{Canvas, Frame, Look, TEXT},
         palette::{ACCENT, GRID, QUIET},
     },
-    shown, start_s,
+    is_seen, shown, start_s,
 };
 use crate::{
     profile::{Profile, SeriesPoint},
@@ -30,13 +30,13 @@ pub(super) struct Strip {
 pub(super) const STRIPS: [Strip; 3] = [
     Strip {
         title: "mean hold",
-        value: |point, _| point.mean_hold_ns(),
+        value: |point, _| point.mean_hold_ns().filter(|_| is_seen(point)),
         format: |profile, value| profile.unit().format_round(value),
         empty: "no hold was measured",
     },
     Strip {
         title: "task lives per second",
-        value: |point, _| point.per_second(point.lives? as f64),
+        value: |point, _| point.per_second(point.lives.filter(|_| is_seen(point))? as f64),
         format: |_, value| units::without_needless_digits(&units::rate(value)),
         empty: "no reap was measured",
     },

@@ -1,0 +1,55 @@
+//! A recording with windows is one of each of its kinds of windows.
+
+use std::collections::BTreeMap;
+
+use lockprof_abi::Site;
+
+use super::{Instrument, Totals};
+use crate::{
+    profile::Profile,
+    recording::schema::{Detail, Method, Tier, WindowKind},
+};
+
+/// Adds a recording to the runs of its boot: under its instrument as a whole, or, where it has windows,
+/// the windows of each kind under that which they are like.
+pub(super) fn add(profile: &Profile, runs: &mut BTreeMap<Instrument, Totals>) {
+    let whole = Instrument::of(&profile.header);
+    if profile.header.windows.is_none() {
+        runs.entry(whole).or_default().add(profile);
+        return;
+    }
+    if let Some(bare) = profile.windows.of(WindowKind::Bare) {
+        let off = Instrument {
+            tier: Tier::Off,
+            method: Method::Off,
+            detail: Detail::Holds,
+            readers: false,
+        };
+        let totals = runs.entry(off).or_default();
+        totals.add_run(profile, bare.seconds, bare.iterations_per_second());
+        totals.lives += bare.tasks_created as f64;
+    }
+    let rate = |kind| profile.windows.of(kind)?.iterations_per_second();
+    let Some(windows) = &profile.span_windows else {
+        // All that has probes is of one kind.
+        let kinds = [WindowKind::Holds, WindowKind::Waits, WindowKind::Spans];
+        let totals = runs.entry(whole).or_default();
+        totals.add_results(profile, kinds.into_iter().find_map(rate));
+        totals.add_inside(profile);
+        return;
+    };
+    let holds = Instrument {
+        detail: Detail::Holds,
+        ..whole
+    };
+    let totals = runs.entry(holds).or_default();
+    totals.add_results(profile, rate(WindowKind::Holds));
+    if windows.seconds > 0.0 {
+        let totals = runs.entry(whole).or_default();
+        totals.add_run(profile, windows.seconds, rate(WindowKind::Spans));
+        totals.add_holds(profile, &windows.sites);
+        let reaps = profile.holds_of_spans(Site::Reap);
+        totals.lives += reaps.map_or(0.0, |reaps| reaps.count() as f64);
+        totals.add_inside(profile);
+    }
+}

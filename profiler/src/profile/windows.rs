@@ -1,0 +1,196 @@
+//! The windows of a run: what was done in each, and in those of a kind together.
+
+use lockprof_abi::Site;
+
+use super::SiteProfile;
+use crate::recording::schema::{Done, Interval, Window, WindowKind, WindowPlan};
+
+/// One window, or the edge before it, that came to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FinishedWindow {
+    /// Which probes were attached; at an edge, which were about to be.
+    pub kind: WindowKind,
+    /// The probes were being changed.
+    pub edge: bool,
+    /// Its middle, in seconds since the probes were attached for the first time.
+    pub middle_s: f64,
+    /// What was done in it.
+    pub done: Done,
+}
+
+/// What the windows say in which spans were measured, beside the spans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpanWindows {
+    /// Their time.
+    pub seconds: f64,
+    /// Their holds and waits, in which the probes of spans are.
+    pub sites: Vec<SiteProfile>,
+}
+
+/// All windows of a kind, or all edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WindowTotals {
+    /// How many came to their end.
+    pub windows: u64,
+    /// Their time.
+    pub seconds: f64,
+    /// Iterations of a bundled load; none where it did not tell those of each.
+    pub iterations: Option<u64>,
+    /// Tasks that were created on the whole machine.
+    pub tasks_created: u64,
+}
+
+impl WindowTotals {
+    /// Iterations of a bundled load by seconds.
+    #[must_use]
+    pub fn iterations_per_second(&self) -> Option<f64> {
+        let iterations = self.iterations.filter(|_| self.seconds > 0.0)?;
+        Some(iterations as f64 / self.seconds)
+    }
+
+    /// Adds up what was done in some.
+    pub(super) fn of<'a>(windows: impl Iterator<Item = &'a FinishedWindow>) -> Self {
+        let mut sum = Self::default();
+        for FinishedWindow { done, .. } in windows {
+            // What is unknown once is unknown in the sum.
+            let before = if sum.windows == 0 {
+                Some(0)
+            } else {
+                sum.iterations
+            };
+            let both = before.zip(done.iterations);
+            sum.iterations = both.map(|(sum, more)| sum.saturating_add(more));
+            sum.windows += 1;
+            sum.seconds += done.seconds;
+            sum.tasks_created = sum.tasks_created.saturating_add(done.tasks_created);
+        }
+        sum
+    }
+}
+
+/// Holds by the sites that a task life has, and of setsid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LifeHolds {
+    pub(super) fork: u64,
+    pub(super) exit: u64,
+    pub(super) reap: u64,
+    pub(super) setsid: u64,
+}
+
+impl LifeHolds {
+    fn add(&mut self, other: Self) {
+        self.fork = self.fork.saturating_add(other.fork);
+        self.exit = self.exit.saturating_add(other.exit);
+        self.reap = self.reap.saturating_add(other.reap);
+        self.setsid = self.setsid.saturating_add(other.setsid);
+    }
+
+    fn of(interval: &Interval) -> Self {
+        let mut holds = Self::default();
+        for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
+            let sum = match Site::from_name(&totals.site) {
+                Some(Site::Fork) => &mut holds.fork,
+                Some(Site::Exit) => &mut holds.exit,
+                Some(Site::Reap) => &mut holds.reap,
+                Some(Site::Setsid) => &mut holds.setsid,
+                _ => continue,
+            };
+            *sum = sum.saturating_add(totals.holds);
+        }
+        holds
+    }
+}
+
+/// What the windows in which holds were seen have of task lives, beside what the kernel counted in the
+/// same windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SeenLives {
+    pub(super) windows: u64,
+    pub(super) holds: LifeHolds,
+    pub(super) tasks_created: u64,
+}
+
+/// The windows of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Windows {
+    /// Those that came to their end, edges included, in their order.
+    finished: Vec<FinishedWindow>,
+    /// The one that has not yet, and its holds so far.
+    open: Option<(u32, bool, LifeHolds)>,
+    seen: SeenLives,
+}
+
+impl Windows {
+    /// Adds an interval of the measured time, and what it says of its window.
+    pub(super) fn add(&mut self, interval: &Interval, window: &Window) {
+        let (number, edge) = (window.number, window.edge);
+        let mut holds = match self.open {
+            Some((open, open_edge, holds)) if (open, open_edge) == (number, edge) => holds,
+            _ => LifeHolds::default(),
+        };
+        holds.add(LifeHolds::of(interval));
+        let Some(done) = window.done else {
+            self.open = Some((number, edge, holds));
+            return;
+        };
+        self.open = None;
+        self.finished.push(FinishedWindow {
+            kind: window.kind,
+            edge,
+            middle_s: interval.at_s - done.seconds / 2.0,
+            done,
+        });
+        if !edge && has_holds(window.kind) {
+            self.seen.windows += 1;
+            self.seen.holds.add(holds);
+            self.seen.tasks_created = self.seen.tasks_created.saturating_add(done.tasks_created);
+        }
+    }
+
+    pub(super) const fn seen_lives(&self) -> SeenLives {
+        self.seen
+    }
+
+    /// Windows and edges that came to their end, in their order.
+    #[must_use]
+    pub fn finished(&self) -> &[FinishedWindow] {
+        &self.finished
+    }
+
+    /// All windows of a kind; none where there was none.
+    #[must_use]
+    pub fn of(&self, kind: WindowKind) -> Option<WindowTotals> {
+        self.sum(|window| !window.edge && window.kind == kind)
+    }
+
+    /// All edges; none where there was none.
+    #[must_use]
+    pub fn edges(&self) -> Option<WindowTotals> {
+        self.sum(|window| window.edge)
+    }
+
+    /// Windows and edges together; none where there was none.
+    #[must_use]
+    pub fn all(&self) -> Option<WindowTotals> {
+        self.sum(|_| true)
+    }
+
+    fn sum(&self, which: impl Fn(&FinishedWindow) -> bool) -> Option<WindowTotals> {
+        let sum = WindowTotals::of(self.finished.iter().filter(|window| which(window)));
+        (sum.windows > 0).then_some(sum)
+    }
+}
+
+/// Whether holds are seen in windows of a kind.
+pub(super) const fn has_holds(kind: WindowKind) -> bool {
+    matches!(kind, WindowKind::Holds | WindowKind::Spans)
+}
+
+/// The kind of windows that holds and waits are taken from: the one that disturbs least of those that
+/// have most.
+pub(super) fn main_kind(plan: &WindowPlan) -> WindowKind {
+    let has = |kind| plan.turn.contains(&kind);
+    let kinds = [WindowKind::Holds, WindowKind::Waits, WindowKind::Spans];
+    let first = kinds.into_iter().find(|&kind| has(kind));
+    first.unwrap_or(WindowKind::Bare)
+}
