@@ -31,12 +31,11 @@ impl Exporter for Json {
 
 fn summary(profile: &Profile) -> Value {
     let header = &profile.header;
-    json!({
+    let mut summary = json!({
         "schema": SCHEMA,
         "lockprof": header.lockprof,
         "void": profile.void(),
         "cut_short": profile.cut_short,
-        "killed_by_guard": profile.killed,
         "started_at_s": header.started_at_s,
         "kernel": header.kernel,
         "tier": header.tier,
@@ -75,7 +74,12 @@ fn summary(profile: &Profile) -> Value {
         "ground_truth": ground_truth(&profile.ground_truth),
         "series": profile.series.iter().map(|point| series(profile, point)).collect::<Value>(),
         "ended": profile.footer.as_ref().map(|footer| footer.ended),
-    })
+    });
+    // The macro has no room for more.
+    summary["budget"] = json!(header.budget);
+    summary["killed_by_guard"] = json!(profile.killed);
+    summary["stopped_s"] = json!(profile.stopped_s);
+    summary
 }
 
 fn workload(profile: &Profile) -> Value {
