@@ -87,12 +87,7 @@ impl Foresight {
 
     /// What the budget allows at these rates.
     #[must_use]
-    pub fn decide(
-        &self,
-        speed: Speed,
-        rates: &Rates,
-        measured: Option<&MeasuredEffect>,
-    ) -> Decision {
+    pub fn decide(&self, speed: Speed, rates: &Rates, measured: &[MeasuredEffect]) -> Decision {
         decide(
             self.budget,
             self.wanted,
@@ -114,7 +109,7 @@ impl Foresight {
         let speed = Speed::assumed();
         let lives_per_s = seen.lives_per_s();
         let rates = Rates::by_lives(self.cpus, lives_per_s);
-        let decision = self.decide(speed, &rates, None);
+        let decision = self.decide(speed, &rates, &[]);
         if decision.kind.is_none() {
             bail!("{}; --budget off attaches all the same", decision.reason);
         }

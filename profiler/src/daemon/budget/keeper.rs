@@ -52,7 +52,7 @@ impl Keeper {
         let lives = done.tasks_created as f64 / done.seconds;
         let rates = self.tally.take(self.foresight.cpus(), window.kind, lives)?;
         let measured = self.measured();
-        let decision = self.foresight.decide(self.speed, &rates, measured.as_ref());
+        let decision = self.foresight.decide(self.speed, &rates, &measured);
         if !differs(&self.decided, &decision) {
             return None;
         }
@@ -60,18 +60,19 @@ impl Keeper {
         Some(&self.decided)
     }
 
-    /// The effect of what is measured, as far as windows have told it.
-    fn measured(&self) -> Option<MeasuredEffect> {
-        let kind = self.decided.kind?;
+    /// The effects of all kinds, as far as windows have told them: also of those that are measured no more.
+    fn measured(&self) -> Vec<MeasuredEffect> {
         let effect = Effect::of(&self.plan, self.windows.finished());
-        let of_kind = effect.of_kind(kind)?;
-        let interval = of_kind.interval?;
-        Some(MeasuredEffect {
-            kind,
-            lost: 1.0 - of_kind.ratio?,
-            low: 1.0 - interval.high,
-            high: 1.0 - interval.low,
-        })
+        let known = effect.kinds.iter().filter_map(|of_kind| {
+            let interval = of_kind.interval?;
+            Some(MeasuredEffect {
+                kind: of_kind.kind,
+                lost: 1.0 - of_kind.ratio?,
+                low: 1.0 - interval.high,
+                high: 1.0 - interval.low,
+            })
+        });
+        known.collect()
     }
 
     /// The last decision, as the recording has it.
@@ -105,7 +106,7 @@ mod tests {
         let budget = Budget::Share(0.01);
         let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities);
         let rates = Rates::by_lives(foresight.cpus(), lives_per_s);
-        let decided = foresight.decide(Speed::assumed(), &rates, None);
+        let decided = foresight.decide(Speed::assumed(), &rates, &[]);
         let turn = vec![WindowKind::Holds, WindowKind::Bare];
         Keeper::new(foresight, decided, WindowPlan { turn, seconds: 0.5 })
     }
@@ -186,6 +187,6 @@ mod tests {
             last = keeper.saw(&holds).cloned().or(last);
         }
         let decided = last.expect("it is decided anew");
-        assert!(decided.share < 0.1, "{decided:?}");
+        assert_eq!(decided.kind, Some(WindowKind::Waits), "{decided:?}");
     }
 }
