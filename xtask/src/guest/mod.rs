@@ -3,6 +3,7 @@
 //! A test is a function over a [`Lab`]: it boots what it needs, and returns an error where the
 //! guest does not behave as it must.
 
+mod budget;
 mod clock;
 mod compare;
 mod contention;
@@ -163,6 +164,11 @@ pub const TESTS: &[GuestTest] = &[
         daemon::two_profilers_count_the_same,
     ),
     everywhere("windows_agree", windows::windows_agree),
+    GuestTest {
+        name: "attach_keeps_its_budget",
+        kernels: &["debian:6.12"],
+        run: budget::attach_keeps_its_budget,
+    },
     everywhere("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
     everywhere(
         "nothing_begins_without_a_beat",
