@@ -140,6 +140,12 @@ pub fn count(value: u64) -> String {
     }
 }
 
+/// A count that was estimated, with no more than three digits that tell: `12,300`.
+#[must_use]
+pub fn estimated_count(value: f64) -> String {
+    count(three_digits(value).round() as u64)
+}
+
 /// So many of something whose plural ends with an s: `1 boot`, `1,200 boots`.
 #[must_use]
 pub fn count_of(number: usize, what: &str) -> String {
