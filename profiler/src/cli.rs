@@ -19,7 +19,7 @@ use workloads::{
 };
 
 use crate::{
-    daemon::{LoadSpec, Settings, WindowChoice},
+    daemon::{Budget, LoadSpec, Settings, WindowChoice},
     guard::GuardArguments,
     kernel::{AttachChoice, DEFAULT_LOCK, Request},
     recording::schema::{Arrangement, Clock, Detail, Workload},
@@ -118,6 +118,9 @@ pub struct AttachArguments {
     duration: Option<Duration>,
     #[command(flatten)]
     measure: MeasureArguments,
+    /// What measuring may cost this machine on average, in per cent of what it does; off: whatever it costs
+    #[arg(long, value_name = "PERCENT|off", default_value = "1%")]
+    budget: Budget,
     /// How much to measure inside a hold: holds alone, or the calls in them too
     #[arg(long, value_enum, default_value_t = DetailChoice::Holds)]
     detail: DetailChoice,
@@ -341,6 +344,7 @@ impl AttachArguments {
         }
         let settings = Settings {
             duration: self.duration,
+            budget: Some(self.budget),
             ..self.measure.settings(self.detail, launched)?
         };
         Ok((settings, !self.measure.no_report))
@@ -378,6 +382,7 @@ impl MeasureArguments {
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
             sample_every: self.stacks.sample_every(),
+            budget: None,
             guarded: !self.no_guard,
             interval: self.interval,
             warm_up: Duration::ZERO,
@@ -486,6 +491,23 @@ mod tests {
         };
         assert_eq!(workload.tasks, Some(24));
         assert_eq!(arguments[0], "threadspawn");
+    }
+
+    #[test]
+    fn attach_has_a_budget_and_a_run_has_none() {
+        let attach = |words: &[&str]| {
+            let words = ["lockprof", "attach"].iter().chain(words);
+            match Arguments::try_parse_from(words).map(|arguments| arguments.command) {
+                Ok(Command::Attach(arguments)) => Some(arguments.budget),
+                _ => None,
+            }
+        };
+        assert_eq!(attach(&[]), Some(Budget::Share(0.01)));
+        assert_eq!(attach(&["--budget", "5%"]), Some(Budget::Share(0.05)));
+        assert_eq!(attach(&["--budget", "off"]), Some(Budget::Off));
+        assert_eq!(attach(&["--budget", "much"]), None);
+        assert!(run(&["--budget", "1%", "--", "make"]).is_err());
+        assert_eq!(run(&["--", "make"]).expect("valid").budget, None);
     }
 
     #[test]

@@ -15,14 +15,29 @@ use super::{
 };
 use crate::probe::links::Links;
 
-const ENDING: &str = "ending; a second signal gives up what is not yet written";
-const STOPPED: &str = "ending, since a lockprof that is stopped would leave its probes attached; Ctrl-C gives \
-                       up what is not yet written";
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGINT or SIGTERM.
+    End,
+    /// SIGTSTP.
+    Stop,
+}
 
-/// The signals that end a run.
-///
-/// Ctrl-Z is one of them: a daemon that is stopped would leave its probes attached, and a load that is stopped
-/// is not the one that was asked about.
+impl Asked {
+    /// What is said where it ends the run.
+    pub const fn answer(self) -> &'static str {
+        match self {
+            Self::End => "ending; a second signal gives up what is not yet written",
+            Self::Stop => {
+                "ending, since a load that is stopped cannot be measured; Ctrl-C gives up what is not \
+                 yet written"
+            }
+        }
+    }
+}
+
+/// The signals that end a run, or interrupt it.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -39,19 +54,17 @@ impl Signals {
         })
     }
 
-    /// Waits for one, and gives what is to be said of it. SIGINT and SIGTERM then have their default effect:
-    /// the next one kills, the kernel detaches the probes, and the recording keeps what was written.
-    pub async fn next(&mut self) -> &'static str {
-        let said = tokio::select! {
-            _ = self.interrupt.recv() => ENDING,
-            _ = self.terminate.recv() => ENDING,
-            _ = self.stop.recv() => STOPPED,
-        };
-        Self::let_the_next_one_kill();
-        said
+    /// Waits for one.
+    pub async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.stop.recv() => Asked::Stop,
+        }
     }
 
-    /// Gives SIGINT and SIGTERM their default effect.
+    /// Gives SIGINT and SIGTERM their default effect: the next one kills, the kernel detaches the probes, and
+    /// the recording keeps what was written.
     pub fn let_the_next_one_kill() {
         // SAFETY: the default disposition runs no handler.
         unsafe {

@@ -18,7 +18,7 @@ use workloads::{GroundTruth, WorkloadLine};
 use super::{
     Collector, LoadSpec, Outcome, Settings,
     cost::Usage,
-    events::{Logger, Signals, at, changed, next, readable},
+    events::{Asked, Logger, Signals, at, changed, next, readable},
     heart::{BEAT, Heart},
     intervals::Next,
     load::{Load, LoadEvent},
@@ -73,6 +73,8 @@ pub(super) struct State {
     pub usage: Usage,
     pub missed: BTreeMap<String, Option<u64>>,
     pub iterations: Option<u64>,
+    /// For how long lockprof was stopped, until an interval has told.
+    pub stopped: Option<Duration>,
     pub null_hold: Option<NullHold>,
     pub run_time: Vec<RunTime>,
     pub calibrated: bool,
@@ -94,6 +96,7 @@ impl State {
             usage,
             missed: BTreeMap::new(),
             iterations: None,
+            stopped: None,
             null_hold: None,
             run_time: Vec::new(),
             calibrated: false,
@@ -167,8 +170,14 @@ impl Session {
             let window_over = self.window_over();
             let window_ends = window.as_ref().map(|window| window.ends);
             tokio::select! {
-                said = signals.next(), if ending != Some(Ended::Signal) => {
-                    self.progress.say(said);
+                asked = signals.next(), if ending != Some(Ended::Signal) => {
+                    if asked == Asked::Stop && self.state.load.is_none() && ending.is_none() {
+                        let stopped = self.pause().await?;
+                        deadline = deadline.map(|deadline| deadline + stopped);
+                        continue;
+                    }
+                    Signals::let_the_next_one_kill();
+                    self.progress.say(asked.answer());
                     if ending.is_none() {
                         self.turn_to(Phase::WarmUp, "ending")?;
                     }
@@ -300,7 +309,7 @@ impl Session {
     }
 
     /// Ends an interval, and a phase with it.
-    fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
+    pub fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
         self.close_interval(Next::Phase(phase))?;
         self.begin(phase, doing);
         Ok(())
@@ -335,7 +344,7 @@ impl Session {
     }
 
     /// The links are changed: the next window begins, unless the measured time is over.
-    fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
+    pub fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
         if let Some(programs) = &mut self.programs {
             programs.give_back(links);
         }

@@ -62,6 +62,7 @@ impl Session {
             seconds,
             phase: self.state.phase,
             iterations: self.state.iterations.take(),
+            stopped_s: self.state.stopped.take().map(|time| time.as_secs_f64()),
             ..Interval::default()
         };
         let mut reading = None;
@@ -122,6 +123,11 @@ impl Session {
             Phase::Measured if window.is_some_and(|window| window.edge) => AbiPhase::Edge,
             Phase::Measured => measured(window.map(|window| window.kind)),
         }
+    }
+
+    /// Tells the programs the phase of the window that goes on.
+    pub fn tell_measured(&self, programs: &Programs) {
+        programs.tell(self.told_phase());
     }
 
     /// The window that goes on, in the measured time of a run with windows.

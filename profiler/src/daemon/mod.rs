@@ -1,6 +1,7 @@
 //! The daemon: attaches, drives or waits for a load, reads the counters at each interval, and writes
 //! the recording.
 
+pub mod budget;
 mod cgroups;
 mod collector;
 mod cost;
@@ -11,6 +12,7 @@ mod follow;
 mod heart;
 mod intervals;
 mod load;
+mod pause;
 mod prepare;
 mod priority;
 mod progress;
@@ -18,6 +20,7 @@ mod run_time;
 mod source;
 mod windows;
 
+pub use budget::Budget;
 pub use collector::Collector;
 pub use load::LoadSpec;
 pub use source::Source;
@@ -48,6 +51,8 @@ pub struct Settings {
     pub cgroups: bool,
     /// Which spinning wait of a CPU's has its call stack walked: every so many; 0: none.
     pub sample_every: u32,
+    /// What measuring may cost; `None` for a run with a load of its own, which is there to be measured.
+    pub budget: Option<Budget>,
     /// Whether a guard kills this process when it is stopped.
     pub guarded: bool,
     /// Between two readings of the counters.

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 use lockprof_abi::TextRange;
 
 use super::{
-    Collector, Settings, cost,
+    Collector, Settings,
+    budget::{Foresight, Seen},
+    cost,
     cost::Usage,
     follow::Session,
     heart::Heart,
@@ -35,6 +37,7 @@ use crate::{
 /// Probes the kernel, plans, loads, attaches, and writes the header.
 pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let progress = Progress::new(settings.quiet);
+    let seen = Seen::begin();
     let symbols = Kallsyms::read();
     let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
     let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
@@ -57,6 +60,15 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         (target, symbols.unwrap_or_default())
     } else {
         Target::find(settings, &request, &capabilities, symbols, &progress)?
+    };
+    let budget = match (settings.budget, &target.plan) {
+        (Some(budget), Some((plan, _))) => {
+            let foresight = Foresight::new(budget, plan, settings.request.detail, &capabilities);
+            let (lines, plan) = foresight.announce(plan, &capabilities, seen)?;
+            lines.iter().for_each(|line| progress.say(line));
+            Some(plan)
+        }
+        _ => None,
     };
     // Only now: a request that this kernel refuses leaves no folder behind.
     if let Some(directory) = settings.recording.parent() {
@@ -102,6 +114,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         sample_every: programs.is_some().then_some(settings.sample_every),
         windows: schedule.as_ref().map(Schedule::plan),
         no_windows: windows.err().flatten().filter(|_| !settings.bare),
+        budget,
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,

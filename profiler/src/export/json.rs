@@ -38,7 +38,6 @@ fn summary(profile: &Profile) -> Value {
         "lockprof": header.lockprof,
         "void": profile.void(),
         "cut_short": profile.cut_short,
-        "killed_by_guard": profile.killed,
         "started_at_s": header.started_at_s,
         "kernel": header.kernel,
         "tier": header.tier,
@@ -76,6 +75,10 @@ fn summary(profile: &Profile) -> Value {
         "series": profile.series.iter().map(|point| series(profile, point)).collect::<Value>(),
         "ended": profile.footer.as_ref().map(|footer| footer.ended),
     });
+    // The macro has no room for more.
+    summary["budget"] = json!(header.budget);
+    summary["killed_by_guard"] = json!(profile.killed);
+    summary["stopped_s"] = json!(profile.stopped_s);
     for (name, value) in windows::fields(profile) {
         summary[name] = value;
     }

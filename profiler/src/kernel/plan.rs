@@ -75,7 +75,7 @@ pub struct AttachPlan {
     pub method: Method,
     /// Where the programs of a hold stand, where holds are measured: in windows of holds, if there are any.
     pub arrangement: Option<Arrangement>,
-    /// The kinds of windows with probes, the one that disturbs least first.
+    /// The kinds of windows with probes, the one that comes first in front.
     pub kinds: Vec<WindowKind>,
     /// Why this, and why the better ones are not possible: a sentence each.
     pub reasons: Vec<String>,
@@ -224,15 +224,19 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     })
 }
 
-/// The kinds of windows with probes: holds and the calls inside them have their own, so that the holds are not
+/// The kinds of windows with probes, the one that comes first in front: holds and the calls inside them have their own, so that the holds are not
 /// as long as the calls' probes make them; where there are no windows, one has everything.
+///
+/// Windows of waits alone are there for a budget that allows no more.
 fn kinds(request: &Request, method: Method) -> Vec<WindowKind> {
+    use WindowKind::{Holds, Spans, Waits};
     match (method, request.detail) {
         (Method::Off, _) => Vec::new(),
-        (Method::Wait, _) => vec![WindowKind::Waits],
-        (_, Detail::Holds) => vec![WindowKind::Holds],
-        (_, Detail::Spans) if request.windows => vec![WindowKind::Holds, WindowKind::Spans],
-        (_, Detail::Spans) => vec![WindowKind::Spans],
+        (Method::Wait, _) => vec![Waits],
+        (_, Detail::Holds) if request.windows => vec![Holds, Waits],
+        (_, Detail::Holds) => vec![Holds],
+        (_, Detail::Spans) if request.windows => vec![Holds, Spans, Waits],
+        (_, Detail::Spans) => vec![Spans],
     }
 }
 

@@ -23,6 +23,7 @@ pub struct ProfileBuilder {
     calibration: Option<Calibration>,
     footer: Option<Footer>,
     killed: Option<Killed>,
+    stopped_s: f64,
     /// By kind of window; without a kind what is in no window, which is all of a run without windows.
     sums: BTreeMap<Option<WindowKind>, Sums>,
     windows: Windows,
@@ -43,6 +44,7 @@ impl ProfileBuilder {
             calibration: None,
             footer: None,
             killed: None,
+            stopped_s: 0.0,
             sums: BTreeMap::new(),
             windows: Windows::default(),
             scaling: Scaling::default(),
@@ -89,6 +91,7 @@ impl ProfileBuilder {
         self.series.push(SeriesPoint::of(&interval, &self.header));
         // A stack may be used for the first time in the warm-up, and never again.
         self.stacks.append(&mut interval.stacks);
+        self.stopped_s += interval.stopped_s.unwrap_or(0.0);
         if interval.phase == Phase::WarmUp {
             return;
         }
@@ -173,6 +176,7 @@ impl ProfileBuilder {
             absent_spans: absent_spans(&self.header),
             cut_short: self.footer.is_none(),
             killed: self.killed,
+            stopped_s: self.stopped_s,
             header: self.header,
             calibration: self.calibration,
             footer: self.footer,

@@ -71,6 +71,8 @@ pub struct Profile {
     /// The measured time: in a run with windows, that of the windows of holds, or of waits where no
     /// window has holds.
     pub measured_s: f64,
+    /// For how long lockprof was stopped, with nothing attached.
+    pub stopped_s: f64,
     /// Intervals of the measured time.
     pub intervals: u64,
     /// What the probes do to the load; none where no windows tell.

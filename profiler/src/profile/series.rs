@@ -26,6 +26,8 @@ pub enum Stage {
     Bare,
     /// Between two windows: probes were being changed.
     Edge,
+    /// lockprof was stopped, with nothing attached.
+    Stopped,
     /// After all that was measured: the load ends.
     Ending,
 }
@@ -41,11 +43,15 @@ impl Stage {
             Self::Spans => "with spans",
             Self::Bare => "without probes",
             Self::Edge => "probes change",
+            Self::Stopped => "stopped",
             Self::Ending => "ending",
         }
     }
 
     fn of(interval: &Interval, header: &Header) -> Self {
+        if interval.stopped_s.is_some() {
+            return Self::Stopped;
+        }
         match (interval.phase, &interval.window) {
             (Phase::WarmUp, _) => Self::WarmUp,
             (Phase::Measured, None) => Self::Measured,
@@ -130,6 +136,7 @@ impl SeriesPoint {
     /// an edge, tells of holds is nothing, and not that there was none.
     pub(super) fn of(interval: &Interval, header: &Header) -> Self {
         let seen = holds_known(header)
+            && interval.stopped_s.is_none()
             && interval
                 .window
                 .is_none_or(|window| !window.edge && has_holds(window.kind));

@@ -154,6 +154,11 @@ fn check_header(header: &Header) -> Result<(), Problem> {
     if let Some(windows) = &header.windows {
         seconds("windows.seconds", windows.seconds)?;
     }
+    if let Some(budget) = &header.budget {
+        in_range("budget.allowed", budget.allowed.unwrap_or(0.0), 1.0)?;
+        in_range("budget.expected", budget.expected, 1e9)?;
+        in_range("budget.share", budget.share, 1.0)?;
+    }
     in_range("loss_threshold", header.loss_threshold, 1.0)?;
     in_range(
         "cpus_online",
@@ -186,6 +191,7 @@ fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
 fn check_interval(interval: &Interval) -> Result<(), Problem> {
     seconds("at_s", interval.at_s)?;
     seconds("seconds", interval.seconds)?;
+    seconds("stopped_s", interval.stopped_s.unwrap_or(0.0))?;
     if let Some(done) = interval.window.and_then(|window| window.done) {
         seconds("window.done.seconds", done.seconds)?;
     }

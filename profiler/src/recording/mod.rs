@@ -1,5 +1,6 @@
 //! The recording: the one file that a run writes, and from which every view is made.
 
+mod budget;
 mod check;
 mod killed;
 mod owner;

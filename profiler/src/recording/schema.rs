@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
+pub use super::budget::BudgetPlan;
 pub use super::killed::Killed;
 pub use super::windows::{Done, SPANS_EVERY_S, Window, WindowKind, WindowPlan};
 
@@ -70,6 +71,9 @@ pub struct Header {
     /// Why there are no windows, where nobody asked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_windows: Option<String>,
+    /// What measuring was allowed to cost, where it had a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetPlan>,
     /// Seconds between refreshes.
     pub interval_s: f64,
     /// The losses, as a share of the target lock's events, above which the run is void.
@@ -356,6 +360,9 @@ pub struct Interval {
     pub own: OwnCost,
     /// What the machine did.
     pub machine: Machine,
+    /// For how long of it lockprof was stopped, with nothing attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_s: Option<f64>,
     /// Iterations of a bundled load, where it told.
     pub iterations: Option<u64>,
 }
@@ -575,6 +582,6 @@ pub enum Ended {
     LoadEnded,
     /// The asked-for time was over.
     Duration,
-    /// SIGINT, SIGTERM or SIGTSTP.
+    /// SIGINT or SIGTERM; or SIGTSTP, where there was a load.
     Signal,
 }

@@ -146,6 +146,7 @@ impl Synthetic {
             sample_every: None,
             windows: None,
             no_windows: None,
+            budget: None,
             interval_s: 1.0,
             emulated_by: None,
             loss_threshold: 0.001,
@@ -240,6 +241,7 @@ impl Synthetic {
                 cpu_s: 0.004,
                 resident_bytes: 9 << 20,
             },
+            stopped_s: None,
             machine: Machine {
                 steal_s: if index % 7 == 3 { 0.05 } else { 0.0 },
                 idle_s: 0.4,

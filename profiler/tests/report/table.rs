@@ -3,7 +3,7 @@
 use lockprof::{
     export::Format,
     profile::Profile,
-    recording::schema::{Clock, Killed, Line, Tier},
+    recording::schema::{BudgetPlan, Clock, Killed, Line, Phase, Tier, WindowKind},
 };
 use lockprof_abi::Site;
 
@@ -38,6 +38,39 @@ fn instructions() {
         ..Synthetic::default()
     };
     insta::assert_snapshot!(table(&synthetic.profile(), 80, false));
+}
+
+/// What was expected before, and a gap, are said.
+#[test]
+fn a_budget_and_a_time_in_which_it_was_stopped() {
+    let mut lines = Synthetic::default().lines();
+    for line in &mut lines {
+        match line {
+            Line::Header(header) => {
+                header.budget = Some(BudgetPlan {
+                    allowed: Some(0.01),
+                    expected: 0.0042,
+                    kind: WindowKind::Holds,
+                    share: 0.3,
+                    reason: "holds are measured 30 % of the time".into(),
+                    costs: "costs are a benchmark's".into(),
+                });
+            }
+            Line::Interval(interval) if interval.phase == Phase::WarmUp => {
+                interval.stopped_s = Some(15.0);
+            }
+            _ => {}
+        }
+    }
+    let text = table(&profile_of(lines), 200, false);
+    assert!(
+        text.contains("STOPPED: lockprof was stopped for 15.0 s"),
+        "{text}"
+    );
+    assert!(
+        text.contains("by estimate: holds are measured 30 % of the time; in all 0.42 %"),
+        "{text}"
+    );
 }
 
 /// The guard has said why there is no footer.

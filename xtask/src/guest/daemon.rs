@@ -11,7 +11,7 @@ use crate::vm::protocol::Step;
 /// What `lockprof attach` prints when its measured time has begun.
 pub const MEASURING: &str = "measuring";
 /// Null holds of the load between two profilers.
-const NULL_HOLDS: &str = "500";
+const NULL_HOLDS: u64 = 500;
 
 pub fn attach(name: &str) -> Step {
     Step::new([
@@ -25,6 +25,17 @@ pub fn attach(name: &str) -> Step {
         &format!("/out/{name}"),
     ])
     .background(Some(MEASURING))
+}
+
+/// A load that holds the lock so often, and once more when it begins.
+pub fn null_holds(times: u64) -> Step {
+    let words = ["lockprof", "workload", "nullhold", "--tasks", "1"];
+    let times = times.to_string();
+    Step::new(
+        words
+            .into_iter()
+            .chain(["--iterations", &times, "--warm-up", "0"]),
+    )
 }
 
 fn life(name: &str, attach: &str) -> Step {
@@ -80,17 +91,7 @@ pub fn two_profilers_count_the_same(lab: &Lab<'_>) -> Result<Verdict> {
     let outcome = crate::vm::run(&lab.request(vec![
         attach("first"),
         attach("second"),
-        Step::new([
-            "lockprof",
-            "workload",
-            "nullhold",
-            "--tasks",
-            "1",
-            "--iterations",
-            NULL_HOLDS,
-            "--warm-up",
-            "0",
-        ]),
+        null_holds(NULL_HOLDS),
         Step::new(["lockprof", "--version"]).signalling(1, libc::SIGINT),
         Step::new(["lockprof", "--version"]).signalling(0, libc::SIGINT),
     ]))?;
@@ -106,7 +107,11 @@ pub fn two_profilers_count_the_same(lab: &Lab<'_>) -> Result<Verdict> {
         by_first,
         second.attached_holds("setsid")? + 1,
     )?;
-    equal("setsid holds of the load", second.holds("setsid")?, 501)?;
+    equal(
+        "setsid holds of the load",
+        second.holds("setsid")?,
+        NULL_HOLDS + 1,
+    )?;
     Ok(Verdict::Passed)
 }
 

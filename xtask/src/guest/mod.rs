@@ -169,9 +169,9 @@ pub const TESTS: &[GuestTest] = &[
         silence::nothing_begins_without_a_beat,
     ),
     GuestTest {
-        name: "control_z_ends_a_run",
+        name: "control_z_leaves_nothing_attached",
         kernels: &["debian:6.12"],
-        run: silence::control_z_ends_a_run,
+        run: silence::control_z_leaves_nothing_attached,
     },
     GuestTest {
         name: "a_stopped_daemon_is_killed",

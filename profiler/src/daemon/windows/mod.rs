@@ -129,6 +129,12 @@ impl Windows {
         changed.context("the thread that changes the probes has failed")
     }
 
+    /// After a time in which nothing was attached: what follows is a window of its own, of the same kind.
+    pub const fn resume(&mut self, now: Reading) {
+        self.window.number += 1;
+        self.began = now;
+    }
+
     /// Whether the links are away.
     pub const fn is_changing(&self) -> bool {
         self.changing.is_some()

@@ -13,8 +13,9 @@ use crate::recording::schema::{SPANS_EVERY_S, WindowKind, WindowPlan};
 const EDGES_IN_A_WINDOW: u32 = 20;
 /// So many pairs tell the effect with an interval: a run of known length has them, also where edges are long.
 const PAIRS: u32 = 4;
-/// The part of the time that windows of spans have.
-const SPANS_PART: u32 = 3;
+/// The share of the time with probes, where nobody limits it: with spans they have a third, holds and bare
+/// windows the others; without, half.
+const SHARES: [f64; 2] = [0.5, 2.0 / 3.0];
 /// In any other, the first one lasts so many of the shortest windows.
 const FIRST_SPANS: u32 = 2;
 
@@ -29,6 +30,8 @@ pub struct Schedule {
     /// The length of the run, where it is known.
     run: Option<Duration>,
     kind: WindowKind,
+    /// The share of the time for which probes are attached; windows of spans have half of it.
+    share: f64,
     /// The longest edges that were seen: to and from windows of spans, and all others.
     spans_edge: Duration,
     edge: Duration,
@@ -40,12 +43,14 @@ impl Schedule {
     /// Windows of these kinds, beginning with what is attached first, and bare ones.
     pub fn new(kinds: &[WindowKind], shortest: Duration, run: Option<Duration>) -> Self {
         let base = kinds.first().copied().unwrap_or(WindowKind::Bare);
+        let spans = base != WindowKind::Spans && kinds.contains(&WindowKind::Spans);
         Self {
             base,
-            spans: base != WindowKind::Spans && kinds.contains(&WindowKind::Spans),
+            spans,
             shortest,
             run,
             kind: base,
+            share: SHARES[usize::from(spans)],
             spans_edge: Duration::ZERO,
             edge: Duration::ZERO,
             spans_time: Duration::ZERO,
@@ -67,6 +72,16 @@ impl Schedule {
     /// The kind of the present window.
     pub const fn kind(&self) -> WindowKind {
         self.kind
+    }
+
+    /// From the next window on, measures nothing that costs more than windows of this kind, and that for this
+    /// share of the time.
+    pub fn limit(&mut self, kind: WindowKind, share: f64) {
+        self.spans &= kind == WindowKind::Spans;
+        if !self.spans {
+            self.base = self.base.min(kind);
+        }
+        self.share = share.clamp(f64::MIN_POSITIVE, SHARES[usize::from(self.spans)]);
     }
 
     /// Takes note of how long an edge took, which leads from a window of this kind to the present one.
@@ -95,25 +110,38 @@ impl Schedule {
 
     /// Whether windows of spans lack the time of one, or what is left of the run is theirs.
     fn are_spans_due(&self, elapsed: Duration) -> bool {
-        let owed = (elapsed / SPANS_PART).saturating_sub(self.spans_time);
+        let part = self.spans_part();
+        let owed = elapsed.mul_f64(part).saturating_sub(self.spans_time);
         let last = self.run.is_some_and(|run| {
             let left = run.saturating_sub(elapsed);
-            left <= (run / SPANS_PART).saturating_sub(self.spans_time)
+            left <= run.mul_f64(part).saturating_sub(self.spans_time)
         });
         last || owed >= self.spans_length()
     }
 
+    /// The share of the time that windows of spans have.
+    fn spans_part(&self) -> f64 {
+        if self.spans { self.share / 2.0 } else { 0.0 }
+    }
+
     /// How long the window that begins now lasts.
     pub fn length(&self) -> Duration {
-        if self.kind == WindowKind::Spans && self.spans {
-            return self.spans_length();
+        match self.kind {
+            WindowKind::Spans if self.spans => self.spans_length(),
+            WindowKind::Bare => {
+                let of_base = self.share - self.spans_part();
+                self.base_length().mul_f64((1.0 - self.share) / of_base)
+            }
+            _ => self.base_length(),
         }
+    }
+
+    fn base_length(&self) -> Duration {
         let long_enough = self.edge * EDGES_IN_A_WINDOW;
         // Bare windows are half of them; their edges take the time of one pair more.
-        let part = if self.spans { SPANS_PART } else { 1 };
         let longest = self
             .run
-            .map(|run| (run - run / SPANS_PART * u32::from(part > 1)) / (2 * (PAIRS + 1)));
+            .map(|run| run.mul_f64(1.0 - self.spans_part()) / (2 * (PAIRS + 1)));
         long_enough
             .min(longest.unwrap_or(long_enough))
             .max(self.shortest)
@@ -123,7 +151,8 @@ impl Schedule {
         match self.run {
             Some(run) => {
                 let times = (run.as_secs_f64() / SPANS_EVERY_S).floor().max(1.0);
-                (run / SPANS_PART).div_f64(times).max(self.shortest)
+                let part = self.spans_part() / times;
+                run.mul_f64(part).max(self.shortest)
             }
             None => (self.spans_edge * EDGES_IN_A_WINDOW).max(self.shortest * FIRST_SPANS),
         }
@@ -237,6 +266,29 @@ mod tests {
         assert_eq!(spans, 3, "{windows:?}");
         let share = time(&windows, Spans).as_secs_f64() / run.as_secs_f64();
         assert!((0.25..0.36).contains(&share), "{share}: {windows:?}");
+    }
+
+    #[test]
+    fn a_budget_leaves_a_share_of_the_time() {
+        let mut schedule = Schedule::new(&[Holds, Spans], SHORTEST, None);
+        schedule.limit(Spans, 0.1);
+        let all = windows(schedule.clone(), ms(600_000), |_, _| ms(10));
+        for kind in [Holds, Spans] {
+            let share = time(&all, kind).as_secs_f64() / 600.0;
+            // Bare windows around those of spans come on top.
+            assert!((0.02..0.055).contains(&share), "{share} {kind:?}");
+        }
+        schedule.limit(Holds, 0.1);
+        let all = windows(schedule.clone(), ms(600_000), |_, _| ms(10));
+        assert_eq!(time(&all, Spans), Duration::ZERO);
+        let share = time(&all, Holds).as_secs_f64() / 600.0;
+        assert!((0.09..0.11).contains(&share), "{share}");
+        schedule.limit(Waits, 0.9);
+        let all = windows(schedule, ms(600_000), |_, _| ms(10));
+        // What is attached first comes first.
+        assert_eq!(time(&all, Holds), SHORTEST);
+        let share = time(&all, Waits).as_secs_f64() / 600.0;
+        assert!((0.45..0.51).contains(&share), "{share}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::{Section, Topic};
 use crate::{
     profile::{GroundTruthCheck, Profile, SeriesPoint},
-    recording::schema::{Calibration, Detail, Killed, NullHold, RunTime, Tier},
+    recording::schema::{BudgetPlan, Calibration, Detail, Killed, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
 };
 
@@ -28,6 +28,13 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
             .map_or_else(|| "the recording has no end".to_owned(), Killed::sentence);
         all.push(format!(
             "CUT SHORT: {why}; the numbers are those up to its last interval."
+        ));
+    }
+    if profile.stopped_s > 0.0 {
+        all.push(format!(
+            "STOPPED: lockprof was stopped for {} in between, with nothing attached; nothing is known of \
+             that time.",
+            units::seconds(profile.stopped_s)
         ));
     }
     if !losses.not_written.is_empty() {
@@ -63,6 +70,9 @@ pub(super) fn trust(profile: &Profile) -> Section {
         page.field("probes", run_time(profile, calibration));
     }
     page.field("own cost", own_cost(profile));
+    if let Some(budget) = &profile.header.budget {
+        page.field("budget", self::budget(budget));
+    }
     if profile.header.tier != Tier::Off {
         page.field("precision", precision(profile));
     }
@@ -76,6 +86,16 @@ pub(super) fn trust(profile: &Profile) -> Section {
         page.field("losses", losses(profile));
     }
     page
+}
+
+/// What was decided before anything was attached: an estimate, and said to be.
+fn budget(budget: &BudgetPlan) -> String {
+    format!(
+        "before attaching, by estimate: {}; in all {} of the machine; {}",
+        budget.reason,
+        units::percent(budget.expected),
+        budget.costs
+    )
 }
 
 fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {

@@ -71,7 +71,12 @@ fn each_kind_of_window_has_an_arrangement_of_its_own() {
         let mut capabilities = debian_6_12();
         capabilities.machine.preemption_mode = Some(mode);
         let plan = plan(&capabilities, &Request::default()).unwrap();
-        assert_eq!(plan.kinds, [WindowKind::Holds, WindowKind::Spans]);
+        let kinds = [WindowKind::Holds, WindowKind::Spans, WindowKind::Waits];
+        assert_eq!(plan.kinds, kinds);
+        assert_eq!(
+            in_windows(&plan, WindowKind::Waits),
+            ["contention_ended", "contention_began"]
+        );
         assert_ne!(plan.arrangement, Some(Arrangement::Inside));
         let mut holds = vec!["contention_ended", "contention_began", "interrupt_entered"];
         holds.push("lock_released");

@@ -136,10 +136,12 @@ pub(super) fn in_order(
     list.windows = kinds.to_vec();
     list.contention();
     if exact {
+        let of_holds = kinds.iter().filter(|kind| **kind != WindowKind::Waits);
+        let of_holds: Vec<WindowKind> = of_holds.copied().collect();
         if let Some(arrangement) = arrangement {
-            list.write_holds(arrangement, kinds);
+            list.write_holds(arrangement, &of_holds);
         }
-        list.windows = kinds.to_vec();
+        list.windows = of_holds;
         let read = [
             ("read_released", READ_UNLOCK_FUNCTION, Role::ReadRelease),
             ("read_entered", READ_LOCK_FUNCTION, Role::ReadEntry),

@@ -1,0 +1,167 @@
+//! What `lockprof attach` says before it attaches anything.
+
+use std::collections::BTreeMap;
+
+use super::{Decision, Predicted};
+use crate::{
+    kernel::{AttachPlan, Others},
+    units::{count_of, percent, rate},
+};
+
+/// The lines: what is attached to, who is there already, and what it is expected to cost.
+#[must_use]
+pub fn announce(
+    plan: &AttachPlan,
+    others: &Others,
+    lives_per_s: f64,
+    predicted: &Predicted,
+    decision: &Decision,
+    source: &str,
+) -> Vec<String> {
+    let mut lines = vec![what(plan)];
+    lines.extend(beside(others));
+    let assumed = if predicted.waits_assumed {
+        "; waits are not counted before something is attached, and assumed to be as many as holds"
+    } else {
+        ""
+    };
+    lines.push(format!(
+        "before attaching, this machine makes {} tasks/s; {source}{assumed}",
+        rate(lives_per_s)
+    ));
+    lines.push(format!(
+        "expected to cost {} of the machine on average, by estimate and with lockprof itself: {}",
+        percent(decision.expected),
+        decision.reason
+    ));
+    lines
+}
+
+/// What the probes stand at, and how many stand there.
+fn what(plan: &AttachPlan) -> String {
+    let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
+    for probe in plan.attachable() {
+        *targets.entry(&probe.target).or_default() += 1;
+    }
+    let programs = targets.values().sum();
+    let list: Vec<String> = targets
+        .iter()
+        .map(|(target, number)| match number {
+            1 => (*target).to_owned(),
+            number => format!("{target} ({number})"),
+        })
+        .collect();
+    format!(
+        "will attach {} to {}",
+        count_of(programs, "program"),
+        list.join(", ")
+    )
+}
+
+/// Programs of others on the same hooks: each makes the other's cost its own.
+fn beside(others: &Others) -> Vec<String> {
+    if let Some(error) = &others.error {
+        return vec![format!(
+            "whether other BPF programs share these is not known: {error}"
+        )];
+    }
+    let mut lines = Vec::new();
+    if !others.shared.is_empty() {
+        let list: Vec<String> = others
+            .shared
+            .iter()
+            .map(|hook| format!("{} ({}) at {}", hook.program, hook.kind, hook.target))
+            .collect();
+        lines.push(format!(
+            "other BPF programs are there already: {}",
+            list.join(", ")
+        ));
+    }
+    if others.unknown_targets > 0 {
+        lines.push(format!(
+            "of {}, the kernel does not tell where they are attached",
+            count_of(others.unknown_targets as usize, "BPF link")
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        daemon::budget::{Budget, Foresight, Rates, Speed},
+        kernel::{Request, SharedHook, examples::debian_6_12, plan},
+        recording::schema::Detail,
+    };
+
+    fn lines(budget: Budget, others: &Others, lives_per_s: f64) -> Vec<String> {
+        let capabilities = debian_6_12();
+        let request = Request {
+            detail: Detail::Holds,
+            ..Request::default()
+        };
+        let plan = plan(&capabilities, &request).unwrap();
+        let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities);
+        let rates = Rates::by_lives(foresight.cpus(), lives_per_s);
+        let speed = Speed::assumed();
+        let decision = foresight.decide(speed, &rates, None);
+        let predicted = foresight.predict(speed, &rates);
+        announce(
+            &plan,
+            others,
+            lives_per_s,
+            &predicted,
+            &decision,
+            speed.source(),
+        )
+    }
+
+    #[test]
+    fn it_says_where_what_and_how_much() {
+        let said = lines(Budget::Share(0.01), &Others::default(), 100.0);
+        assert_eq!(said.len(), 3, "{said:#?}");
+        assert!(said[0].starts_with("will attach "), "{said:#?}");
+        for target in [
+            "_raw_write_lock_irq",
+            "_raw_write_unlock_irq",
+            "contention_begin",
+        ] {
+            assert!(said[0].contains(target), "{said:#?}");
+        }
+        assert!(said[1].contains("makes 100 tasks/s") && said[1].contains("waits are not counted"));
+        assert!(
+            said[2].contains("holds are measured all the time"),
+            "{said:#?}"
+        );
+        // A machine that makes tasks as fast as a load of its own.
+        let busy = lines(Budget::Share(0.01), &Others::default(), 100_000.0);
+        assert!(busy[2].contains("% of the time"), "{busy:#?}");
+    }
+
+    #[test]
+    fn other_programs_are_named_or_said_to_be_unknown() {
+        let mut others = Others {
+            shared: vec![SharedHook {
+                program_id: 7,
+                program: "watcher".to_owned(),
+                kind: "fentry".to_owned(),
+                target: "_raw_write_lock_irq".to_owned(),
+            }],
+            unknown_targets: 2,
+            ..Others::default()
+        };
+        let said = lines(Budget::Off, &others, 1.0);
+        assert_eq!(
+            said[1],
+            "other BPF programs are there already: watcher (fentry) at _raw_write_lock_irq"
+        );
+        assert!(said[2].starts_with("of 2 BPF links, "), "{said:#?}");
+        others.error = Some("not permitted".to_owned());
+        let said = lines(Budget::Off, &others, 1.0);
+        assert_eq!(
+            said[1],
+            "whether other BPF programs share these is not known: not permitted"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! What one hold and one wait cost, by what is attached.
+//!
+//! The numbers are BENCHMARKS.md's, in instructions, the larger of those of Linux 6.12 and 7.2. A machine's
+//! own null hold tells how long an instruction of them takes there.
+
+use crate::recording::schema::{Arrangement, Method, NullHold, RunTime, WindowKind};
+
+/// Nanoseconds an instruction, before anything is measured: a slow machine's.
+const ASSUMED_NS: f64 = 0.5;
+
+/// Instructions of one set of programs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Instructions {
+    /// Added inside a hold that nobody waited for.
+    in_hold: f64,
+    /// Added inside one that was waited for.
+    in_contended_hold: f64,
+    /// Added to an acquisition and its release in all.
+    pair: f64,
+    /// The null hold as it is reported.
+    null_hold: f64,
+}
+
+/// Of a wait of any lock: on the way into the queue, and in the hold that follows it.
+const WAIT: f64 = 341.0 + 396.0;
+
+/// `None` where such programs measure no holds.
+const fn instructions(
+    kind: WindowKind,
+    method: Method,
+    arrangement: Option<Arrangement>,
+) -> Option<Instructions> {
+    let (in_hold, in_contended_hold, pair, null_hold) = match (kind, method, arrangement) {
+        (WindowKind::Bare | WindowKind::Waits, ..)
+        | (_, Method::Wait | Method::Off, _)
+        | (_, _, None) => return None,
+        // A third of what is added to the three holds of a life, whose calls are spans.
+        (WindowKind::Spans, Method::Fentry, _) => (1372.0, 1568.0, 1781.0, 256.0),
+        (WindowKind::Spans, Method::Kprobe, _) => (3195.0, 3390.0, 3900.0, 475.0),
+        (WindowKind::Holds, Method::Fentry, Some(Arrangement::Exit)) => (37.0, 224.0, 705.0, 249.0),
+        (WindowKind::Holds, Method::Fentry, Some(Arrangement::Robust)) => {
+            (229.0, 435.0, 802.0, 202.0)
+        }
+        (WindowKind::Holds, Method::Fentry, Some(Arrangement::Inside)) => {
+            (535.0, 731.0, 944.0, 256.0)
+        }
+        (WindowKind::Holds, Method::Kprobe, _) => (475.0, 662.0, 1592.0, 441.0),
+    };
+    Some(Instructions {
+        in_hold,
+        in_contended_hold,
+        pair,
+        null_hold,
+    })
+}
+
+/// How fast this machine runs the programs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// An instruction.
+    ns_per_instruction: f64,
+    /// A wait, where the kernel has measured the programs' run time.
+    wait_ns: Option<f64>,
+    measured: bool,
+}
+
+impl Speed {
+    /// Before anything is attached, or where nothing can be measured.
+    #[must_use]
+    pub const fn assumed() -> Self {
+        Self {
+            ns_per_instruction: ASSUMED_NS,
+            wait_ns: None,
+            measured: false,
+        }
+    }
+
+    /// By a null hold that programs of this kind have measured here, and the run time of those at the two
+    /// tracepoints, which without CAP_SYS_ADMIN is not known.
+    #[must_use]
+    pub fn measured(
+        null_hold: &NullHold,
+        kind: WindowKind,
+        method: Method,
+        arrangement: Option<Arrangement>,
+        run_time: &[RunTime],
+    ) -> Self {
+        let Some(known) =
+            instructions(kind, method, arrangement).filter(|_| null_hold.p50_ns > 0.0)
+        else {
+            return Self::assumed();
+        };
+        let of = |program: &str| {
+            let found = run_time.iter().find(|time| time.program == program);
+            found.map(|time| time.ns_per_run)
+        };
+        Self {
+            ns_per_instruction: null_hold.p50_ns / known.null_hold,
+            wait_ns: of("contention_began")
+                .zip(of("contention_ended"))
+                .map(|(began, ended)| began + ended),
+            measured: true,
+        }
+    }
+
+    /// Where the times are from, as a sentence.
+    #[must_use]
+    pub const fn source(self) -> &'static str {
+        match (self.measured, self.wait_ns.is_some()) {
+            (false, _) => {
+                "costs are lockprof's own benchmark, in instructions, at an assumed half nanosecond each"
+            }
+            (true, false) => {
+                "costs are lockprof's own benchmark, in instructions, each as long as this machine's null \
+                 hold tells"
+            }
+            (true, true) => {
+                "costs of holds are lockprof's own benchmark by this machine's null hold; those of waits \
+                 were measured by the kernel"
+            }
+        }
+    }
+}
+
+/// What one event costs, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Costs {
+    /// Inside a hold that nobody waited for.
+    pub in_hold_ns: f64,
+    /// Inside one that was waited for.
+    pub in_contended_hold_ns: f64,
+    /// Around an acquisition and its release, what is inside left out.
+    pub around_hold_ns: f64,
+    /// A wait of any lock.
+    pub wait_ns: f64,
+}
+
+impl Costs {
+    /// Of the programs of such a window.
+    #[must_use]
+    pub fn of(
+        kind: WindowKind,
+        method: Method,
+        arrangement: Option<Arrangement>,
+        speed: Speed,
+    ) -> Self {
+        if kind == WindowKind::Bare || method == Method::Off {
+            return Self::default();
+        }
+        let ns = |instructions: f64| instructions * speed.ns_per_instruction;
+        let waits = Self {
+            wait_ns: speed.wait_ns.unwrap_or_else(|| ns(WAIT)),
+            ..Self::default()
+        };
+        instructions(kind, method, arrangement).map_or(waits, |known| Self {
+            in_hold_ns: ns(known.in_hold),
+            in_contended_hold_ns: ns(known.in_contended_hold),
+            around_hold_ns: ns(known.pair - known.in_hold),
+            ..waits
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXIT: Option<Arrangement> = Some(Arrangement::Exit);
+
+    fn null_hold(p50_ns: f64) -> NullHold {
+        NullHold {
+            holds: 1000,
+            mean_ns: p50_ns,
+            p50_ns,
+        }
+    }
+
+    #[test]
+    fn the_cheaper_kind_costs_less_everywhere() {
+        for method in [Method::Fentry, Method::Kprobe] {
+            for arrangement in [Arrangement::Exit, Arrangement::Robust, Arrangement::Inside] {
+                let of = |kind| Costs::of(kind, method, Some(arrangement), Speed::assumed());
+                let costs = WindowKind::ALL.map(of);
+                for pair in costs.windows(2) {
+                    assert!(pair[0].in_hold_ns <= pair[1].in_hold_ns, "{pair:?}");
+                    assert!(pair[0].in_contended_hold_ns <= pair[1].in_contended_hold_ns);
+                    assert!(pair[0].around_hold_ns >= 0.0 && pair[1].around_hold_ns >= 0.0);
+                    assert!(pair[0].wait_ns <= pair[1].wait_ns);
+                }
+                assert_eq!(costs[0], Costs::default());
+            }
+        }
+    }
+
+    #[test]
+    fn the_null_hold_tells_how_long_an_instruction_takes() {
+        let speed = |p50_ns, run_time: &[RunTime]| {
+            Speed::measured(
+                &null_hold(p50_ns),
+                WindowKind::Holds,
+                Method::Fentry,
+                EXIT,
+                run_time,
+            )
+        };
+        let costs = |speed| Costs::of(WindowKind::Holds, Method::Fentry, EXIT, speed);
+        let known = costs(speed(498.0, &[]));
+        assert_eq!(known.in_hold_ns, 74.0);
+        assert_eq!(known.around_hold_ns, 2.0 * (705.0 - 37.0));
+        assert_eq!(known.wait_ns, 2.0 * WAIT);
+        // One that was not measured tells nothing.
+        assert_eq!(costs(speed(0.0, &[])), costs(Speed::assumed()));
+    }
+
+    #[test]
+    fn waits_cost_what_the_kernel_has_measured() {
+        let run = |program: &str, ns_per_run| RunTime {
+            program: program.to_owned(),
+            runs: 100,
+            ns_per_run,
+        };
+        let both = [
+            run("contention_began", 3000.0),
+            run("contention_ended", 400.0),
+        ];
+        for (run_time, expected) in [(&both[..], 3400.0), (&both[..1], WAIT)] {
+            let speed = Speed::measured(
+                &null_hold(249.0),
+                WindowKind::Holds,
+                Method::Fentry,
+                EXIT,
+                run_time,
+            );
+            let costs = Costs::of(WindowKind::Waits, Method::Fentry, EXIT, speed);
+            assert_eq!(costs.wait_ns, expected);
+            assert_eq!(costs.in_hold_ns, 0.0);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a plan costs on this machine, and what the budget allows of it: before anything is attached by what
+//! /proc/stat tells, and later by what was counted.
+
+use anyhow::{Result, bail};
+
+use super::{
+    Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Seen, Speed, announce, decide,
+    predict,
+};
+use crate::{
+    kernel::{AttachPlan, Capabilities},
+    recording::schema::{Arrangement, BudgetPlan, Detail, Method, Tier, WindowKind},
+};
+
+/// What a decision depends on, and what does not change while a run lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Foresight {
+    budget: Budget,
+    method: Method,
+    arrangement: Option<Arrangement>,
+    wanted: WindowKind,
+    cpus: u32,
+}
+
+impl Foresight {
+    /// Of a plan that has what was asked for, as far as this kernel allows it.
+    #[must_use]
+    pub fn new(
+        budget: Budget,
+        plan: &AttachPlan,
+        detail: Detail,
+        capabilities: &Capabilities,
+    ) -> Self {
+        Self {
+            budget,
+            method: plan.method,
+            arrangement: plan.arrangement,
+            wanted: match (plan.tier, detail) {
+                (Tier::Exact, Detail::Spans) => WindowKind::Spans,
+                (Tier::Exact, Detail::Holds) => WindowKind::Holds,
+                _ => WindowKind::Waits,
+            },
+            cpus: capabilities.machine.cpus_online.unwrap_or(1),
+        }
+    }
+
+    /// The online CPUs.
+    #[must_use]
+    pub const fn cpus(&self) -> u32 {
+        self.cpus
+    }
+
+    /// What each kind of window up to that is expected to cost.
+    #[must_use]
+    pub fn predict(&self, speed: Speed, rates: &Rates) -> Predicted {
+        let costs: Vec<(WindowKind, Costs)> = WindowKind::ALL
+            .into_iter()
+            .filter(|kind| *kind != WindowKind::Bare && *kind <= self.wanted)
+            .map(|kind| {
+                let costs = Costs::of(kind, self.method, self.arrangement, speed);
+                (kind, costs)
+            })
+            .collect();
+        predict(&costs, rates)
+    }
+
+    /// What the budget allows at these rates.
+    #[must_use]
+    pub fn decide(
+        &self,
+        speed: Speed,
+        rates: &Rates,
+        measured: Option<&MeasuredEffect>,
+    ) -> Decision {
+        decide(
+            self.budget,
+            self.wanted,
+            &self.predict(speed, rates),
+            measured,
+        )
+    }
+
+    /// Looks how busy the machine is, before anything is attached: what is to be said, and what the recording
+    /// has of it.
+    ///
+    /// # Errors
+    /// The budget allows nothing.
+    pub fn announce(
+        &self,
+        plan: &AttachPlan,
+        capabilities: &Capabilities,
+        seen: Seen,
+    ) -> Result<(Vec<String>, BudgetPlan)> {
+        let speed = Speed::assumed();
+        let lives_per_s = seen.lives_per_s();
+        let rates = Rates::by_lives(self.cpus, lives_per_s);
+        let decision = self.decide(speed, &rates, None);
+        let Some(kind) = decision.kind else {
+            bail!("{}; --budget off attaches all the same", decision.reason);
+        };
+        let predicted = self.predict(speed, &rates);
+        let source = speed.source();
+        let lines = announce(
+            plan,
+            &capabilities.others,
+            lives_per_s,
+            &predicted,
+            &decision,
+            source,
+        );
+        let plan = BudgetPlan {
+            allowed: self.budget.share(),
+            expected: decision.expected,
+            kind,
+            share: decision.share,
+            reason: decision.reason,
+            costs: source.to_owned(),
+        };
+        Ok((lines, plan))
+    }
+}

@@ -1,0 +1,151 @@
+//! How often what costs something happens on this machine.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::super::cost::Usage;
+use crate::recording::schema::Interval;
+
+/// Write holds of tasklist_lock in a task's life: by fork, exit and the reaper.
+pub const HOLDS_OF_A_LIFE: f64 = 3.0;
+/// CPU time of the daemon a second, before it is measured: some refreshes of a large machine.
+const ASSUMED_OWN_CPU: f64 = 1e-3;
+/// How long /proc/stat is watched at least.
+const WATCH: Duration = Duration::from_millis(200);
+
+/// Events a second, over all CPUs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// CPUs that are online.
+    pub cpus: u32,
+    /// Write holds of the lock.
+    pub holds: f64,
+    /// Waits, where they are counted.
+    pub waits: Option<Waits>,
+    /// CPU time of the daemon, in seconds a second.
+    pub own_cpu: f64,
+}
+
+/// Waits a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Waits {
+    /// For any lock.
+    pub all: f64,
+    /// For the lock that is followed.
+    pub of_lock: f64,
+}
+
+/// What the machine did while nothing was attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    tasks: u64,
+    since: Instant,
+}
+
+impl Seen {
+    /// Begins to watch.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self {
+            tasks: Usage::read().tasks_created,
+            since: Instant::now(),
+        }
+    }
+
+    /// Task lives a second since then; waits until there was time enough to tell.
+    #[must_use]
+    pub fn lives_per_s(self) -> f64 {
+        thread::sleep(WATCH.saturating_sub(self.since.elapsed()));
+        let seconds = self.since.elapsed().as_secs_f64();
+        let tasks = Usage::read().tasks_created.saturating_sub(self.tasks);
+        tasks as f64 / seconds
+    }
+}
+
+impl Rates {
+    /// Before anything is attached: by the tasks that the machine makes.
+    #[must_use]
+    pub fn by_lives(cpus: u32, lives_per_s: f64) -> Self {
+        Self {
+            cpus,
+            holds: HOLDS_OF_A_LIFE * lives_per_s,
+            waits: None,
+            own_cpu: ASSUMED_OWN_CPU,
+        }
+    }
+
+    /// By what was counted in an interval in which the probes of holds and waits were attached. `None` where
+    /// it had no length.
+    #[must_use]
+    pub fn counted(cpus: u32, interval: &Interval) -> Option<Self> {
+        if interval.seconds <= 0.0 {
+            return None;
+        }
+        let per_s = |number: u64| number as f64 / interval.seconds;
+        let sites = || interval.cpus.iter().flat_map(|cpu| &cpu.sites);
+        let of_lock = sites().map(|site| site.waits).sum::<u64>();
+        let others = interval.contention.iter();
+        // The lock's own waits by writers are not among the others where holds are measured.
+        let others = others.map(|lock| lock.waits + lock.sampled).sum::<u64>();
+        Some(Self {
+            cpus,
+            holds: per_s(sites().map(|site| site.holds).sum()),
+            waits: Some(Waits {
+                all: per_s(of_lock.saturating_add(others)),
+                of_lock: per_s(of_lock),
+            }),
+            own_cpu: interval.own.cpu_s / interval.seconds,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::schema::{CpuInterval, OwnCost, SiteInterval};
+
+    #[test]
+    fn rates_are_counts_by_the_length_of_the_interval() {
+        let site = |holds, waits| SiteInterval {
+            site: "fork".to_owned(),
+            holds,
+            held_ns: 0,
+            waits,
+            waited_ns: 0,
+            hold_buckets: Vec::new(),
+            wait_buckets: Vec::new(),
+        };
+        let cpu = |cpu, sites| CpuInterval { cpu, sites };
+        let interval = Interval {
+            seconds: 2.0,
+            cpus: vec![
+                cpu(0, vec![site(100, 10), site(50, 0)]),
+                cpu(1, vec![site(250, 30)]),
+            ],
+            own: OwnCost {
+                cpu_s: 0.01,
+                resident_bytes: 0,
+            },
+            ..Interval::default()
+        };
+        let expected = Rates {
+            cpus: 2,
+            holds: 200.0,
+            waits: Some(Waits {
+                all: 20.0,
+                of_lock: 20.0,
+            }),
+            own_cpu: 0.005,
+        };
+        assert_eq!(Rates::counted(2, &interval), Some(expected));
+        assert_eq!(Rates::counted(2, &Interval::default()), None);
+    }
+
+    #[test]
+    fn a_life_holds_the_lock_three_times() {
+        let rates = Rates::by_lives(4, 100.0);
+        assert_eq!((rates.holds, rates.waits), (300.0, None));
+    }
+}
