@@ -316,5 +316,8 @@ mod tests {
         assert_eq!(count(12_345_678), "12.3M");
         assert_eq!(rate(0.25), "0.2");
         assert_eq!(rate(12_345.6), "12,346");
+        assert_eq!(estimated_count(12_345.6), "12,300");
+        assert_eq!(estimated_count(33.75), "34");
+        assert_eq!(estimated_count(12_345_678.0), "12.3M");
     }
 }

@@ -65,14 +65,14 @@ impl Scaled {
 
 /// What was counted of one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Counted {
+struct Tally {
     /// In all windows.
     total: f64,
     /// The sum of each window's square over its length: a window that is not added has none of it.
     squares: f64,
 }
 
-impl Counted {
+impl Tally {
     fn add(&mut self, count: u64, seconds: f64) {
         let count = count as f64;
         self.total += count;
@@ -81,7 +81,7 @@ impl Counted {
 }
 
 /// What is counted together: how often, and for how long.
-type CountAndTime = [Counted; 2];
+type CountAndTime = [Tally; 2];
 
 /// The window that goes on.
 #[derive(Debug, Default)]
@@ -103,7 +103,7 @@ pub(super) struct Scaling {
     seconds: f64,
     open: Option<Open>,
     holds: CountAndTime,
-    lives: Counted,
+    lives: Tally,
     waits: CountAndTime,
     waits_by_lock: BTreeMap<u64, CountAndTime>,
 }
@@ -192,7 +192,7 @@ impl Scaling {
         })
     }
 
-    fn estimate(&self, counted: Counted, events: Counted) -> Estimate {
+    fn estimate(&self, counted: Tally, events: Tally) -> Estimate {
         let rate = counted.total / self.seconds;
         let total = rate * self.of_s;
         let enough = self.windows >= FEWEST_WINDOWS && events.total >= FEWEST_EVENTS;
@@ -215,7 +215,7 @@ impl Scaling {
     /// with its length: v a second. Σ s (x/s - rate)² / (n - 1) over windows estimates v. What is in the
     /// windows, S seconds, is known; the rest, R seconds, has v R of its own, and R² v / S because the rate
     /// is that of S seconds. Together that is v R T / S, where T is R + S.
-    fn variance(&self, counted: Counted, rate: f64, freedom: u64) -> f64 {
+    fn variance(&self, counted: Tally, rate: f64, freedom: u64) -> f64 {
         // Σ s (x/s - rate)², which rounding may make less than 0.
         let squares = (counted.squares - counted.total * rate).max(0.0);
         let of_a_second = squares / freedom as f64;
