@@ -45,6 +45,9 @@ pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
         report::write_pictures(directory, &profile, PictureKind::Svg)?;
         eprintln!("lockprof: the report is {}", page.display());
     }
+    if let Some(reason) = outcome.over_budget {
+        bail!("{reason}; the recording has what was measured until then");
+    }
     if let Some(status) = outcome.load_status.filter(|status| *status != 0)
         && outcome.ended == Ended::LoadEnded
     {

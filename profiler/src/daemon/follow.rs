@@ -17,6 +17,7 @@ use workloads::{GroundTruth, WorkloadLine};
 
 use super::{
     Collector, LoadSpec, Outcome, Settings,
+    budget::Keeper,
     cost::Usage,
     events::{Asked, Logger, Signals, at, changed, next, readable},
     heart::{BEAT, Heart},
@@ -32,7 +33,7 @@ use crate::{
     probe::{calibrate, links::Links, programs::Programs},
     recording::{
         RecordingWriter,
-        schema::{Clock, Ended, Footer, Line, NullHold, Phase, RunTime, WindowKind},
+        schema::{Clock, Ended, Footer, Interval, Line, NullHold, Phase, RunTime, WindowKind},
     },
 };
 
@@ -57,6 +58,8 @@ pub(super) struct Session {
     pub exact: bool,
     /// How the measured time will be cut into windows.
     pub schedule: Option<Schedule>,
+    /// Keeps the budget, where there is one and there are windows.
+    pub keeper: Option<Keeper>,
     pub attached: Instant,
     pub launch_to_attach_s: f64,
     pub usage_at_attach: Usage,
@@ -73,6 +76,8 @@ pub(super) struct State {
     pub usage: Usage,
     pub missed: BTreeMap<String, Option<u64>>,
     pub iterations: Option<u64>,
+    /// Why the budget allows nothing any more.
+    pub over_budget: Option<String>,
     /// For how long lockprof was stopped, until an interval has told.
     pub stopped: Option<Duration>,
     pub null_hold: Option<NullHold>,
@@ -96,6 +101,7 @@ impl State {
             usage,
             missed: BTreeMap::new(),
             iterations: None,
+            over_budget: None,
             stopped: None,
             null_hold: None,
             run_time: Vec::new(),
@@ -136,6 +142,9 @@ impl Session {
         if let Some(window) = RunTimeWindow::open(programs) {
             calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
             self.state.run_time = window.close(programs);
+        }
+        if let Some((keeper, null_hold)) = self.keeper.as_mut().zip(self.state.null_hold) {
+            keeper.calibrate(&null_hold, programs.kind(), &self.state.run_time);
         }
         Ok(())
     }
@@ -222,7 +231,16 @@ impl Session {
                         break;
                     }
                 }
-                () = at(window_over), if window_over.is_some() => self.leave_window()?,
+                () = at(window_over), if window_over.is_some() => {
+                    self.leave_window()?;
+                    if self.state.over_budget.is_some() {
+                        self.turn_to(Phase::WarmUp, "ending")?;
+                        ending = Some(Ended::Budget);
+                        let Some(load) = &self.state.load else { break };
+                        load.terminate();
+                        deadline = Some(Instant::now() + PATIENCE);
+                    }
+                }
                 changed = changed(&mut self.state.windows) => {
                     let (links, changed) = changed?;
                     self.enter_window(links, changed)?;
@@ -308,6 +326,19 @@ impl Session {
         Ok(event)
     }
 
+    /// What the budget allows from now on.
+    pub fn keep_budget(&mut self, interval: &Interval) {
+        let Some(decision) = self.keeper.as_mut().and_then(|keeper| keeper.saw(interval)) else {
+            return;
+        };
+        match (decision.kind, &mut self.state.windows) {
+            (None, _) => self.state.over_budget = Some(decision.reason.clone()),
+            (Some(kind), Some(windows)) => windows.limit(kind, decision.share),
+            (Some(_), None) => {}
+        }
+        self.progress.say(&decision.reason);
+    }
+
     /// Ends an interval, and a phase with it.
     pub fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
         self.close_interval(Next::Phase(phase))?;
@@ -390,6 +421,7 @@ impl Session {
             detach_s,
             tasks_created,
             ground_truth: self.state.ground_truth.clone(),
+            budget: self.keeper.as_ref().map(Keeper::to_recording),
             load_status: self.state.load_status.map(status_number),
             write_failures: self.recording.failures().to_vec(),
         })))?;
@@ -400,6 +432,7 @@ impl Session {
     pub fn outcome(&self, ended: Ended) -> Outcome {
         Outcome {
             ended,
+            over_budget: self.state.over_budget.clone(),
             load_status: self.state.load_status.map(status_number),
             ground_truth: self.state.ground_truth.clone(),
         }

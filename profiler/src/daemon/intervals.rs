@@ -92,6 +92,7 @@ impl Session {
         self.state.interval_began = now;
         let (holds, held_ns) = Collector::holds(&interval.cpus);
         let waits = interval.contention.iter().map(|lock| lock.waits).sum();
+        self.keep_budget(&interval);
         self.recording.write(&Line::Interval(Box::new(interval)))?;
         // Windows come and go too fast to be read.
         if matches!(next, Next::Edge(_) | Next::Window) {

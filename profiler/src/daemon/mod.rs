@@ -83,6 +83,8 @@ pub struct Settings {
 pub struct Outcome {
     /// Why.
     pub ended: Ended,
+    /// Why the budget allowed nothing any more.
+    pub over_budget: Option<String>,
     /// The load's exit status, where it was started here: a signal's number plus 128.
     pub load_status: Option<i32>,
     /// What the load knows of itself.

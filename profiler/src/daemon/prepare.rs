@@ -10,7 +10,7 @@ use lockprof_abi::TextRange;
 
 use super::{
     Collector, Settings,
-    budget::{Foresight, Seen},
+    budget::{self, Foresight, Keeper, Seen},
     cost,
     cost::Usage,
     follow::Session,
@@ -30,7 +30,9 @@ use crate::{
     },
     recording::{
         RecordingWriter, directory_for_caller,
-        schema::{AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier},
+        schema::{
+            AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier, WindowKind,
+        },
     },
 };
 
@@ -64,12 +66,28 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let budget = match (settings.budget, &target.plan) {
         (Some(budget), Some((plan, _))) => {
             let foresight = Foresight::new(budget, plan, settings.request.detail, &capabilities);
-            let (lines, plan) = foresight.announce(plan, &capabilities, seen)?;
+            let (lines, decision) = foresight.announce(plan, &capabilities, seen)?;
             lines.iter().for_each(|line| progress.say(line));
-            Some(plan)
+            Some((foresight, decision))
         }
         _ => None,
     };
+    let mut schedule = target.schedule(windows.as_ref().ok().copied(), settings.duration);
+    if let (Some(schedule), Some((_, decision))) = (&mut schedule, &budget)
+        && let Some(kind) = decision.kind
+    {
+        schedule.limit(kind, decision.share);
+        schedule.begin_anew();
+    }
+    if let (None, Some((_, decision))) = (&schedule, &budget)
+        && decision.share < 1.0
+    {
+        let why = windows.as_ref().err().cloned().flatten();
+        let why = why.unwrap_or_else(|| "--windows off was asked for".to_owned());
+        progress.say(&format!(
+            "the budget is not kept, since it needs windows without probes: {why}"
+        ));
+    }
     // Only now: a request that this kernel refuses leaves no folder behind.
     if let Some(directory) = settings.recording.parent() {
         directory_for_caller(directory)
@@ -84,7 +102,10 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
             } else {
                 Heart::default()
             };
-            (Some(load_and_attach(constants, plan, &heart)?), heart)
+            let first = schedule.as_ref().map(Schedule::kind);
+            let first = first.or(plan.kinds.first().copied());
+            let programs = load_and_attach(constants, plan, first, &heart)?;
+            (Some(programs), heart)
         }
         None => (None, Heart::default()),
     };
@@ -93,7 +114,6 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let usage = Usage::read();
     let attached_ns = cost::monotonic_ns();
 
-    let schedule = target.schedule(windows.as_ref().ok().copied(), settings.duration);
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
     let tier = target.tier();
@@ -114,7 +134,9 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         sample_every: programs.is_some().then_some(settings.sample_every),
         windows: schedule.as_ref().map(Schedule::plan),
         no_windows: windows.err().flatten().filter(|_| !settings.bare),
-        budget,
+        budget: budget.as_ref().map(|(foresight, decision)| {
+            foresight.to_recording(decision, budget::Speed::assumed())
+        }),
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,
@@ -135,6 +157,11 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         release,
         clock,
         exact: tier == Tier::Exact,
+        keeper: budget
+            .zip(schedule.as_ref())
+            .map(|((foresight, decision), schedule)| {
+                Keeper::new(foresight, decision, schedule.plan())
+            }),
         schedule,
         attached: Instant::now(),
         launch_to_attach_s,
@@ -214,12 +241,17 @@ impl Target {
 }
 
 /// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
-fn load_and_attach(constants: &Constants, plan: &AttachPlan, heart: &Heart) -> Result<Programs> {
+fn load_and_attach(
+    constants: &Constants,
+    plan: &AttachPlan,
+    first: Option<WindowKind>,
+    heart: &Heart,
+) -> Result<Programs> {
     let attempt = |constants: &Constants| {
         let mut programs = Programs::load(constants, plan)?;
         heart.beat_for(&programs, Patience::Changing);
-        if let Some(kind) = plan.kinds.first() {
-            programs.attach(*kind)?;
+        if let Some(kind) = first {
+            programs.attach(kind)?;
         }
         Ok(programs)
     };

@@ -77,6 +77,8 @@ fn summary(profile: &Profile) -> Value {
     });
     // The macro has no room for more.
     summary["budget"] = json!(header.budget);
+    let footer = profile.footer.as_ref();
+    summary["budget_at_end"] = json!(footer.and_then(|footer| footer.budget.as_ref()));
     summary["killed_by_guard"] = json!(profile.killed);
     summary["stopped_s"] = json!(profile.stopped_s);
     for (name, value) in windows::fields(profile) {

@@ -122,7 +122,7 @@ pub struct Windows {
 
 impl Windows {
     /// Adds an interval of the measured time, and what it says of its window.
-    pub(super) fn add(&mut self, interval: &Interval, window: &Window) {
+    pub(crate) fn add(&mut self, interval: &Interval, window: &Window) {
         let (number, edge) = (window.number, window.edge);
         let mut holds = match self.open {
             Some((open, open_edge, holds)) if (open, open_edge) == (number, edge) => holds,

@@ -568,6 +568,9 @@ pub struct Footer {
     pub tasks_created: u64,
     /// What the load itself counted.
     pub ground_truth: Option<GroundTruth>,
+    /// What was decided last by the budget, where there was one and windows to keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetPlan>,
     /// The exit status of the load, where lockprof started it.
     pub load_status: Option<i32>,
     /// Recording lines that could not be written, and why.
@@ -584,4 +587,6 @@ pub enum Ended {
     Duration,
     /// SIGINT or SIGTERM; or SIGTSTP, where there was a load.
     Signal,
+    /// The budget allowed nothing any more.
+    Budget,
 }

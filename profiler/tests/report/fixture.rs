@@ -321,6 +321,7 @@ impl Synthetic {
 
     fn footer(&self) -> Footer {
         Footer {
+            budget: None,
             ended: Ended::Duration,
             attached_s: f64::from(self.intervals) + 1.01,
             launch_to_attach_s: 0.3,

@@ -105,7 +105,7 @@ mod tests {
         let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities);
         let rates = Rates::by_lives(foresight.cpus(), lives_per_s);
         let speed = Speed::assumed();
-        let decision = foresight.decide(speed, &rates, None);
+        let decision = foresight.decide(speed, &rates, &[]);
         let predicted = foresight.predict(speed, &rates);
         announce(
             &plan,

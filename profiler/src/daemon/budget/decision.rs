@@ -43,7 +43,7 @@ pub fn decide(
     budget: Budget,
     wanted: WindowKind,
     predicted: &Predicted,
-    measured: Option<&MeasuredEffect>,
+    measured: &[MeasuredEffect],
 ) -> Decision {
     let Some(allowed) = budget.share() else {
         return unlimited(wanted, predicted);
@@ -114,10 +114,10 @@ fn effect(
     kind: WindowKind,
     predicted: f64,
     for_probes: f64,
-    measured: Option<&MeasuredEffect>,
+    measured: &[MeasuredEffect],
 ) -> (f64, &'static str) {
     let expected = (predicted, "would cost");
-    let Some(measured) = measured.filter(|measured| measured.kind == kind) else {
+    let Some(measured) = measured.iter().find(|measured| measured.kind == kind) else {
         return expected;
     };
     // The share of the time that the prediction allows; there, the measurement has to be beyond the budget.
@@ -217,12 +217,7 @@ mod tests {
             (Budget::Off, SPANS, (0.5, 0.6, 0.9, 0.02), Some(SPANS), 1.0),
         ] {
             let (waits, holds, spans, daemon) = costs;
-            let decision = decide(
-                budget,
-                wanted,
-                &predicted(waits, holds, spans, daemon),
-                None,
-            );
+            let decision = decide(budget, wanted, &predicted(waits, holds, spans, daemon), &[]);
             assert_eq!(decision.kind, kind, "{costs:?}: {decision:?}");
             assert!(near(decision.share, share), "{costs:?}: {decision:?}");
             if let (Some(_), Budget::Share(allowed)) = (kind, budget) {
@@ -258,7 +253,7 @@ mod tests {
             ),
         ] {
             let predicted = predicted(0.001, 0.02, 0.9, 0.0);
-            let decision = decide(Budget::Share(0.01), HOLDS, &predicted, Some(&measured));
+            let decision = decide(Budget::Share(0.01), HOLDS, &predicted, &[measured]);
             assert_eq!(decision.kind, Some(HOLDS));
             assert!(near(decision.share, share), "{measured:?}: {decision:?}");
         }
@@ -289,7 +284,7 @@ mod tests {
         ] {
             let (waits, holds, spans) = costs;
             let predicted = predicted(waits, holds, spans, 0.0);
-            let decision = decide(Budget::Share(0.01), wanted, &predicted, None);
+            let decision = decide(Budget::Share(0.01), wanted, &predicted, &[]);
             assert_eq!(decision.reason, sentence);
         }
     }

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     kernel::{AttachPlan, Capabilities},
-    recording::schema::{Arrangement, BudgetPlan, Detail, Method, Tier, WindowKind},
+    recording::schema::{
+        Arrangement, BudgetPlan, Detail, Method, NullHold, RunTime, Tier, WindowKind,
+    },
 };
 
 /// What a decision depends on, and what does not change while a run lasts.
@@ -50,6 +52,25 @@ impl Foresight {
         self.cpus
     }
 
+    /// How fast this machine runs the programs, by its null hold in windows of this kind.
+    #[must_use]
+    pub fn speed(&self, null_hold: &NullHold, kind: WindowKind, run_time: &[RunTime]) -> Speed {
+        Speed::measured(null_hold, kind, self.method, self.arrangement, run_time)
+    }
+
+    /// A decision as the recording has it.
+    #[must_use]
+    pub fn to_recording(&self, decision: &Decision, speed: Speed) -> BudgetPlan {
+        BudgetPlan {
+            allowed: self.budget.share(),
+            expected: decision.expected,
+            kind: decision.kind.unwrap_or(WindowKind::Bare),
+            share: decision.share,
+            reason: decision.reason.clone(),
+            costs: speed.source().to_owned(),
+        }
+    }
+
     /// What each kind of window up to that is expected to cost.
     #[must_use]
     pub fn predict(&self, speed: Speed, rates: &Rates) -> Predicted {
@@ -66,12 +87,7 @@ impl Foresight {
 
     /// What the budget allows at these rates.
     #[must_use]
-    pub fn decide(
-        &self,
-        speed: Speed,
-        rates: &Rates,
-        measured: Option<&MeasuredEffect>,
-    ) -> Decision {
+    pub fn decide(&self, speed: Speed, rates: &Rates, measured: &[MeasuredEffect]) -> Decision {
         decide(
             self.budget,
             self.wanted,
@@ -80,8 +96,7 @@ impl Foresight {
         )
     }
 
-    /// Looks how busy the machine is, before anything is attached: what is to be said, and what the recording
-    /// has of it.
+    /// Looks how busy the machine is, before anything is attached: what is to be said, and what follows.
     ///
     /// # Errors
     /// The budget allows nothing.
@@ -90,14 +105,14 @@ impl Foresight {
         plan: &AttachPlan,
         capabilities: &Capabilities,
         seen: Seen,
-    ) -> Result<(Vec<String>, BudgetPlan)> {
+    ) -> Result<(Vec<String>, Decision)> {
         let speed = Speed::assumed();
         let lives_per_s = seen.lives_per_s();
         let rates = Rates::by_lives(self.cpus, lives_per_s);
-        let decision = self.decide(speed, &rates, None);
-        let Some(kind) = decision.kind else {
+        let decision = self.decide(speed, &rates, &[]);
+        if decision.kind.is_none() {
             bail!("{}; --budget off attaches all the same", decision.reason);
-        };
+        }
         let predicted = self.predict(speed, &rates);
         let source = speed.source();
         let lines = announce(
@@ -108,14 +123,6 @@ impl Foresight {
             &decision,
             source,
         );
-        let plan = BudgetPlan {
-            allowed: self.budget.share(),
-            expected: decision.expected,
-            kind,
-            share: decision.share,
-            reason: decision.reason,
-            costs: source.to_owned(),
-        };
-        Ok((lines, plan))
+        Ok((lines, decision))
     }
 }

@@ -4,6 +4,7 @@ mod announcement;
 mod costs;
 mod decision;
 mod foresight;
+mod keeper;
 mod prediction;
 mod rates;
 
@@ -11,8 +12,9 @@ pub use announcement::announce;
 pub use costs::{Costs, Speed};
 pub use decision::{Decision, MIN_SHARE, MeasuredEffect, decide};
 pub use foresight::Foresight;
+pub use keeper::Keeper;
 pub use prediction::{Expected, Predicted, predict};
-pub use rates::{Rates, Seen, Waits};
+pub use rates::{Rates, Seen, Tally, Waits};
 
 use std::str::FromStr;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::super::cost::Usage;
-use crate::recording::schema::Interval;
+use crate::recording::schema::{Interval, WindowKind};
 
 /// Write holds of tasklist_lock in a task's life: by fork, exit and the reaper.
 pub const HOLDS_OF_A_LIFE: f64 = 3.0;
@@ -75,28 +75,64 @@ impl Rates {
             own_cpu: ASSUMED_OWN_CPU,
         }
     }
+}
 
-    /// By what was counted in an interval in which the probes of holds and waits were attached. `None` where
-    /// it had no length.
-    #[must_use]
-    pub fn counted(cpus: u32, interval: &Interval) -> Option<Self> {
-        if interval.seconds <= 0.0 {
+/// What was counted in the intervals of a window, and what the daemon has used since the beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    seconds: f64,
+    holds: u64,
+    waits: u64,
+    waits_of_lock: u64,
+    own_cpu_s: f64,
+    all_seconds: f64,
+}
+
+impl Tally {
+    /// Adds an interval; its events where probes were attached.
+    pub fn add(&mut self, interval: &Interval, has_probes: bool) {
+        self.own_cpu_s += interval.own.cpu_s;
+        self.all_seconds += interval.seconds;
+        if !has_probes {
+            return;
+        }
+        self.seconds += interval.seconds;
+        for site in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
+            self.holds = self.holds.saturating_add(site.holds);
+            self.waits_of_lock = self.waits_of_lock.saturating_add(site.waits);
+        }
+        // The lock's own waits by writers are not among the others where holds are measured.
+        for lock in &interval.contention {
+            let waits = lock.waits.saturating_add(lock.sampled);
+            self.waits = self.waits.saturating_add(waits);
+        }
+    }
+
+    /// The rates in the window that has ended; the next one begins. `None` where it had no length. In windows
+    /// of waits holds are not seen: the task lives of the machine stand for them.
+    pub fn take(&mut self, cpus: u32, kind: WindowKind, lives: f64) -> Option<Rates> {
+        let window = *self;
+        *self = Self {
+            own_cpu_s: self.own_cpu_s,
+            all_seconds: self.all_seconds,
+            ..Self::default()
+        };
+        if window.seconds <= 0.0 {
             return None;
         }
-        let per_s = |number: u64| number as f64 / interval.seconds;
-        let sites = || interval.cpus.iter().flat_map(|cpu| &cpu.sites);
-        let of_lock = sites().map(|site| site.waits).sum::<u64>();
-        let others = interval.contention.iter();
-        // The lock's own waits by writers are not among the others where holds are measured.
-        let others = others.map(|lock| lock.waits + lock.sampled).sum::<u64>();
-        Some(Self {
+        let per_s = |number: u64| number as f64 / window.seconds;
+        Some(Rates {
             cpus,
-            holds: per_s(sites().map(|site| site.holds).sum()),
+            holds: if kind == WindowKind::Waits {
+                HOLDS_OF_A_LIFE * lives
+            } else {
+                per_s(window.holds)
+            },
             waits: Some(Waits {
-                all: per_s(of_lock.saturating_add(others)),
-                of_lock: per_s(of_lock),
+                all: per_s(window.waits.saturating_add(window.waits_of_lock)),
+                of_lock: per_s(window.waits_of_lock),
             }),
-            own_cpu: interval.own.cpu_s / interval.seconds,
+            own_cpu: window.own_cpu_s / window.all_seconds,
         })
     }
 }
@@ -139,8 +175,16 @@ mod tests {
             }),
             own_cpu: 0.005,
         };
-        assert_eq!(Rates::counted(2, &interval), Some(expected));
-        assert_eq!(Rates::counted(2, &Interval::default()), None);
+        let mut tally = Tally::default();
+        tally.add(&interval, true);
+        assert_eq!(tally.take(2, WindowKind::Holds, 0.0), Some(expected));
+        assert_eq!(tally.take(2, WindowKind::Holds, 0.0), None);
+        // Without probes it is the daemon's time alone that is counted.
+        tally.add(&interval, false);
+        assert_eq!(tally.take(2, WindowKind::Holds, 0.0), None);
+        tally.add(&interval, true);
+        let waits = tally.take(2, WindowKind::Waits, 10.0).unwrap();
+        assert_eq!((waits.holds, waits.own_cpu), (30.0, 0.005));
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl Windows {
         }
     }
 
+    /// From the next window on, measures nothing that costs more than windows of this kind, and that for this
+    /// share of the time.
+    pub fn limit(&mut self, kind: WindowKind, share: f64) {
+        self.schedule.limit(kind, share);
+    }
+
     /// The window, or the edge, that goes on.
     pub const fn window(&self) -> Window {
         self.window

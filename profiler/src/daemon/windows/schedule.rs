@@ -22,9 +22,12 @@ const FIRST_SPANS: u32 = 2;
 /// The windows of a run.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// Holds, or the one kind that there is.
+    /// What is attached first, where nothing forbids it: holds, or the one kind that there is.
+    first: WindowKind,
+    /// The same, as far as it is allowed.
     base: WindowKind,
-    /// Whether spans have windows besides.
+    /// Whether spans have windows besides: whether there are any, and whether they are allowed.
+    has_spans: bool,
     spans: bool,
     shortest: Duration,
     /// The length of the run, where it is known.
@@ -45,7 +48,9 @@ impl Schedule {
         let base = kinds.first().copied().unwrap_or(WindowKind::Bare);
         let spans = base != WindowKind::Spans && kinds.contains(&WindowKind::Spans);
         Self {
+            first: base,
             base,
+            has_spans: spans,
             spans,
             shortest,
             run,
@@ -59,8 +64,8 @@ impl Schedule {
 
     /// What the recording says of it.
     pub fn plan(&self) -> WindowPlan {
-        let mut turn = vec![self.base, WindowKind::Bare];
-        if self.spans {
+        let mut turn = vec![self.first, WindowKind::Bare];
+        if self.has_spans {
             turn.push(WindowKind::Spans);
         }
         WindowPlan {
@@ -77,11 +82,14 @@ impl Schedule {
     /// From the next window on, measures nothing that costs more than windows of this kind, and that for this
     /// share of the time.
     pub fn limit(&mut self, kind: WindowKind, share: f64) {
-        self.spans &= kind == WindowKind::Spans;
-        if !self.spans {
-            self.base = self.base.min(kind);
-        }
+        self.spans = self.has_spans && kind == WindowKind::Spans;
+        self.base = self.first.min(kind);
         self.share = share.clamp(f64::MIN_POSITIVE, SHARES[usize::from(self.spans)]);
+    }
+
+    /// Begins with what is allowed.
+    pub fn begin_anew(&mut self) {
+        self.kind = self.base;
     }
 
     /// Takes note of how long an edge took, which leads from a window of this kind to the present one.

@@ -71,7 +71,9 @@ pub(super) fn trust(profile: &Profile) -> Section {
     }
     page.field("own cost", own_cost(profile));
     if let Some(budget) = &profile.header.budget {
-        page.field("budget", self::budget(budget));
+        let last = profile.footer.as_ref();
+        let last = last.and_then(|footer| footer.budget.as_ref());
+        page.field("budget", self::budget(budget, last));
     }
     if profile.header.tier != Tier::Off {
         page.field("precision", precision(profile));
@@ -88,14 +90,21 @@ pub(super) fn trust(profile: &Profile) -> Section {
     page
 }
 
-/// What was decided before anything was attached: an estimate, and said to be.
-fn budget(budget: &BudgetPlan) -> String {
-    format!(
-        "before attaching, by estimate: {}; in all {} of the machine; {}",
-        budget.reason,
-        units::percent(budget.expected),
-        budget.costs
-    )
+/// What was decided before anything was attached, and last: estimates, and said to be.
+fn budget(first: &BudgetPlan, last: Option<&BudgetPlan>) -> String {
+    let estimate = |budget: &BudgetPlan| {
+        format!(
+            "{}; in all {} of the machine; {}",
+            budget.reason,
+            units::percent(budget.expected),
+            budget.costs
+        )
+    };
+    let at_first = format!("before attaching, by estimate: {}", estimate(first));
+    match last.filter(|last| *last != first) {
+        None => at_first,
+        Some(last) => format!("{at_first}. At the end: {}", estimate(last)),
+    }
 }
 
 fn null_hold(profile: &Profile, null_hold: &NullHold) -> String {
