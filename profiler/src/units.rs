@@ -140,6 +140,12 @@ pub fn count(value: u64) -> String {
     }
 }
 
+/// A count that was estimated, with no more than three digits that tell: `12,300`.
+#[must_use]
+pub fn estimated_count(value: f64) -> String {
+    count(three_digits(value).round() as u64)
+}
+
 /// So many of something whose plural ends with an s: `1 boot`, `1,200 boots`.
 #[must_use]
 pub fn count_of(number: usize, what: &str) -> String {
@@ -310,5 +316,8 @@ mod tests {
         assert_eq!(count(12_345_678), "12.3M");
         assert_eq!(rate(0.25), "0.2");
         assert_eq!(rate(12_345.6), "12,346");
+        assert_eq!(estimated_count(12_345.6), "12,300");
+        assert_eq!(estimated_count(33.75), "34");
+        assert_eq!(estimated_count(12_345_678.0), "12.3M");
     }
 }

@@ -4,6 +4,8 @@
 //! that `unit` names, whatever their `_ns` says: on the instruction clock one "nanosecond" is one
 //! instruction.
 
+mod windows;
+
 use anyhow::Result;
 use lockprof_abi::Loss;
 use serde_json::{Map, Value, json};
@@ -11,10 +13,10 @@ use serde_json::{Map, Value, json};
 use super::Exporter;
 use crate::{
     profile::{
-        Attached, Contention, Durations, Effect, GroundTruthCheck, Losses, Profile, SeriesPoint,
+        Attached, Contention, Durations, GroundTruthCheck, Losses, Profile, SeriesPoint,
         SiteProfile, symbol_of_site,
     },
-    recording::schema::{LongestEvent, READERS_AND_HANDOVER, RunTime, SCHEMA, WindowKind},
+    recording::schema::{LongestEvent, READERS_AND_HANDOVER, RunTime, SCHEMA},
 };
 
 /// One object with everything but call stacks.
@@ -52,8 +54,6 @@ fn summary(profile: &Profile) -> Value {
         "interval_s": header.interval_s,
         "command_line": header.command_line,
         "workload": workload(profile),
-        "effect": profile.effect.as_ref().map(effect),
-        "windows": windows(profile),
         "held_share": profile.held_share(),
         "write_holds": profile.write_holds(),
         "sites": profile.sites.iter().map(|site| self::site(profile, site)).collect::<Value>(),
@@ -81,6 +81,9 @@ fn summary(profile: &Profile) -> Value {
     summary["budget_at_end"] = json!(footer.and_then(|footer| footer.budget.as_ref()));
     summary["killed_by_guard"] = json!(profile.killed);
     summary["stopped_s"] = json!(profile.stopped_s);
+    for (name, value) in windows::fields(profile) {
+        summary[name] = value;
+    }
     summary
 }
 
@@ -302,59 +305,6 @@ fn attached(profile: &Profile, attached: &Attached) -> Value {
         "missed": missed,
         "tasks_created": tasks_created,
     })
-}
-
-/// By kind of window; `edges` is what the changing of the probes does, `all` the whole measured time.
-fn effect(effect: &Effect) -> Value {
-    let mut all: Map<String, Value> = effect
-        .kinds
-        .iter()
-        .map(|kind| {
-            let value = json!({
-                "of": effect.of,
-                "windows": kind.windows,
-                "pairs": kind.pairs,
-                "ratio": kind.ratio,
-                "low": kind.interval.map(|interval| interval.low),
-                "high": kind.interval.map(|interval| interval.high),
-                "verdict": kind.verdict,
-                "more_s": kind.more_s,
-            });
-            (kind.kind.name().to_owned(), value)
-        })
-        .collect();
-    let edges = effect.edges.map(|edges| {
-        json!({
-            "of": effect.of,
-            "edges": edges.edges,
-            "ratio": edges.ratio,
-            "share_of_time": edges.share_of_time,
-        })
-    });
-    all.insert("edges".to_owned(), edges.into());
-    let whole = effect
-        .whole
-        .map(|ratio| json!({"of": effect.of, "ratio": ratio}));
-    all.insert("all".to_owned(), whole.into());
-    all.into()
-}
-
-/// What was done in the windows of each kind, and at the edges.
-fn windows(profile: &Profile) -> Value {
-    let windows = &profile.windows;
-    let kinds = WindowKind::ALL.map(|kind| (kind.name(), windows.of(kind)));
-    let rows = kinds.into_iter().chain([("edge", windows.edges())]);
-    rows.filter_map(|(kind, totals)| {
-        let totals = totals?;
-        Some(json!({
-            "kind": kind,
-            "windows": totals.windows,
-            "seconds": totals.seconds,
-            "iterations": totals.iterations,
-            "tasks_created": totals.tasks_created,
-        }))
-    })
-    .collect()
 }
 
 fn ground_truth(check: &GroundTruthCheck) -> Value {

@@ -6,7 +6,9 @@ use lockprof_abi::Span;
 
 use super::{
     Attached, Classify, Contention, Effect, GroundTruthCheck, Losses, Profile, SeriesPoint,
-    holds_known, series,
+    holds_known,
+    scaled::Scaling,
+    series,
     sums::{Finished, Sums, target_events},
     windows::{SpanWindows, Windows, main_kind},
 };
@@ -25,6 +27,7 @@ pub struct ProfileBuilder {
     /// By kind of window; without a kind what is in no window, which is all of a run without windows.
     sums: BTreeMap<Option<WindowKind>, Sums>,
     windows: Windows,
+    scaling: Scaling,
     stacks: BTreeMap<i32, Vec<String>>,
     series: Vec<SeriesPoint>,
     losses: Losses,
@@ -44,6 +47,7 @@ impl ProfileBuilder {
             stopped_s: 0.0,
             sums: BTreeMap::new(),
             windows: Windows::default(),
+            scaling: Scaling::default(),
             stacks: BTreeMap::new(),
             series: Vec::new(),
             losses: Losses::default(),
@@ -93,6 +97,7 @@ impl ProfileBuilder {
         }
         if let Some(window) = &interval.window {
             self.windows.add(&interval, window);
+            self.scaling.add(&self.header, &interval, window);
             if window.edge {
                 return;
             }
@@ -167,6 +172,7 @@ impl ProfileBuilder {
             effect: (self.header.windows.as_ref())
                 .map(|plan| Effect::of(plan, self.windows.finished())),
             windows: self.windows,
+            scaled: self.scaling.finish(&self.header, of_main.target),
             absent_spans: absent_spans(&self.header),
             cut_short: self.footer.is_none(),
             killed: self.killed,

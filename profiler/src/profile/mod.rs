@@ -10,6 +10,7 @@ mod ground_truth;
 mod histogram;
 mod losses;
 mod samples;
+mod scaled;
 mod series;
 mod sites;
 mod spans;
@@ -27,6 +28,7 @@ pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
 pub use losses::Losses;
 pub use samples::{Samples, WaitPath, wait_paths};
+pub use scaled::{Estimate, Scaled};
 pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
@@ -77,6 +79,8 @@ pub struct Profile {
     pub effect: Option<Effect>,
     /// What was done in each window.
     pub windows: Windows,
+    /// Estimates of what there was in the whole measured time, where windows with probes are a part of it.
+    pub scaled: Option<Scaled>,
     /// Every site with a hold or a wait, the one that held the lock longest first.
     pub sites: Vec<SiteProfile>,
     /// The windows in which spans were measured, where those are others. See [`Self::sites_of_spans`].

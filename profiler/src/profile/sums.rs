@@ -55,6 +55,8 @@ pub(super) struct Finished {
     pub(super) contention: Vec<Contention>,
     pub(super) waits_by_path: Vec<PathWaits>,
     pub(super) samples: Samples,
+    /// The address of the target lock, where it is known.
+    pub(super) target: Option<u64>,
 }
 
 impl Sums {
@@ -123,6 +125,7 @@ impl Sums {
             contention: by_caller(&waits_by_path, stacks, target),
             waits_by_path,
             samples: self.samples,
+            target,
         }
     }
 

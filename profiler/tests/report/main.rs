@@ -23,6 +23,8 @@ mod profile;
 #[cfg(test)]
 mod reader;
 #[cfg(test)]
+mod scaled;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod verdict;

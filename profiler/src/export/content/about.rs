@@ -2,7 +2,7 @@
 
 use super::{Section, Topic};
 use crate::{
-    profile::{Counted, Profile, Stage},
+    profile::{Counted, Estimate, Profile, Scaled, Stage},
     recording::schema::{
         AddressSource, Clock, Deferral, Header, Method, Tier, WindowKind, Workload,
     },
@@ -55,6 +55,9 @@ pub(super) fn about(profile: &Profile) -> Section {
                 lives.map_or_else(|| UNKNOWN.to_owned(), units::rate),
             ),
         );
+    }
+    if let Some(scaled) = &profile.scaled {
+        page.field("stands for", stands_for(scaled, profile.unit()));
     }
     page
 }
@@ -201,4 +204,51 @@ fn measured(profile: &Profile) -> String {
         text += &format!("; {windows}");
     }
     text
+}
+
+/// What there was in the whole measured time: an estimate, and said to be.
+fn stands_for(scaled: &Scaled, unit: TimeUnit) -> String {
+    let sure = |estimate: Estimate, format: &dyn Fn(f64) -> String| match estimate.interval {
+        Some(interval) => format!(" ({} to {})", format(interval.low), format(interval.high)),
+        None if scaled.has_windows_enough() => " (too few to tell how sure)".to_owned(),
+        None => String::new(),
+    };
+    let count = |estimate: Option<Estimate>, what: &str| {
+        let format = units::estimated_count;
+        estimate.map(|estimate| match estimate.total {
+            0.0 => format!("no {what} seen"),
+            total => format!("{} {what}{}", format(total), sure(estimate, &format)),
+        })
+    };
+    let time = |estimate: Option<Estimate>, what: &str| {
+        let format = |ns| unit.format(ns);
+        let some = estimate.filter(|estimate| estimate.total > 0.0)?;
+        let text = format!("{what} for {}{}", format(some.total), sure(some, &format));
+        Some(text)
+    };
+    let parts = [
+        count(scaled.holds, "write holds"),
+        time(scaled.held_ns, "held"),
+        count(scaled.lives, "task lives"),
+        count(scaled.waits, "waits"),
+        time(scaled.waited_ns, "waited"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let parts = if parts.is_empty() {
+        UNKNOWN.to_owned()
+    } else {
+        parts.join(", ")
+    };
+    let how_sure = if scaled.has_windows_enough() {
+        ""
+    } else {
+        "; too few windows to tell how sure"
+    };
+    format!(
+        "{} in all, estimated from {} of {} ({}): {parts}{how_sure}",
+        units::seconds(scaled.of_s),
+        units::count_of(scaled.windows as usize, "window"),
+        scaled.kind.name(),
+        units::seconds(scaled.seconds),
+    )
 }
