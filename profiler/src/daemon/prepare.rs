@@ -10,7 +10,7 @@ use lockprof_abi::TextRange;
 
 use super::{
     Collector, Settings,
-    budget::{self, Foresight, Keeper, Seen},
+    budget::{self, Decision, Foresight, Keeper, Seen},
     cost,
     cost::Usage,
     follow::Session,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     guard::Patience,
     kernel::{
-        AttachPlan, CallerTexts, Capabilities, Kallsyms, KallsymsError, Request, UNLOCK_FUNCTION,
+        AttachChoice, AttachPlan, CallerTexts, Capabilities, Kallsyms, Request, UNLOCK_FUNCTION,
         kernel_identity, lock_function, plan, site_ranges,
     },
     probe::{
@@ -57,20 +57,20 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         windows: windows.is_ok(),
         ..settings.request.clone()
     };
-    let (target, symbols) = if settings.bare {
-        let target = Target::none(&settings.request.lock);
-        (target, symbols.unwrap_or_default())
+    let (plan, budget) = if settings.bare {
+        (None, None)
     } else {
-        Target::find(settings, &request, &capabilities, symbols, &progress)?
+        let planned = planned(&capabilities, &request, &progress)?;
+        let (plan, budget) =
+            within_budget(settings, &request, &capabilities, planned, seen, &progress)?;
+        (Some(plan), budget)
     };
-    let budget = match (settings.budget, &target.plan) {
-        (Some(budget), Some((plan, _))) => {
-            let foresight = Foresight::new(budget, plan, settings.request.detail, &capabilities);
-            let (lines, decision) = foresight.announce(plan, &capabilities, seen)?;
-            lines.iter().for_each(|line| progress.say(line));
-            Some((foresight, decision))
-        }
-        _ => None,
+    let (target, symbols) = match plan {
+        Some(plan) => Target::find(settings, plan, &capabilities, symbols?)?,
+        None => (
+            Target::none(&settings.request.lock),
+            symbols.unwrap_or_default(),
+        ),
     };
     let mut schedule = target.schedule(windows.as_ref().ok().copied(), settings.duration);
     if let (Some(schedule), Some((_, decision))) = (&mut schedule, &budget)
@@ -170,6 +170,55 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     })
 }
 
+/// What this kernel allows of what was asked for; said where that is less.
+fn planned(
+    capabilities: &Capabilities,
+    request: &Request,
+    progress: &Progress,
+) -> Result<AttachPlan> {
+    let plan = plan(capabilities, request)?;
+    if plan.tier != Tier::Exact && request.attach == AttachChoice::Auto {
+        progress.say(&format!(
+            "this kernel allows only the {} tier; for the exact one, in a VM: \
+             cargo xtask run --vm -- {}",
+            plan.tier.name(),
+            words_after_run()
+        ));
+    }
+    Ok(plan)
+}
+
+/// What the budget allows of a plan, where there is one: said before anything is attached.
+fn within_budget(
+    settings: &Settings,
+    request: &Request,
+    capabilities: &Capabilities,
+    planned: AttachPlan,
+    seen: Seen,
+    progress: &Progress,
+) -> Result<(AttachPlan, Option<(Foresight, Decision)>)> {
+    let Some(budget) = settings.budget else {
+        return Ok((planned, None));
+    };
+    let foresight = Foresight::new(budget, &planned, request.detail, capabilities);
+    let (lines, decision) = foresight.announce(&planned, capabilities, seen)?;
+    lines.iter().for_each(|line| progress.say(line));
+    if planned.tier != Tier::Exact || decision.kind != Some(WindowKind::Waits) {
+        return Ok((planned, Some((foresight, decision))));
+    }
+    let waits = Request {
+        attach: AttachChoice::Wait,
+        ..request.clone()
+    };
+    let mut plan = plan(capabilities, &waits)?;
+    plan.reasons = vec![format!(
+        "Contention tracepoints alone: {}.",
+        decision.reason
+    )];
+    let foresight = Foresight::new(budget, &plan, request.detail, capabilities);
+    Ok((plan, Some((foresight, decision))))
+}
+
 /// What is to be followed, and by which probes.
 struct Target {
     lock: Lock,
@@ -191,21 +240,10 @@ impl Target {
 
     fn find(
         settings: &Settings,
-        request: &Request,
+        plan: AttachPlan,
         capabilities: &Capabilities,
-        symbols: Result<Kallsyms, KallsymsError>,
-        progress: &Progress,
+        symbols: Kallsyms,
     ) -> Result<(Self, Kallsyms)> {
-        let plan = plan(capabilities, request)?;
-        if plan.tier != Tier::Exact {
-            progress.say(&format!(
-                "this kernel allows only the {} tier; for the exact one, in a VM: \
-                 cargo xtask run --vm -- {}",
-                plan.tier.name(),
-                words_after_run()
-            ));
-        }
-        let symbols = symbols?;
         let lock = find_lock(&plan)?;
         let mut constants = constants(settings, &plan, &symbols, &lock)?;
         constants.frame_cast = capabilities.btf.frame_cast;
