@@ -101,7 +101,7 @@ mod tests {
                 "-d",
                 "2",
             ])
-            .args(["--warm-up", "1", "--quiet", "-o"])
+            .args(["--warm-up", "1", "--windows", "off", "--quiet", "-o"])
             .arg(folder.path())
             .output()
             .unwrap();
@@ -132,6 +132,69 @@ mod tests {
         let by_load = truth["lives_by_load"].as_u64().unwrap();
         let by_kernel = truth["tasks_created_by_kernel"].as_u64().unwrap();
         assert!(0 < by_load && by_load <= by_kernel, "{truth}");
+    }
+
+    /// The load's own count and the kernel's are of the same windows, and the effect is of their pairs.
+    #[test]
+    fn windows_take_turns_and_tell_the_effect() {
+        if !possible("windows_take_turns_and_tell_the_effect") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args(["run", "--attach", "wait", "--workload", "threadspawn"])
+            .args(["-t", "1", "-d", "4", "--warm-up", "0.5", "--windows", "0.2"])
+            .args(["--quiet", "--no-report", "-o"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        let report = report(folder.path());
+        let windows = report["windows"].as_array().unwrap();
+        let of_kind = |kind: &str| {
+            windows
+                .iter()
+                .find(|window| window["kind"] == kind)
+                .unwrap()
+        };
+        for kind in ["bare", "waits"] {
+            let window = of_kind(kind);
+            assert!(window["windows"].as_u64().unwrap() >= 3, "{windows:?}");
+            let iterations = window["iterations"].as_u64().unwrap();
+            let tasks = window["tasks_created"].as_u64().unwrap();
+            assert!(iterations > 0 && iterations <= tasks + 50, "{window}");
+        }
+        let seconds = windows.iter().map(|window| window["seconds"].as_f64());
+        let seconds: f64 = seconds.map(Option::unwrap).sum();
+        assert!((3.5..4.5).contains(&seconds), "{windows:?}");
+        let waits = &report["effect"]["waits"];
+        assert_eq!(waits["of"], "iterations");
+        let number = |name: &str| waits[name].as_f64().unwrap();
+        assert!(number("pairs") >= 3.0, "{waits}");
+        assert!(number("low") <= number("ratio") && number("ratio") <= number("high"));
+    }
+
+    #[test]
+    fn a_budget_that_allows_nothing_is_refused_before_anything_is_attached() {
+        if !possible("a_budget_that_allows_nothing_is_refused_before_anything_is_attached") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let output = lockprof()
+            .args(["attach", "--budget", "0.0001%", "-d", "1", "-o"])
+            .arg(&run)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("nothing is attached: of the"), "{error}");
+        assert!(
+            error.contains("--budget off attaches all the same"),
+            "{error}"
+        );
+        assert!(!run.exists(), "{error}");
     }
 
     /// Every caller of the lock is a known site, and those of spinning waits are right as far as samples

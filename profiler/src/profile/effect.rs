@@ -43,9 +43,9 @@ pub enum Counted {
 pub enum EffectVerdict {
     /// The interval says it all.
     Told,
-    /// The interval lies below [`FELT`].
+    /// The interval lies below 95 %.
     Felt,
-    /// The interval lies below [`SLOWER_LOCK`].
+    /// The interval lies below 80 %.
     SlowerLock,
     /// There is no interval, or it is too wide.
     NotKnown,
