@@ -30,10 +30,10 @@ use super::{
 };
 use crate::{
     guard::Patience,
-    probe::{calibrate, links::Links, programs::Programs},
+    probe::{calibrate, programs::Programs},
     recording::{
         RecordingWriter,
-        schema::{Clock, Ended, Footer, Interval, Line, NullHold, Phase, RunTime, WindowKind},
+        schema::{Clock, Ended, Footer, Line, NullHold, Phase, RunTime},
     },
 };
 
@@ -265,14 +265,6 @@ impl Session {
         Ok(ending.unwrap_or(Ended::LoadEnded))
     }
 
-    /// When the window ends, in the measured time.
-    fn window_over(&self) -> Option<Instant> {
-        let windows = self.state.windows.as_ref()?;
-        windows
-            .ends()
-            .filter(|_| self.state.phase == Phase::Measured)
-    }
-
     /// Whether the programs' run time can be counted in the load's warm-up.
     ///
     /// The kernel switches its counting on and off by rewriting code that every CPU may be running.
@@ -326,19 +318,6 @@ impl Session {
         Ok(event)
     }
 
-    /// What the budget allows from now on.
-    pub fn keep_budget(&mut self, interval: &Interval) {
-        let Some(decision) = self.keeper.as_mut().and_then(|keeper| keeper.saw(interval)) else {
-            return;
-        };
-        match (decision.kind, &mut self.state.windows) {
-            (None, _) => self.state.over_budget = Some(decision.reason.clone()),
-            (Some(kind), Some(windows)) => windows.limit(kind, decision.share),
-            (Some(_), None) => {}
-        }
-        self.progress.say(&decision.reason);
-    }
-
     /// Ends an interval, and a phase with it.
     pub fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
         self.close_interval(Next::Phase(phase))?;
@@ -358,38 +337,6 @@ impl Session {
             let now = Reading::now(load.and_then(Load::iterations));
             self.state.windows = Some(Windows::begin(schedule, now));
         }
-    }
-
-    /// Ends a window: its links are changed for the next one.
-    fn leave_window(&mut self) -> Result<()> {
-        let Some(windows) = &mut self.state.windows else {
-            return Ok(());
-        };
-        let next = windows.next();
-        self.close_interval(Next::Edge(next))?;
-        let links = self.programs.as_mut().and_then(Programs::take_links);
-        if let (Some(windows), Some(links)) = (&mut self.state.windows, links) {
-            windows.change(links);
-        }
-        Ok(())
-    }
-
-    /// The links are changed: the next window begins, unless the measured time is over.
-    pub fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
-        if let Some(programs) = &mut self.programs {
-            programs.give_back(links);
-        }
-        changed?;
-        if self.state.phase == Phase::Measured {
-            self.close_interval(Next::Window)?;
-        }
-        if let Some(windows) = &mut self.state.windows {
-            windows.enter();
-            if self.state.phase == Phase::Measured {
-                self.state.doing = doing(windows.window().kind);
-            }
-        }
-        Ok(())
     }
 
     /// Detaches, reads the counters once more, and writes the footer; without an end, the run has
@@ -436,16 +383,6 @@ impl Session {
             load_status: self.state.load_status.map(status_number),
             ground_truth: self.state.ground_truth.clone(),
         }
-    }
-}
-
-/// What the progress line calls a window.
-const fn doing(kind: WindowKind) -> &'static str {
-    match kind {
-        WindowKind::Bare => "without probes",
-        WindowKind::Waits => "measuring waits",
-        WindowKind::Holds => "measuring holds",
-        WindowKind::Spans => "measuring spans",
     }
 }
 

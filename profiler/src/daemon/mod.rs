@@ -18,6 +18,7 @@ mod priority;
 mod progress;
 mod run_time;
 mod source;
+mod turns;
 mod windows;
 
 pub use budget::Budget;

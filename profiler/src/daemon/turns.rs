@@ -1,0 +1,76 @@
+//! From window to window, and what the budget makes of it.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{follow::Session, intervals::Next};
+use crate::{
+    probe::{links::Links, programs::Programs},
+    recording::schema::{Interval, Phase, WindowKind},
+};
+
+impl Session {
+    /// When the window ends, in the measured time.
+    pub fn window_over(&self) -> Option<Instant> {
+        let windows = self.state.windows.as_ref()?;
+        windows
+            .ends()
+            .filter(|_| self.state.phase == Phase::Measured)
+    }
+
+    /// Ends a window: its links are changed for the next one.
+    pub fn leave_window(&mut self) -> Result<()> {
+        let Some(windows) = &mut self.state.windows else {
+            return Ok(());
+        };
+        let next = windows.next();
+        self.close_interval(Next::Edge(next))?;
+        let links = self.programs.as_mut().and_then(Programs::take_links);
+        if let (Some(windows), Some(links)) = (&mut self.state.windows, links) {
+            windows.change(links);
+        }
+        Ok(())
+    }
+
+    /// The links are changed: the next window begins, unless the measured time is over.
+    pub fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
+        if let Some(programs) = &mut self.programs {
+            programs.give_back(links);
+        }
+        changed?;
+        if self.state.phase == Phase::Measured {
+            self.close_interval(Next::Window)?;
+        }
+        if let Some(windows) = &mut self.state.windows {
+            windows.enter();
+            if self.state.phase == Phase::Measured {
+                self.state.doing = doing(windows.window().kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the budget allows from now on.
+    pub fn keep_budget(&mut self, interval: &Interval) {
+        let Some(decision) = self.keeper.as_mut().and_then(|keeper| keeper.saw(interval)) else {
+            return;
+        };
+        match (decision.kind, &mut self.state.windows) {
+            (None, _) => self.state.over_budget = Some(decision.reason.clone()),
+            (Some(kind), Some(windows)) => windows.limit(kind, decision.share),
+            (Some(_), None) => {}
+        }
+        self.progress.say(&decision.reason);
+    }
+}
+
+/// What the progress line calls a window.
+const fn doing(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Bare => "without probes",
+        WindowKind::Waits => "measuring waits",
+        WindowKind::Holds => "measuring holds",
+        WindowKind::Spans => "measuring spans",
+    }
+}
