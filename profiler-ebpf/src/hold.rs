@@ -65,8 +65,8 @@ pub struct WaitMark {
     pub task: u64,
     /// The number of the window in which it began.
     pub window: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// The same while it lasts; else 0, which no window has.
+    pub lasts_in: u32,
 }
 
 /// A hold that has ended, in the ring over which waits are laid.

@@ -70,6 +70,7 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
         cpu.wait_mark.began_ns = 0;
     }
     if mark.began_ns != 0 && mark.ended_ns == 0 {
+        cpu.wait_mark.lasts_in = 0;
         return lose(cpu, Loss::TargetWaitWithoutEnd);
     }
     // What came before the wait is not in the hold behind it.
@@ -112,7 +113,7 @@ fn wait_of(cpu: &CpuState) -> WaitMark {
             ended_ns: slot.wait_ended_ns,
             task: slot.task,
             window: slot.window,
-            reserved: 0,
+            lasts_in: 0,
         };
     }
     let mark = cpu.wait_mark;
@@ -123,7 +124,7 @@ fn wait_of(cpu: &CpuState) -> WaitMark {
             ended_ns: 0,
             task: 0,
             window: 0,
-            reserved: 0,
+            lasts_in: 0,
         };
     }
     mark

@@ -238,6 +238,7 @@ fn begin_nothing(cpu: &mut CpuState) {
 #[inline(never)]
 fn lose_wait(cpu: &mut CpuState) {
     cpu.wait_mark.began_ns = 0;
+    cpu.wait_mark.lasts_in = 0;
     if maps::armed(cpu) && has_seen(cpu) && cpu.wait_mark.window == maps::window(cpu) {
         lose(cpu, Loss::WaitUnclaimed);
     }
@@ -384,6 +385,7 @@ pub fn wait_began(cpu: &mut CpuState) {
     let window = maps::window(cpu);
     let mark = &mut cpu.wait_mark;
     mark.window = window;
+    mark.lasts_in = window;
     mark.ended_ns = 0;
     mark.task = task::current();
     // SAFETY: the helper has no precondition.
@@ -393,6 +395,7 @@ pub fn wait_began(cpu: &mut CpuState) {
         cpu.wait_mark.began_ns = now_ns;
     } else {
         cpu.wait_mark.began_ns = 0;
+        cpu.wait_mark.lasts_in = 0;
         cpu.open_waits.seen = 0;
     }
 }
@@ -400,13 +403,10 @@ pub fn wait_began(cpu: &mut CpuState) {
 /// A writer's wait for the target lock has ended: its hold begins here, where it was asked for.
 #[inline(always)]
 pub fn wait_ended(cpu: &mut CpuState, now_ns: u64) {
-    if cpu.wait_mark.window != maps::window(cpu) {
-        cpu.wait_mark.began_ns = 0;
-        return;
-    }
     // A hold that has ended and is not booked yet is another task's.
     if cpu.hold.start_ns != 0 && cpu.hold.end_ns == 0 {
         cpu.hold.start_ns = now_ns;
     }
     cpu.wait_mark.ended_ns = now_ns;
+    cpu.wait_mark.lasts_in = 0;
 }

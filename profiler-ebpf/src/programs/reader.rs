@@ -118,7 +118,7 @@ fn acquired(cpu: &mut CpuState, site: u32) {
                 ended_ns: cpu.pending_read_wait.began_ns + cpu.pending_read_wait.waited_ns,
                 task: 0,
                 window: seen - 1,
-                reserved: 0,
+                lasts_in: 0,
             };
             book_wait(cpu, Site::slot(site), &wait, blame::newest(), true);
         } else {

@@ -67,7 +67,8 @@ span_programs! {
 fn entered(span: Span) {
     let Some(cpu) = maps::cpu_state() else { return };
     if !maps::is_held(cpu) {
-        if !maps::armed(cpu) {
+        // In a hold that began at the edge of this window it is neither inside one of its holds nor outside.
+        if !maps::armed(cpu) || cpu.hold.held != 0 {
             return;
         }
         maps::add(&mut cpu.calls_outside[span.index()], 1);

@@ -62,8 +62,7 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
     };
     if maps::attached(cpu, WRITERS) {
         // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
-        if constants::is_target(lock) && cpu.wait_mark.ended_ns == 0 && cpu.wait_mark.began_ns != 0
-        {
+        if constants::is_target(lock) && cpu.wait_mark.lasts_in == maps::window(cpu) {
             hold::wait_ended(cpu, now_ns);
             return 0;
         }
@@ -260,18 +259,12 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     // SAFETY: as in `sleep_began`.
     let slot: &mut TaskSlot = unsafe { &mut *slot };
     if slot.lock != lock || slot.pid != pid {
-        // The tracepoint's end does not say how the wait was made; one that began before the programs
-        // were attached is no loss.
+        // The tracepoint's end does not say how the wait was made. One that began before this window is no
+        // loss, and of locks that are slept for nobody can tell it from others: what may be lost of those is
+        // counted where it happens (a place that is taken, a program that was not run).
         let seen = cpu.open_waits.seen == maps::window(cpu) + 1;
-        if seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
-            lose(
-                cpu,
-                if constants::is_target(lock) {
-                    Loss::TargetWaitWithoutStart
-                } else {
-                    Loss::WaitWithoutStart
-                },
-            );
+        if constants::is_target(lock) && seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
+            lose(cpu, Loss::TargetWaitWithoutStart);
         }
         return;
     }

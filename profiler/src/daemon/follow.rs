@@ -75,7 +75,8 @@ pub(super) struct State {
     pub interval_began: Instant,
     pub usage: Usage,
     pub missed: BTreeMap<String, Option<u64>>,
-    pub iterations: Option<u64>,
+    /// Of a bundled load at the end of the last interval.
+    pub iterations: u64,
     /// Why the budget allows nothing any more.
     pub over_budget: Option<String>,
     /// For how long lockprof was stopped, until an interval has told.
@@ -100,7 +101,7 @@ impl State {
             interval_began: now,
             usage,
             missed: BTreeMap::new(),
-            iterations: None,
+            iterations: 0,
             over_budget: None,
             stopped: None,
             null_hold: None,
@@ -181,6 +182,7 @@ impl Session {
             tokio::select! {
                 asked = signals.next(), if ending != Some(Ended::Signal) => {
                     if asked == Asked::Stop && self.state.load.is_none() && ending.is_none() {
+                        window = None;
                         let stopped = self.pause().await?;
                         deadline = deadline.map(|deadline| deadline + stopped);
                         continue;
@@ -228,6 +230,9 @@ impl Session {
                 event = next(&mut self.state.load) => {
                     if let LoadEvent::Ended(status) = self.heard(event?, &mut window)? {
                         self.state.load_status = Some(status);
+                        if ending.is_none() && self.state.phase == Phase::Measured {
+                            self.turn_to(Phase::WarmUp, "ending")?;
+                        }
                         break;
                     }
                 }
@@ -251,14 +256,9 @@ impl Session {
             }
         }
         self.state.load = None;
-        if let Some(windows) = self
-            .state
-            .windows
-            .as_mut()
-            .filter(|windows| windows.is_changing())
-        {
-            let (links, changed) = windows.changed().await?;
-            self.enter_window(links, changed)?;
+        if self.is_changing() {
+            self.expect_silence(Patience::Changing);
+            self.end_of_change().await?;
         }
         // From here on a signal kills, and the kernel detaches what is left.
         Signals::let_the_next_one_kill();
@@ -307,13 +307,13 @@ impl Session {
             LoadEvent::Said(WorkloadLine::Average(_)) => {
                 self.turn_to(Phase::WarmUp, "ending")?;
             }
-            LoadEvent::Said(WorkloadLine::Second { total, .. }) => {
-                *self.state.iterations.get_or_insert(0) += total;
-            }
             LoadEvent::Said(WorkloadLine::GroundTruth(truth)) => {
                 self.state.ground_truth = Some(truth.clone());
             }
-            LoadEvent::Said(WorkloadLine::Warmup | WorkloadLine::Other) | LoadEvent::Ended(_) => {}
+            LoadEvent::Said(
+                WorkloadLine::Warmup | WorkloadLine::Second { .. } | WorkloadLine::Other,
+            )
+            | LoadEvent::Ended(_) => {}
         }
         Ok(event)
     }
@@ -379,7 +379,7 @@ impl Session {
     pub fn outcome(&self, ended: Ended) -> Outcome {
         Outcome {
             ended,
-            over_budget: self.state.over_budget.clone(),
+            over_budget: (self.state.over_budget.clone()).filter(|_| ended == Ended::Budget),
             load_status: self.state.load_status.map(status_number),
             ground_truth: self.state.ground_truth.clone(),
         }

@@ -41,6 +41,14 @@ impl Session {
         })
     }
 
+    /// What a bundled load has done since the last call.
+    fn iterations(&mut self) -> Option<u64> {
+        let now = self.state.load.as_ref().and_then(Load::iterations)?;
+        let done = now.saturating_sub(self.state.iterations);
+        self.state.iterations = now;
+        Some(done)
+    }
+
     /// Ends an interval.
     pub(super) fn close_interval(&mut self, next: Next) -> Result<()> {
         let missed = self.missed();
@@ -61,7 +69,7 @@ impl Session {
             at_s: (now - self.attached).as_secs_f64(),
             seconds,
             phase: self.state.phase,
-            iterations: self.state.iterations.take(),
+            iterations: self.iterations(),
             stopped_s: self.state.stopped.take().map(|time| time.as_secs_f64()),
             ..Interval::default()
         };

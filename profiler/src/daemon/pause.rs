@@ -17,11 +17,9 @@ impl Session {
         let began = Instant::now();
         let (phase, doing) = (self.state.phase, self.state.doing);
         // Links that are away would be attached while nobody looks.
-        if let Some(windows) = &mut self.state.windows
-            && windows.is_changing()
-        {
-            let (links, changed) = windows.changed().await?;
-            self.enter_window(links, changed)?;
+        if self.is_changing() {
+            self.expect_silence(Patience::Changing);
+            self.end_of_change().await?;
         }
         self.turn_to(Phase::WarmUp, "stopped")?;
         self.expect_silence(Patience::Changing);
@@ -40,7 +38,7 @@ impl Session {
         let stopped = began.elapsed();
         self.state.stopped = Some(stopped);
         self.turn_to(phase, doing)?;
-        self.begin_window_anew();
+        self.begin_window_anew(stopped);
         self.progress.say(&format!(
             "goes on; nothing was measured for {:.1} s",
             stopped.as_secs_f64()
@@ -49,11 +47,11 @@ impl Session {
     }
 
     /// The window that was cut in two goes on under a number of its own.
-    fn begin_window_anew(&mut self) {
+    fn begin_window_anew(&mut self, stopped: Duration) {
         let Some(windows) = &mut self.state.windows else {
             return;
         };
-        windows.resume(Reading::now(None));
+        windows.resume(Reading::now(None), stopped);
         if let Some(programs) = &self.programs
             && self.state.phase == Phase::Measured
         {
@@ -61,7 +59,8 @@ impl Session {
         }
     }
 
-    fn expect_silence(&self, patience: Patience) {
+    /// Tells the guard what may come.
+    pub fn expect_silence(&self, patience: Patience) {
         if let Some(programs) = &self.programs {
             self.heart.beat_for(programs, patience);
         }

@@ -10,7 +10,7 @@ use lockprof_abi::TextRange;
 
 use super::{
     Collector, Settings,
-    budget::{self, Decision, Foresight, Keeper, Seen},
+    budget::{self, Budget, Decision, Foresight, Keeper, Seen},
     cost,
     cost::Usage,
     follow::Session,
@@ -31,7 +31,8 @@ use crate::{
     recording::{
         RecordingWriter, directory_for_caller,
         schema::{
-            AddressSource, Attach, Clock, Header, Line, Lock, Method, SCHEMA, Tier, WindowKind,
+            AddressSource, Attach, Clock, Detail, Header, Line, Lock, Method, SCHEMA, Tier,
+            WindowKind,
         },
     },
 };
@@ -79,13 +80,11 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         schedule.limit(kind, decision.share);
         schedule.begin_anew();
     }
-    if let (None, Some((_, decision))) = (&schedule, &budget)
-        && decision.share < 1.0
-    {
+    if schedule.is_none() && settings.budget.is_some_and(|budget| budget != Budget::Off) {
         let why = windows.as_ref().err().cloned().flatten();
         let why = why.unwrap_or_else(|| "--windows off was asked for".to_owned());
         progress.say(&format!(
-            "the budget is not kept, since it needs windows without probes: {why}"
+            "the budget is not kept while this measures, for that needs windows without probes: {why}"
         ));
     }
     // Only now: a request that this kernel refuses leaves no folder behind.
@@ -200,22 +199,34 @@ fn within_budget(
     let Some(budget) = settings.budget else {
         return Ok((planned, None));
     };
+    let lives_per_s = seen.lives_per_s();
     let foresight = Foresight::new(budget, &planned, request.detail, capabilities);
-    let (lines, decision) = foresight.announce(&planned, capabilities, seen)?;
-    lines.iter().for_each(|line| progress.say(line));
-    if planned.tier != Tier::Exact || decision.kind != Some(WindowKind::Waits) {
-        return Ok((planned, Some((foresight, decision))));
-    }
-    let waits = Request {
-        attach: AttachChoice::Wait,
-        ..request.clone()
+    let decision = foresight.decide_first(lives_per_s)?;
+    let allowed = decision.kind.unwrap_or(WindowKind::Bare);
+    // Without windows nothing changes later: then only what is allowed is attached.
+    let fewer = if allowed == WindowKind::Waits {
+        Some((AttachChoice::Wait, request.detail))
+    } else if allowed == WindowKind::Holds && !request.windows {
+        Some((request.attach, Detail::Holds))
+    } else {
+        None
     };
-    let mut plan = plan(capabilities, &waits)?;
-    plan.reasons = vec![format!(
-        "Contention tracepoints alone: {}.",
-        decision.reason
-    )];
+    let plan = match fewer.filter(|_| planned.tier == Tier::Exact) {
+        None => planned,
+        Some((attach, detail)) => {
+            let fewer = Request {
+                attach,
+                detail,
+                ..request.clone()
+            };
+            let mut fewer = plan(capabilities, &fewer)?;
+            fewer.reasons.push(format!("By the budget: {}.", decision.reason));
+            fewer
+        }
+    };
     let foresight = Foresight::new(budget, &plan, request.detail, capabilities);
+    let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
+    lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{follow::Session, intervals::Next};
+use super::{events::changed, follow::Session, intervals::Next, windows::Windows};
 use crate::{
     probe::{links::Links, programs::Programs},
     recording::schema::{Interval, Phase, WindowKind},
@@ -33,6 +33,18 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the links are being changed.
+    pub fn is_changing(&self) -> bool {
+        let windows = self.state.windows.as_ref();
+        windows.is_some_and(Windows::is_changing)
+    }
+
+    /// Waits until they are changed.
+    pub async fn end_of_change(&mut self) -> Result<()> {
+        let (links, changed) = changed(&mut self.state.windows).await?;
+        self.enter_window(links, changed)
+    }
+
     /// The links are changed: the next window begins, unless the measured time is over.
     pub fn enter_window(&mut self, links: Links, changed: Result<()>) -> Result<()> {
         if let Some(programs) = &mut self.programs {
@@ -53,15 +65,23 @@ impl Session {
 
     /// What the budget allows from now on.
     pub fn keep_budget(&mut self, interval: &Interval) {
-        let Some(decision) = self.keeper.as_mut().and_then(|keeper| keeper.saw(interval)) else {
+        let Some(keeper) = &mut self.keeper else {
             return;
         };
+        let before = keeper.kind();
+        let Some(decision) = keeper.saw(interval) else {
+            return;
+        };
+        let changes_kind = before != decision.kind;
         match (decision.kind, &mut self.state.windows) {
             (None, _) => self.state.over_budget = Some(decision.reason.clone()),
             (Some(kind), Some(windows)) => windows.limit(kind, decision.share),
             (Some(_), None) => {}
         }
-        self.progress.say(&decision.reason);
+        // The share alone changes with each gust of what the machine does.
+        if changes_kind {
+            self.progress.say(&decision.reason);
+        }
     }
 }
 

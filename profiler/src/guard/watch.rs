@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, stdin},
+    io::{self, Read as _, Write as _, stderr, stdin},
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
     path::PathBuf,
 };
@@ -116,12 +116,15 @@ fn kill(arguments: &GuardArguments, daemon: &OwnedFd, killed: Killed) -> Result<
             .with_context(|| format!("cannot kill the process {}", arguments.daemon));
     }
     while wait_for(daemon.as_raw_fd(), -1)? != Event::Ready {}
-    eprintln!(
+    ending::append(&arguments.recording, killed)?;
+    // Its reader may have gone, as the daemon has.
+    let _unread = writeln!(
+        stderr(),
         "{}; its probes are detached, and {} has what was written until then",
         killed.sentence(),
         arguments.recording.display()
     );
-    ending::append(&arguments.recording, killed)
+    Ok(())
 }
 
 /// What a wait has ended with.

@@ -102,8 +102,13 @@ impl ProfileBuilder {
                 return;
             }
         }
-        self.losses
-            .add(&interval.losses, std::mem::take(&mut interval.missed));
+        let main = self.header.windows.as_ref().map(main_kind);
+        let kind = interval.window.map(|window| window.kind);
+        // Windows of waits beside those of holds are in no number, and neither is what they have lost.
+        if kind == main || kind != Some(WindowKind::Waits) {
+            self.losses
+                .add(&interval.losses, std::mem::take(&mut interval.missed));
+        }
         match interval.window {
             // What its probes tell is nothing, and not that nothing happened.
             Some(Window {

@@ -22,6 +22,8 @@ const FEWEST_PAIRS: usize = 3;
 const FEWEST_EVENTS: u64 = 400;
 /// What takes more pairs than this, nobody measures.
 const MOST_PAIRS: usize = 1_000_000;
+/// A window without probes is a neighbour up to so many lengths of the longer of the two away.
+const NEAR: f64 = 6.0;
 /// A window that was cut short to less than this share of what is usual for its kind says little, and
 /// would count as much as all others.
 const SHORTEST_SHARE: f64 = 0.5;
@@ -203,9 +205,14 @@ fn pairs(kind: WindowKind, usable: &[(&FinishedWindow, u64)]) -> Pairs {
             continue;
         }
         let is_bare = |&other: &usize| usable[other].0.kind == WindowKind::Bare;
-        let before = (0..index).rev().find(is_bare);
-        let after = (index + 1..usable.len()).find(is_bare);
         let away = |other: usize| (usable[other].0.middle_s - window.middle_s).abs();
+        // What lies further away, behind a stop or a window that was left out, is no neighbour.
+        let is_near = |&other: &usize| {
+            let between_s = away(other) - (usable[other].0.done.seconds + window.done.seconds) / 2.0;
+            between_s <= NEAR * window.done.seconds.max(usable[other].0.done.seconds)
+        };
+        let before = (0..index).rev().find(is_bare).filter(is_near);
+        let after = (index + 1..usable.len()).find(is_bare).filter(is_near);
         let neighbours = match (before, after) {
             (Some(before), Some(after)) => {
                 let of_before = away(after) / (away(before) + away(after));

@@ -23,10 +23,10 @@ const FEWEST_WINDOWS: u64 = 3;
 /// chance, and the interval would have no width.
 const FEWEST_EVENTS: f64 = 30.0;
 
-/// A total of the whole measured time, if its rate was everywhere that of the windows.
+/// A total of the whole measured time, if its rate was everywhere that of the nearest window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The rate in the windows times the whole measured time.
+    /// The sum of each window's rate times the time that it stands for.
     pub total: f64,
     /// Where the total lies, with 95 % confidence; none of too few windows, or too few events.
     pub interval: Option<Interval>,
@@ -63,31 +63,15 @@ impl Scaled {
     }
 }
 
-/// What was counted of one thing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Tally {
-    /// In all windows.
-    total: f64,
-    /// The sum of each window's square over its length: a window that is not added has none of it.
-    squares: f64,
-}
-
-impl Tally {
-    fn add(&mut self, count: u64, seconds: f64) {
-        let count = count as f64;
-        self.total += count;
-        self.squares += count * count / seconds;
-    }
-}
-
-/// What is counted together: how often, and for how long.
-type CountAndTime = [Tally; 2];
-
-/// The window that goes on.
+/// A window of the main kind.
 #[derive(Debug, Default)]
-struct Open {
+struct Counted {
     number: u32,
+    /// Where it begins and ends, in the measured time so far.
+    from_s: f64,
+    until_s: f64,
     seconds: f64,
+    /// How often, and for how long.
     holds: [u64; 2],
     lives: u64,
     waits: [u64; 2],
@@ -99,13 +83,7 @@ struct Open {
 #[derive(Debug, Default)]
 pub(super) struct Scaling {
     of_s: f64,
-    windows: u64,
-    seconds: f64,
-    open: Option<Open>,
-    holds: CountAndTime,
-    lives: Tally,
-    waits: CountAndTime,
-    waits_by_lock: BTreeMap<u64, CountAndTime>,
+    windows: Vec<Counted>,
 }
 
 impl Scaling {
@@ -116,11 +94,17 @@ impl Scaling {
         if window.edge || main != Some(window.kind) {
             return;
         }
-        if self.open.as_ref().map(|open| open.number) != Some(window.number) {
-            self.close();
+        if self.windows.last().map(|last| last.number) != Some(window.number) {
+            self.windows.push(Counted {
+                number: window.number,
+                from_s: self.of_s - interval.seconds,
+                ..Counted::default()
+            });
         }
-        let open = self.open.get_or_insert_default();
-        open.number = window.number;
+        let Some(open) = self.windows.last_mut() else {
+            return;
+        };
+        open.until_s = self.of_s;
         open.seconds += interval.seconds;
         for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
             let Some(site) = Site::from_name(&totals.site) else {
@@ -145,66 +129,88 @@ impl Scaling {
         }
     }
 
-    fn close(&mut self) {
-        let Some(open) = self.open.take().filter(|open| open.seconds > 0.0) else {
-            return;
-        };
-        self.windows += 1;
-        self.seconds += open.seconds;
-        self.lives.add(open.lives, open.seconds);
-        add_window(&mut self.holds, open.holds, open.seconds);
-        add_window(&mut self.waits, open.waits, open.seconds);
-        for (lock, sums) in open.waits_by_lock {
-            let waits = self.waits_by_lock.entry(lock).or_default();
-            add_window(waits, sums, open.seconds);
-        }
-    }
-
     /// What the windows stand for; none where they are all of the measured time, or there are none.
     /// `target` is the address of the target lock, where it has to be found among all locks.
     pub(super) fn finish(mut self, header: &Header, target: Option<u64>) -> Option<Scaled> {
-        self.close();
+        self.windows.retain(|window| window.seconds > 0.0);
         let kind = main_kind(header.windows.as_ref()?);
+        let seconds: f64 = self.windows.iter().map(|window| window.seconds).sum();
         // The two are sums of the same numbers in another order.
-        let is_all = self.of_s - self.seconds <= 1e-9 * self.of_s;
-        if self.windows == 0 || kind == WindowKind::Bare || is_all {
+        let is_all = self.of_s - seconds <= 1e-9 * self.of_s;
+        if self.windows.is_empty() || kind == WindowKind::Bare || is_all {
             return None;
         }
-        let holds = (holds_known(header) && has_holds(kind)).then_some(self.holds);
-        let lives = holds.map(|_| self.lives);
-        let waits = if waits_from_contention(header) {
+        let has_holds = holds_known(header) && has_holds(kind);
+        let from_contention = waits_from_contention(header);
+        let has_waits = waits_known(header) && (!from_contention || target.is_some());
+        let waits = |window: &Counted| match target.filter(|_| from_contention) {
             // A window without an entry had no wait.
-            target.map(|target| self.waits_by_lock.get(&target).copied().unwrap_or_default())
-        } else {
-            Some(self.waits)
+            Some(target) => window.waits_by_lock.get(&target).copied().unwrap_or_default(),
+            None => window.waits,
         };
-        let waits = waits.filter(|_| waits_known(header));
+        let stand_for_s = self.stand_for_s();
+        let estimate = |of: &dyn Fn(&Counted) -> u64, events: &dyn Fn(&Counted) -> u64| {
+            self.estimate(&stand_for_s, of, events)
+        };
+        let of_holds = |index: usize| {
+            let count = |window: &Counted| window.holds[0];
+            has_holds.then(|| estimate(&|window| window.holds[index], &count))
+        };
+        let of_waits = |index: usize| {
+            let count = |window: &Counted| waits(window)[0];
+            has_waits.then(|| estimate(&|window| waits(window)[index], &count))
+        };
+        let lives = |window: &Counted| window.lives;
         Some(Scaled {
             kind,
-            windows: self.windows,
-            seconds: self.seconds,
+            windows: self.windows.len() as u64,
+            seconds,
             of_s: self.of_s,
-            holds: holds.map(|[holds, _]| self.estimate(holds, holds)),
-            held_ns: holds.map(|[holds, held]| self.estimate(held, holds)),
-            lives: lives.map(|lives| self.estimate(lives, lives)),
-            waits: waits.map(|[waits, _]| self.estimate(waits, waits)),
-            waited_ns: waits.map(|[waits, waited]| self.estimate(waited, waits)),
+            holds: of_holds(0),
+            held_ns: of_holds(1),
+            lives: has_holds.then(|| estimate(&lives, &lives)),
+            waits: of_waits(0),
+            waited_ns: of_waits(1),
         })
     }
 
-    fn estimate(&self, counted: Tally, events: Tally) -> Estimate {
-        let rate = counted.total / self.seconds;
-        let total = rate * self.of_s;
-        let enough = self.windows >= FEWEST_WINDOWS && events.total >= FEWEST_EVENTS;
-        let freedom = self.windows.saturating_sub(1);
-        let t = t_975(freedom as usize).filter(|_| enough);
+    /// The time that each window stands for: to the middle of the gaps beside it. A budget may leave fewer
+    /// windows while much happens, and each of those stands for more.
+    fn stand_for_s(&self) -> Vec<f64> {
+        let windows = &self.windows;
+        let middle = |index: usize| match index.checked_sub(1) {
+            None => 0.0,
+            Some(before) => match windows.get(index) {
+                None => self.of_s,
+                Some(window) => f64::midpoint(windows[before].until_s, window.from_s),
+            },
+        };
+        (0..windows.len())
+            .map(|index| middle(index + 1) - middle(index))
+            .collect()
+    }
+
+    fn estimate(
+        &self,
+        stand_for_s: &[f64],
+        of: &dyn Fn(&Counted) -> u64,
+        events: &dyn Fn(&Counted) -> u64,
+    ) -> Estimate {
+        let windows = || self.windows.iter().zip(stand_for_s);
+        let rate = |window: &Counted| of(window) as f64 / window.seconds;
+        let total: f64 = windows().map(|(window, stands_for_s)| rate(window) * stands_for_s).sum();
+        let counted: u64 = self.windows.iter().map(of).fold(0, u64::saturating_add);
+        let events: u64 = self.windows.iter().map(events).fold(0, u64::saturating_add);
+        let number = self.windows.len();
+        let enough = number as u64 >= FEWEST_WINDOWS && events as f64 >= FEWEST_EVENTS;
+        let t = t_975(number.saturating_sub(1)).filter(|_| enough);
         Estimate {
             total,
             interval: t.map(|t| {
-                let reach = t * self.variance(counted, rate, freedom).sqrt();
+                let reach = t * self.variance(stand_for_s, &rate).sqrt();
                 Interval {
                     // What was seen is not less than what there was.
-                    low: (total - reach).max(counted.total),
+                    low: (total - reach).max(counted as f64),
                     high: total + reach,
                 }
             }),
@@ -212,14 +218,23 @@ impl Scaling {
     }
 
     /// The variance of a total about its estimate, if what happens in a stretch has a variance that grows
-    /// with its length: v a second. Σ s (x/s - rate)² / (n - 1) over windows estimates v. What is in the
-    /// windows, S seconds, is known; the rest, R seconds, has v R of its own, and R² v / S because the rate
-    /// is that of S seconds. Together that is v R T / S, where T is R + S.
-    fn variance(&self, counted: Tally, rate: f64, freedom: u64) -> f64 {
-        // Σ s (x/s - rate)², which rounding may make less than 0.
-        let squares = (counted.squares - counted.total * rate).max(0.0);
-        let of_a_second = squares / freedom as f64;
-        of_a_second * (self.of_s - self.seconds) * self.of_s / self.seconds
+    /// with its length: v a second. Σ s (x/s - rate)² / (n - 1) over windows estimates v. What is in a
+    /// window, s seconds, is known; the rest of the time that it stands for, r seconds, has v r of its own,
+    /// and r² v / s because the rate is that of s seconds.
+    fn variance(&self, stand_for_s: &[f64], rate: &dyn Fn(&Counted) -> f64) -> f64 {
+        let windows = &self.windows;
+        let seconds: f64 = windows.iter().map(|window| window.seconds).sum();
+        let of_all = windows.iter().map(|window| rate(window) * window.seconds);
+        let mean = of_all.sum::<f64>() / seconds;
+        let squares = windows
+            .iter()
+            .map(|window| window.seconds * (rate(window) - mean).powi(2));
+        let of_a_second = squares.sum::<f64>() / (windows.len() - 1) as f64;
+        let rests = windows.iter().zip(stand_for_s).map(|(window, stands_for_s)| {
+            let rest_s = (stands_for_s - window.seconds).max(0.0);
+            rest_s + rest_s * rest_s / window.seconds
+        });
+        of_a_second * rests.sum::<f64>()
     }
 }
 
@@ -228,9 +243,4 @@ fn add(sums: &mut [u64; 2], more: [u64; 2]) {
         *sum = sum.saturating_add(more);
     }
 }
-
-fn add_window(counted: &mut CountAndTime, sums: [u64; 2], seconds: f64) {
-    for (counted, sum) in counted.iter_mut().zip(sums) {
-        counted.add(sum, seconds);
-    }
 }

@@ -147,6 +147,12 @@ impl Windows {
         }
     }
 
+    /// Forgets the oldest windows that came to their end.
+    pub(crate) fn forget_all_but(&mut self, last: usize) {
+        let old = self.finished.len().saturating_sub(last);
+        self.finished.drain(..old);
+    }
+
     pub(super) const fn seen_lives(&self) -> SeenLives {
         self.seen
     }

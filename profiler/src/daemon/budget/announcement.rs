@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Decision, Predicted};
 use crate::{
-    kernel::{AttachPlan, Others},
+    kernel::{AttachPlan, Others, PlannedProbe, Role},
+    recording::schema::WindowKind,
     units::{count_of, percent, rate},
 };
 
@@ -18,7 +19,8 @@ pub fn announce(
     decision: &Decision,
     source: &str,
 ) -> Vec<String> {
-    let mut lines = vec![what(plan)];
+    let kind = decision.kind.unwrap_or(WindowKind::Bare);
+    let mut lines = vec![what(plan, kind)];
     lines.extend(beside(others));
     let assumed = if predicted.waits_assumed {
         "; waits are not counted before something is attached, and assumed to be as many as holds"
@@ -34,13 +36,21 @@ pub fn announce(
         percent(decision.expected),
         decision.reason
     ));
+    if plan.has(Role::ReadAcquire, kind) {
+        lines.push(
+            "not in that estimate: --readers, whose programs every read_lock() of the machine runs"
+                .to_owned(),
+        );
+    }
     lines
 }
 
-/// What the probes stand at, and how many stand there.
-fn what(plan: &AttachPlan) -> String {
+/// What the probes stand at in windows up to this kind, and how many stand there.
+fn what(plan: &AttachPlan, kind: WindowKind) -> String {
     let mut targets: BTreeMap<&str, usize> = BTreeMap::new();
-    for probe in plan.attachable() {
+    let is_allowed = |window: &WindowKind| *window <= kind;
+    let allowed = |probe: &&PlannedProbe| probe.windows.iter().any(is_allowed);
+    for probe in plan.attachable().filter(allowed) {
         *targets.entry(&probe.target).or_default() += 1;
     }
     let programs = targets.values().sum();
@@ -131,7 +141,7 @@ mod tests {
         }
         assert!(said[1].contains("makes 100 tasks/s") && said[1].contains("waits are not counted"));
         assert!(
-            said[2].contains("holds are measured all the time"),
+            said[2].contains("holds are measured without a limit"),
             "{said:#?}"
         );
         // A machine that makes tasks as fast as a load of its own.

@@ -103,7 +103,7 @@ fn unlimited(wanted: WindowKind, predicted: &Predicted) -> Decision {
         share: 1.0,
         expected: predicted.daemon + effect,
         reason: format!(
-            "{} are measured all the time: no budget was asked for",
+            "{} are measured without a limit: no budget was asked for",
             wanted.name()
         ),
     }
@@ -146,7 +146,7 @@ fn reason(
 ) -> String {
     let name = kind.name();
     let time = if share >= 1.0 {
-        "all the time".to_owned()
+        "without a limit".to_owned()
     } else {
         format!("{} of the time", percent(share))
     };
@@ -265,7 +265,7 @@ mod tests {
             (
                 (0.001, 0.002, 0.004),
                 SPANS,
-                "spans are measured all the time: they would cost 0.4 % of the machine all the time, and 1 % \
+                "spans are measured without a limit: they would cost 0.4 % of the machine all the time, and 1 % \
                  are allowed",
             ),
             (

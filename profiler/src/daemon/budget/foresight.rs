@@ -4,8 +4,7 @@
 use anyhow::{Result, bail};
 
 use super::{
-    Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Seen, Speed, announce, decide,
-    predict,
+    Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Speed, announce, decide, predict,
 };
 use crate::{
     kernel::{AttachPlan, Capabilities},
@@ -96,33 +95,37 @@ impl Foresight {
         )
     }
 
-    /// Looks how busy the machine is, before anything is attached: what is to be said, and what follows.
+    /// What the budget allows before anything is attached, by the tasks that the machine makes a second.
     ///
     /// # Errors
-    /// The budget allows nothing.
+    /// It allows nothing.
+    pub fn decide_first(&self, lives_per_s: f64) -> Result<Decision> {
+        let rates = Rates::by_lives(self.cpus, lives_per_s);
+        let decision = self.decide(Speed::assumed(), &rates, &[]);
+        if decision.kind.is_none() {
+            bail!("{}; --budget off attaches all the same", decision.reason);
+        }
+        Ok(decision)
+    }
+
+    /// What is to be said before it is attached: `plan` has what was decided.
+    #[must_use]
     pub fn announce(
         &self,
         plan: &AttachPlan,
         capabilities: &Capabilities,
-        seen: Seen,
-    ) -> Result<(Vec<String>, Decision)> {
+        lives_per_s: f64,
+        decision: &Decision,
+    ) -> Vec<String> {
         let speed = Speed::assumed();
-        let lives_per_s = seen.lives_per_s();
         let rates = Rates::by_lives(self.cpus, lives_per_s);
-        let decision = self.decide(speed, &rates, &[]);
-        if decision.kind.is_none() {
-            bail!("{}; --budget off attaches all the same", decision.reason);
-        }
-        let predicted = self.predict(speed, &rates);
-        let source = speed.source();
-        let lines = announce(
+        announce(
             plan,
             &capabilities.others,
             lives_per_s,
-            &predicted,
-            &decision,
-            source,
-        );
-        Ok((lines, decision))
+            &self.predict(speed, &rates),
+            decision,
+            speed.source(),
+        )
     }
 }

@@ -9,6 +9,11 @@ use crate::{
 /// A share that differs from the present one by less than this part of it changes nothing.
 const WORTH_A_CHANGE: f64 = 0.1;
 
+/// So many windows and edges tell the effect as it is now.
+const REMEMBERED: usize = 200;
+/// Nothing is attached any more where that is decided so often in a row: a gust is no reason to leave.
+const OVER_IN_A_ROW: u32 = 3;
+
 /// What is needed to decide again, and what was decided last.
 #[derive(Debug)]
 pub struct Keeper {
@@ -20,6 +25,8 @@ pub struct Keeper {
     /// What has been counted in the window that goes on, and the daemon's own time since the beginning.
     tally: Tally,
     decided: Decision,
+    /// How often in a row nothing was allowed.
+    over: u32,
 }
 
 impl Keeper {
@@ -33,6 +40,7 @@ impl Keeper {
             windows: Windows::default(),
             tally: Tally::default(),
             decided,
+            over: 0,
         }
     }
 
@@ -41,11 +49,18 @@ impl Keeper {
         self.speed = self.foresight.speed(null_hold, kind, run_time);
     }
 
+    /// What is measured by the last decision.
+    #[must_use]
+    pub const fn kind(&self) -> Option<WindowKind> {
+        self.decided.kind
+    }
+
     /// Takes note of an interval: what is decided anew, where it ends a window with probes and anything
     /// changes.
     pub fn saw(&mut self, interval: &Interval) -> Option<&Decision> {
         let window = interval.window?;
         self.windows.add(interval, &window);
+        self.windows.forget_all_but(REMEMBERED);
         let has_probes = window.kind != WindowKind::Bare && !window.edge;
         self.tally.add(interval, has_probes);
         let done = window.done.filter(|_| has_probes)?;
@@ -53,7 +68,13 @@ impl Keeper {
         let rates = self.tally.take(self.foresight.cpus(), window.kind, lives)?;
         let measured = self.measured();
         let decision = self.foresight.decide(self.speed, &rates, &measured);
-        if !differs(&self.decided, &decision) {
+        self.over = if decision.kind.is_none() {
+            self.over + 1
+        } else {
+            0
+        };
+        let not_yet = (1..OVER_IN_A_ROW).contains(&self.over);
+        if not_yet || !differs(&self.decided, &decision) {
             return None;
         }
         self.decided = decision;
@@ -169,9 +190,12 @@ mod tests {
     #[test]
     fn a_lock_that_is_never_at_rest_is_left() {
         let mut keeper = keeper(100.0);
-        let interval = window(1, WindowKind::Holds, 30_000_000, 1000);
-        let decided = keeper.saw(&interval).cloned().unwrap();
-        assert_ne!(decided.kind, Some(WindowKind::Holds), "{decided:?}");
+        let mut decided = None;
+        for number in 1..4 {
+            let interval = window(number, WindowKind::Holds, 30_000_000, 1000);
+            decided = keeper.saw(&interval).cloned().or(decided);
+        }
+        assert_ne!(keeper.kind(), Some(WindowKind::Holds), "{decided:?}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::recording::schema::{Interval, WindowKind};
 pub const HOLDS_OF_A_LIFE: f64 = 3.0;
 /// CPU time of the daemon a second, before it is measured: some refreshes of a large machine.
 const ASSUMED_OWN_CPU: f64 = 1e-3;
+/// With fewer task lives a second than this, holds are of something else.
+const FEW_LIVES: f64 = 10.0;
 /// How long /proc/stat is watched at least.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -86,6 +88,8 @@ pub struct Tally {
     waits_of_lock: u64,
     own_cpu_s: f64,
     all_seconds: f64,
+    /// Holds and task lives a second, when holds were seen last.
+    last_holds: Option<(f64, f64)>,
 }
 
 impl Tally {
@@ -108,6 +112,16 @@ impl Tally {
         }
     }
 
+    /// Holds a second at so many task lives, where they are not seen: in the same relation as when they were,
+    /// unless hardly a task was made then.
+    fn holds_at(&self, lives: f64) -> f64 {
+        match self.last_holds {
+            None => HOLDS_OF_A_LIFE * lives,
+            Some((holds, then)) if then >= FEW_LIVES => holds * lives / then,
+            Some((holds, _)) => holds,
+        }
+    }
+
     /// The rates in the window that has ended; the next one begins. `None` where it had no length. In windows
     /// of waits holds are not seen: the task lives of the machine stand for them.
     pub fn take(&mut self, cpus: u32, kind: WindowKind, lives: f64) -> Option<Rates> {
@@ -115,19 +129,23 @@ impl Tally {
         *self = Self {
             own_cpu_s: self.own_cpu_s,
             all_seconds: self.all_seconds,
+            last_holds: self.last_holds,
             ..Self::default()
         };
         if window.seconds <= 0.0 {
             return None;
         }
         let per_s = |number: u64| number as f64 / window.seconds;
+        let holds = if kind == WindowKind::Waits {
+            self.holds_at(lives)
+        } else {
+            let holds = per_s(window.holds);
+            self.last_holds = Some((holds, lives));
+            holds
+        };
         Some(Rates {
             cpus,
-            holds: if kind == WindowKind::Waits {
-                HOLDS_OF_A_LIFE * lives
-            } else {
-                per_s(window.holds)
-            },
+            holds,
             waits: Some(Waits {
                 all: per_s(window.waits.saturating_add(window.waits_of_lock)),
                 of_lock: per_s(window.waits_of_lock),

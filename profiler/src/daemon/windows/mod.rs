@@ -7,7 +7,7 @@ mod schedule;
 pub use choice::{Circumstances, WindowChoice, choose};
 pub use schedule::Schedule;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -136,9 +136,10 @@ impl Windows {
     }
 
     /// After a time in which nothing was attached: what follows is a window of its own, of the same kind.
-    pub const fn resume(&mut self, now: Reading) {
+    pub fn resume(&mut self, now: Reading, stopped: Duration) {
         self.window.number += 1;
         self.began = now;
+        self.first += stopped;
     }
 
     /// Whether the links are away.

@@ -87,9 +87,11 @@ impl Schedule {
         self.share = share.clamp(f64::MIN_POSITIVE, SHARES[usize::from(self.spans)]);
     }
 
-    /// Begins with what is allowed.
+    /// Begins with what is allowed, and never has more.
     pub fn begin_anew(&mut self) {
         self.kind = self.base;
+        self.first = self.base;
+        self.has_spans = self.spans;
     }
 
     /// Takes note of how long an edge took, which leads from a window of this kind to the present one.

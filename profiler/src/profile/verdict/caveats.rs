@@ -3,7 +3,7 @@
 use super::{FEW_WAITS, contended, effect::effect, longest_holder, most_waiting};
 use crate::{
     profile::Profile,
-    recording::schema::{Clock, Tier},
+    recording::schema::{Clock, Tier, WindowKind},
     units::{self, TimeUnit},
 };
 
@@ -37,6 +37,7 @@ pub(super) fn caveats(profile: &Profile) -> Vec<String> {
                 .to_owned(),
         );
     }
+    all.extend(waits_alone(profile));
     if let Some(few) = few(profile) {
         all.push(few);
     }
@@ -76,6 +77,19 @@ pub(super) fn caveats(profile: &Profile) -> Vec<String> {
         ),
     }
     all
+}
+
+/// Windows that a budget left for waits alone: they are in no table.
+fn waits_alone(profile: &Profile) -> Option<String> {
+    let waits = profile.windows.of(WindowKind::Waits)?;
+    profile.holds_known().then(|| {
+        format!(
+            "For {} the budget left the probes of waits alone: what they saw is in none of these numbers, which are \
+             of the {} with those of holds.",
+            units::seconds(waits.seconds),
+            units::seconds(profile.measured_s)
+        )
+    })
 }
 
 /// Few events, or a short run.
