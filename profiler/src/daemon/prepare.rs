@@ -220,7 +220,9 @@ fn within_budget(
                 ..request.clone()
             };
             let mut fewer = plan(capabilities, &fewer)?;
-            fewer.reasons.push(format!("By the budget: {}.", decision.reason));
+            fewer
+                .reasons
+                .push(format!("By the budget: {}.", decision.reason));
             fewer
         }
     };

@@ -208,7 +208,8 @@ fn pairs(kind: WindowKind, usable: &[(&FinishedWindow, u64)]) -> Pairs {
         let away = |other: usize| (usable[other].0.middle_s - window.middle_s).abs();
         // What lies further away, behind a stop or a window that was left out, is no neighbour.
         let is_near = |&other: &usize| {
-            let between_s = away(other) - (usable[other].0.done.seconds + window.done.seconds) / 2.0;
+            let between_s =
+                away(other) - (usable[other].0.done.seconds + window.done.seconds) / 2.0;
             between_s <= NEAR * window.done.seconds.max(usable[other].0.done.seconds)
         };
         let before = (0..index).rev().find(is_bare).filter(is_near);

@@ -145,7 +145,11 @@ impl Scaling {
         let has_waits = waits_known(header) && (!from_contention || target.is_some());
         let waits = |window: &Counted| match target.filter(|_| from_contention) {
             // A window without an entry had no wait.
-            Some(target) => window.waits_by_lock.get(&target).copied().unwrap_or_default(),
+            Some(target) => window
+                .waits_by_lock
+                .get(&target)
+                .copied()
+                .unwrap_or_default(),
             None => window.waits,
         };
         let stand_for_s = self.stand_for_s();
@@ -198,7 +202,9 @@ impl Scaling {
     ) -> Estimate {
         let windows = || self.windows.iter().zip(stand_for_s);
         let rate = |window: &Counted| of(window) as f64 / window.seconds;
-        let total: f64 = windows().map(|(window, stands_for_s)| rate(window) * stands_for_s).sum();
+        let total: f64 = windows()
+            .map(|(window, stands_for_s)| rate(window) * stands_for_s)
+            .sum();
         let counted: u64 = self.windows.iter().map(of).fold(0, u64::saturating_add);
         let events: u64 = self.windows.iter().map(events).fold(0, u64::saturating_add);
         let number = self.windows.len();
@@ -230,10 +236,13 @@ impl Scaling {
             .iter()
             .map(|window| window.seconds * (rate(window) - mean).powi(2));
         let of_a_second = squares.sum::<f64>() / (windows.len() - 1) as f64;
-        let rests = windows.iter().zip(stand_for_s).map(|(window, stands_for_s)| {
-            let rest_s = (stands_for_s - window.seconds).max(0.0);
-            rest_s + rest_s * rest_s / window.seconds
-        });
+        let rests = windows
+            .iter()
+            .zip(stand_for_s)
+            .map(|(window, stands_for_s)| {
+                let rest_s = (stands_for_s - window.seconds).max(0.0);
+                rest_s + rest_s * rest_s / window.seconds
+            });
         of_a_second * rests.sum::<f64>()
     }
 }
@@ -242,5 +251,4 @@ fn add(sums: &mut [u64; 2], more: [u64; 2]) {
     for (sum, more) in sums.iter_mut().zip(more) {
         *sum = sum.saturating_add(more);
     }
-}
 }

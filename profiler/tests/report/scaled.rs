@@ -60,27 +60,29 @@ fn is(estimate: Option<Estimate>, expected: [f64; 3]) {
     }
 }
 
-/// 110 a second of 3 s, for 6.75 s: 742.5. Squares of the deviations: 100 + 0 + 100, so a variance of 100 a
-/// second; 100 · 3.75 · 6.75 / 3 = 843.75, whose root times t, 4.3027, is 124.98.
+/// The windows lie at 1.25, 3.5 and 5.75 s of 6.75 s, and stand for 2.875, 2.25 and 1.625 s: 287.5 + 247.5 + 195
+/// = 730. Squares of the deviations from 110: 100 + 0 + 100, so a variance of 100 a second; for the rests of 1.875,
+/// 1.25 and 0.625 s, r + r²: 9.21875, so 921.875, whose root times t, 4.3027, is 130.64.
 #[test]
 fn windows_of_one_length() {
     let profile = reaps(&[(100, 1.0), (110, 1.0), (120, 1.0)], 500);
     let scaled = profile.scaled.unwrap();
     assert_eq!((scaled.kind, scaled.windows), (Holds, 3));
     assert_eq!((scaled.seconds, scaled.of_s), (3.0, 6.75));
-    is(scaled.holds, [742.5, 617.52, 867.48]);
-    is(scaled.lives, [742.5, 617.52, 867.48]);
-    is(scaled.held_ns, [371_250.0, 308_759.0, 433_741.0]);
+    is(scaled.holds, [730.0, 599.36, 860.64]);
+    is(scaled.lives, [730.0, 599.36, 860.64]);
+    is(scaled.held_ns, [365_000.0, 299_680.0, 430_320.0]);
 }
 
-/// 480 in 4 s, 120 a second, for 7.75 s: 930. Squares by their lengths: 1 · 20² + 2 · 10² + 0 = 600, so a
-/// variance of 300 a second; 300 · 3.75 · 7.75 / 4 = 2,179.7, whose root times 4.3027 is 200.88.
+/// 100, 130 and 120 a second for 2.875, 3.25 and 1.625 s: 287.5 + 422.5 + 195 = 905. The mean is 120; squares by
+/// their lengths: 1 · 20² + 2 · 10² + 0 = 600, so a variance of 300 a second; for the rests of 1.875, 1.25 and
+/// 0.625 s, r + r²/s: 8.4375, so 2,531.25, whose root times 4.3027 is 216.48.
 #[test]
 fn windows_count_by_their_lengths() {
     let profile = reaps(&[(100, 1.0), (260, 2.0), (120, 1.0)], 500);
     let scaled = profile.scaled.unwrap();
     assert_eq!((scaled.seconds, scaled.of_s), (4.0, 7.75));
-    is(scaled.holds, [930.0, 729.12, 1130.88]);
+    is(scaled.holds, [905.0, 688.52, 1121.48]);
 }
 
 #[test]
@@ -130,7 +132,8 @@ fn what_is_measured_as_a_whole_needs_no_estimate() {
     assert_eq!((all.measured_s, all.scaled), (WINDOW_S, None));
 }
 
-/// The numbers of the tables, times the whole measured time over that of their windows.
+/// About the numbers of the tables, times the whole measured time over that of their windows: these stand for
+/// stretches of nearly the same length.
 fn is_what_tables_say(profile: &Profile, of_s: f64) -> Scaled {
     let scaled = profile.scaled.unwrap();
     let by = of_s / profile.measured_s;
@@ -154,7 +157,7 @@ fn is_what_tables_say(profile: &Profile, of_s: f64) -> Scaled {
         let off = total
             .zip(expected)
             .map(|(found, expected)| (found / expected - 1.0).abs());
-        assert!(off.is_none_or(|off| off < 1e-9), "{total:?} {expected:?}");
+        assert!(off.is_none_or(|off| off < 0.05), "{total:?} {expected:?}");
         assert_eq!(total.is_some(), expected.is_some());
     }
     scaled

@@ -200,9 +200,22 @@ mod tests {
         // Without probes it is the daemon's time alone that is counted.
         tally.add(&interval, false);
         assert_eq!(tally.take(2, WindowKind::Holds, 0.0), None);
+        let mut waits = |lives| {
+            tally.add(&interval, true);
+            tally.take(2, WindowKind::Waits, lives).unwrap()
+        };
+        // Holds of something else than lives.
+        assert_eq!(waits(10.0).holds, 200.0);
+        assert_eq!(waits(10.0).own_cpu, 0.005);
         tally.add(&interval, true);
-        let waits = tally.take(2, WindowKind::Waits, 10.0).unwrap();
-        assert_eq!((waits.holds, waits.own_cpu), (30.0, 0.005));
+        tally.take(2, WindowKind::Holds, 50.0);
+        tally.add(&interval, true);
+        let waits = tally.take(2, WindowKind::Waits, 100.0).unwrap();
+        assert_eq!(waits.holds, 400.0);
+        let mut unknown = Tally::default();
+        unknown.add(&interval, true);
+        let waits = unknown.take(2, WindowKind::Waits, 10.0).unwrap();
+        assert_eq!(waits.holds, 30.0);
     }
 
     #[test]
