@@ -115,16 +115,15 @@ fn kill(arguments: &GuardArguments, daemon: &OwnedFd, killed: Killed) -> Result<
         return Err(io::Error::last_os_error())
             .with_context(|| format!("cannot kill the process {}", arguments.daemon));
     }
-    while wait_for(daemon.as_raw_fd(), -1)? != Event::Ready {}
-    ending::append(&arguments.recording, killed)?;
-    // Its reader may have gone, as the daemon has.
+    // At once, for who waits for the daemon's end may read no longer; its reader may also have gone by now.
     let _unread = writeln!(
         stderr(),
-        "{}; its probes are detached, and {} has what was written until then",
+        "{}; the kernel detaches its probes, and {} has what was written until then",
         killed.sentence(),
         arguments.recording.display()
     );
-    Ok(())
+    while wait_for(daemon.as_raw_fd(), -1)? != Event::Ready {}
+    ending::append(&arguments.recording, killed)
 }
 
 /// What a wait has ended with.

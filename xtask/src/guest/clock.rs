@@ -12,7 +12,9 @@ const AGREEMENT: f64 = 0.05;
 
 fn by(attach: &str) -> Step {
     let load = "--workload forkexit --tasks 1 --iterations 400 --warm-up 0";
-    let clock = "--detail holds --clock instructions --loss-threshold 1";
+    // A kernel that preempts switches tasks in the middle of programs: some per cent of the holds of 7.2 are
+    // counted as lost by kprobe.
+    let clock = "--detail holds --clock instructions --loss-threshold 5";
     run(attach, &format!("{load} {clock} --attach {attach}"))
 }
 

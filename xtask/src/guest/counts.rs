@@ -94,7 +94,7 @@ pub fn full_preemption_loses_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
 fn outside(name: &str, how: &str) -> Step {
     let load = format!("--workload forkexit --tasks 2 --iterations {ITERATIONS} --warm-up 0");
     // A task may be switched out between a clock and the lock more often than on hardware.
-    let load = format!("{load} --loss-threshold 1 --detail holds {how}");
+    let load = format!("{load} --loss-threshold 5 --detail holds {how}");
     run(name, load.trim_end())
 }
 

@@ -15,7 +15,7 @@ const ASSUMED_OWN_CPU: f64 = 1e-3;
 /// With fewer task lives a second than this, holds are of something else.
 const FEW_LIVES: f64 = 10.0;
 /// How long /proc/stat is watched at least.
-const WATCH: Duration = Duration::from_millis(200);
+const WATCH: Duration = Duration::from_millis(100);
 
 /// Events a second, over all CPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]
