@@ -307,7 +307,6 @@ fn releasing(cpu: &mut CpuState, now_ns: u64) {
     if is_of_another_window(cpu) {
         return drop_stale(cpu);
     }
-    let seen = maps::window(cpu) + 1;
     let hold = &mut cpu.hold;
     if hold.held != 0 {
         hold.held = 0;
@@ -315,7 +314,7 @@ fn releasing(cpu: &mut CpuState, now_ns: u64) {
         return count_unseen(cpu, now_ns);
     }
     cpu.hold.end_ns = now_ns;
-    cpu.hold.seen = seen;
+    cpu.hold.seen = cpu.hold.window + 1;
 }
 
 /// The lock has been given back, at `now_ns` or a little before.
