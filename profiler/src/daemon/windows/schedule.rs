@@ -24,11 +24,10 @@ const FIRST_SPANS: u32 = 2;
 pub struct Schedule {
     /// What is attached first, where nothing forbids it: holds, or the one kind that there is.
     first: WindowKind,
-    /// The same, as far as it is allowed.
-    base: WindowKind,
-    /// Whether spans have windows besides: whether there are any, and whether they are allowed.
+    /// Whether spans have windows besides, where nothing forbids that.
     has_spans: bool,
-    spans: bool,
+    /// The costliest kind that is allowed.
+    allowed: WindowKind,
     shortest: Duration,
     /// The length of the run, where it is known.
     run: Option<Duration>,
@@ -45,17 +44,16 @@ pub struct Schedule {
 impl Schedule {
     /// Windows of these kinds, beginning with what is attached first, and bare ones.
     pub fn new(kinds: &[WindowKind], shortest: Duration, run: Option<Duration>) -> Self {
-        let base = kinds.first().copied().unwrap_or(WindowKind::Bare);
-        let spans = base != WindowKind::Spans && kinds.contains(&WindowKind::Spans);
+        let first = kinds.first().copied().unwrap_or(WindowKind::Bare);
+        let has_spans = first != WindowKind::Spans && kinds.contains(&WindowKind::Spans);
         Self {
-            first: base,
-            base,
-            has_spans: spans,
-            spans,
+            first,
+            has_spans,
+            allowed: WindowKind::Spans,
             shortest,
             run,
-            kind: base,
-            share: SHARES[usize::from(spans)],
+            kind: first,
+            share: SHARES[usize::from(has_spans)],
             spans_edge: Duration::ZERO,
             edge: Duration::ZERO,
             spans_time: Duration::ZERO,
@@ -82,16 +80,25 @@ impl Schedule {
     /// From the next window on, measures nothing that costs more than windows of this kind, and that for this
     /// share of the time.
     pub fn limit(&mut self, kind: WindowKind, share: f64) {
-        self.spans = self.has_spans && kind == WindowKind::Spans;
-        self.base = self.first.min(kind);
-        self.share = share.clamp(f64::MIN_POSITIVE, SHARES[usize::from(self.spans)]);
+        self.allowed = kind;
+        self.share = share.clamp(f64::MIN_POSITIVE, SHARES[usize::from(self.spans())]);
+    }
+
+    /// What takes turns with bare windows.
+    fn base(&self) -> WindowKind {
+        self.first.min(self.allowed)
+    }
+
+    /// Whether spans have windows besides.
+    fn spans(&self) -> bool {
+        self.has_spans && self.allowed == WindowKind::Spans
     }
 
     /// Begins with what is allowed, and never has more.
     pub fn begin_anew(&mut self) {
-        self.kind = self.base;
-        self.first = self.base;
-        self.has_spans = self.spans;
+        self.first = self.base();
+        self.has_spans = self.spans();
+        self.kind = self.first;
     }
 
     /// Takes note of how long an edge took, which leads from a window of this kind to the present one.
@@ -107,12 +114,12 @@ impl Schedule {
 
     /// Goes on to the next window after one of this length, at this time of the measured time; its kind.
     pub fn advance(&mut self, lasted: Duration, elapsed: Duration) -> WindowKind {
-        if self.kind == WindowKind::Spans && self.spans {
+        if self.kind == WindowKind::Spans && self.spans() {
             self.spans_time += lasted;
         }
         self.kind = match self.kind {
-            WindowKind::Bare if self.spans && self.are_spans_due(elapsed) => WindowKind::Spans,
-            WindowKind::Bare => self.base,
+            WindowKind::Bare if self.spans() && self.are_spans_due(elapsed) => WindowKind::Spans,
+            WindowKind::Bare => self.base(),
             _ => WindowKind::Bare,
         };
         self.kind
@@ -131,13 +138,13 @@ impl Schedule {
 
     /// The share of the time that windows of spans have.
     fn spans_part(&self) -> f64 {
-        if self.spans { self.share / 2.0 } else { 0.0 }
+        if self.spans() { self.share / 2.0 } else { 0.0 }
     }
 
     /// How long the window that begins now lasts.
     pub fn length(&self) -> Duration {
         match self.kind {
-            WindowKind::Spans if self.spans => self.spans_length(),
+            WindowKind::Spans if self.spans() => self.spans_length(),
             WindowKind::Bare => {
                 let of_base = self.share - self.spans_part();
                 self.base_length().mul_f64((1.0 - self.share) / of_base)
