@@ -19,11 +19,7 @@ pub struct Recording {
 impl Recording {
     /// The one that a guest has left in /out/NAME.
     pub fn of(outcome: &VmOutcome, name: &str) -> Result<Self> {
-        let path = format!("{name}/recording.jsonl");
-        let Some(content) = outcome.files.get(&path) else {
-            bail!("the guest left no {path}");
-        };
-        Self::parse(&String::from_utf8_lossy(content))
+        Self::parse(&outcome.recording(name)?)
     }
 
     /// The one in a folder of this machine.

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::daemon::null_hold_load;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::vm::protocol::Step;
@@ -31,17 +32,7 @@ pub fn attach_keeps_its_budget(lab: &Lab<'_>) -> Result<Verdict> {
         ])
     };
     let mut request = lab.request(vec![
-        Step::new([
-            "lockprof",
-            "workload",
-            "nullhold",
-            "--tasks",
-            "1",
-            "--warm-up",
-            "0",
-            "--until-signalled",
-        ])
-        .background(Some("measurement")),
+        null_hold_load(&["--until-signalled"]).background(Some("measurement")),
         // An emulated daemon alone takes more of its CPU than any real one.
         attach("within", "20%"),
         attach("beyond", "2%"),

@@ -29,13 +29,13 @@ pub fn attach(name: &str) -> Step {
 
 /// A load that holds the lock so often, and once more when it begins.
 pub fn null_holds(times: u64) -> Step {
-    let words = ["lockprof", "workload", "nullhold", "--tasks", "1"];
-    let times = times.to_string();
-    Step::new(
-        words
-            .into_iter()
-            .chain(["--iterations", &times, "--warm-up", "0"]),
-    )
+    null_hold_load(&["--iterations", &times.to_string()])
+}
+
+/// A load of null holds from its first moment on, of this length.
+pub fn null_hold_load(length: &[&str]) -> Step {
+    let words = "lockprof workload nullhold --tasks 1 --warm-up 0";
+    Step::new(words.split(' ').chain(length.iter().copied()))
 }
 
 fn life(name: &str, attach: &str) -> Step {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::daemon::{MEASURING, attach, doctor, null_holds, programs};
+use super::daemon::{MEASURING, attach, doctor, null_hold_load, null_holds, programs};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::vm::protocol::Step;
@@ -140,23 +140,12 @@ pub fn control_z_leaves_nothing_attached(lab: &Lab<'_>) -> Result<Verdict> {
 /// A stopped daemon is killed by its guard although nothing else ends: no program is left, and the recording
 /// tells.
 pub fn a_stopped_daemon_is_killed(lab: &Lab<'_>) -> Result<Verdict> {
-    // It ends before the guard kills: the emulator dies of kernel text that changes under a load.
-    let load = [
-        "lockprof",
-        "workload",
-        "nullhold",
-        "--tasks",
-        "1",
-        "--warm-up",
-        "0",
-        "--duration",
-        "8",
-    ];
     let request = lab.request(vec![
         doctor(),
         attach("stopped"),
         doctor(),
-        Step::new(load)
+        // It ends before the guard kills: the emulator dies of kernel text that changes under a load.
+        null_hold_load(&["--duration", "8"])
             .background(None)
             .signalling(1, libc::SIGSTOP),
         // It ends, or this boot does not.

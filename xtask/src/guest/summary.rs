@@ -26,10 +26,8 @@ impl Summary {
     pub fn of(lab: &Lab<'_>, outcome: &VmOutcome, name: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for a recording")?;
         outcome.write_files(folder.path())?;
+        let lines = lines_of(outcome, name)?;
         let recording = folder.path().join(name).join("recording.jsonl");
-        if !recording.is_file() {
-            bail!("the guest left no recording of {name}");
-        }
         let output = Command::new(&lab.binaries.lockprof)
             .args(["report", "--format", "json"])
             .arg(&recording)
@@ -46,17 +44,10 @@ impl Summary {
         let text = String::from_utf8_lossy(&output.stdout);
         let json = serde_json::from_str(&text)
             .with_context(|| format!("the summary of {name} is not JSON"))?;
-        let text = fs::read_to_string(&recording)
-            .with_context(|| format!("cannot read the recording of {name}"))?;
-        let intervals = text.lines().map(serde_json::from_str::<Value>);
-        let lost = intervals.map(|line| line.map(|line| losses_of(&line)));
-        let lost = lost
-            .sum::<Result<u64, _>>()
-            .with_context(|| format!("a line of the recording of {name} is not JSON"))?;
         Ok(Self {
             name: name.to_owned(),
             json,
-            lost_while_attached: lost,
+            lost_while_attached: lines.iter().map(losses_of).sum(),
         })
     }
 
@@ -223,6 +214,14 @@ pub fn equal<T: PartialEq + std::fmt::Debug>(what: &str, first: T, second: T) ->
     } else {
         bail!("{what}: {first:?} is not {second:?}")
     }
+}
+
+/// The lines of the recording that a step left in `/out/NAME`.
+pub(super) fn lines_of(outcome: &VmOutcome, name: &str) -> Result<Vec<Value>> {
+    let text = outcome.recording(name)?;
+    let lines = text.lines().map(serde_json::from_str);
+    let lines: Result<_, _> = lines.collect();
+    lines.with_context(|| format!("a line of the recording of {name} is not JSON"))
 }
 
 /// Everything that an interval has lost: what the programs count, and runs of them that the kernel refused.

@@ -1,11 +1,9 @@
 //! What is seen in windows is what happened in them.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::summary::losses_of;
+use super::summary::{lines_of, losses_of};
 use super::{Lab, Verdict, run_in_windows, succeed};
 use crate::vm::VmOutcome;
 
@@ -103,14 +101,8 @@ fn check(window: &Window) -> Result<()> {
 
 /// The windows of the recording in `/out/NAME`, with their edges.
 fn windows(outcome: &VmOutcome, name: &str) -> Result<Vec<Window>> {
-    let folder = tempfile::tempdir().context("cannot make a folder for a recording")?;
-    outcome.write_files(folder.path())?;
-    let path = folder.path().join(name).join("recording.jsonl");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read the recording {}", path.display()))?;
     let mut all: Vec<(u64, Window)> = Vec::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).context("a line is not JSON")?;
+    for line in lines_of(outcome, name)? {
         let Some(window) = line.get("window") else {
             continue;
         };

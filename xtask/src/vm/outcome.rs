@@ -1,5 +1,6 @@
 //! What a boot brings back.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -69,6 +70,15 @@ pub struct VmOutcome {
 }
 
 impl VmOutcome {
+    /// The recording that lockprof has left in /out/NAME.
+    pub fn recording(&self, name: &str) -> Result<Cow<'_, str>> {
+        let path = format!("{name}/recording.jsonl");
+        match self.files.get(&path) {
+            Some(content) => Ok(String::from_utf8_lossy(content)),
+            None => bail!("the guest left no {path}"),
+        }
+    }
+
     /// Writes the files of the guest's /out into a folder of the host.
     pub fn write_files(&self, folder: &Path) -> Result<()> {
         for (name, content) in &self.files {
