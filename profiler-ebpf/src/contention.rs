@@ -27,6 +27,10 @@ pub const MAX_PROBES: u32 = 8;
 pub const TASK_SLOTS: u32 = 16384;
 /// Places for cgroups on each CPU; a power of two.
 pub const CGROUP_SLOTS: u32 = 256;
+/// The same with the one, after them, for all that find no place.
+pub const CGROUP_PLACES: u32 = CGROUP_SLOTS + 1;
+/// The key in that place, which is no cgroup's.
+pub const OTHER_CGROUPS: u64 = u64::MAX;
 
 /// Frames after which a waiter's call stack is cut, those of tracing included.
 pub const STACK_FRAMES: usize = 24;
@@ -66,6 +70,22 @@ pub struct ContentionEntry {
     pub octaves: [u32; WAIT_OCTAVES],
 }
 
+impl ContentionEntry {
+    /// A free place.
+    pub const FREE: Self = Self {
+        lock: 0,
+        caller: 0,
+        stack_id: 0,
+        flags: 0,
+        hold_site: 0,
+        sampled: 0,
+        waits: 0,
+        waited_ns: 0,
+        longest_ns: 0,
+        octaves: [0; WAIT_OCTAVES],
+    };
+}
+
 /// What is kept of a task between two events that may be on different CPUs. Tasks share places by
 /// the low bits of their pid; both sides of each pair check the pid.
 #[repr(C)]
@@ -93,13 +113,46 @@ pub struct TaskSlot {
     pub window: u32,
     /// kprobe only: the number of the window in which that task asked to read.
     pub reader_window: u32,
+    /// The task that had the lock when the sleep began, by the address of its task_struct; 0 where that was not to
+    /// be seen.
+    pub owner: u64,
+    /// Its pid, and in the upper half its process.
+    pub owner_ids: u64,
+    /// What it did, by the number of an [`OwnerState`](crate::OwnerState), and [`READER_HINT`].
+    pub owner_state: u32,
+    /// The CPU that it was on, or had been on last.
+    pub owner_cpu: u32,
+}
+
+/// In [`TaskSlot::owner_state`]: the owner is one of those that read the lock.
+pub const READER_HINT: u32 = 1 << 8;
+
+impl TaskSlot {
+    /// A free place.
+    pub const FREE: Self = Self {
+        lock: 0,
+        began_ns: 0,
+        pid: 0,
+        flags: 0,
+        stack_id: 0,
+        entry_pid: 0,
+        entry_lock: 0,
+        reader_pid: 0,
+        nested_reads: 0,
+        window: 0,
+        reader_window: 0,
+        owner: 0,
+        owner_ids: 0,
+        owner_state: 0,
+        owner_cpu: 0,
+    };
 }
 
 /// The holds and waits of a cgroup on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CgroupEntry {
-    /// The cgroup's id, plus 1; 0 in a free place.
+    /// The cgroup's id, plus 1, or [`OTHER_CGROUPS`]; 0 in a free place.
     pub key: u64,
     /// Write holds.
     pub holds: u64,
@@ -111,10 +164,21 @@ pub struct CgroupEntry {
     pub waited_ns: u64,
 }
 
+impl CgroupEntry {
+    /// A free place.
+    pub const FREE: Self = Self {
+        key: 0,
+        holds: 0,
+        held_ns: 0,
+        waits: 0,
+        waited_ns: 0,
+    };
+}
+
 const _: () = {
     assert!(offset_of!(ContentionEntry, waits) == 32);
     assert!(size_of::<ContentionEntry>() == 56 + 4 * WAIT_OCTAVES);
-    assert!(size_of::<TaskSlot>() == 56);
+    assert!(size_of::<TaskSlot>() == 80);
     assert!(size_of::<CgroupEntry>() == 40);
     assert!(BETWEEN_TEXT_LIMIT.is_power_of_two());
     assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());

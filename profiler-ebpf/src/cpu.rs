@@ -270,11 +270,14 @@ pub struct SiteState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CpuState {
-    /// What the daemon says; the programs write neither this nor the next.
+    /// What the daemon says; the programs write neither this nor the next two.
     pub control: RunControl,
     /// Until when the daemon's last beat lets the programs begin anything (CLOCK_MONOTONIC, ns): a daemon that
     /// is stopped or stuck is not measuring. What has begun by then is finished.
     pub awake_until_ns: u64,
+    /// The daemon's task, by the address of its task_struct, once that is known; else 0. Its holds by setpgid()
+    /// are controls.
+    pub control_task: u64,
     /// The hold in progress.
     pub hold: HoldSlot,
     /// The wait that the hold in progress will claim.
@@ -295,6 +298,8 @@ pub struct CpuState {
     pub open_reads: ReadStack,
     /// Waits of all locks that were added to this CPU's table of contended locks.
     pub contended: u64,
+    /// Holds that are controls: in no other number.
+    pub control_holds: u64,
     /// What the last search for a caller found: a site, by index.
     pub found_site: u32,
     /// Always 0.
@@ -310,10 +315,23 @@ pub struct CpuState {
 }
 
 impl CpuState {
+    /// Whether a hold of a task is a control of the daemon's own. The daemon forks as well, which is none: so the
+    /// site decides too, where it is known.
+    ///
+    /// Without a comparison of the site: after one the verifier goes on with two kinds of sites, and would verify
+    /// all that follows for each.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_control(&self, task: u64, site: usize) -> bool {
+        let other_site = !(Site::OF_CONTROLS >> site) & 1;
+        (task ^ self.control_task) | other_site == 0
+    }
+
     /// A number that grows with all that the programs count here, but for holds and waits of no length.
     /// `word` reads the word at an offset in bytes, wherever the state lies.
     pub fn activity(word: impl Fn(usize) -> u64) -> u64 {
         let mut sum = word(offset_of!(Self, contended));
+        sum = sum.wrapping_add(word(offset_of!(Self, control_holds)));
         // A hold that has ended and is not booked yet is read as if it were.
         let ended = offset_of!(Self, hold) + offset_of!(HoldSlot, end_ns);
         sum = sum.wrapping_add(word(ended));
@@ -360,7 +378,7 @@ const _: () = {
     assert!(
         size_of::<CpuState>()
             == size_of::<RunControl>()
-                + 8
+                + 16
                 + size_of::<HoldSlot>()
                 + size_of::<OpenSpans>()
                 + size_of::<WaitMark>()
@@ -368,7 +386,7 @@ const _: () = {
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
-                + 32
+                + 40
                 + 8 * INTERRUPTED_FRAMES
                 + Span::COUNT * 8
                 + Loss::COUNT * 8

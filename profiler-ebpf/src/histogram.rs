@@ -79,11 +79,35 @@ static FIRST_BUCKETS: [u8; FIRST_DURATIONS] = {
 #[must_use]
 pub fn bucket_of(duration_ns: u64) -> usize {
     if duration_ns < FIRST_DURATIONS as u64 {
-        FIRST_BUCKETS[duration_ns as usize] as usize
+        first_bucket(duration_ns)
     } else if duration_ns < (FIRST_DURATIONS as u64) << SHIFT {
-        FIRST_BUCKETS[(duration_ns >> SHIFT) as usize] as usize + BUCKETS_PER_SHIFT
+        first_bucket(duration_ns >> SHIFT) + BUCKETS_PER_SHIFT
     } else {
         searched_bucket_of(duration_ns)
+    }
+}
+
+/// An entry of [`FIRST_BUCKETS`].
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+fn first_bucket(duration: u64) -> usize {
+    usize::from(FIRST_BUCKETS[duration as usize])
+}
+
+/// An entry of [`FIRST_BUCKETS`]. Which durations come here the verifier of 6.1 forgets where the compiler keeps the
+/// duration on the stack, so it is told once more, by an instruction that the compiler cannot take for needless.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn first_bucket(duration: u64) -> usize {
+    let mut index = duration;
+    // SAFETY: the instruction changes this register alone, and leaves in it a number below the table's length.
+    unsafe {
+        core::arch::asm!(
+            "{index} &= {last}",
+            index = inlateout(reg) index,
+            last = const FIRST_DURATIONS - 1,
+        );
+        *FIRST_BUCKETS.get_unchecked(index as usize) as usize
     }
 }
 

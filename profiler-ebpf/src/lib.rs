@@ -5,6 +5,7 @@
 //! it; neither side has a second definition of any number, name or bucket.
 
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(test)]
 extern crate std;
@@ -15,12 +16,14 @@ mod cpu;
 mod histogram;
 mod hold;
 mod names;
+mod waiters;
 
 pub use casting::{CAST_CALL, FRAME_TYPE_NAME, cast_call};
 pub use contention::{
-    BETWEEN_TEXT_LIMIT, CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX, LCB_F_PERCPU,
-    LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK, OTHERS, OTHERS_PLACES,
-    STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
+    BETWEEN_TEXT_LIMIT, CGROUP_PLACES, CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX,
+    LCB_F_PERCPU, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK,
+    OTHER_CGROUPS, OTHERS, OTHERS_PLACES, READER_HINT, STACK_FRAMES, TASK_SLOTS, TaskSlot,
+    WAIT_OCTAVES,
 };
 pub use cpu::{
     ARMED, BLAME_COLUMNS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait, READ_DEPTH,
@@ -35,3 +38,7 @@ pub use hold::{
     EndedHold, HoldRing, HoldSlot, INTERRUPTED_FRAMES, MAX_BEHIND, RING_HOLDS, WaitMark, overlap_ns,
 };
 pub use names::{Loss, Phase, Site, Span};
+pub use waiters::{
+    COMM_BYTES, KernelLayout, LockClass, OTHER_WAITERS_PLACES, OwnerState, UNKNOWN_OFFSET,
+    WaitFilter, WaiterEntry, kind_bit,
+};

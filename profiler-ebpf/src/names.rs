@@ -89,6 +89,9 @@ impl Site {
         index as usize & (Self::SLOTS - 1)
     }
 
+    /// Where a control of the daemon's own may be counted, a bit a site.
+    pub(crate) const OF_CONTROLS: u64 = 1 << Self::Setpgid as u64 | 1 << Self::Unknown as u64;
+
     /// How many sites are writers; they are the first ones.
     pub const WRITERS: usize = Self::ReadDoWait as usize;
 
@@ -120,6 +123,23 @@ table_index! {
         ProcFlushPid = "proc_flush_pid",
         /// The whole of a reap, of which the hold is a part: calls are counted, no time is taken.
         ReleaseTask = "release_task",
+        /// Drops a reference to the signal handlers that threads share, and frees them with the last one.
+        CleanupSighand = "__cleanup_sighand",
+        /// Sends the signal of a child's end to its parent, and wakes it.
+        DoNotifyParent = "do_notify_parent",
+        /// Links a task to a `struct pid`.
+        AttachPid = "attach_pid",
+        /// Wakes who waits in a queue, on request alone: here those that poll a pidfd.
+        WakeUp = "__wake_up",
+    }
+}
+
+impl Span {
+    /// Whether it is measured only for whoever asks for it: the whole machine calls it, so that two programs there
+    /// cost everybody.
+    #[must_use]
+    pub const fn is_on_request(self) -> bool {
+        matches!(self, Self::WakeUp)
     }
 }
 
@@ -173,9 +193,12 @@ table_index! {
         /// No free place in the table of contended locks: the wait is counted among all others, without its
         /// lock and its caller.
         ContentionTableFull = "contention_table_full",
+        /// No free place in the table of who waits for whom: the wait is counted among those of all others there,
+        /// without its task and its owner.
+        WaiterTableFull = "waiter_table_full",
         /// No call stack could be taken for a wait.
         StackMissing = "stack_missing",
-        /// No free place in the table of cgroups.
+        /// No free place in the table of cgroups: the hold or wait is counted among those of all others.
         CgroupTableFull = "cgroup_table_full",
         /// More read holds nested on a CPU than the stack has places.
         ReadOverflow = "read_overflow",

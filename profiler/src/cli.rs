@@ -1,29 +1,40 @@
 //! The command line: what was typed, and what it means.
 
+mod common;
 mod compare;
+mod locks;
 mod report;
 
 pub use compare::{CompareArguments, CompareFormat};
+pub use locks::LocksArguments;
 pub use report::{FormatWord, ReportArguments};
 
 use std::{
+    ffi::OsString,
+    io,
     num::NonZeroU64,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
+use lockprof_abi::Span;
 use workloads::{
     Mode, Options as WorkloadOptions, Workload as BundledLoad, WorkloadArgs, WorkloadCommand,
 };
 
+use self::common::CommonArguments;
 use crate::{
-    daemon::{Budget, LoadSpec, Settings, WindowChoice},
+    daemon::{Budget, LoadSpec, Settings, WindowChoice, readable},
     guard::GuardArguments,
-    kernel::{AttachChoice, DEFAULT_LOCK, Request},
-    recording::schema::{Arrangement, Clock, Detail, Workload},
-    run::{online_cpus, output_directory},
+    kernel::{AttachChoice, CapabilitySet, DEFAULT_LOCK, Request, privileges},
+    recording::schema::{Arrangement, Detail, Workload},
+    renounce,
+    run::online_cpus,
 };
 
 /// How long is a kernel lock held, by whom, doing what, and who waits for it?
@@ -39,6 +50,7 @@ Examples:
   lockprof run --workload threadspawn -t 24       profile a load that comes with lockprof
   lockprof run -- make -j8                        profile a load of your own
   lockprof attach -d 10                           what this machine does now
+  lockprof locks -d 10                            which locks this machine waits for, and who has them
   lockprof report lockprof-20261122-201500        the table again, from the recording
   lockprof report DIR --format png --only anatomy -o anatomy.png
   lockprof compare base/ --vs patched/            whether a patch makes it better
@@ -57,6 +69,8 @@ pub enum Command {
     Run(RunArguments),
     /// Profile what this machine does now, until Ctrl-C or for -d seconds
     Attach(AttachArguments),
+    /// Every contended lock of this machine: by name, by who waits, and by who has it
+    Locks(LocksArguments),
     /// Show a recording
     Report(ReportArguments),
     /// Compare the recordings of two or more kernels
@@ -70,24 +84,39 @@ pub enum Command {
     Guard(GuardArguments),
 }
 
+impl Command {
+    /// Gives up what it can do without from the beginning.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn renounce(&self) -> io::Result<()> {
+        match self {
+            // When they have what they need.
+            Self::Run(_) | Self::Attach(_) | Self::Locks(_) | Self::Guard(_) => Ok(()),
+            Self::Report(_) | Self::Compare(_) => renounce::for_good(privileges::TO_WRITE),
+            Self::Doctor(_) => renounce::for_good(privileges::TO_LOOK),
+            Self::Workload(_) => renounce::all_but(CapabilitySet::empty()),
+        }
+    }
+}
+
 /// `lockprof run`.
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "lockprof run [OPTIONS] <--workload NAME | -- COMMAND...>",
+    group(ArgGroup::new("load").required(true).args(["workload", "command"]))
+)]
 pub struct RunArguments {
     /// The bundled load to run
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with = "command",
-        required_unless_present = "command"
-    )]
+    #[arg(long, value_name = "NAME")]
     workload: Option<BundledLoad>,
     /// Workers of the bundled load [default: one for each online CPU]
     #[arg(short = 't', long, value_name = "N", conflicts_with = "command",
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     tasks: Option<u32>,
-    /// Whether the workers are processes or threads of one process
-    #[arg(long, value_enum, default_value_t = Mode::Processes, conflicts_with = "command")]
-    mode: Mode,
+    /// Whether the workers are processes or threads of one process [default: processes; of mmap, threads]
+    #[arg(long, value_enum, conflicts_with = "command")]
+    mode: Option<Mode>,
     /// Do not pin the workers of the bundled load to CPUs
     #[arg(long, conflicts_with = "command")]
     no_affinity: bool,
@@ -107,13 +136,13 @@ pub struct RunArguments {
     detail: DetailChoice,
     /// The command to profile, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// `lockprof attach`.
 #[derive(Args, Debug)]
 pub struct AttachArguments {
-    /// Measured seconds [default: until SIGINT or SIGTERM]
+    /// Measured seconds [default: until Ctrl-C, SIGTERM or SIGHUP]
     #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds)]
     duration: Option<Duration>,
     #[command(flatten)]
@@ -129,9 +158,6 @@ pub struct AttachArguments {
 /// What `run` and `attach` share.
 #[derive(Args, Debug)]
 struct MeasureArguments {
-    /// The folder for the recording and its report [default: ./lockprof-TIME]
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
     /// The lock to follow: any rwlock that is taken with write_lock_irq()
     #[arg(long, value_name = "SYMBOL", default_value = DEFAULT_LOCK)]
     lock: String,
@@ -145,39 +171,18 @@ struct MeasureArguments {
     /// share: each costs every read_lock() of the machine the time of a probe
     #[arg(long)]
     readers: bool,
-    /// Measure in windows, in turn with some that have no probes, so that the effect of the probes is measured
-    /// too: auto, off (one window with everything, for exact counts), or the least length of a window in
-    /// seconds
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = window_choice)]
-    windows: WindowChoice,
+    /// Measure calls of this function inside holds too, where --detail is spans. Two more probes, on a function that
+    /// the whole machine calls: each call anywhere costs the time of a probe
+    #[arg(long = "span", value_name = "FUNCTION", value_parser = span_on_request())]
+    spans: Vec<Span>,
     /// Keep totals by cgroup
     #[arg(long)]
     cgroups: bool,
-    /// Seconds between two readings of the counters
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = positive_seconds)]
-    interval: Duration,
     /// The share of the lock's events, in per cent, that may be lost before the run is void
     #[arg(long, value_name = "PERCENT", default_value = "0.1", value_parser = percent)]
     loss_threshold: f64,
-    /// Say nothing while it runs
-    #[arg(short, long)]
-    quiet: bool,
-    /// Write the recording alone: no table, no report
-    #[arg(long)]
-    no_report: bool,
-    /// Whether call stacks of waiters are walked, in the lab: what they cost, and nothing else, tells
-    /// the two apart
-    #[arg(long, hide = true, value_enum, default_value_t = StacksWord::Sampled)]
-    stacks: StacksWord,
-    /// Start no guard, in the lab: what the programs do for a daemon that is stopped, and that no guard kills
-    #[arg(long, hide = true)]
-    no_guard: bool,
-    /// What a nanosecond is, where lockprof runs in a lab that knows
-    #[arg(long, hide = true, value_enum)]
-    clock: Option<ClockWord>,
-    /// CPUs of the machine that emulates this one, where lockprof runs in a lab that knows
-    #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    emulated_by: Option<u32>,
+    #[command(flatten)]
+    common: CommonArguments,
 }
 
 /// `lockprof doctor`.
@@ -189,7 +194,7 @@ pub struct DoctorArguments {
 }
 
 /// `--detail`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DetailChoice {
     /// Holds alone: two probes in each hold
     Holds,
@@ -223,40 +228,15 @@ enum ArrangementWord {
     Inside,
 }
 
-/// `--stacks`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StacksWord {
-    /// Of no waiter
-    None,
-    /// Of a few that spin, and of all that sleep
-    Sampled,
-    /// Of every one: to check who they are said to be
-    Every,
-}
-
-impl StacksWord {
-    /// Which spinning wait of a CPU's is sampled: every so many, by a prime, which no pattern of the load
-    /// has as its period. A walk takes some sixty times as long as all else that is done at a wait, so
-    /// that samples add a quarter to that.
-    const fn sample_every(self) -> u32 {
-        match self {
-            Self::None => 0,
-            Self::Sampled => 251,
-            Self::Every => 1,
-        }
-    }
-}
-
-/// `--clock`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ClockWord {
-    /// An emulated machine's time
-    Wall,
-    /// One nanosecond a guest instruction
-    Instructions,
-}
-
 impl RunArguments {
+    /// Whether the words fit together.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        self.measure.check(self.detail)
+    }
+
     /// What is to be measured, and whether a report follows.
     ///
     /// # Errors
@@ -282,7 +262,7 @@ impl RunArguments {
             load: Some(load),
             ..self.measure.settings(self.detail, launched)?
         };
-        Ok((settings, !self.measure.no_report))
+        Ok((settings, !self.measure.common.no_report))
     }
 
     fn bundled(&self, workload: BundledLoad) -> WorkloadCommand {
@@ -291,7 +271,7 @@ impl RunArguments {
             workload,
             WorkloadOptions {
                 tasks: self.tasks.unwrap_or_else(online_cpus),
-                mode: self.mode,
+                mode: self.mode.unwrap_or_else(|| workload.default_mode()),
                 warm_up: self.warm_up.unwrap_or(defaults.warm_up),
                 duration: self.duration.unwrap_or(defaults.duration),
                 iterations: self.iterations,
@@ -317,21 +297,30 @@ fn bundled_spec(command: &WorkloadCommand) -> LoadSpec {
     }
 }
 
-fn command_spec(command: &[String]) -> Result<LoadSpec> {
+fn command_spec(command: &[OsString]) -> Result<LoadSpec> {
     let Some(program) = command.first() else {
         bail!("the command to profile is empty");
     };
     Ok(LoadSpec::Command {
         workload: Workload {
-            name: program.clone(),
+            name: readable(program),
             tasks: None,
             mode: None,
-            command: command.to_vec(),
+            command: command.iter().map(|word| readable(word)).collect(),
         },
+        words: command.to_vec(),
     })
 }
 
 impl AttachArguments {
+    /// Whether the words fit together.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        self.measure.check(self.detail)
+    }
+
     /// What is to be measured, and whether a report follows.
     ///
     /// # Errors
@@ -347,56 +336,52 @@ impl AttachArguments {
             budget: Some(self.budget),
             ..self.measure.settings(self.detail, launched)?
         };
-        Ok((settings, !self.measure.no_report))
+        Ok((settings, !self.measure.common.no_report))
     }
 }
 
 impl MeasureArguments {
+    /// Whether the words fit together.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    fn check(&self, detail: DetailChoice) -> Result<(), clap::Error> {
+        if self.spans.is_empty() || detail == DetailChoice::Spans {
+            return Ok(());
+        }
+        Err(Arguments::command().error(
+            ErrorKind::ArgumentConflict,
+            "--span measures calls inside holds: it goes with --detail spans",
+        ))
+    }
+
     fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {
-        let directory = match &self.output {
-            Some(directory) => directory.clone(),
-            None => output_directory()?,
+        let request = Request {
+            attach: match self.attach {
+                AttachWord::Auto | AttachWord::Off => AttachChoice::Auto,
+                AttachWord::Fentry => AttachChoice::Fentry,
+                AttachWord::Kprobe => AttachChoice::Kprobe,
+                AttachWord::Wait => AttachChoice::Wait,
+            },
+            detail: match detail {
+                DetailChoice::Holds => Detail::Holds,
+                DetailChoice::Spans => Detail::Spans,
+            },
+            readers: self.readers,
+            spans: self.spans.clone(),
+            lock: self.lock.clone(),
+            windows: self.common.has_windows(),
+            arrangement: self.arrangement.map(|arrangement| match arrangement {
+                ArrangementWord::Exit => Arrangement::Exit,
+                ArrangementWord::Robust => Arrangement::Robust,
+                ArrangementWord::Inside => Arrangement::Inside,
+            }),
         };
         Ok(Settings {
-            request: Request {
-                attach: match self.attach {
-                    AttachWord::Auto | AttachWord::Off => AttachChoice::Auto,
-                    AttachWord::Fentry => AttachChoice::Fentry,
-                    AttachWord::Kprobe => AttachChoice::Kprobe,
-                    AttachWord::Wait => AttachChoice::Wait,
-                },
-                detail: match detail {
-                    DetailChoice::Holds => Detail::Holds,
-                    DetailChoice::Spans => Detail::Spans,
-                },
-                readers: self.readers,
-                lock: self.lock.clone(),
-                windows: self.windows != WindowChoice::Off,
-                arrangement: self.arrangement.map(|arrangement| match arrangement {
-                    ArrangementWord::Exit => Arrangement::Exit,
-                    ArrangementWord::Robust => Arrangement::Robust,
-                    ArrangementWord::Inside => Arrangement::Inside,
-                }),
-            },
-            windows: self.windows,
             bare: self.attach == AttachWord::Off,
             cgroups: self.cgroups,
-            sample_every: self.stacks.sample_every(),
-            budget: None,
-            guarded: !self.no_guard,
-            interval: self.interval,
-            warm_up: Duration::ZERO,
-            duration: None,
-            load: None,
-            recording: directory.join(crate::recording::FILE_NAME),
-            quiet: self.quiet,
-            clock: self.clock.map(|clock| match clock {
-                ClockWord::Wall => Clock::EmulatedWall,
-                ClockWord::Instructions => Clock::Instructions,
-            }),
-            emulated_by: self.emulated_by,
             loss_threshold: self.loss_threshold,
-            launched,
+            ..self.common.settings(request, launched)
         })
     }
 }
@@ -423,6 +408,12 @@ fn positive_seconds(text: &str) -> Result<Duration, String> {
         return Err("at least 0.001 seconds".to_owned());
     }
     Ok(length)
+}
+
+fn span_on_request() -> impl TypedValueParser<Value = Span> {
+    let spans = Span::ALL.iter().filter(|span| span.is_on_request());
+    PossibleValuesParser::new(spans.map(|span| span.name()))
+        .try_map(|name| Span::from_name(&name).ok_or("no span has this name"))
 }
 
 fn window_choice(text: &str) -> Result<WindowChoice, String> {
@@ -453,7 +444,28 @@ fn percent(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+
+    #[test]
+    fn calls_on_request_are_inside_of_holds() {
+        let attach = |words: &[&str]| {
+            let words = ["lockprof", "attach"].iter().chain(words);
+            match Arguments::try_parse_from(words)?.command {
+                Command::Attach(arguments) => arguments.check().map(|()| arguments),
+                other => panic!("{other:?}"),
+            }
+        };
+        let error = attach(&["--span", "__wake_up"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+        let asked = attach(&["--span", "__wake_up", "--detail", "spans"]).unwrap();
+        assert_eq!(asked.measure.spans, [Span::WakeUp]);
+        // Those that are measured anyway are no request.
+        let error = attach(&["--span", "free_pid", "--detail", "spans"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error.to_string().contains("[possible values: __wake_up]"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -519,7 +531,11 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        assert!(run(&[]).is_err());
+        let neither = run(&[]).unwrap_err();
+        assert!(
+            neither.contains("<--workload NAME | -- COMMAND...>"),
+            "{neither}"
+        );
         assert!(run(&["--workload", "threadspawn", "--", "make"]).is_err());
         assert!(run(&["-t", "2", "--", "make"]).is_err());
         assert!(run(&["--workload", "threadspawn", "-t", "0"]).is_err());

@@ -15,6 +15,7 @@ use crate::kernel::{
     AttachPlan, Capabilities, Finding, LOCK_FUNCTION, PlanError, PlannedLock, READ_LOCK_FUNCTION,
     READ_UNLOCK_FUNCTION, Request, SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Trial,
     UNLOCK_FUNCTION, Unlock, kernel_identity, plan,
+    privileges::{self, HeldPrivilege},
 };
 use crate::recording::schema::{AddressSource, Deferral, Kernel, Method, Tier};
 
@@ -42,19 +43,38 @@ struct Report<'a> {
     schema: u32,
     lockprof: &'static str,
     kernel: Kernel,
-    tier: Tier,
-    method: Method,
+    /// None where nothing was tried, and something may be possible.
+    tier: Option<Tier>,
+    /// The same.
+    method: Option<Method>,
     reasons: &'a [String],
-    /// Whether the tier is what root would get, rather than what was tried.
+    /// Whether nothing was tried, for want of privileges.
     assumes_privileges: bool,
+    /// What there would be with privileges if all that was not tried worked, where nothing was tried.
+    at_best: Option<AtBest>,
+    privileges: Vec<HeldPrivilege>,
     lock: &'a PlannedLock,
     probe_points: Vec<ProbePoint>,
     unlock: Finding<Unlock>,
     deferral: Finding<Deferral>,
     spin_waits: Finding<SpinWaits>,
     contention_tracepoints: Finding<Option<bool>>,
+    /// The one at best, where nothing was tried.
     plan: &'a AttachPlan,
     capabilities: &'a Capabilities,
+}
+
+/// What is hoped for.
+#[derive(Clone, Copy, Serialize)]
+struct AtBest {
+    tier: Tier,
+    method: Method,
+}
+
+/// Whether a plan was made of what symbols, BTF and version say, and nothing was tried. That nothing is possible can
+/// be known without a trial.
+fn is_hoped_for(capabilities: &Capabilities, plan: &AttachPlan) -> bool {
+    !capabilities.user.can_trace() && plan.tier != Tier::Unsupported
 }
 
 /// Finds out what this kernel offers, and says it as a table or as JSON.
@@ -71,14 +91,15 @@ pub fn doctor(json: bool) -> Result<String> {
     }
 }
 
-/// What a run would get here. Without privileges: what it would get as root, by all that is known.
+/// What a run would get here. Without privileges: the best that it could get with them, by all that is known.
 #[must_use]
 pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
     let planned = match plan(capabilities, request) {
         Err(PlanError::Privileges) => {
             plan(&capabilities.assuming_privileges(), request).map(|mut plan| {
                 plan.reasons = vec![
-                    "Nothing was tried, since only root may: this is what symbols, BTF and version let expect."
+                    "Nothing was tried, for that takes CAP_BPF and CAP_PERFMON, which root has: symbols, BTF and \
+                     version forbid nothing that this takes, and whether it works is not known."
                         .to_owned(),
                 ];
                 plan
@@ -98,11 +119,17 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
         lock: PlannedLock {
             name: request.lock.clone(),
             address: None,
+            bytes: None,
             source: AddressSource::Unknown,
             how: "nothing can be attached".to_owned(),
+            kind: capabilities.lock_kind(&request.lock),
         },
         probes: Vec::new(),
     })
+}
+
+fn is_on_request(function: &str) -> bool {
+    Span::from_name(function).is_some_and(Span::is_on_request)
 }
 
 /// Every probe point, and whether it can be used.
@@ -113,7 +140,7 @@ pub fn probe_points(capabilities: &Capabilities) -> Vec<ProbePoint> {
         if known == Some(false)
             || trials
                 .iter()
-                .any(|trial| matches!(trial, Trial::Refused { .. }))
+                .any(|trial| matches!(trial, Trial::Refused { .. } | Trial::Dead { .. }))
         {
             Some(false)
         } else if trials.iter().all(|trial| trial.works()) {
@@ -139,23 +166,28 @@ pub fn probe_points(capabilities: &Capabilities) -> Vec<ProbePoint> {
                 (in_btf, _) => in_btf,
             };
             let was_tried = tried && [LOCK_FUNCTION, UNLOCK_FUNCTION].contains(&target);
+            let how = match (facts.symbol, facts.btf) {
+                (Some(false), _) => match facts.variants.first() {
+                    Some(variant) => format!("the kernel has {variant} instead"),
+                    None => "not in kallsyms: inlined or absent".to_owned(),
+                },
+                _ if was_tried => "tried with a program".to_owned(),
+                (Some(true), Some(true)) => "in kallsyms and in BTF".to_owned(),
+                (Some(true), Some(false)) => "in kallsyms, not in BTF".to_owned(),
+                (Some(true), None) => "in kallsyms; BTF cannot be read".to_owned(),
+                (None, Some(true)) => "in BTF; kallsyms cannot be read".to_owned(),
+                (None, Some(false)) => "not in BTF: inlined or absent".to_owned(),
+                (None, None) => "neither kallsyms nor BTF can be read".to_owned(),
+            };
             ProbePoint {
                 target: target.to_owned(),
                 fentry: usable([&trials.fentry, &trials.fexit], in_btf),
                 kprobe: usable([&trials.kprobe, &trials.kretprobe], facts.symbol),
                 raw_tracepoint: None,
-                how: match (facts.symbol, facts.btf) {
-                    (Some(false), _) => match facts.variants.first() {
-                        Some(variant) => format!("the kernel has {variant} instead"),
-                        None => "not in kallsyms: inlined or absent".to_owned(),
-                    },
-                    _ if was_tried => "tried with an empty program".to_owned(),
-                    (Some(true), Some(true)) => "in kallsyms and in BTF".to_owned(),
-                    (Some(true), Some(false)) => "in kallsyms, not in BTF".to_owned(),
-                    (Some(true), None) => "in kallsyms; BTF cannot be read".to_owned(),
-                    (None, Some(true)) => "in BTF; kallsyms cannot be read".to_owned(),
-                    (None, Some(false)) => "not in BTF: inlined or absent".to_owned(),
-                    (None, None) => "neither kallsyms nor BTF can be read".to_owned(),
+                how: if is_on_request(target) {
+                    format!("{how}; probed with --span alone")
+                } else {
+                    how
                 },
             }
         })
@@ -186,14 +218,20 @@ pub fn probe_points(capabilities: &Capabilities) -> Vec<ProbePoint> {
 /// # Errors
 /// Where it cannot be written.
 pub fn render_json(capabilities: &Capabilities, plan: &AttachPlan) -> Result<String> {
+    let hoped_for = is_hoped_for(capabilities, plan);
     let report = Report {
         schema: SCHEMA,
         lockprof: env!("CARGO_PKG_VERSION"),
         kernel: kernel_identity(capabilities),
-        tier: plan.tier,
-        method: plan.method,
+        tier: (!hoped_for).then_some(plan.tier),
+        method: (!hoped_for).then_some(plan.method),
+        at_best: hoped_for.then_some(AtBest {
+            tier: plan.tier,
+            method: plan.method,
+        }),
         reasons: &plan.reasons,
         assumes_privileges: !capabilities.user.can_trace(),
+        privileges: privileges::with_held(capabilities.user.capabilities).collect(),
         lock: &plan.lock,
         probe_points: probe_points(capabilities),
         unlock: capabilities.unlock(),

@@ -11,18 +11,23 @@ use clap::Parser as _;
 use lockprof::{
     cli::{Arguments, Command},
     doctor, guard, run,
+    tell::tell,
 };
 
 fn main() -> ExitCode {
     let launched = Instant::now();
+    lockprof::file_size::let_writes_fail();
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::new().filter_or("LOCKPROF_LOG", "warn")).init();
+    if let Err(error) = arguments.command.renounce() {
+        log::warn!("cannot give up the capabilities that are not needed: {error}");
+    }
     match execute(arguments.command, launched) {
         Ok(status) => status,
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockprof: {error:#}");
+            tell(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -31,17 +36,21 @@ fn main() -> ExitCode {
 fn execute(command: Command, launched: Instant) -> Result<ExitCode> {
     match command {
         Command::Run(arguments) => {
+            arguments.check().unwrap_or_else(|error| error.exit());
             let (settings, with_report) = arguments.settings(launched)?;
-            run::measure(&settings, with_report)
+            run::measure(&settings, with_report, None)
         }
         Command::Attach(arguments) => {
+            arguments.check().unwrap_or_else(|error| error.exit());
             let (settings, with_report) = arguments.settings(launched)?;
-            run::measure(&settings, with_report)
+            run::measure(&settings, with_report, None)
+        }
+        Command::Locks(arguments) => {
+            let (settings, with_report) = arguments.settings(launched)?;
+            run::measure(&settings, with_report, arguments.grouping.chosen())
         }
         Command::Report(arguments) => {
-            if let Err(error) = arguments.check() {
-                error.exit();
-            }
+            arguments.check().unwrap_or_else(|error| error.exit());
             run::report(&arguments)
         }
         Command::Compare(arguments) => run::compare(&arguments),

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     export::{Format, Picture},
     profile::{Classify, Profile, ProfileBuilder},
-    recording::{ReadError, RecordingLines, give_to_caller, schema::Line},
+    recording::{self, ReadError, RecordingLines, is_stdin, schema::Line},
 };
 
 /// Whether the numbers of a recording can be used.
@@ -38,7 +38,7 @@ impl Validity {
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
-    /// The recording, or the directory of a run.
+    /// The recording, the directory of a run, or `-`: standard input.
     pub recording: PathBuf,
     /// What it is to become.
     pub format: Format,
@@ -69,7 +69,24 @@ pub fn report(request: &ReportRequest, classify: Classify) -> Result<Validity> {
 ///
 /// When the recording cannot be read.
 pub fn read_profile(path: &Path, classify: Classify) -> Result<Profile> {
-    build(path, classify).with_context(|| format!("cannot read {}", path.display()))
+    build(path, classify).map_err(|error| match &error {
+        ReadError::Open { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => anyhow!(
+            "{error}: it is for its owner to read, or for root; or whoever measures gives it away (`sudo lockprof` \
+             does so by itself)"
+        ),
+        // It names the file.
+        ReadError::Open { .. } => error.into(),
+        _ => anyhow::Error::new(error).context(format!("cannot read {}", name(path))),
+    })
+}
+
+/// What a recording is called in messages.
+pub(crate) fn name(recording: &Path) -> String {
+    if is_stdin(recording) {
+        "standard input".to_owned()
+    } else {
+        recording.display().to_string()
+    }
 }
 
 /// What a picture is made of.
@@ -81,7 +98,7 @@ pub enum PictureKind {
     Png,
 }
 
-/// Writes every picture into a directory, under its own name.
+/// Writes every picture that there is of a recording into a directory, under its own name.
 ///
 /// # Errors
 ///
@@ -100,7 +117,15 @@ pub fn write_pictures(
         write_file(&path, &format.exporter().export(profile)?)?;
         Ok(path)
     };
-    Picture::ALL.iter().map(write).collect()
+    Picture::of(profile).iter().map(write).collect()
+}
+
+/// The names of the views that a run leaves beside its recording, and of the pictures that may be drawn there later.
+pub fn view_names() -> impl Iterator<Item = String> {
+    let pictures = Picture::ALL
+        .iter()
+        .flat_map(|picture| ["svg", "png"].map(|extension| picture.file_name(extension)));
+    pictures.chain([PAGE_NAME.to_owned()])
 }
 
 /// The name of the page in a run's directory.
@@ -129,6 +154,14 @@ pub fn write_or_broken_pipe(output: &mut dyn Write, bytes: &[u8]) -> io::Result<
     }
 }
 
+/// Whether a file, or what a link leads to, is a recording by its first line. A pipe is not read for it.
+fn is_recording(path: &Path) -> bool {
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    is_file
+        && RecordingLines::open(path)
+            .is_ok_and(|mut lines| matches!(lines.next(), Some(Ok(Line::Header(_)))))
+}
+
 fn build(path: &Path, classify: Classify) -> Result<Profile, ReadError> {
     let mut lines = RecordingLines::open(path)?;
     // The first line is the header, or an error.
@@ -143,8 +176,14 @@ fn build(path: &Path, classify: Classify) -> Result<Profile, ReadError> {
     Ok(builder.finish(classify))
 }
 
-/// Writes a file that belongs to the caller.
+/// Writes a file that belongs to the caller. A recording is not written over: every view can be made again, and it
+/// cannot.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    give_to_caller(path).with_context(|| format!("cannot change the owner of {}", path.display()))
+    if is_recording(path) {
+        bail!(
+            "{} is a recording, from which views are made: name another file with -o",
+            path.display()
+        );
+    }
+    recording::write_file(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

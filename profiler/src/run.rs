@@ -6,7 +6,7 @@ pub use compare::compare;
 
 use std::{
     io::{IsTerminal as _, stdout},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     thread,
 };
@@ -16,10 +16,11 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     cli::{FormatWord, ReportArguments},
     daemon::{self, Settings},
-    export::Format,
+    export::{Format, Grouping},
     kernel::classify_stack,
-    recording::{directory_for_caller, schema::Ended},
+    recording::{Folder, is_stdin, schema::Ended},
     report::{self, PictureKind, ReportRequest, Validity, write_or_broken_pipe},
+    tell::{is_dumb, tell},
 };
 
 /// Exit statuses of the command line's contract.
@@ -34,26 +35,31 @@ pub mod exit {
 ///
 /// # Errors
 /// As [`daemon::run`]; or the load failed, or the report cannot be written.
-pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
-    let directory = settings.recording.parent().unwrap_or(Path::new("."));
+pub fn measure(settings: &Settings, with_report: bool, by: Option<Grouping>) -> Result<ExitCode> {
     let outcome = daemon::run(settings)?;
-    let profile = report::read_profile(&settings.recording, classify_stack)?;
+    let profile = report::read_profile(&outcome.recording, classify_stack)?;
     if with_report {
-        let table = table_format().exporter().export(&profile)?;
-        write_or_broken_pipe(&mut stdout().lock(), &table).context("cannot print the table")?;
-        let page = report::write_page(directory, &profile)?;
-        report::write_pictures(directory, &profile, PictureKind::Svg)?;
-        eprintln!("lockprof: the report is {}", page.display());
+        let table = table_format(by).exporter().export(&profile)?;
+        // A terminal that was closed meanwhile is no reason to write no report.
+        let printed = write_or_broken_pipe(&mut stdout().lock(), &table);
+        let folder = outcome.recording.parent().unwrap_or(Path::new(""));
+        let page = report::write_page(folder, &profile)?;
+        report::write_pictures(folder, &profile, PictureKind::Svg)?;
+        tell(&format!("the report is {}", page.display()));
+        printed.context("cannot print the table")?;
     }
+    let until_then = if profile.measured_s > 0.0 {
+        "the recording has what was measured until then"
+    } else {
+        "that was before its measured time, and nothing was measured"
+    };
     if let Some(reason) = outcome.over_budget {
-        bail!("{reason}; the recording has what was measured until then");
+        bail!("{reason}; {until_then}");
     }
     if let Some(status) = outcome.load_status.filter(|status| *status != 0)
         && outcome.ended == Ended::LoadEnded
     {
-        bail!(
-            "the load ended with status {status}; the recording has what was measured until then"
-        );
+        bail!("the load ended with status {status}; {until_then}");
     }
     Ok(exit_code(Validity::of(&profile)))
 }
@@ -64,7 +70,7 @@ pub fn measure(settings: &Settings, with_report: bool) -> Result<ExitCode> {
 /// It cannot be read, or the view cannot be written.
 pub fn report(arguments: &ReportArguments) -> Result<ExitCode> {
     let format = match arguments.format {
-        FormatWord::Table => table_format(),
+        FormatWord::Table => table_format(arguments.grouping.chosen()),
         FormatWord::Json => Format::Json,
         FormatWord::Csv => Format::Csv,
         FormatWord::Markdown => Format::Markdown,
@@ -96,24 +102,28 @@ pub fn report(arguments: &ReportArguments) -> Result<ExitCode> {
 
 /// Draws the pictures of a recording into a folder.
 fn pictures(arguments: &ReportArguments, kind: PictureKind) -> Result<ExitCode> {
-    let profile = report::read_profile(&arguments.recording, classify_stack)?;
-    let beside = if arguments.recording.is_dir() {
-        arguments.recording.as_path()
-    } else {
-        arguments.recording.parent().unwrap_or(Path::new("."))
+    let recording = arguments.recording.as_path();
+    let beside = || match recording {
+        _ if is_stdin(recording) => None,
+        _ if recording.is_dir() => Some(recording),
+        _ => recording.parent(),
     };
-    let directory = arguments.output.as_deref().unwrap_or(beside);
-    directory_for_caller(directory)
+    let Some(directory) = arguments.output.as_deref().or_else(beside) else {
+        bail!("pictures are several files: name a folder for them with -o");
+    };
+    let profile = report::read_profile(recording, classify_stack)?;
+    Folder::make(directory)
         .with_context(|| format!("cannot create the folder {}", directory.display()))?;
     for path in report::write_pictures(directory, &profile, kind)? {
-        eprintln!("lockprof: drew {}", path.display());
+        tell(&format!("drew {}", path.display()));
     }
     Ok(exit_code(Validity::of(&profile)))
 }
 
 /// The table, as standard output wants it.
-fn table_format() -> Format {
+fn table_format(by: Option<Grouping>) -> Format {
     Format::Table {
+        by,
         width: terminal_width(),
         color: use_color(),
     }
@@ -142,42 +152,12 @@ fn terminal_width() -> usize {
 
 /// Whether standard output wants colour (no-color.org).
 fn use_color() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && !no_color && !is_dumb()
 }
 
 /// CPUs that this process may use.
 #[must_use]
 pub fn online_cpus() -> u32 {
     thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
-}
-
-/// A folder named after the present time, which does not exist yet.
-///
-/// # Errors
-/// The clock cannot be read.
-pub fn output_directory() -> Result<PathBuf> {
-    // SAFETY: time has no precondition when it is given no pointer.
-    let now = unsafe { libc::time(std::ptr::null_mut()) };
-    // SAFETY: all-zero is a valid tm.
-    let mut local: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both structures are valid.
-    if unsafe { libc::localtime_r(&raw const now, &raw mut local) }.is_null() {
-        bail!("cannot tell the local time to name the output's folder; name one with -o");
-    }
-    let name = format!(
-        "lockprof-{:04}{:02}{:02}-{:02}{:02}{:02}",
-        local.tm_year + 1900,
-        local.tm_mon + 1,
-        local.tm_mday,
-        local.tm_hour,
-        local.tm_min,
-        local.tm_sec
-    );
-    Ok((1..)
-        .map(|attempt| match attempt {
-            1 => PathBuf::from(&name),
-            _ => PathBuf::from(format!("{name}-{attempt}")),
-        })
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| PathBuf::from(&name)))
 }

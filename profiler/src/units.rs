@@ -115,7 +115,8 @@ pub fn percent(share: f64) -> String {
         UNKNOWN.to_owned()
     } else if percent == 0.0 {
         "0 %".to_owned()
-    } else if percent < 0.0001 {
+    } else if percent < 0.0001 * (1.0 - 1e-9) {
+        // What is that number but for the last digit of its share is no less.
         "< 0.0001 %".to_owned()
     } else if percent < 0.01 {
         format!("{percent:.4} %")
@@ -128,6 +129,14 @@ pub fn percent(share: f64) -> String {
     } else {
         format!("{} %", separated(percent.round() as u64))
     }
+}
+
+/// A sentence's beginning.
+#[must_use]
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// A count with separators: `12,345`; above ten million with three digits, `12.3M`.
@@ -153,6 +162,17 @@ pub fn count_of(number: usize, what: &str) -> String {
     format!("{} {what}{plural}", count(number as u64))
 }
 
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn list(items: &[impl AsRef<str>]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
 /// A rate per second, without its unit.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
@@ -165,9 +185,12 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A size of memory.
+/// A size of memory; nothing has none, so that it is not known where it is 0.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
+    if bytes == 0 {
+        return UNKNOWN.to_owned();
+    }
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
@@ -296,6 +319,8 @@ mod tests {
         for (share, text) in [
             (0.0, "0 %"),
             (0.000_000_1, "< 0.0001 %"),
+            (0.000_000_999, "< 0.0001 %"),
+            (0.0001 / 100.0, "0.0001 %"),
             (0.000_066, "0.0066 %"),
             (0.0123, "1.23 %"),
             (0.414, "41.4 %"),
@@ -306,6 +331,12 @@ mod tests {
         ] {
             assert_eq!(percent(share), text);
         }
+    }
+
+    #[test]
+    fn a_size_that_nobody_read_is_not_known() {
+        assert_eq!(bytes(9 << 20), "9.0 MiB");
+        assert_eq!(bytes(0), UNKNOWN);
     }
 
     #[test]

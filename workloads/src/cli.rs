@@ -54,6 +54,21 @@ Examples:
   signalgroup -t 2                                two readers, which exclude all writers
   signalgroup --mode threads -t 2 -d 5            two threads of one group")]
     Signalgroup(Options),
+    /// Map four pages of anonymous memory, touch one, unmap them
+    ///
+    /// Each iteration takes the mmap_lock of its process for writing twice: at the mmap and at the
+    /// munmap. Threads of one process wait for one another; processes have a lock each, for which
+    /// nobody waits.
+    #[command(
+        after_help = "\
+Examples:
+  mmap -t 3                                       three threads of one process
+  mmap -t 1800 --threads-each 3                   600 processes with three threads each
+  mmap -t 3 --mode processes                      three locks, and no contention
+  mmap -t 2 --iterations 1000 --warm-up 0         exactly 4000 holds for writing, then stop",
+        mut_arg("mode", |mode| mode.default_value(Workload::Mmap.default_mode().name()))
+    )]
+    Mmap(Options),
 }
 
 impl WorkloadCommand {
@@ -65,6 +80,7 @@ impl WorkloadCommand {
             Workload::Forkexit => Self::Forkexit(options),
             Workload::Nullhold => Self::Nullhold(options),
             Workload::Signalgroup => Self::Signalgroup(options),
+            Workload::Mmap => Self::Mmap(options),
         }
     }
 
@@ -76,6 +92,7 @@ impl WorkloadCommand {
             Self::Forkexit(_) => Workload::Forkexit,
             Self::Nullhold(_) => Workload::Nullhold,
             Self::Signalgroup(_) => Workload::Signalgroup,
+            Self::Mmap(_) => Workload::Mmap,
         }
     }
 
@@ -86,7 +103,8 @@ impl WorkloadCommand {
             Self::Threadspawn(options)
             | Self::Forkexit(options)
             | Self::Nullhold(options)
-            | Self::Signalgroup(options) => options,
+            | Self::Signalgroup(options)
+            | Self::Mmap(options) => options,
         }
     }
 
@@ -111,15 +129,18 @@ pub enum Workload {
     Nullhold,
     /// Holds of tasklist_lock for reading.
     Signalgroup,
+    /// Holds of the workers' own mmap_lock for writing.
+    Mmap,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Threadspawn,
         Self::Forkexit,
         Self::Nullhold,
         Self::Signalgroup,
+        Self::Mmap,
     ];
 
     /// Its name on the command line and in the ground truth.
@@ -130,6 +151,19 @@ impl Workload {
             Self::Forkexit => "forkexit",
             Self::Nullhold => "nullhold",
             Self::Signalgroup => "signalgroup",
+            Self::Mmap => "mmap",
+        }
+    }
+
+    /// What its workers are unless the command line says otherwise.
+    #[must_use]
+    pub fn default_mode(self) -> Mode {
+        match self {
+            // Each process has an mmap_lock of its own.
+            Self::Mmap => Mode::Threads,
+            Self::Threadspawn | Self::Forkexit | Self::Nullhold | Self::Signalgroup => {
+                Mode::Processes
+            }
         }
     }
 }
@@ -179,6 +213,12 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "MODE", default_value_t)]
     pub mode: Mode,
 
+    /// With --mode threads: how many workers share a process [default: all]
+    ///
+    /// The last process gets those that are left.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=TASKS_MAX))]
+    pub threads_each: Option<u32>,
+
     /// Seconds of load before the measured ones
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     pub warm_up: Duration,
@@ -214,6 +254,7 @@ impl Default for Options {
         Self {
             tasks: 1,
             mode: Mode::default(),
+            threads_each: None,
             warm_up: Duration::from_secs(2),
             duration: Duration::from_secs(10),
             iterations: None,
@@ -239,6 +280,7 @@ impl Options {
         let Self {
             tasks,
             mode,
+            threads_each,
             warm_up,
             duration: _,
             iterations: _,
@@ -251,6 +293,7 @@ impl Options {
             format!("--mode={}", mode.name()),
             format!("--warm-up={}", warm_up.as_secs_f64()),
         ];
+        arguments.extend(threads_each.map(|threads| format!("--threads-each={threads}")));
         arguments.push(match self.length() {
             Length::Duration(duration) => format!("--duration={}", duration.as_secs_f64()),
             Length::Iterations(iterations) => format!("--iterations={iterations}"),
@@ -302,11 +345,23 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         for workload in Workload::ALL {
+            let options = Options {
+                mode: workload.default_mode(),
+                ..Options::default()
+            };
             assert_eq!(
                 parse(workload.name()).unwrap(),
-                WorkloadCommand::new(workload, Options::default())
+                WorkloadCommand::new(workload, options)
             );
         }
+    }
+
+    #[test]
+    fn threads_are_what_contends_for_mmap_lock() {
+        let mode_of = |line: &str| parse(line).unwrap().options().mode;
+        assert_eq!(mode_of("mmap -t 3"), Mode::Threads);
+        assert_eq!(mode_of("mmap --mode processes"), Mode::Processes);
+        assert_eq!(mode_of("threadspawn"), Mode::default());
     }
 
     #[test]
@@ -316,6 +371,9 @@ mod tests {
             "forkexit --mode threads --warm-up 0.25 --iterations 7",
             "nullhold --until-signalled --no-affinity",
             "signalgroup -d 1.5 --warm-up 0",
+            "mmap -t 3",
+            "mmap --mode processes",
+            "mmap -t 9 --threads-each 3",
         ] {
             let command = parse(line).unwrap();
             let arguments = command.to_arguments().join(" ");
@@ -328,6 +386,7 @@ mod tests {
         for (line, kind) in [
             ("threadspawn -t 0", ErrorKind::ValueValidation),
             ("threadspawn -t 5000", ErrorKind::ValueValidation),
+            ("mmap --threads-each 0", ErrorKind::ValueValidation),
             ("threadspawn -d 0", ErrorKind::ValueValidation),
             ("threadspawn -d -1", ErrorKind::UnknownArgument),
             ("threadspawn -d NaN", ErrorKind::ValueValidation),

@@ -41,6 +41,12 @@ pub(crate) fn run(
     flush(output)?;
     let load = Load::of(workload);
     let tasks = usize::try_from(options.tasks)?;
+    let workers_per_process = match (options.mode, options.threads_each) {
+        (Mode::Processes, None) => 1,
+        (Mode::Processes, Some(_)) => bail!("--threads-each needs --mode threads"),
+        (Mode::Threads, None) => tasks,
+        (Mode::Threads, Some(threads)) => usize::try_from(threads)?,
+    };
     let cpus = if options.no_affinity {
         None
     } else {
@@ -57,6 +63,7 @@ pub(crate) fn run(
     let job = Job {
         area: &area,
         load: &load,
+        workers_per_process,
         iterations: match options.length() {
             Length::Iterations(iterations) => Some(iterations),
             Length::Duration(_) | Length::UntilSignalled => None,
@@ -148,7 +155,7 @@ impl Driver<'_> {
         // Without a warm-up, whoever reads these lines learns of the window before it begins, and
         // every iteration belongs to it.
         let has_warm_up = !options.warm_up.is_zero();
-        if !has_warm_up {
+        if !has_warm_up && end == PhaseEnd::Elapsed {
             self.print("measurement")?;
         }
         let released = Reading::now(self.area);
@@ -177,7 +184,10 @@ impl Driver<'_> {
             PhaseEnd::WorkersDone => Window::of_finished(self.area, began.at_ns),
             PhaseEnd::Elapsed | PhaseEnd::StopRequested => ended.since(&began),
         };
-        self.print(&format!("average:{}", window.average()))?;
+        // One that was stopped before it began has no average, not one of 0.
+        if let Some(average) = window.average() {
+            self.print(&format!("average:{average}"))?;
+        }
         Ok(Measured {
             warm_up_s: seconds(began.at_ns.saturating_sub(released.at_ns)),
             window,
@@ -309,5 +319,6 @@ fn account(
         null_holds: iterations_attempted_total * load.null_holds_per_iteration,
         setsid_calls: calls_by(Session::Own),
         setpgid_calls: calls_by(Session::OwnGroup),
+        mmap_lock_writes: iterations_attempted_total * load.mmap_lock_writes_per_iteration,
     })
 }

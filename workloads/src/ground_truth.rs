@@ -35,8 +35,8 @@ pub struct GroundTruth {
     pub iterations: u64,
     /// Iterations of all workers in the whole run. Each was finished: workers stop between two.
     pub iterations_attempted_total: u64,
-    /// Iterations in the window by seconds of the window.
-    pub per_second: f64,
+    /// Iterations in the window by seconds of the window; none where the run was stopped before it began.
+    pub per_second: Option<f64>,
     /// Iterations of the slowest worker in the window.
     pub per_task_min: u64,
     /// Iterations of the fastest worker in the window.
@@ -51,4 +51,9 @@ pub struct GroundTruth {
     pub setsid_calls: u64,
     /// `setpgid()` calls in the whole run: one for each process of `signalgroup`.
     pub setpgid_calls: u64,
+    /// How often the iterations of `mmap` took an mmap_lock for writing in the whole run: by each of
+    /// their `mmap()` and `munmap()` calls. Other loads, and what starts and ends the workers, take it
+    /// uncounted; recordings of older versions have no such count.
+    #[serde(default)]
+    pub mmap_lock_writes: u64,
 }

@@ -1,11 +1,13 @@
-//! Loads that drive `tasklist_lock`, in the manner of will-it-scale, each with its own ground truth.
+//! Loads that drive `tasklist_lock` or an mmap_lock, in the manner of will-it-scale, each with its own
+//! ground truth.
 //!
-//! | workload | one iteration | what it does to tasklist_lock |
+//! | workload | one iteration | what it does to the lock |
 //! |---|---|---|
-//! | `threadspawn` | create a thread with an empty body, join it | held for writing by fork, exit and reap |
-//! | `forkexit` | fork, the child exits, wait for it | held for writing by fork, exit and reap |
-//! | `nullhold` | `setsid()` by a session leader, refused with EPERM | the shortest hold for writing |
-//! | `signalgroup` | `kill(0, 0)` | held for reading |
+//! | `threadspawn` | create a thread with an empty body, join it | tasklist_lock held for writing by fork, exit and reap |
+//! | `forkexit` | fork, the child exits, wait for it | tasklist_lock held for writing by fork, exit and reap |
+//! | `nullhold` | `setsid()` by a session leader, refused with EPERM | the shortest hold of tasklist_lock for writing |
+//! | `signalgroup` | `kill(0, 0)` | tasklist_lock held for reading |
+//! | `mmap` | map four pages, touch one, unmap them | the process's own mmap_lock held for writing by mmap and munmap |
 //!
 //! # The output is a contract
 //!
@@ -19,7 +21,8 @@
 //! 3. `min:X max:Y total:Z` after each second of both phases: the slowest and the fastest worker
 //!    and the sum.
 //! 4. `average:W` when the window ends: after the counters were read and while the workers still
-//!    run (with `--iterations`, when the last worker is done). Then they are stopped.
+//!    run (with `--iterations`, when the last worker is done). Then they are stopped. Not where the window has not
+//!    begun.
 //! 5. `ground-truth: {json}`, the last line, when every task of the workload is gone.
 //!
 //! A run that fails prints neither of the last two. [`parse_line`] reads these lines.
@@ -33,11 +36,12 @@ mod cli;
 mod driver;
 mod forkexit;
 mod ground_truth;
+mod limits;
 mod lines;
 mod load;
+mod mmap;
 mod nullhold;
 mod signalgroup;
-mod task_limits;
 mod threadspawn;
 
 pub use cli::{Length, Mode, Options, Workload, WorkloadArgs, WorkloadCommand};

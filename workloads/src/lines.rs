@@ -120,7 +120,7 @@ mod tests {
             duration_s: 10.000_2,
             iterations: 123,
             iterations_attempted_total: 200,
-            per_second: 12.299_754,
+            per_second: Some(12.299_754),
             per_task_min: 1,
             per_task_max: 9,
             tasks_created: 224,
@@ -128,6 +128,7 @@ mod tests {
             null_holds: 0,
             setsid_calls: 0,
             setpgid_calls: 0,
+            mmap_lock_writes: 0,
         };
         let json = serde_json::to_string(&truth).unwrap();
         assert!(

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Workload, forkexit, nullhold, signalgroup, task_limits, threadspawn};
+use crate::{Workload, forkexit, limits, mmap, nullhold, signalgroup, threadspawn};
 
 /// A workload as the driver sees it.
 pub(crate) struct Load {
@@ -16,6 +16,9 @@ pub(crate) struct Load {
     pub(crate) tasks_per_iteration: u64,
     /// How many null holds one iteration makes.
     pub(crate) null_holds_per_iteration: u64,
+    /// How often one iteration takes the mmap_lock of its process for writing, where that is what
+    /// the load is for.
+    pub(crate) mmap_lock_writes_per_iteration: u64,
 }
 
 impl Load {
@@ -25,6 +28,7 @@ impl Load {
             Workload::Forkexit => forkexit::load(),
             Workload::Nullhold => nullhold::load(),
             Workload::Signalgroup => signalgroup::load(),
+            Workload::Mmap => mmap::load(),
         }
     }
 }
@@ -52,10 +56,12 @@ pub(crate) enum Operation {
     Setsid,
     Setpgid,
     Kill,
+    Mmap,
+    Munmap,
 }
 
 impl Operation {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -64,6 +70,8 @@ impl Operation {
         Self::Setsid,
         Self::Setpgid,
         Self::Kill,
+        Self::Mmap,
+        Self::Munmap,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -82,6 +90,8 @@ impl Operation {
             Self::Setsid => "setsid",
             Self::Setpgid => "setpgid",
             Self::Kill => "kill",
+            Self::Mmap => "mmap",
+            Self::Munmap => "munmap",
         }
     }
 }
@@ -109,7 +119,12 @@ impl Failure {
             (_, 0) => format!("{name} succeeded, which it must not"),
             (Operation::PthreadCreate | Operation::Fork, libc::EAGAIN) => format!(
                 "{name} failed with EAGAIN: a limit on the number of tasks is reached ({})",
-                task_limits::describe()
+                limits::of_tasks()
+            ),
+            (Operation::Mmap | Operation::Munmap, libc::ENOMEM) => format!(
+                "{name} failed with ENOMEM: a limit on a process's memory or mappings is reached, \
+                 or no memory is left ({})",
+                limits::of_mappings()
             ),
             _ => format!("{name} failed: {}", io::Error::from_raw_os_error(errno)),
         }
@@ -138,5 +153,18 @@ mod tests {
         let text = failure.describe();
         assert!(text.contains("RLIMIT_NPROC"), "{text}");
         assert!(text.contains("kernel.threads-max"), "{text}");
+    }
+
+    #[test]
+    fn enomem_names_the_limits() {
+        for operation in [Operation::Mmap, Operation::Munmap] {
+            let failure = Failure {
+                operation,
+                errno: libc::ENOMEM,
+            };
+            let text = failure.describe();
+            assert!(text.contains("RLIMIT_AS"), "{text}");
+            assert!(text.contains("vm.max_map_count"), "{text}");
+        }
     }
 }

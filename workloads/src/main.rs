@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use workloads::WorkloadArgs;
 
-/// Loads that drive tasklist_lock and print their own ground truth
+/// Loads that drive tasklist_lock or an mmap_lock and print their own ground truth
 #[derive(Parser)]
 #[command(name = "workloads", version)]
 struct Cli {

@@ -11,6 +11,7 @@ pub(crate) fn load() -> Load {
         iterate,
         tasks_per_iteration: 0,
         null_holds_per_iteration: 1,
+        mmap_lock_writes_per_iteration: 0,
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::kernel::sources::{self, Source};
+use crate::kernel::suites::{self, Release};
 use crate::{paths, process};
 
 /// A package manager of our own, over some sources.
@@ -18,6 +19,11 @@ pub struct Apt {
 impl Apt {
     /// Sets it up in `folder` and reads the archive's lists.
     pub fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
+        Self::set_up(folder, sources, &[])
+    }
+
+    /// The same with lines of configuration on top.
+    fn set_up(folder: &Path, sources: &[Source], more: &[&str]) -> Result<Self> {
         let make = |name: &str| paths::make(folder.join(name));
         let (lists, cache, parts) = (
             make("lists/partial")?,
@@ -43,7 +49,7 @@ impl Apt {
         ]
         .join("\n");
         drop(cache);
-        write(&config, &(text + "\n"))?;
+        write(&config, &format!("{text}\n{}\n", more.join("\n")))?;
         let apt = Self { config };
         // A mirror may lack one of the suites; what counts is whether the package is found.
         if !process::status(apt.command("apt-get").args(["--quiet", "update"]))?.success() {
@@ -127,17 +133,59 @@ pub fn check_programs() -> Result<()> {
     Ok(())
 }
 
-/// The suites of the machine itself.
-pub fn own_sources() -> Result<Vec<Source>> {
-    Ok(sources::own(
-        &sources::of_the_machine()?,
-        &sources::codename()?,
-    ))
+/// What `find` finds first: in the machine's own suites, whose lists are small, else in the mirror's other ones.
+/// `folder` is that of all lists.
+///
+/// # Errors
+/// apt names no mirror of Debian's, lists cannot be read, or `find` fails.
+pub fn search<T>(
+    folder: &Path,
+    mut find: impl FnMut(&Apt) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let own = sources::own(&sources::of_the_machine()?, &sources::codename()?);
+    let own = Apt::open(&folder.join("own"), &own)?;
+    if let Some(found) = find(&own)? {
+        return Ok(Some(found));
+    }
+    find(&open_others(folder)?)
 }
 
-/// All suites of the machine's mirror, the newest among them.
-pub fn all_sources() -> Result<Source> {
-    sources::others(&sources::of_the_machine()?, &sources::codename()?)
+/// The suites of the machine's mirror, the newest among them, each under the name that is fresher there.
+///
+/// # Errors
+/// apt names no mirror of Debian's, or lists cannot be read.
+pub fn open_others(folder: &Path) -> Result<Apt> {
+    let by_alias = sources::others(&sources::of_the_machine()?, &sources::codename()?)?;
+    let releases = folder.join("releases");
+    let codenames = suites::codenames(&read_releases(&releases, &by_alias)?);
+    let mut by_both = by_alias.clone();
+    by_both.suites.extend(codenames);
+    let found = read_releases(&releases, &by_both)?;
+    let freshest = Source {
+        suites: suites::freshest(&sources::ALIASES, &found),
+        ..by_alias
+    };
+    Apt::open(&folder.join("others"), &[freshest])
+}
+
+/// What the Release files of suites say, without the lists of packages: some hundred kB each. One that is no longer
+/// valid has a name and a date all the same.
+fn read_releases(folder: &Path, source: &Source) -> Result<Vec<Release>> {
+    let without_lists = [
+        "Acquire::IndexTargets::deb::Packages::DefaultEnabled \"false\";",
+        "Acquire::Check-Valid-Until \"false\";",
+    ];
+    Apt::set_up(folder, std::slice::from_ref(source), &without_lists)?;
+    let files = files(&folder.join("lists"))?;
+    let read = |suite: &String| {
+        let names = ["InRelease", "Release"].map(|kind| format!("_dists_{suite}_{kind}"));
+        let file = files.iter().find(|path| {
+            let path = path.to_string_lossy();
+            names.iter().any(|name| path.ends_with(name.as_str()))
+        })?;
+        suites::parse(suite, &fs::read_to_string(file).ok()?)
+    };
+    Ok(source.suites.iter().filter_map(read).collect())
 }
 
 /// Everything in a folder.

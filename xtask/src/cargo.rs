@@ -19,6 +19,8 @@ pub struct StaticBinaries {
     pub lockprof: PathBuf,
     /// The guests' init.
     pub init: PathBuf,
+    /// Programs that do nothing, in the place of another tool's.
+    pub empty_probes: PathBuf,
 }
 
 /// Cargo, as it was called for us, in the root of the checkout.
@@ -40,12 +42,17 @@ pub fn cargo_with(environment: &Environment) -> Result<Command> {
 pub fn build_static(environment: &Environment) -> Result<StaticBinaries> {
     build(
         environment,
-        &[("lockprof", "lockprof"), ("xtask", "guest-init")],
+        &[
+            ("lockprof", "lockprof"),
+            ("lockprof", "lockprof-empty-probes"),
+            ("xtask", "guest-init"),
+        ],
     )?;
     let folder = static_folder()?;
     Ok(StaticBinaries {
         lockprof: folder.join("lockprof"),
         init: folder.join("guest-init"),
+        empty_probes: folder.join("lockprof-empty-probes"),
     })
 }
 

@@ -16,6 +16,8 @@ use crate::{kernel, process};
 
 /// The recording's file name in the folder that `lockprof run -o` names.
 const RECORDING: &str = "recording.jsonl";
+/// Its name where it did not come to the end.
+const PARTIAL: &str = "recording.jsonl.partial";
 /// The page's file name beside it.
 const PAGE: &str = "report.html";
 /// `lockprof` called with an argument that it does not know.
@@ -188,12 +190,15 @@ fn in_guest(options: &RunOptions, kernel: &str) -> Result<ExitCode> {
     let outcome = vm::run(&request)?;
     tell(&outcome);
     let guest = outcome.steps.first().map_or(1, |step| step.status);
-    if !outcome.files.contains_key(RECORDING) {
+    let left = [PARTIAL, RECORDING]
+        .into_iter()
+        .find(|name| outcome.files.contains_key(*name));
+    let Some(recording) = left else {
         if guest != 0 {
             return Ok(code(guest));
         }
         bail!("lockprof ended well in the guest, but left no {RECORDING}");
-    }
+    };
     outcome.write_files(&output)?;
     // The report is made here, from the recording, as the caller.
     let mut reported = 0;
@@ -212,8 +217,32 @@ fn in_guest(options: &RunOptions, kernel: &str) -> Result<ExitCode> {
     if report_wanted {
         eprintln!("lab: the report is {}", output.join(PAGE).display());
     }
-    eprintln!("lab: the recording is {}", output.join(RECORDING).display());
+    eprintln!("lab: the recording is {}", output.join(recording).display());
+    let tier = outcome.files.get(recording).and_then(|bytes| tier(bytes));
+    if let Some(advice) = tier.and_then(|tier| advice(kernel, &tier, &arguments)) {
+        eprintln!("lab: {advice}");
+    }
     Ok(code(if guest == 0 { reported } else { guest }))
+}
+
+/// The tier of a recording, by its header.
+fn tier(recording: &[u8]) -> Option<String> {
+    let header = recording.split(|&byte| byte == b'\n').next()?;
+    let header: serde_json::Value = serde_json::from_slice(header).ok()?;
+    Some(header["tier"].as_str()?.to_owned())
+}
+
+/// Another kernel, where this one allows less than was asked for, and it is not the one that would be named.
+fn advice(kernel: &str, tier: &str, arguments: &[String]) -> Option<String> {
+    let mut own = arguments.iter().take_while(|word| *word != "--");
+    let asked_for = own.any(|word| word.starts_with("--attach"));
+    let less = !matches!(tier, "exact" | "off");
+    (less && !asked_for && kernel != kernel::DEFAULT).then(|| {
+        format!(
+            "{kernel} allows only the {tier} tier; --vm {} allows the exact one",
+            kernel::DEFAULT
+        )
+    })
 }
 
 /// Takes a flag out of the arguments of `lockprof run`; whether it was there.
@@ -331,6 +360,28 @@ mod tests {
             assert_eq!(taken, (output.map(PathBuf::from), words(rest)), "{text}");
         }
         assert!(take_output(&words("-o")).is_err());
+    }
+
+    #[test]
+    fn no_advice_leads_back_to_where_one_is() {
+        let recording = b"{\"line\":\"header\",\"tier\":\"wait-only\"}\n{\"line\":\"interval\"}\n";
+        assert_eq!(tier(recording).as_deref(), Some("wait-only"));
+        assert_eq!(tier(b"not a recording"), None);
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let load = words("-d 5 -- tool --attach");
+        assert_eq!(
+            advice("debian:7.3-rt", "wait-only", &load).as_deref(),
+            Some(
+                "debian:7.3-rt allows only the wait-only tier; --vm debian:6.12 allows the exact one"
+            )
+        );
+        for (kernel, tier, arguments) in [
+            (kernel::DEFAULT, "wait-only", load.clone()),
+            ("debian:6.1", "exact", load),
+            ("debian:6.1", "wait-only", words("--attach wait -d 5")),
+        ] {
+            assert_eq!(advice(kernel, tier, &arguments), None, "{kernel} {tier}");
+        }
     }
 
     #[test]

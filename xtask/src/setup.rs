@@ -35,6 +35,8 @@ pub enum Purpose {
     Everything,
     /// Building kernels.
     Kernels,
+    /// Building the peers of the bench as well.
+    Peers,
 }
 
 /// What building a kernel takes: the package, and a file that it brings.
@@ -52,6 +54,15 @@ const KERNEL_BUILD: [(&str, &str); 11] = [
     ("xz-utils", "/usr/bin/xz"),
 ];
 
+/// What building perf with its eBPF programs takes besides.
+const PEERS_BUILD: [(&str, &str); 5] = [
+    ("clang", "/usr/bin/clang"),
+    ("libdw-dev", "/usr/include/elfutils/libdw.h"),
+    ("libtraceevent-dev", "/usr/include/traceevent/event-parse.h"),
+    ("llvm", "/usr/bin/llvm-strip"),
+    ("pkg-config", "/usr/bin/pkg-config"),
+];
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -63,6 +74,8 @@ pub struct Found {
     pub linker_build_lacks: Vec<&'static str>,
     /// Packages that building a kernel lacks.
     pub kernel_build_lacks: Vec<&'static str>,
+    /// Packages that building the bench's peers lacks besides.
+    pub peers_build_lacks: Vec<&'static str>,
     /// A C compiler: crates link with it.
     pub cc: bool,
     /// The emulator.
@@ -90,6 +103,7 @@ impl Found {
             linker: toolchain::linker()?.is_some(),
             linker_build_lacks: lacking(&LINKER_BUILD),
             kernel_build_lacks: lacking(&KERNEL_BUILD),
+            peers_build_lacks: lacking(&PEERS_BUILD),
             cc: there("cc"),
             qemu: there(crate::vm::qemu::QEMU),
             strace: there("strace"),
@@ -142,8 +156,11 @@ pub fn decide(found: &Found, purpose: Purpose) -> Result<Vec<Action>, String> {
     if !found.cc {
         packages.extend(["gcc", "libc6-dev"]);
     }
-    if purpose == Purpose::Kernels {
+    if matches!(purpose, Purpose::Kernels | Purpose::Peers) {
         packages.extend(&found.kernel_build_lacks);
+    }
+    if purpose == Purpose::Peers {
+        packages.extend(&found.peers_build_lacks);
     }
     if matches!(purpose, Purpose::Lab | Purpose::Everything) && !found.qemu {
         packages.push("qemu-system-x86");
@@ -306,6 +323,7 @@ mod tests {
             linker: true,
             linker_build_lacks: Vec::new(),
             kernel_build_lacks: Vec::new(),
+            peers_build_lacks: Vec::new(),
             cc: true,
             qemu: true,
             strace: true,
@@ -331,6 +349,7 @@ mod tests {
             Purpose::Lab,
             Purpose::Everything,
             Purpose::Kernels,
+            Purpose::Peers,
         ];
         for purpose in purposes {
             assert_eq!(decide(&complete(), purpose), Ok(vec![]));
@@ -404,6 +423,14 @@ mod tests {
         assert_eq!(
             decide(&found, Purpose::Kernels),
             Ok(vec![packages(&["flex", "bison"], false)])
+        );
+        let found = Found {
+            peers_build_lacks: vec!["clang"],
+            ..found
+        };
+        assert_eq!(
+            decide(&found, Purpose::Peers),
+            Ok(vec![packages(&["flex", "bison", "clang"], false)])
         );
     }
 

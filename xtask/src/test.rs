@@ -28,6 +28,7 @@ pub struct TestOptions {
 
 /// Runs the stages, each whether or not those before it failed; whether nothing has failed.
 pub fn test(options: &TestOptions) -> Result<bool> {
+    let started = Instant::now();
     let mut report = Report::default();
     let prepared = report.stage("setup", || prepare(options.host));
     let Some((environment, no_guests)) = prepared else {
@@ -42,6 +43,7 @@ pub fn test(options: &TestOptions) -> Result<bool> {
             &environment,
             no_guests.as_deref(),
             &options.filter,
+            started,
         )?;
     }
     report.finish()
@@ -108,6 +110,7 @@ fn guest_stages(
     environment: &Environment,
     no_guests: Option<&str>,
     filter: &str,
+    started: Instant,
 ) -> Result<()> {
     if let Some(why) = no_guests {
         let mut tally = guest::skip_all(guest::TESTS, why);
@@ -120,7 +123,7 @@ fn guest_stages(
     };
     signals::check()?;
     let tally = report.stage("guest tests", || {
-        let tally = guest::run_all(guest::TESTS, &binaries, filter)?;
+        let tally = guest::run_all(guest::TESTS, &binaries, filter, started)?;
         Ok((tally.failed.is_empty(), tally))
     });
     if let Some((_, tally)) = tally {

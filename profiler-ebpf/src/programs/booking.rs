@@ -7,8 +7,8 @@ use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
 };
 use lockprof_abi::{
-    BUCKETS, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, Site, SiteState, WaitMark,
-    bucket_low_ns, bucket_of,
+    BUCKETS, CGROUP_PLACES, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, OTHER_CGROUPS, Site,
+    SiteState, bucket_low_ns, bucket_of,
 };
 
 use super::{
@@ -61,33 +61,43 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     };
     let held_ns = released_ns.wrapping_sub(start_ns);
     let interrupted = slot.interrupted != 0;
+    let task = slot.task;
     let site = Site::slot(slot.site);
-    let mark = wait_of(cpu);
+    let (wait_began_ns, wait_ended_ns) = wait_of(cpu);
     if start_ns == 0 || !take(&mut cpu.hold.start_ns, start_ns) {
         return;
     }
-    if cpu.wait_mark.began_ns == mark.began_ns {
+    if cpu.wait_mark.began_ns == wait_began_ns {
         cpu.wait_mark.began_ns = 0;
     }
-    if mark.began_ns != 0 && mark.ended_ns == 0 {
+    if wait_began_ns != 0 && wait_ended_ns == 0 {
         cpu.wait_mark.lasts_in = 0;
         return lose(cpu, Loss::TargetWaitWithoutEnd);
     }
     // What came before the wait is not in the hold behind it.
-    if interrupted && mark.began_ns == 0 {
+    if interrupted && wait_began_ns == 0 {
         return lose(cpu, Loss::HoldInterrupted);
     }
     if held_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
     }
     let number = blame::ended(start_ns, released_ns, site);
+    // It leaves here: the rest would be verified once more for a place of its own.
+    if cpu.is_control(task, site) {
+        maps::add(&mut cpu.control_holds, 1);
+        return blame::check_late(cpu, released_ns);
+    }
     let notable = count_hold(cpu, site, held_ns);
     blame::check_late(cpu, released_ns);
     if notable || constants::keep_cgroups() {
         note_hold(cpu, site, held_ns, released_ns, by_holder);
     }
-    if mark.ended_ns != 0 {
-        book_wait(cpu, site, &mark, number, by_holder);
+    if wait_ended_ns != 0 {
+        let wait = Waited {
+            began_ns: wait_began_ns,
+            ended_ns: wait_ended_ns,
+        };
+        book_wait(cpu, site, &wait, number, by_holder);
     }
 }
 
@@ -103,31 +113,29 @@ fn take(start: &mut u64, known_ns: u64) -> bool {
     found_ns == known_ns
 }
 
-/// The wait before the hold in the slot.
+/// A wait of the target lock.
+pub struct Waited {
+    /// When it began; 0 where there was none.
+    pub began_ns: u64,
+    /// When it ended; 0 where nobody saw that.
+    pub ended_ns: u64,
+}
+
+/// When the wait before the hold in the slot began and ended. As numbers, and no structure that is passed on by its
+/// address: the compiler would clear one in memory, byte by byte, for each hold that nobody waited for.
 #[inline(always)]
-fn wait_of(cpu: &CpuState) -> WaitMark {
+fn wait_of(cpu: &CpuState) -> (u64, u64) {
     let slot = &cpu.hold;
     if slot.claimed != 0 {
-        return WaitMark {
-            began_ns: slot.wait_began_ns,
-            ended_ns: slot.wait_ended_ns,
-            task: slot.task,
-            window: slot.window,
-            lasts_in: 0,
-        };
+        return (slot.wait_began_ns, slot.wait_ended_ns);
     }
-    let mark = cpu.wait_mark;
+    let mark = &cpu.wait_mark;
+    let began_ns = mark.began_ns;
     // A mark of another task, or of another window, is not this hold's.
-    if mark.began_ns == 0 || mark.task != slot.task || mark.window != slot.window {
-        return WaitMark {
-            began_ns: 0,
-            ended_ns: 0,
-            task: 0,
-            window: 0,
-            lasts_in: 0,
-        };
+    if began_ns == 0 || mark.task != slot.task || mark.window != slot.window {
+        return (0, 0);
     }
-    mark
+    (began_ns, mark.ended_ns)
 }
 
 /// Adds a hold to its site's totals and histogram; whether there is more to note of it.
@@ -220,7 +228,7 @@ fn site_state(cpu: &mut CpuState, site: usize) -> &mut SiteState {
 /// with a number below `newest`.
 #[cold]
 #[inline(never)]
-pub fn book_wait(cpu: &mut CpuState, site: usize, wait: &WaitMark, newest: u64, by_holder: bool) {
+pub fn book_wait(cpu: &mut CpuState, site: usize, wait: &Waited, newest: u64, by_holder: bool) {
     let waited_ns = wait.ended_ns.wrapping_sub(wait.began_ns);
     if waited_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
@@ -262,35 +270,46 @@ fn note_longest(longest: &mut Longest, duration_ns: u64, ended_ns: u64, who: &Wh
     longest.comm = who.comm;
 }
 
-/// Adds a hold or a wait to the totals of the task's cgroup.
+/// Adds a hold or a wait to the totals of the task's cgroup, or to those of all others where the table has no
+/// place for it.
 #[inline(always)]
 fn add_to_cgroup(cpu: &mut CpuState, cgroup: u64, held_ns: u64, waited_ns: Option<u64>) {
     let key = cgroup + 1;
-    let base = maps::this_cpu() * CGROUP_SLOTS;
+    let base = maps::this_cpu() * CGROUP_PLACES;
     for probe in 0..MAX_PROBES {
         let index = (key as u32).wrapping_add(probe) & (CGROUP_SLOTS - 1);
-        let Some(entry) = maps::CGROUPS.get_ptr_mut(base + index) else {
-            return;
-        };
-        // SAFETY: the entry is in the map, and belongs to this CPU; a task that preempts this program
-        // may only take a free place that this one takes as well, and then the two share it.
-        let entry = unsafe { &mut *entry };
-        if entry.key == 0 {
-            entry.key = key;
-        }
-        if entry.key == key {
-            match waited_ns {
-                None => {
-                    maps::add(&mut entry.holds, 1);
-                    maps::add(&mut entry.held_ns, held_ns);
-                }
-                Some(waited_ns) => {
-                    maps::add(&mut entry.waits, 1);
-                    maps::add(&mut entry.waited_ns, waited_ns);
-                }
-            }
+        if add_to_place(base + index, key, held_ns, waited_ns) {
             return;
         }
     }
     lose(cpu, Loss::CgroupTableFull);
+    add_to_place(base + CGROUP_SLOTS, OTHER_CGROUPS, held_ns, waited_ns);
+}
+
+/// Adds to a place that is free or has this key already; whether it was.
+#[inline(always)]
+fn add_to_place(place: u32, key: u64, held_ns: u64, waited_ns: Option<u64>) -> bool {
+    let Some(entry) = maps::CGROUPS.get_ptr_mut(place) else {
+        return true;
+    };
+    // SAFETY: the entry is in the map, and belongs to this CPU; a task that preempts this program may only take
+    // a free place that this one takes as well, and then the two share it.
+    let entry = unsafe { &mut *entry };
+    if entry.key == 0 {
+        entry.key = key;
+    }
+    if entry.key != key {
+        return false;
+    }
+    match waited_ns {
+        None => {
+            maps::add(&mut entry.holds, 1);
+            maps::add(&mut entry.held_ns, held_ns);
+        }
+        Some(waited_ns) => {
+            maps::add(&mut entry.waits, 1);
+            maps::add(&mut entry.waited_ns, waited_ns);
+        }
+    }
+    true
 }

@@ -2,7 +2,9 @@
 //! and the JIT see constants.
 
 use aya_ebpf::Global;
-use lockprof_abi::{MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange};
+use lockprof_abi::{
+    KernelLayout, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange, UNKNOWN_OFFSET, WaitFilter,
+};
 
 /// The address of the target lock.
 #[unsafe(no_mangle)]
@@ -62,6 +64,26 @@ static KERNEL_TEXT: Global<TextRange> = Global::new(TextRange::EMPTY);
 /// Places for contended locks on each CPU, less 1; the number of places is a power of two.
 #[unsafe(no_mangle)]
 static CONTENTION_MASK: Global<u32> = Global::new(0);
+
+/// 1 where it is kept who waits for whom.
+#[unsafe(no_mangle)]
+static KEEP_WAITERS: Global<u32> = Global::new(0);
+
+/// Places for waiting tasks on each CPU, less 1; the number of places is a power of two.
+#[unsafe(no_mangle)]
+static WAITER_MASK: Global<u32> = Global::new(0);
+
+/// Where the kernel's structures have what tells a lock's class and its owner.
+#[unsafe(no_mangle)]
+static LAYOUT: KernelLayout = KernelLayout::UNKNOWN;
+
+/// 1 where not every wait is looked at.
+#[unsafe(no_mangle)]
+static IS_FILTERED: Global<u32> = Global::new(0);
+
+/// What is looked at, where that is not everything.
+#[unsafe(no_mangle)]
+static ONLY: WaitFilter = WaitFilter::EVERYTHING;
 
 #[inline(always)]
 pub fn is_target(lock: u64) -> bool {
@@ -151,4 +173,35 @@ pub fn site_range(index: usize) -> Option<SiteRange> {
     // SAFETY: the index is in bounds, and the table is plain data that never changes once loaded.
     let range = unsafe { core::ptr::read_volatile(&raw const SITE_RANGES.ranges[index]) };
     (range.text.length != 0).then_some(range)
+}
+
+#[inline(always)]
+pub fn keep_waiters() -> bool {
+    KEEP_WAITERS.load() != 0
+}
+
+#[inline(always)]
+pub fn waiter_mask() -> u32 {
+    WAITER_MASK.load()
+}
+
+/// Where a member of the kernel's structures is; `None` where that is not known.
+#[inline(always)]
+pub fn offset_of(member: fn(&KernelLayout) -> *const u32) -> Option<u64> {
+    // SAFETY: the pointer is to a field of the table, plain data that never changes once loaded; a plain read would
+    // be folded to what was compiled in.
+    let offset = unsafe { core::ptr::read_volatile(member(&LAYOUT)) };
+    (offset != UNKNOWN_OFFSET).then_some(u64::from(offset))
+}
+
+#[inline(always)]
+pub fn is_filtered() -> bool {
+    IS_FILTERED.load() != 0
+}
+
+/// A part of what is looked at; 0 where it is everything.
+#[inline(always)]
+pub fn only(part: fn(&WaitFilter) -> *const u64) -> u64 {
+    // SAFETY: as in `offset_of`.
+    unsafe { core::ptr::read_volatile(part(&ONLY)) }
 }

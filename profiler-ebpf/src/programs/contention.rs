@@ -19,6 +19,7 @@ const FAST_STACK_COMPARISON: u64 = 1 << 9;
 
 /// One wait that has ended.
 pub struct Wait {
+    /// The lock's address, or the key of its class.
     pub lock: u64,
     pub caller: u64,
     pub flags: u32,

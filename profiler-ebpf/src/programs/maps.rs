@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use lockprof_abi::{
     ARMED, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, STACK_FRAMES, TASK_SLOTS,
-    TaskSlot,
+    TaskSlot, WaiterEntry,
 };
 
 /// One element a possible CPU; the loader sets the number.
@@ -24,11 +24,15 @@ pub static CONTENTION: Array<ContentionEntry> = Array::with_max_entries(1, BPF_F
 
 /// Tasks between two events.
 #[map]
-static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, 0);
+static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPABLE);
 
 /// A table of cgroups a possible CPU; the loader sets the number, 1 where they are not kept.
 #[map]
 pub static CGROUPS: Array<CgroupEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// A table of who waits for whom a possible CPU; the loader sets the number, 1 where that is not kept.
+#[map]
+pub static WAITERS: Array<WaiterEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Call stacks of waiters; the loader sets the number.
 #[map]

@@ -14,3 +14,4 @@ mod site;
 mod span;
 mod task;
 mod wait;
+mod waiters;

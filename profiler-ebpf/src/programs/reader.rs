@@ -8,11 +8,11 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site, WaitMark};
+use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site};
 
 use super::{
     blame,
-    booking::{book_wait, count_hold, note_hold},
+    booking::{Waited, book_wait, count_hold, note_hold},
     constants,
     maps::{self, lose},
     site,
@@ -113,12 +113,9 @@ fn acquired(cpu: &mut CpuState, site: u32) {
     if cpu.pending_read_wait.window == seen {
         cpu.pending_read_wait.window = 0;
         if cpu.pending_read_wait.pid == bpf_get_current_pid_tgid() as u32 {
-            let wait = WaitMark {
+            let wait = Waited {
                 began_ns: cpu.pending_read_wait.began_ns,
                 ended_ns: cpu.pending_read_wait.began_ns + cpu.pending_read_wait.waited_ns,
-                task: 0,
-                window: seen - 1,
-                lasts_in: 0,
             };
             book_wait(cpu, Site::slot(site), &wait, blame::newest(), true);
         } else {

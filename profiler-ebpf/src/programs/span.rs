@@ -59,6 +59,14 @@ span_programs! {
         kprobe_span_entered_proc_flush_pid kretprobe_span_left_proc_flush_pid,
     ReleaseTask: span_entered_release_task span_left_release_task
         kprobe_span_entered_release_task kretprobe_span_left_release_task,
+    CleanupSighand: span_entered_cleanup_sighand span_left_cleanup_sighand
+        kprobe_span_entered_cleanup_sighand kretprobe_span_left_cleanup_sighand,
+    DoNotifyParent: span_entered_do_notify_parent span_left_do_notify_parent
+        kprobe_span_entered_do_notify_parent kretprobe_span_left_do_notify_parent,
+    AttachPid: span_entered_attach_pid span_left_attach_pid
+        kprobe_span_entered_attach_pid kretprobe_span_left_attach_pid,
+    WakeUp: span_entered_wake_up span_left_wake_up
+        kprobe_span_entered_wake_up kretprobe_span_left_wake_up,
 }
 
 /// A span begins. Interrupts are off in a hold, so whatever is called on this CPU while its hold is

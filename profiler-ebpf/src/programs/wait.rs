@@ -24,7 +24,12 @@ use super::{
     contention::{self, Wait},
     hold,
     maps::{self, lose},
+    waiters::{self, Waiter},
 };
+
+/// How far into a reader-writer lock of PREEMPT_RT its rt_mutex is, in bytes (include/linux/rwbase_rt.h, 5.15
+/// to 7.3).
+const RT_MUTEX_IN_LOCK: u64 = 8;
 
 #[raw_tracepoint]
 fn contention_began(ctx: RawTracePointContext) -> i32 {
@@ -42,6 +47,9 @@ fn contention_began(ctx: RawTracePointContext) -> i32 {
         if constants::is_inside_target(lock) {
             return 0;
         }
+    }
+    if constants::is_filtered() && !waiters::is_wanted(cpu, lock, flags) {
+        return 0;
     }
     // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
     if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
@@ -119,8 +127,9 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
     } else {
         0
     };
-    // The acquisition that claims a wait of the target knows its site.
-    let claimed = maps::attached(cpu, WRITERS) && constants::is_target(lock);
+    // The acquisition that claims a reader's wait for the target knows its site.
+    let claimed =
+        flags & LCB_F_READ != 0 && maps::attached(cpu, READERS) && constants::is_target(lock);
     if depth >= WAIT_DEPTH {
         lose(cpu, Loss::WaitOverflow);
         return;
@@ -190,10 +199,26 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         pending.waited_ns = waited_ns;
         pending.began_ns = frame.began_ns;
     }
+    let class = if constants::keep_waiters() {
+        let waiter = Waiter {
+            lock: frame.lock,
+            class: waiters::class_of(frame.lock, frame.flags),
+            flags: frame.flags,
+            sampled: frame.sampled != 0,
+            waited_ns,
+        };
+        if constants::is_filtered() && !waiters::counts(cpu, &waiter) {
+            return;
+        }
+        waiters::add(cpu, &waiter, None);
+        waiter.class
+    } else {
+        0
+    };
     contention::add(
         cpu,
         &Wait {
-            lock: frame.lock,
+            lock: waiters::key_of(frame.lock, class),
             caller: frame.caller,
             flags: frame.flags,
             stack_id: frame.stack_id,
@@ -225,8 +250,10 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     let slot: &mut TaskSlot = unsafe { &mut *slot };
     let window = maps::window(cpu);
     if slot.lock != 0 && slot.window == window {
-        // A mutex says again that it waits when spinning for its owner has failed: one wait.
-        if slot.lock == lock && slot.pid == pid {
+        // A mutex says again that it waits when spinning for its owner has failed. Who reads a reader-writer
+        // lock of PREEMPT_RT waits for it, and in that for the rt_mutex eight bytes into it
+        // (__rwbase_read_lock() of kernel/locking/rwbase_rt.c, 5.19 to 7.3). Either is one wait.
+        if slot.pid == pid && lock.wrapping_sub(slot.lock) <= RT_MUTEX_IN_LOCK {
             return;
         }
         lose(cpu, Loss::TaskSlotTaken);
@@ -236,6 +263,9 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     } else {
         contention::take_stack(ctx.as_ptr(), cpu)
     };
+    if constants::keep_waiters() {
+        waiters::note_owner(slot, lock, flags);
+    }
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     if !maps::awake(cpu, now_ns) {
@@ -277,10 +307,24 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         lose(cpu, backwards(constants::is_target(lock)));
         return;
     }
+    let class = waiters::class_of(lock, slot.flags);
+    if constants::keep_waiters() {
+        let waiter = Waiter {
+            lock,
+            class,
+            flags: slot.flags,
+            sampled: false,
+            waited_ns,
+        };
+        if constants::is_filtered() && !waiters::counts(cpu, &waiter) {
+            return;
+        }
+        waiters::add(cpu, &waiter, Some(slot));
+    }
     contention::add(
         cpu,
         &Wait {
-            lock,
+            lock: waiters::key_of(lock, class),
             caller: 0,
             flags: slot.flags,
             stack_id: slot.stack_id,

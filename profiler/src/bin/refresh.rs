@@ -8,10 +8,10 @@ use clap::Parser;
 use lockprof::{
     daemon::{Collector, Source},
     kernel::Kallsyms,
-    probe::calibrate::zeroed_state,
+    probe::memory::zeroed_state,
     recording::schema::Interval,
 };
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Phase, Site};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Phase, Site, WaiterEntry};
 
 /// Sites, and lengths of hold and wait at each, that a CPU has something new of in each interval.
 const SITES: [Site; 3] = [Site::Fork, Site::Exit, Site::Reap];
@@ -89,6 +89,12 @@ impl Source for Busy {
         false
     }
 
+    fn waiter_places(&self) -> usize {
+        0
+    }
+    fn read_waiter(&self, _place: usize, _into: &mut WaiterEntry) -> bool {
+        false
+    }
     fn stack(&self, _id: u32) -> Option<Vec<u64>> {
         None
     }

@@ -1,9 +1,10 @@
 //! `lockprof compare`.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum, error::ErrorKind,
+    value_parser,
 };
 
 use crate::compare::read::SideRequest;
@@ -12,9 +13,12 @@ use crate::compare::read::SideRequest;
 #[derive(Args, Debug)]
 pub struct CompareArguments {
     /// Recordings of the kernel that others are compared with: files, folders of runs, or folders of
-    /// such; the first may have a name before it, NAME=PATH
+    /// such; the first may have a name before it, NAME=PATH; - is standard input, and one recording
+    ///
+    /// Those of `lockprof locks` are compared by class and by who asked, with their like alone. Where all of both
+    /// sides are of one boot, each of them is a sample; else each boot is.
     #[arg(value_name = "A", required = true, num_args = 1..)]
-    before: Vec<String>,
+    before: Vec<OsString>,
     #[command(flatten)]
     versus: Versus,
     /// What to show
@@ -76,7 +80,7 @@ fn growth(text: &str) -> Result<f64, String> {
 
 /// `--vs B…`, as often as there are kernels: which word belongs to which is lost in a plain list.
 #[derive(Debug)]
-struct Versus(Vec<Vec<String>>);
+struct Versus(Vec<Vec<OsString>>);
 
 const VERSUS: &str = "vs";
 
@@ -89,6 +93,7 @@ impl Args for Versus {
                 .help("Recordings of another kernel; may be given several times")
                 .action(ArgAction::Append)
                 .num_args(1..)
+                .value_parser(value_parser!(OsString))
                 .required(true),
         )
     }
@@ -100,8 +105,8 @@ impl Args for Versus {
 
 impl FromArgMatches for Versus {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let sides: Vec<Vec<String>> = matches
-            .get_occurrences::<String>(VERSUS)
+        let sides: Vec<Vec<OsString>> = matches
+            .get_occurrences::<OsString>(VERSUS)
             .into_iter()
             .flatten()
             .map(|words| words.cloned().collect())

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, ValueEnum, error::ErrorKind};
+use clap::{
+    Args, CommandFactory as _, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 
 use super::Arguments;
-use crate::export::Picture;
+use crate::export::{Grouping, Picture};
 
 /// `lockprof report`.
 #[derive(Args, Debug)]
 pub struct ReportArguments {
-    /// A recording, or the folder that has one
+    /// A recording, the folder that has one, or -: standard input
     pub recording: PathBuf,
     /// What to show
     #[arg(long, value_enum, default_value_t = FormatWord::Table)]
@@ -21,6 +25,9 @@ pub struct ReportArguments {
     /// One picture alone, with --format svg or png
     #[arg(long, value_name = "PICTURE", value_parser = picture)]
     pub only: Option<Picture>,
+    /// By what the table groups the waits for all locks.
+    #[command(flatten)]
+    pub grouping: GroupingArguments,
 }
 
 impl ReportArguments {
@@ -29,6 +36,12 @@ impl ReportArguments {
     /// # Errors
     /// They contradict each other.
     pub fn check(&self) -> Result<(), clap::Error> {
+        if self.grouping.chosen().is_some() && self.format != FormatWord::Table {
+            return Err(Arguments::command().error(
+                ErrorKind::ArgumentConflict,
+                "--by is for the table: every other format has all groupings",
+            ));
+        }
         match (self.only, self.format) {
             (None, _) | (Some(_), FormatWord::Svg | FormatWord::Png) => Ok(()),
             (Some(_), _) => Err(Arguments::command().error(
@@ -44,6 +57,34 @@ fn picture(name: &str) -> Result<Picture, String> {
     named.copied().ok_or_else(|| {
         let names: Vec<&str> = Picture::ALL.iter().map(|picture| picture.name()).collect();
         format!("one of {}", names.join(", "))
+    })
+}
+
+/// By what the table of all locks is grouped.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct GroupingArguments {
+    /// Of all locks: the one grouping that the table shows, with more of its rows; the page has all
+    #[arg(long, value_name = "GROUPING", value_parser = grouping())]
+    by: Option<Grouping>,
+    /// Of all locks: each lock by itself, and its class beside it; as --by lock
+    #[arg(long, conflicts_with = "by")]
+    members: bool,
+}
+
+impl GroupingArguments {
+    /// The one that is asked for.
+    #[must_use]
+    pub fn chosen(self) -> Option<Grouping> {
+        self.by.or(self.members.then_some(Grouping::Lock))
+    }
+}
+
+/// The words for groupings of all locks.
+fn grouping() -> impl TypedValueParser<Value = Grouping> {
+    PossibleValuesParser::new(Grouping::ALL.map(Grouping::name)).try_map(|name| {
+        let mut all = Grouping::ALL.into_iter();
+        all.find(|grouping| grouping.name() == name)
+            .ok_or("no grouping has this name")
     })
 }
 

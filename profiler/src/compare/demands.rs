@@ -34,6 +34,9 @@ pub fn demands_of(sides: &[&Side]) -> Result<Vec<KernelDemands>, String> {
         .iter()
         .map(|side| (*side, lives(side, setting, method)))
         .collect();
+    if let Some(unprobed) = kernels.iter().find_map(unprobed) {
+        return Err(unprobed);
+    }
     kernels
         .iter()
         .map(|(side, lives)| {
@@ -54,6 +57,22 @@ struct Life<'a> {
     bare: &'a Totals,
     holds: &'a Totals,
     spans: &'a Totals,
+}
+
+/// What a lock is asked for by calls that were not probed is not nothing.
+fn unprobed((side, lives): &(&Side, Vec<Life<'_>>)) -> Option<String> {
+    let guarded = Span::ALL.iter().filter(|&&span| own_lock(span).is_some());
+    let unprobed = |span: Span| {
+        lives
+            .iter()
+            .any(|life| !life.spans.spans_of.contains_key(&span))
+    };
+    let span = guarded.copied().find(|&span| unprobed(span))?;
+    Some(format!(
+        "calls of {} were not probed in {}, and how often they ask for a lock is not known",
+        span.name(),
+        side.name
+    ))
 }
 
 /// How the exact tier probes, the cheapest first.
@@ -104,6 +123,7 @@ impl<'a> Life<'a> {
                 && instrument.method == method
                 && instrument.detail == detail
                 && !instrument.readers
+                && !instrument.cgroups
         };
         Some(Self {
             bare: run(&|instrument| instrument.is_off())?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Instrument, Samples, Setting, Side, instruments::spin_in_one_way, setting::clock_name,
+    Instrument, Samples, Setting, Side, instruments::spin_in_one_way, measured, setting::clock_name,
 };
 use crate::recording::schema::{Clock, Kernel};
 
@@ -53,7 +53,10 @@ pub fn differences(before: &Side, after: &Side) -> Vec<Difference> {
             )));
         }
     }
-    all.extend(configurations(before, after).map(caution));
+    // Of one boot there is one configuration.
+    if before.boot_ids() != after.boot_ids() {
+        all.extend(configurations(before, after).map(caution));
+    }
     for field in FIELDS {
         let [old, new] = [before, after].map(|side| values(side, field.of));
         if old != new {
@@ -128,6 +131,7 @@ fn settings(before: &Side, after: &Side) -> Vec<Difference> {
         }
         let samples = [before, after].map(|side| Samples::of(side, setting));
         all.extend(spinning(setting, [&samples[0], &samples[1]]).map(excluded));
+        all.extend(measured::differences(setting, [before, after]));
         let [old, new] = samples.map(|side| side.instruments());
         for (side, own, others) in [(before, &old, &new), (after, &new, &old)] {
             for instrument in own - others {

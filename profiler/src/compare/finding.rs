@@ -36,8 +36,32 @@ pub struct Finding {
     pub corrected_p: Option<f64>,
     /// How many questions were asked together, this one among them.
     pub family: usize,
+    /// What a value is of.
+    pub sampled: Sampled,
     /// What may be said.
     pub verdict: Verdict,
+}
+
+/// What a sample is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampled {
+    /// One boot, however many recordings it has: gains vary between boots more than within one.
+    #[default]
+    Boot,
+    /// One recording, all being of one boot: what differs between boots is in none of them.
+    Recording,
+}
+
+impl Sampled {
+    /// The word for one.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Recording => "recording",
+        }
+    }
 }
 
 /// The values of one side.
@@ -102,7 +126,7 @@ impl Sample {
         )
     }
 
-    fn new(values: Vec<f64>) -> Self {
+    pub(super) fn new(values: Vec<f64>) -> Self {
         Self {
             median: median(&values),
             mean: mean(&values),
@@ -123,6 +147,15 @@ impl Finding {
     ) -> Option<Self> {
         let before = Sample::of(before, &quantity, instrument);
         let after = Sample::of(after, &quantity, instrument);
+        Self::between(quantity, instrument, [before, after])
+    }
+
+    /// The same of values that are known.
+    pub(super) fn between(
+        quantity: Quantity,
+        instrument: Instrument,
+        [before, after]: [Sample; 2],
+    ) -> Option<Self> {
         let (old, new) = before.median.zip(after.median)?;
         // A share of what is not above 0 says nothing.
         let change = (old > 0.0).then(|| new / old - 1.0);
@@ -132,6 +165,7 @@ impl Finding {
             test: RankTest::of(&before.values, &after.values),
             corrected_p: None,
             family: 1,
+            sampled: Sampled::Boot,
             verdict: Verdict::NotAsked,
             quantity,
             instrument,
@@ -149,6 +183,12 @@ impl Finding {
     #[must_use]
     pub fn boots(&self) -> [usize; 2] {
         [self.before.values.len(), self.after.values.len()]
+    }
+
+    /// Whether the test rejects that there is no difference.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.corrected_p.is_some_and(|p| p <= LEVEL)
     }
 
     /// Whether there was anything to see on either side.

@@ -11,7 +11,9 @@ const MAIN_QUESTIONS: f64 = 3.0;
 pub struct Instruments {
     /// Nothing attached.
     pub bare: Option<Instrument>,
-    /// For holds: the one that disturbs them least, of those with boots enough for a verdict.
+    /// With probes: the one that disturbs holds least, of those with boots enough for a verdict.
+    pub probed: Option<Instrument>,
+    /// For holds: the same, where it sees them.
     pub holds: Option<Instrument>,
     /// For waits: the same, where both sides know them and their kernels spin in one way.
     pub waits: Option<Instrument>,
@@ -34,6 +36,7 @@ impl Instruments {
                 matches!(instrument.detail, Detail::Holds),
                 matches!(instrument.method, Method::Fentry),
                 !instrument.readers,
+                !instrument.cgroups,
                 old.min(new),
             )
         };
@@ -44,17 +47,18 @@ impl Instruments {
         let knows_waits = |instrument: &Instrument| {
             sides.iter().all(|side| {
                 let mut totals = side.totals(*instrument);
-                totals.any(|totals| totals.waits_known)
+                totals.any(|totals| totals.waits_of.is_known())
             })
         };
-        let holds = probing().max_by_key(best).copied();
+        let probed = probing().max_by_key(best).copied();
         Self {
             bare: common
                 .iter()
                 .copied()
                 .find(|instrument| instrument.is_off()),
-            holds,
-            waits: holds.filter(|holds| spin_in_one_way(sides) && knows_waits(holds)),
+            probed,
+            holds: probed.filter(|probed| probed.sees_holds()),
+            waits: probed.filter(|probed| spin_in_one_way(sides) && knows_waits(probed)),
             spans: probing().filter(with_spans).max_by_key(best).copied(),
         }
     }

@@ -6,8 +6,10 @@
 mod demands;
 mod differences;
 mod distribution;
+mod every_lock;
 mod finding;
 mod instruments;
+mod measured;
 mod placement;
 mod quantity;
 mod questions;
@@ -24,7 +26,8 @@ mod windows;
 pub use demands::demands_of;
 pub use differences::{Difference, differences};
 pub use distribution::{DistributionPair, QuantilePair};
-pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Verdict, boots_needed};
+pub use every_lock::{EveryLock, LEAST_ASKED, LockName, LockRow, LockRun, Measure, WaitSum};
+pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Sampled, Verdict, boots_needed};
 pub use instruments::Instruments;
 pub use placement::{Calls, Placement};
 pub use quantity::{Better, Quantity, holder_name};
@@ -32,8 +35,8 @@ pub use questions::Answers;
 pub use regression::{DEFAULT_LIMIT, cannot_judge, regressions, too_noisy};
 pub use setting::{Instrument, Setting, clock_name};
 pub use side::{Boot, Samples, Side};
-pub use totals::{SpanTotals, Totals, WaitTotals};
-pub use verdict::{sentence, signed_percent};
+pub use totals::{Basis, SpanTotals, Totals, WaitTotals};
+pub use verdict::{answer, sentence, signed_percent};
 
 use questions::Asking;
 use statistics::Resampler;
@@ -59,6 +62,15 @@ pub enum CompareError {
         second: String,
         /// The boot_id.
         boot: String,
+    },
+    /// Recordings of all locks beside those of one.
+    #[error(
+        "{} has recordings {}, and {} {}: what `lockprof locks` has recorded is compared with its like alone",
+        sides[0].0, sides[0].1, sides[1].0, sides[1].1
+    )]
+    Mixed {
+        /// Each side, and what its recordings are of.
+        sides: [(String, String); 2],
     },
     /// A side has nothing that can be used.
     #[error("{side} has no recording that can be used: {}", why.join("; "))]
@@ -120,12 +132,21 @@ impl Comparison {
                 });
             }
         }
+        let of_all_locks = every_lock::is_asked([&before, &after])?;
+        // What a machine waits for depends on more than its kernel: recordings of one boot may be compared, as long as
+        // none of another one is among them.
+        if of_all_locks && every_lock::sampled([&before, &after]) == Sampled::Recording {
+            return Ok(Self::of_all_locks(before, after, resampler));
+        }
         if let Some(boot) = before.boot_ids().intersection(&after.boot_ids()).next() {
             return Err(CompareError::SameBoot {
                 first: before.name.clone(),
                 second: after.name.clone(),
                 boot: (*boot).to_owned(),
             });
+        }
+        if of_all_locks {
+            return Ok(Self::of_all_locks(before, after, resampler));
         }
         let shared = before.boots.keys();
         let mut samples: Vec<(&Setting, [Samples<'_>; 2])> = shared
@@ -153,6 +174,25 @@ impl Comparison {
             before,
             after,
         })
+    }
+
+    fn of_all_locks(before: Side, after: Side, resampler: &mut Resampler) -> Self {
+        let sides = [&before, &after];
+        let mut differences = differences(&before, &after);
+        differences.extend(every_lock::differences(sides));
+        Self {
+            settings: every_lock::compare(sides, resampler),
+            differences,
+            before,
+            after,
+        }
+    }
+
+    /// Whether all locks are compared.
+    #[must_use]
+    pub fn is_of_all_locks(&self) -> bool {
+        let sides = [&self.before, &self.after];
+        every_lock::is_asked(sides) == Ok(true)
     }
 
     /// Every answer, setting by setting.
@@ -187,6 +227,36 @@ impl Answers {
             .chain(&self.called_locks)
             .chain(&self.locks)
             .chain(&self.profiled)
+            .chain(self.every_lock.iter().flat_map(EveryLock::findings))
+    }
+
+    /// What the profiler itself does to the load, from the same boots: on both sides the throughput with
+    /// probes attached, as a share of that with nothing attached.
+    #[must_use]
+    pub fn throughput_left(&self) -> Option<[f64; 2]> {
+        let profiled = self.finding(&Quantity::ProfiledThroughput)?;
+        let bare = self.finding(&Quantity::Throughput);
+        let work = self.finding(&Quantity::Work);
+        let left = |side: fn(&Finding) -> &Sample| {
+            let bare = match (bare, work) {
+                (Some(bare), _) => side(bare).median?,
+                // Nanoseconds of an iteration to iterations of a second.
+                (None, Some(work)) => 1e9 / side(work).median?,
+                (None, None) => return None,
+            };
+            (bare > 0.0).then_some(side(profiled).median? / bare)
+        };
+        Some([
+            left(|finding| &finding.before)?,
+            left(|finding| &finding.after)?,
+        ])
+    }
+
+    /// What a sample is.
+    #[must_use]
+    pub fn sampled(&self) -> Sampled {
+        let locks = self.every_lock.as_ref();
+        locks.map_or(Sampled::Boot, |locks| locks.sampled)
     }
 
     /// The answer to one question.

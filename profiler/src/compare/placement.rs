@@ -26,16 +26,19 @@ pub struct Calls {
     pub all: f64,
     /// Task lives.
     pub lives: f64,
+    /// Write holds of the lock: without any, that a call was in none says nothing.
+    pub holds: f64,
+    /// Whether any boot probed it: else none of this is known.
+    pub probed: bool,
 }
 
 impl Placement {
     /// Whether a task life has other calls of it inside its holds than before.
     #[must_use]
     pub fn moved(&self) -> bool {
-        let [before, after] = self
-            .calls
-            .map(|calls| calls.in_hold_per_life().unwrap_or(0.0));
-        (before - after).abs() > SMALLEST_CHANGE
+        let [before, after] = self.calls.map(Calls::in_hold_per_life);
+        let both = before.zip(after);
+        both.is_some_and(|(before, after)| (before - after).abs() > SMALLEST_CHANGE)
     }
 }
 
@@ -50,20 +53,32 @@ pub fn calls_within_moved(placements: &[Placement], outer: Span) -> bool {
 }
 
 impl Calls {
-    /// The share of the calls that happen inside a hold; none without a call.
+    /// All calls; none where nobody looked.
     #[must_use]
-    pub fn share(self) -> Option<f64> {
-        (self.all > 0.0).then(|| self.in_hold / self.all)
+    pub fn known(self) -> Option<Self> {
+        self.probed.then_some(self)
     }
 
-    /// Calls inside a hold by task lives.
+    /// The share of the calls that happen inside a hold; none without a call, or without a hold.
+    #[must_use]
+    pub fn share(self) -> Option<f64> {
+        (self.all > 0.0 && self.holds > 0.0).then(|| self.in_hold / self.all)
+    }
+
+    /// Calls inside a hold by task lives; none without a life, or without a hold.
     #[must_use]
     pub fn in_hold_per_life(self) -> Option<f64> {
-        (self.lives > 0.0).then(|| self.in_hold / self.lives)
+        (self.lives > 0.0 && self.holds > 0.0).then(|| self.in_hold / self.lives)
     }
 
     fn add(&mut self, totals: &Totals, span: Span) {
-        self.lives += totals.lives;
+        // Where it had no probes, nobody knows where it was called.
+        let Some(basis) = totals.spans_of.get(&span) else {
+            return;
+        };
+        self.probed = true;
+        self.lives += basis.lives;
+        self.holds += basis.holds.values().sum::<f64>();
         for ((_, site), calls) in totals.spans.iter().filter(|((of, _), _)| *of == span) {
             self.all += calls.calls;
             if site.is_some() {
@@ -76,7 +91,7 @@ impl Calls {
     }
 }
 
-/// The spans that happen on either side, but for the reap itself.
+/// The spans that happen on either side, or that either was to probe and could not, but for the reap itself.
 #[must_use]
 pub fn placements(instrument: Instrument, sides: [&Samples<'_>; 2]) -> Vec<Placement> {
     let of = |span: Span| {
@@ -88,12 +103,20 @@ pub fn placements(instrument: Instrument, sides: [&Samples<'_>; 2]) -> Vec<Place
             calls
         })
     };
+    let absent = |span: &Span| {
+        let mut totals = sides.into_iter().flat_map(|side| side.totals(instrument));
+        totals.any(|totals| totals.spans_absent.contains_key(span))
+    };
     let spans = Span::ALL.iter().filter(|&&span| span != Span::ReleaseTask);
     spans
         .map(|&span| Placement {
             span,
             calls: of(span),
         })
-        .filter(|placement| placement.calls.iter().any(|calls| calls.all > 0.0))
+        .filter(|placement| {
+            let unprobed = placement.calls.iter().any(|calls| !calls.probed);
+            let called = placement.calls.iter().any(|calls| calls.all > 0.0);
+            called || (unprobed && absent(&placement.span))
+        })
         .collect()
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use lockprof_abi::{Site, Span};
 
-use super::Totals;
+use super::{Basis, LockName, LockRun, Measure, Setting, Totals, every_lock};
 use crate::{
-    profile::Durations,
+    profile::{Durations, own_lock},
     units::{self, TimeUnit},
 };
 
@@ -41,6 +41,14 @@ pub enum Quantity {
     OtherLock(String),
     /// Time waited for another lock inside the holds of a site, by holds.
     InnerWait(Site, String),
+    /// Waits for all locks, in recordings of `lockprof locks`.
+    AllLocks(Measure),
+    /// Those for a class of them.
+    LockClass(LockName, Measure),
+    /// Those of one caller for a class.
+    LockCaller(LockName, String, Measure),
+    /// Those for all classes that have no row of their own.
+    OtherClasses(Measure),
 }
 
 /// Which way is better.
@@ -60,6 +68,13 @@ impl Quantity {
             Self::Throughput | Self::ProfiledThroughput => Better::Higher,
             _ => Better::Lower,
         }
+    }
+
+    /// Whether a change of it as a whole would be one of the kernel in this setting, and not of who emulates it.
+    #[must_use]
+    pub fn is_judged_in(&self, setting: &Setting) -> bool {
+        let of_holds = matches!(self, Self::MeanHold | Self::Work);
+        of_holds || !setting.shares_cpus()
     }
 
     /// In words, as the subject of a sentence.
@@ -82,6 +97,12 @@ impl Quantity {
             Self::InnerWait(site, lock) => {
                 format!("waiting for {lock} in the {} hold", site.name())
             }
+            Self::AllLocks(measure) => measure.of("locks"),
+            Self::LockClass(class, measure) => measure.of(&class.titled()),
+            Self::LockCaller(class, caller, measure) => {
+                format!("{} by {caller}", measure.of(&class.titled()))
+            }
+            Self::OtherClasses(measure) => measure.of("the other classes"),
         }
     }
 
@@ -107,6 +128,12 @@ impl Quantity {
             }
             Self::OtherLock(lock) => format!("{lock}.wait_per_life"),
             Self::InnerWait(site, lock) => format!("{}.wait.{lock}", site.name()),
+            Self::AllLocks(measure) => format!("all.{}", measure.key()),
+            Self::LockClass(class, measure) => format!("{}.{}", class.titled(), measure.key()),
+            Self::LockCaller(class, caller, measure) => {
+                format!("{}.by.{caller}.{}", class.titled(), measure.key())
+            }
+            Self::OtherClasses(measure) => format!("others.{}", measure.key()),
         }
     }
 
@@ -115,8 +142,24 @@ impl Quantity {
     pub fn format(&self, value: f64, unit: TimeUnit) -> String {
         match self {
             Self::Throughput | Self::ProfiledThroughput => format!("{}/s", units::rate(value)),
-            _ if value < 0.0 => format!("-{}", unit.format(-value)),
-            _ => unit.format(value),
+            _ if value < 0.0 => format!("-{}", self.format(-value, unit)),
+            _ => match self.measure() {
+                Some(Measure::Waited) => format!("{}/s", unit.format(value)),
+                Some(Measure::Waits) => format!("{}/s", units::rate(value)),
+                Some(Measure::Mean) | None => unit.format(value),
+            },
+        }
+    }
+
+    /// What is asked about waits for all locks, or some of them.
+    #[must_use]
+    pub const fn measure(&self) -> Option<Measure> {
+        match self {
+            Self::AllLocks(measure)
+            | Self::LockClass(_, measure)
+            | Self::LockCaller(_, _, measure)
+            | Self::OtherClasses(measure) => Some(*measure),
+            _ => None,
         }
     }
 
@@ -131,7 +174,7 @@ impl Quantity {
                 .map(|rate| 1e9 / rate),
             Self::MeanHold => less_null_hold(totals, &totals.all_holds()?),
             Self::SiteHold(site) => less_null_hold(totals, totals.holds.get(site)?),
-            Self::SpanInHold(site, span) => Some(span_in_hold(totals, *site, *span)?),
+            Self::SpanInHold(site, span) => span_in_hold(totals, *site, *span),
             Self::OwnWork(site) => {
                 let hold = less_null_hold(totals, totals.holds.get(site)?)?;
                 let spans = spans_of(totals, *site);
@@ -142,36 +185,38 @@ impl Quantity {
                 Some(hold - in_spans)
             }
             Self::Waited => {
-                let waits = known_waits(totals)?;
-                let waited: u64 = waits.values().map(|wait| wait.total_ns).sum();
-                by_lives(totals, waited as f64)
+                let waited: u64 = totals.waits.values().map(|wait| wait.total_ns).sum();
+                by_lives(&totals.waits_of, waited as f64)
             }
             Self::SiteWaited(site) => {
-                let waited = known_waits(totals)?
-                    .get(site)
-                    .map_or(0, |wait| wait.total_ns);
-                by_lives(totals, waited as f64)
+                let waited = totals.waits.get(site).map_or(0, |wait| wait.total_ns);
+                by_lives(&totals.waits_of, waited as f64)
             }
             Self::Blame(waiter, holder) => {
-                known_waits(totals)?;
                 let waited = totals.blame.get(&(*waiter, *holder)).copied();
-                by_lives(totals, waited.unwrap_or(0.0))
+                by_lives(&totals.waits_of, waited.unwrap_or(0.0))
             }
             Self::OtherLock(lock) => {
-                known_waits(totals)?;
-                let waits = totals.other_locks.get(lock).copied().unwrap_or_default();
-                by_lives(totals, waits.waited_ns)
+                // The locks that calls take for themselves are spinlocks.
+                let mut called = Span::ALL.iter().filter_map(|&span| own_lock(span));
+                let invisible = totals.hides_spinlock_waits() && called.any(|own| own == lock);
+                match totals.other_locks.get(lock) {
+                    Some(waits) => by_lives(&totals.other_locks_of, waits.waited_ns),
+                    None if invisible => None,
+                    None => by_lives(&totals.other_locks_of, 0.0),
+                }
             }
             Self::InnerWait(site, lock) => {
-                let holds = totals
-                    .holds
-                    .get(site)
-                    .filter(|_| totals.inner_waits_known)?;
-                let holds = holds.count() as f64;
                 let key = (*site, lock.clone());
                 let waits = totals.inner_waits.get(&key).copied().unwrap_or_default();
-                (holds >= FEW_EVENTS).then(|| waits.waited_ns / holds)
+                by_holds(&totals.inner_waits_of, *site, waits.waited_ns)
             }
+            Self::AllLocks(measure) => {
+                let runs: Vec<&LockRun> = totals.every_lock.iter().collect();
+                every_lock::number(&runs, *measure, |run| Some(run.all))
+            }
+            // It takes all recordings to know whether one would have had some.
+            Self::LockClass(..) | Self::LockCaller(..) | Self::OtherClasses(_) => None,
         }
     }
 }
@@ -194,10 +239,11 @@ pub fn spans_of(totals: &Totals, site: Site) -> BTreeSet<Span> {
         .collect()
 }
 
+/// None where the span had no probes: no calls were seen, however many there were.
 fn span_in_hold(totals: &Totals, site: Site, span: Span) -> Option<f64> {
-    let holds = totals.holds.get(&site)?.count() as f64;
+    let basis = totals.spans_of.get(&span)?;
     let in_holds = totals.spans.get(&(span, Some(site))).copied();
-    (holds >= FEW_EVENTS).then(|| in_holds.unwrap_or_default().self_ns / holds)
+    by_holds(basis, site, in_holds.unwrap_or_default().self_ns)
 }
 
 /// The mean, without what the probes themselves add to a hold as far as the null hold tells.
@@ -208,10 +254,11 @@ fn less_null_hold(totals: &Totals, holds: &Durations) -> Option<f64> {
     Some(mean - totals.null_hold_ns().unwrap_or(0.0))
 }
 
-fn known_waits(totals: &Totals) -> Option<&std::collections::BTreeMap<Site, Durations>> {
-    totals.waits_known.then_some(&totals.waits)
+fn by_lives(basis: &Basis, value: f64) -> Option<f64> {
+    (basis.lives >= FEW_EVENTS).then(|| value / basis.lives)
 }
 
-fn by_lives(totals: &Totals, value: f64) -> Option<f64> {
-    (totals.lives >= FEW_EVENTS).then(|| value / totals.lives)
+fn by_holds(basis: &Basis, site: Site, value: f64) -> Option<f64> {
+    let holds = *basis.holds.get(&site)?;
+    (holds >= FEW_EVENTS).then(|| value / holds)
 }

@@ -11,13 +11,17 @@ use std::collections::BTreeSet;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Finding, Instruments, LEVEL, Placement, Quantity, Sample, Samples, Setting, Verdict,
+    EveryLock, Finding, Instruments, Placement, Quantity, Samples, Setting, Verdict,
+    measured::unlike_spans,
     placement::{calls_within_moved, placements},
     quantity::spans_of,
     setting::Instrument,
     statistics::{Resampler, holm},
 };
-use crate::{profile::own_lock, recording::schema::Clock};
+use crate::{
+    profile::{contained, own_lock},
+    recording::schema::Clock,
+};
 
 /// What was asked of two kernels in one setting.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct Answers {
     pub boots: [usize; 2],
     /// By which instruments.
     pub instruments: Instruments,
+    /// Whether all boots in which waits are compared prove that their probes see them.
+    pub waits_proved: bool,
     /// The main questions: throughput, the mean hold, waiting.
     pub main: Vec<Finding>,
     /// Holds by site.
@@ -44,6 +50,8 @@ pub struct Answers {
     pub locks: Vec<Finding>,
     /// What the profiler itself does to the throughput: no verdict either.
     pub profiled: Vec<Finding>,
+    /// All locks by class and caller, where that was recorded: then there is nothing of the others, but what is main.
+    pub every_lock: Option<EveryLock>,
 }
 
 /// Asks everything in every setting.
@@ -59,11 +67,11 @@ pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
         .collect();
     for probed in [true, false] {
         let of_these = askings.iter().zip(&mut main);
-        let of_these = of_these.filter(|(asking, _)| asking.instruments.holds.is_some() == probed);
+        let of_these = of_these.filter(|(asking, _)| asking.instruments.probed.is_some() == probed);
         let (mut asked, mut others) = (Vec::new(), Vec::new());
         for (asking, findings) in of_these {
             for finding in findings {
-                let family = if asking.can_judge(&finding.quantity) {
+                let family = if finding.quantity.is_judged_in(asking.setting) {
                     &mut asked
                 } else {
                     &mut others
@@ -88,14 +96,14 @@ fn family(findings: Vec<Finding>, asked: bool, resampler: &mut Resampler) -> Vec
     findings
 }
 
-fn drawn(mut findings: Vec<Finding>, resampler: &mut Resampler) -> Vec<Finding> {
+pub(super) fn drawn(mut findings: Vec<Finding>, resampler: &mut Resampler) -> Vec<Finding> {
     for finding in &mut findings {
         finding.draw_interval(resampler);
     }
     findings
 }
 
-fn decide(family: Vec<&mut Finding>, asked: bool) {
+pub(super) fn decide(family: Vec<&mut Finding>, asked: bool) {
     let p_values: Vec<f64> = family
         .iter()
         .map(|finding| finding.test.map_or(1.0, |test| test.p))
@@ -119,38 +127,6 @@ fn sites(findings: &[Finding]) -> Vec<Site> {
             _ => None,
         });
     sites.collect()
-}
-
-impl Answers {
-    /// What the profiler itself does to the load, from the same boots: on both sides the throughput with
-    /// holds attached, as a share of that with nothing attached.
-    #[must_use]
-    pub fn throughput_left(&self) -> Option<[f64; 2]> {
-        let profiled = self.finding(&Quantity::ProfiledThroughput)?;
-        let bare = self.finding(&Quantity::Throughput);
-        let work = self.finding(&Quantity::Work);
-        let left = |side: fn(&Finding) -> &Sample| {
-            let bare = match (bare, work) {
-                (Some(bare), _) => side(bare).median?,
-                // Nanoseconds of an iteration to iterations of a second.
-                (None, Some(work)) => 1e9 / side(work).median?,
-                (None, None) => return None,
-            };
-            (bare > 0.0).then_some(side(profiled).median? / bare)
-        };
-        Some([
-            left(|finding| &finding.before)?,
-            left(|finding| &finding.after)?,
-        ])
-    }
-}
-
-impl Finding {
-    /// Whether the test rejects that there is no difference.
-    #[must_use]
-    pub fn is_rejected(&self) -> bool {
-        self.corrected_p.is_some_and(|p| p <= LEVEL)
-    }
 }
 
 /// What can be asked in one setting.
@@ -223,6 +199,7 @@ impl<'a> Asking<'a> {
             setting: self.setting.clone(),
             boots: self.sides.map(|side| side.boots.len()),
             instruments: self.instruments,
+            waits_proved: self.waits_proved(),
             locks: family(self.locks(&called_locks), false, resampler),
             profiled: family(self.profiled(), false, resampler),
             main,
@@ -231,6 +208,7 @@ impl<'a> Asking<'a> {
             waits,
             blame,
             called_locks,
+            every_lock: None,
         }
     }
 
@@ -253,10 +231,10 @@ impl<'a> Asking<'a> {
         findings
     }
 
-    /// Whether a change of a main quantity would be one of the kernel, and not of who emulates it.
-    fn can_judge(&self, quantity: &Quantity) -> bool {
-        let of_holds = matches!(quantity, Quantity::MeanHold | Quantity::Work);
-        of_holds || !self.setting.shares_cpus()
+    fn waits_proved(&self) -> bool {
+        let totals = self.instruments.waits.into_iter();
+        let mut totals = totals.flat_map(|instrument| self.totals(instrument));
+        totals.all(|totals| totals.waits_proved)
     }
 
     /// Whether a part's own time changes by nothing but the probes of calls that have left it: a part of what
@@ -311,7 +289,12 @@ impl<'a> Asking<'a> {
         let Some(instrument) = self.instruments.spans else {
             return Vec::new();
         };
-        let spans = self.spans_seen(site);
+        let mut spans = self.spans_seen(site);
+        let unlike = unlike_spans(instrument, self.sides);
+        let unlike = &unlike & &spans;
+        // Around a call that one side alone has probed are its probes, or the call itself.
+        spans.retain(|&span| !contained(span).iter().any(|inner| unlike.contains(inner)));
+        let rest = unlike.is_empty().then_some(Quantity::OwnWork(site));
         let with_waits = self.instruments.waits.map(|_| instrument);
         let inner: BTreeSet<String> = with_waits
             .into_iter()
@@ -331,7 +314,7 @@ impl<'a> Asking<'a> {
             .into_iter()
             .map(|lock| Quantity::InnerWait(site, lock));
         spans
-            .chain([Quantity::OwnWork(site)])
+            .chain(rest)
             .chain(inner)
             .filter_map(|quantity| self.finding(quantity, Some(instrument)))
             .collect()
@@ -386,7 +369,7 @@ impl<'a> Asking<'a> {
 
     fn profiled(&self) -> Vec<Finding> {
         let quantity = Quantity::ProfiledThroughput;
-        self.finding(quantity, self.instruments.holds)
+        self.finding(quantity, self.instruments.probed)
             .into_iter()
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::Side;
-use crate::{kernel::classify_stack, recording::FILE_NAME, report::read_profile};
+use crate::{
+    kernel::classify_stack,
+    recording::{FILE_NAME, PARTIAL_NAME, in_directory, is_stdin},
+    report,
+};
 
 /// How deep recordings are looked for in a folder.
 const DEPTH: usize = 4;
@@ -28,11 +32,12 @@ pub struct SideRequest {
 impl SideRequest {
     /// Takes the words of a command line.
     #[must_use]
-    pub fn parse(words: &[String]) -> Self {
+    pub fn parse(words: &[OsString]) -> Self {
         let mut name = None;
         let mut paths = Vec::new();
         for (index, word) in words.iter().enumerate() {
-            match word.split_once('=') {
+            // What is no text is a path.
+            match word.to_str().and_then(|word| word.split_once('=')) {
                 Some((given, path))
                     if index == 0
                         && !given.is_empty()
@@ -51,7 +56,10 @@ impl SideRequest {
     /// The name that its paths suggest: that of the only folder, or of the one that all are in.
     fn suggested_name(&self) -> Option<String> {
         let mut names = self.paths.iter().map(|path| {
-            let path = if path.file_name() == Some(OsStr::new(FILE_NAME)) {
+            if is_stdin(path) {
+                return Some(OsStr::new("stdin"));
+            }
+            let path = if is_of_run(path) {
                 path.parent()?
             } else {
                 path
@@ -87,12 +95,17 @@ pub fn read_sides(requests: &[SideRequest]) -> Result<Vec<Side>> {
         let mut side = Side::new(name);
         for path in &request.paths {
             for recording in recordings(path)? {
-                let real = fs::canonicalize(&recording).with_context(|| cannot_find(&recording))?;
+                let real = if is_stdin(&recording) {
+                    recording.clone()
+                } else {
+                    fs::canonicalize(&recording).with_context(|| cannot_find(&recording))?
+                };
+                let origin = report::name(&recording);
                 if !seen.insert(real) {
-                    bail!("{} is named twice", recording.display());
+                    bail!("{origin} is named twice");
                 }
-                let profile = read_profile(&recording, classify_stack)?;
-                side.add(&recording.display().to_string(), &profile);
+                let profile = report::read_profile(&recording, classify_stack)?;
+                side.add(&origin, &profile);
             }
         }
         sides.push(side);
@@ -161,13 +174,24 @@ fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
             .path();
         if path.is_dir() && depth > 0 {
             search(&path, depth - 1, found)?;
-        } else if path.file_name() == Some(OsStr::new(FILE_NAME))
-            || path.extension() == Some(OsStr::new("jsonl"))
-        {
+        } else if is_of_run(&path) {
+            // A folder is of one run, though an older one's recording may be there as well.
+            if path == in_directory(folder) {
+                found.push(path);
+            }
+        } else if path.extension() == Some(OsStr::new("jsonl")) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a recording has the name of one in a run's directory.
+fn is_of_run(path: &Path) -> bool {
+    [FILE_NAME, PARTIAL_NAME]
+        .map(OsStr::new)
+        .map(Some)
+        .contains(&path.file_name())
 }
 
 #[cfg(test)]
@@ -175,12 +199,7 @@ mod tests {
     use super::*;
 
     fn request(words: &[&str]) -> SideRequest {
-        SideRequest::parse(
-            &words
-                .iter()
-                .map(|&word| word.to_owned())
-                .collect::<Vec<_>>(),
-        )
+        SideRequest::parse(&words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -203,6 +222,8 @@ mod tests {
         assert_eq!(names(&versions).unwrap(), ["linux-6.12", "linux-7.2"]);
         let alike = [request(&["a/run"]), request(&["b/run"])];
         assert_eq!(names(&alike).unwrap(), ["A", "B"]);
+        let piped = [request(&["out/base"]), request(&["-"])];
+        assert_eq!(names(&piped).unwrap(), ["base", "stdin"]);
         let twice = [request(&["x=a/run"]), request(&["x=b/run"])];
         assert!(names(&twice).is_err());
     }

@@ -1,7 +1,7 @@
 //! What a script may stop at: something became worse, or nobody can say whether it did.
 
 use super::{
-    Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Setting, Verdict, boots_needed,
+    Better, Comparison, Finding, SMALLEST_CHANGE, Setting, Verdict, boots_needed, measured,
     signed_percent,
 };
 use crate::units;
@@ -38,20 +38,16 @@ pub fn cannot_judge(comparison: &Comparison) -> Option<String> {
         let settings = comparison.settings.iter();
         settings.flat_map(|setting| &setting.answers.main)
     };
+    let locks = comparison.settings.iter();
+    let mut locks = locks.filter_map(|setting| setting.answers.every_lock.as_ref());
+    if let Some(why) = locks.find_map(|locks| locks.all_unknown.as_ref()) {
+        return Some(format!(
+            "all locks of {after} and {before} cannot be compared ({why})"
+        ));
+    }
     if main().next().is_none() {
         return Some(format!(
             "{after} and {before} have no number that could be compared"
-        ));
-    }
-    let probed = sides.into_iter().all(|side| {
-        let mut boots = side.boots.values().flatten();
-        boots.any(|boot| boot.runs.keys().any(|instrument| !instrument.is_off()))
-    });
-    let is_of_the_lock =
-        |finding: &Finding| matches!(finding.quantity, Quantity::MeanHold | Quantity::Waited);
-    if probed && !main().any(is_of_the_lock) {
-        return Some(format!(
-            "the holds and waits of {after} and {before} were measured in ways that cannot be compared"
         ));
     }
     if main().all(|finding| finding.verdict == Verdict::NotAsked) {
@@ -60,11 +56,16 @@ pub fn cannot_judge(comparison: &Comparison) -> Option<String> {
              throughput and waits show nothing of a kernel"
         ));
     }
+    // What one side alone has may have become worse on the other.
+    if let Some(why) = measured::unanswered(comparison) {
+        return Some(why);
+    }
     let few = main().find(|finding| finding.verdict == Verdict::TooFew)?;
     let [old, new] = few.boots();
     Some(format!(
-        "{after} and {before} have too few boots for a verdict about {} ({new} and {old}; it takes at \
+        "{after} and {before} have too few {}s for a verdict about {} ({new} and {old}; it takes at \
          least {} of each)",
+        few.sampled.name(),
         few.quantity.describe(),
         boots_needed(few.family)
     ))
@@ -85,13 +86,14 @@ pub fn too_noisy(comparison: &Comparison, limit: f64) -> Option<String> {
             Better::Lower => interval.high > limit,
         })?;
     Some(format!(
-        "{} of {} against {} is too noisy for a limit of {} (95 % {} to {}, with {}): it takes more boots",
+        "{} of {} against {} is too noisy for a limit of {} (95 % {} to {}, with {}): it takes more {}s",
         finding.quantity.describe(),
         comparison.after.name,
         comparison.before.name,
         units::percent(limit),
         signed_percent(interval.low),
         signed_percent(interval.high),
-        setting.describe()
+        setting.describe(),
+        finding.sampled.name()
     ))
 }

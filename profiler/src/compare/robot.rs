@@ -3,7 +3,7 @@
 
 use super::{Answers, Finding, Quantity, Verdict};
 use crate::{
-    export::{printable, shorten_middle},
+    export::{pad_before, printable, shorten_middle},
     recording::schema::Clock,
 };
 
@@ -21,10 +21,9 @@ const SMALL: f64 = 0.005;
 pub fn table(names: [&str; 2], answers: &Answers) -> String {
     let side = VALUE + DEVIATION;
     let mut text = format!(
-        "{:>side$} {:>width$}\n",
-        cut(names[0], side),
-        cut(names[1], CHANGE + side - 1),
-        width = CHANGE + side,
+        "{} {}\n",
+        pad_before(&cut(names[0], side), side),
+        pad_before(&cut(names[1], CHANGE + side - 1), CHANGE + side),
     );
     text += &format!("{} {}\n", "-".repeat(side), "-".repeat(CHANGE + side));
     text += &format!(

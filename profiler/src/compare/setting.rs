@@ -1,6 +1,8 @@
 //! What two recordings must have in common before a number of one may stand beside one of the other.
 
+use super::every_lock;
 use crate::{
+    profile::Profile,
     recording::schema::{Clock, Detail, Header, Method, Tier, Workload},
     units,
 };
@@ -16,7 +18,8 @@ pub struct Setting {
     pub emulated_by: Option<u32>,
     /// The lock.
     pub lock: String,
-    /// The load: a bundled one with its tasks, or a command line.
+    /// The load: a bundled one with its tasks and whether they are free to move, or a command line. Empty where any
+    /// will do, since all locks are looked at.
     pub load: String,
 }
 
@@ -31,21 +34,34 @@ pub struct Instrument {
     pub detail: Detail,
     /// Whether readers were followed.
     pub readers: bool,
+    /// Whether totals by cgroup were kept, which is done at each hold.
+    pub cgroups: bool,
 }
 
 impl Setting {
     /// That of a recording.
     #[must_use]
-    pub fn of(header: &Header) -> Self {
+    pub fn of(profile: &Profile) -> Self {
+        let header = &profile.header;
+        if profile.locks.is_some() {
+            return Self {
+                clock: header.clock,
+                cpus: header.kernel.cpus_online,
+                emulated_by: header.emulated_by,
+                lock: every_lock::subject(header),
+                // The locks of a machine are those of everybody on it: another load is said, and no reason not to.
+                load: String::new(),
+            };
+        }
         Self {
             clock: header.clock,
             cpus: header.kernel.cpus_online,
             emulated_by: header.emulated_by,
             lock: header.lock.name.clone(),
-            load: header
-                .workload
-                .as_ref()
-                .map_or_else(|| "no load of lockprof's".to_owned(), load),
+            load: header.workload.as_ref().map_or_else(
+                || "no load of lockprof's".to_owned(),
+                |workload| load(workload, is_pinned(profile, workload)),
+            ),
         }
     }
 
@@ -67,7 +83,11 @@ impl Setting {
     pub fn describe(&self) -> String {
         format!(
             "{}, on {}, by the {}",
-            self.load,
+            if self.load.is_empty() {
+                &self.lock
+            } else {
+                &self.load
+            },
             self.machine(),
             clock_name(self.clock)
         )
@@ -108,16 +128,21 @@ pub const fn method_name(method: Method) -> &'static str {
     }
 }
 
-fn load(workload: &Workload) -> String {
-    match workload.tasks {
+/// Whether each task of a bundled load has a CPU of its own: by what was asked of it and by its own account, for it
+/// pins nobody where CPUs are scarce.
+fn is_pinned(profile: &Profile, workload: &Workload) -> bool {
+    let free = workload.command.iter().any(|word| word == "--no-affinity");
+    let footer = profile.footer.as_ref();
+    let truth = footer.and_then(|footer| footer.ground_truth.as_ref());
+    let enough = || workload.tasks <= Some(profile.header.kernel.cpus_online);
+    !free && truth.map_or_else(enough, |truth| truth.affinity)
+}
+
+fn load(workload: &Workload, is_pinned: bool) -> String {
+    match workload.tasks_in_words() {
         Some(tasks) => {
-            let mode = workload.mode.as_deref().unwrap_or("tasks");
-            let mode = match (tasks, mode) {
-                (1, "processes") => "process",
-                (1, "threads") => "thread",
-                _ => mode,
-            };
-            format!("{}, {tasks} {mode}", workload.name)
+            let free = if is_pinned { "" } else { ", not pinned" };
+            format!("{}, {tasks}{free}", workload.name)
         }
         None => workload.command.join(" "),
     }
@@ -130,6 +155,12 @@ impl Instrument {
         matches!(self.tier, Tier::Off)
     }
 
+    /// Whether it sees holds.
+    #[must_use]
+    pub const fn sees_holds(self) -> bool {
+        matches!(self.tier, Tier::Exact | Tier::Bounded)
+    }
+
     /// That of a recording.
     #[must_use]
     pub const fn of(header: &Header) -> Self {
@@ -140,12 +171,14 @@ impl Instrument {
                 method: Method::Off,
                 detail: Detail::Holds,
                 readers: false,
+                cgroups: false,
             },
             tier => Self {
                 tier,
                 method: header.attach.method,
                 detail: header.detail,
                 readers: header.readers,
+                cgroups: header.cgroups,
             },
         }
     }
@@ -158,11 +191,17 @@ impl Instrument {
         }
         let method = method_name(self.method);
         let detail = match self.detail {
-            Detail::Holds => "holds",
-            Detail::Spans => "spans",
+            // Of holds that nobody sees there is nothing to say.
+            Detail::Holds if !self.sees_holds() => "",
+            Detail::Holds => ", holds",
+            Detail::Spans => ", spans",
         };
         let readers = if self.readers { ", readers" } else { "" };
-        format!("{} tier by {method}, {detail}{readers}", self.tier.name())
+        let cgroups = if self.cgroups { ", cgroups" } else { "" };
+        format!(
+            "{} tier by {method}{detail}{readers}{cgroups}",
+            self.tier.name()
+        )
     }
 }
 

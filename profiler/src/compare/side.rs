@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Instrument, Setting, Totals, windows};
 use crate::{
     profile::Profile,
-    recording::schema::{Arrangement, Deferral, Kernel},
+    recording::schema::{Arrangement, Deferral, Ended, Footer, Kernel, Workload},
+    units,
 };
 
 /// The recordings of one kernel.
@@ -56,16 +57,36 @@ impl Side {
 
     /// Adds a recording; `origin` names it in messages.
     pub fn add(&mut self, origin: &str, profile: &Profile) {
-        if profile.void() {
-            let share = crate::units::percent(profile.losses.share());
-            self.unused.push(format!(
-                "{origin}: void, {share} of the lock's events are missing"
-            ));
+        if let Some(why) = profile.void_because() {
+            self.unused.push(format!("{origin}: void, {why}"));
             return;
         }
         if profile.intervals == 0 {
             self.unused.push(format!("{origin}: nothing was measured"));
             return;
+        }
+        if profile.locks.is_some() && !profile.waits_known() {
+            self.unused.push(format!("{origin}: it knows no waits"));
+            return;
+        }
+        let measured = units::seconds(profile.measured_s);
+        if let Some(status) = profile.footer.as_ref().and_then(Footer::failed_load) {
+            // Of lockprof's own loads another status than 0 is known to be a failure; commands end as they please.
+            let workload = profile.header.workload.as_ref();
+            if workload.is_some_and(Workload::is_bundled) {
+                self.unused.push(format!(
+                    "{origin}: its load failed (status {status}), with {measured} measured"
+                ));
+                return;
+            }
+            self.cautions.push(format!(
+                "The command of {origin} ended with status {status}, with {measured} measured"
+            ));
+        }
+        if let Some(by) = ended_by(profile) {
+            self.cautions.push(format!(
+                "{origin} was ended by {by}, with {measured} measured"
+            ));
         }
         if profile.cut_short {
             self.cautions.push(format!("{origin} was cut short"));
@@ -88,7 +109,7 @@ impl Side {
         } else {
             kernel.boot_id.clone()
         };
-        let boots = self.boots.entry(Setting::of(&profile.header)).or_default();
+        let boots = self.boots.entry(Setting::of(profile)).or_default();
         let index = boots.iter().position(|boot| boot.id == id);
         let index = index.unwrap_or_else(|| {
             boots.push(Boot {
@@ -100,7 +121,13 @@ impl Side {
         });
         let boot = &mut boots[index];
         boot.started_at_s = boot.started_at_s.min(profile.header.started_at_s);
-        windows::add(profile, &mut boot.runs);
+        if let Some(locks) = &profile.locks {
+            let instrument = Instrument::of(&profile.header);
+            let totals = boot.runs.entry(instrument).or_default();
+            totals.add_locks(profile, locks);
+        } else {
+            windows::add(profile, &mut boot.runs);
+        }
     }
 
     /// Every boot once, whatever was measured in it.
@@ -110,13 +137,17 @@ impl Side {
         boots.map(|boot| boot.id.as_str()).collect()
     }
 
-    /// What it is called, with its kernel.
+    /// What it is called, with its kernel; of a release that ends with that name, what stands before it.
     #[must_use]
     pub fn describe(&self) -> String {
-        let releases: Vec<&str> = self
+        let release = |kernel: &Kernel| match kernel.release.strip_suffix(&self.name) {
+            Some(before) if before.ends_with('-') => format!("{before}…"),
+            _ => kernel.release.clone(),
+        };
+        let releases: Vec<String> = self
             .kernels
             .iter()
-            .map(|kernel| kernel.release.as_str())
+            .map(release)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
@@ -129,6 +160,16 @@ impl Side {
         let mut kernels = self.kernels.iter().map(|kernel| kernel.deferral);
         let first = kernels.next()?;
         kernels.all(|deferral| deferral == first).then_some(first)
+    }
+}
+
+/// What ended the measured time of a load before its end. Where there is none, a signal is how one ends it.
+fn ended_by(profile: &Profile) -> Option<&'static str> {
+    profile.header.workload.as_ref()?;
+    match profile.footer.as_ref()?.ended {
+        Ended::Signal => Some("a signal"),
+        Ended::Budget => Some("its budget"),
+        Ended::LoadEnded | Ended::Duration => None,
     }
 }
 

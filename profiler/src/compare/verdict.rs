@@ -5,7 +5,7 @@ use lockprof_abi::Site;
 
 use super::{
     Answers, Better, Comparison, Finding, Quantity, SMALLEST_CHANGE, Setting, SettingComparison,
-    Verdict, boots_needed, clock_name, holder_name, placement::calls_within_moved,
+    Verdict, boots_needed, clock_name, every_lock, holder_name, placement::calls_within_moved,
 };
 use crate::{
     recording::schema::Clock,
@@ -17,10 +17,39 @@ const WORTH_NAMING: f64 = 0.1;
 /// Parts are named up to this many.
 const MOST_PARTS: usize = 3;
 
-/// What the comparison says.
+/// What the comparison says, by itself: `patched against base: the mean hold is …`.
 #[must_use]
 pub fn sentence(comparison: &Comparison) -> String {
     let (before, after) = (&comparison.before.name, &comparison.after.name);
+    match clauses(comparison) {
+        clauses if clauses.is_empty() => nothing(comparison),
+        clauses => format!("{after} against {before}: {}.", clauses.join("; ")),
+    }
+}
+
+/// The same beneath a title that has the names of both kernels.
+#[must_use]
+pub fn answer(comparison: &Comparison) -> String {
+    match clauses(comparison) {
+        clauses if clauses.is_empty() => nothing(comparison),
+        clauses => units::capital(&format!("{}.", clauses.join("; "))),
+    }
+}
+
+/// Where there is nothing to say.
+fn nothing(comparison: &Comparison) -> String {
+    let (before, after) = (&comparison.before.name, &comparison.after.name);
+    if comparison.settings.is_empty() {
+        format!("{after} and {before} have nothing that could be compared.")
+    } else {
+        format!("Of {after} and {before} nothing can be said: no number is on both sides.")
+    }
+}
+
+fn clauses(comparison: &Comparison) -> Vec<String> {
+    if let Some(clauses) = every_lock::clauses(comparison) {
+        return clauses;
+    }
     let mut clauses: Vec<String> = Vec::new();
     for setting in &comparison.settings {
         clauses.extend(holds(setting, comparison));
@@ -39,14 +68,7 @@ pub fn sentence(comparison: &Comparison) -> String {
             clauses.extend(work.map(|work| outcome(work, unit) + &place));
         }
     }
-    if clauses.is_empty() {
-        return if comparison.settings.is_empty() {
-            format!("{after} and {before} have nothing that could be compared.")
-        } else {
-            format!("Of {after} and {before} nothing can be said: no number is on both sides.")
-        };
-    }
-    format!("{after} against {before}: {}.", clauses.join("; "))
+    clauses
 }
 
 /// What became of the holds.
@@ -89,7 +111,7 @@ fn holds(setting: &SettingComparison, comparison: &Comparison) -> Vec<String> {
     if !same.is_empty() {
         clauses.push(format!(
             "{} holds are the same within {}{on}",
-            and(&same),
+            units::list(&same),
             units::percent(SMALLEST_CHANGE)
         ));
     }
@@ -135,9 +157,18 @@ fn because(setting: &SettingComparison, site: Site, unit: TimeUnit) -> String {
             format!("{what} ({} → {})", values[0], values[1])
         })
         .collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    // What the rest is can be told where all calls were probed on both sides.
+    let rest = Quantity::OwnWork(site);
+    let all = if setting.answers.finding(&rest).is_some() {
+        ""
+    } else {
+        "in part "
+    };
     // The whole was measured with its ends probed alone.
-    format!(", because of {}, their probes included", and(&parts))
+    format!(
+        ", {all}because of {}, their probes included",
+        units::list(&parts)
+    )
 }
 
 /// Whether a part is a call that is inside the holds on one side alone, or more often: that is no statistic.
@@ -150,13 +181,13 @@ fn has_moved(setting: &SettingComparison, part: &Finding) -> bool {
 }
 
 /// From the median of one side to that of the other.
-fn shift(finding: &Finding) -> Option<f64> {
+pub(super) fn shift(finding: &Finding) -> Option<f64> {
     Some(finding.after.median? - finding.before.median?)
 }
 
 /// Where it was measured, among several settings of one clock: ` on 2 CPUs`, with the load where others have
 /// another one.
-fn place(setting: &Setting, comparison: &Comparison) -> String {
+pub(super) fn place(setting: &Setting, comparison: &Comparison) -> String {
     let settings = comparison.settings.iter();
     let alike: Vec<&Setting> = settings
         .map(|other| &other.answers.setting)
@@ -237,7 +268,7 @@ fn behind_whom(answers: &Answers, waited: &Finding) -> String {
 }
 
 /// One quantity and what came out.
-fn outcome(finding: &Finding, unit: TimeUnit) -> String {
+pub(super) fn outcome(finding: &Finding, unit: TimeUnit) -> String {
     let what = finding.quantity.describe();
     let interval = finding.interval.map_or_else(String::new, |interval| {
         format!(
@@ -271,8 +302,9 @@ fn outcome(finding: &Finding, unit: TimeUnit) -> String {
         Verdict::TooFew => {
             let [before, after] = finding.boots();
             format!(
-                "{what} has too few boots for a verdict ({before} and {after}; it takes at least {} of \
+                "{what} has too few {}s for a verdict ({before} and {after}; it takes at least {} of \
                  each)",
+                finding.sampled.name(),
                 boots_needed(finding.family)
             )
         }
@@ -314,13 +346,4 @@ pub fn signed_percent(share: f64) -> String {
         _ => 0,
     };
     format!("{percent:+.digits$} %")
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn and(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }

@@ -24,18 +24,30 @@ pub(super) fn add(profile: &Profile, runs: &mut BTreeMap<Instrument, Totals>) {
             method: Method::Off,
             detail: Detail::Holds,
             readers: false,
+            cgroups: false,
         };
         let totals = runs.entry(off).or_default();
         totals.add_run(profile, bare.seconds, bare.iterations_per_second());
         totals.lives += bare.tasks_created as f64;
     }
     let rate = |kind| profile.windows.of(kind)?.iterations_per_second();
+    if profile.instead() == Some(WindowKind::Waits) {
+        // It is one of waits alone, and says nothing of holds.
+        let waits = Instrument {
+            tier: Tier::WaitOnly,
+            method: Method::Wait,
+            ..whole
+        };
+        let totals = runs.entry(waits).or_default();
+        totals.add_results(profile, rate(WindowKind::Waits));
+        return;
+    }
     let Some(windows) = &profile.span_windows else {
         // All that has probes is of one kind.
         let kinds = [WindowKind::Holds, WindowKind::Waits, WindowKind::Spans];
         let totals = runs.entry(whole).or_default();
-        totals.add_results(profile, kinds.into_iter().find_map(rate));
-        totals.add_inside(profile);
+        let basis = totals.add_results(profile, kinds.into_iter().find_map(rate));
+        totals.add_inside(profile, &basis);
         return;
     };
     let holds = Instrument {
@@ -47,9 +59,9 @@ pub(super) fn add(profile: &Profile, runs: &mut BTreeMap<Instrument, Totals>) {
     if windows.seconds > 0.0 {
         let totals = runs.entry(whole).or_default();
         totals.add_run(profile, windows.seconds, rate(WindowKind::Spans));
-        totals.add_holds(profile, &windows.sites);
         let reaps = profile.holds_of_spans(Site::Reap);
-        totals.lives += reaps.map_or(0.0, |reaps| reaps.count() as f64);
-        totals.add_inside(profile);
+        let lives = reaps.map_or(0.0, |reaps| reaps.count() as f64);
+        let basis = totals.add_holds(profile, &windows.sites, lives);
+        totals.add_inside(profile, &basis);
     }
 }

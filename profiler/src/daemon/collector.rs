@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Longest, OTHERS, Phase, Site};
+use lockprof_abi::{
+    CgroupEntry, ContentionEntry, CpuState, LockClass, Longest, OTHER_CGROUPS, OTHERS, Phase, Site,
+};
 
 use super::{
     cgroups::CgroupPaths,
     delta::{self, Sums},
+    locks::WaiterReadings,
+    names::Names,
     source::Source,
 };
 use crate::{
-    kernel::{CallerTexts, Kallsyms},
-    probe::calibrate::zeroed_state,
+    kernel::Kallsyms,
+    probe::memory::zeroed_state,
     recording::schema::{
-        CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
+        self, CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
     },
 };
 
@@ -33,11 +37,10 @@ pub struct Collector {
     activity: Vec<Option<u64>>,
     contention: HashMap<usize, ContentionEntry>,
     cgroups: HashMap<usize, CgroupEntry>,
-    /// The caller by each stack that was seen.
-    known_stacks: HashMap<i32, Option<u64>>,
-    caller_texts: CallerTexts,
+    waiters: WaiterReadings,
     longest: HashMap<(Phase, Kind, Site), u64>,
-    symbols: Kallsyms,
+    /// Of addresses.
+    pub(super) names: Names,
     cgroup_paths: CgroupPaths,
     /// CLOCK_MONOTONIC when the probes were attached, in nanoseconds.
     attached_ns: u64,
@@ -52,16 +55,16 @@ impl Collector {
             activity: vec![NOTHING; cpus],
             contention: HashMap::new(),
             cgroups: HashMap::new(),
-            known_stacks: HashMap::new(),
-            caller_texts: CallerTexts::of(&symbols),
+            waiters: WaiterReadings::default(),
             longest: HashMap::new(),
-            symbols,
-            cgroup_paths: CgroupPaths::default(),
+            names: Names::new(symbols, cpus),
+            cgroup_paths: CgroupPaths::open(),
             attached_ns,
         }
     }
 
-    /// Fills in what the programs counted since the last call. A CPU on which nothing happened costs a
+    /// Fills in what the programs counted since the last call; of a control that was made, how much of it they
+    /// saw. A CPU on which nothing happened costs a
     /// look at some words. What is to be done as soon as the counters of holds and waits are read, such
     /// as to tell the programs the next phase, comes before everything that takes time.
     pub fn collect(
@@ -90,6 +93,9 @@ impl Collector {
             cgroups.extend(cgroups_of(source, number));
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             interval.cpus.extend(delta::cpu(number, before, &after));
+            if let Some(control) = &mut interval.control {
+                control.seen += delta::control_holds(before, &after);
+            }
             sums.add(before, &after);
             self.longest_of(number as u32, &after, phase, &mut longest);
             if activity != NOTHING || self.cpus[number].is_some() {
@@ -103,6 +109,7 @@ impl Collector {
         interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
         self.cgroups(cgroups, interval);
         self.contention(source, &active, interval);
+        interval.waiters = self.waiters.read(source, &active, &mut self.cgroup_paths);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
         interval.blame = sums.blame();
@@ -171,13 +178,14 @@ impl Collector {
 
     fn contention(&mut self, source: &impl Source, active: &[usize], interval: &mut Interval) {
         let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
-        let mut after = free_contention();
+        let mut after = ContentionEntry::FREE;
+        self.names.look();
         for place in places(active, source.contention_places()) {
             if !source.read_contention(place, &mut after) {
                 continue;
             }
             let before = self.contention.insert(place, after);
-            let before = before.unwrap_or_else(free_contention);
+            let before = before.unwrap_or(ContentionEntry::FREE);
             let (pairs, waits) = delta::sparse(&before.octaves, &after.octaves);
             let sampled = u64::from(after.sampled.wrapping_sub(before.sampled));
             if waits + sampled == 0 {
@@ -199,7 +207,8 @@ impl Collector {
         for ((_, _, caller, stack, _), (mut sum, octaves)) in sums {
             sum.octaves = delta::sparse(&vec![0; octaves.len()], &octaves).0;
             if stack >= 0 {
-                let by_stack = self.stack(source, stack, interval);
+                let (number, by_stack) = self.names.stack(source, stack, &mut interval.stacks);
+                sum.stack = Some(number);
                 if let Some(by_stack) = by_stack.filter(|_| caller != 0) {
                     interval.callers_checked += sum.sampled;
                     interval.callers_wrong += u64::from(caller != by_stack) * sum.sampled;
@@ -209,13 +218,14 @@ impl Collector {
         }
     }
 
-    fn new_contention(&self, entry: &ContentionEntry) -> ContentionInterval {
+    fn new_contention(&mut self, entry: &ContentionEntry) -> ContentionInterval {
         let others = entry.lock == OTHERS;
+        let class = LockClass::from_key(entry.lock).map(|class| class.name().to_owned());
         ContentionInterval {
             lock: format!("{:#x}", entry.lock),
-            name: self.lock_name(entry.lock).filter(|_| !others),
+            name: class.or_else(|| self.names.lock(entry.lock).filter(|_| !others)),
             flags: entry.flags,
-            caller: (entry.caller != 0).then(|| self.frame(entry.caller)),
+            caller: (entry.caller != 0).then(|| self.names.frame(entry.caller)),
             stack: (entry.stack_id >= 0).then_some(entry.stack_id),
             others,
             in_hold_of: entry
@@ -231,51 +241,15 @@ impl Collector {
         }
     }
 
-    /// The name of a lock that is a variable of the kernel, or stands in one.
-    fn lock_name(&self, lock: u64) -> Option<String> {
-        // Without CONFIG_KALLSYMS_ALL the nearest symbol is a marker of the linker.
-        if !self.symbols.has_objects() {
-            return None;
-        }
-        let (symbol, offset) = self.symbols.resolve_object(lock)?;
-        Some(if offset == 0 {
-            symbol.to_owned()
-        } else {
-            format!("{symbol}+{offset:#x}")
-        })
-    }
-
-    /// The caller by a call stack, which is written down where it is used for the first time.
-    fn stack(&mut self, source: &impl Source, id: i32, interval: &mut Interval) -> Option<u64> {
-        if let Some(caller) = self.known_stacks.get(&id) {
-            return *caller;
-        }
-        let addresses = source.stack(id.unsigned_abs());
-        let caller = addresses
-            .as_ref()
-            .and_then(|addresses| self.caller_texts.caller(addresses));
-        self.known_stacks.insert(id, caller);
-        if let Some(addresses) = addresses {
-            let frames = addresses.iter().map(|address| self.frame(*address));
-            let frames: Vec<String> = frames.collect();
-            interval
-                .stacks
-                .insert(id, without_tracing(&frames).to_vec());
-        }
-        caller
-    }
-
-    fn frame(&self, address: u64) -> String {
-        match self.symbols.resolve(address) {
-            Some((symbol, offset)) => format!("{symbol}+{offset:#x}"),
-            None => format!("{address:#x}"),
-        }
+    /// Whether the paths of cgroups begin at the root of a namespace.
+    pub(super) fn in_cgroup_namespace(&self) -> bool {
+        self.cgroup_paths.in_namespace()
     }
 
     fn cgroups(&mut self, entries: Vec<(usize, CgroupEntry)>, interval: &mut Interval) {
         for (place, after) in entries {
             let before = self.cgroups.insert(place, after);
-            let before = before.unwrap_or_else(free_cgroup);
+            let before = before.unwrap_or(CgroupEntry::FREE);
             let change = CgroupInterval {
                 holds: after.holds.wrapping_sub(before.holds),
                 held_ns: after.held_ns.wrapping_sub(before.held_ns),
@@ -283,7 +257,10 @@ impl Collector {
                 waited_ns: after.waited_ns.wrapping_sub(before.waited_ns),
             };
             if change.holds + change.waits > 0 {
-                let path = self.cgroup_paths.path(after.key - 1);
+                let path = match after.key {
+                    OTHER_CGROUPS => schema::OTHER_CGROUPS.to_owned(),
+                    key => self.cgroup_paths.path(key - 1),
+                };
                 let sum = interval.cgroups.entry(path).or_default();
                 sum.holds += change.holds;
                 sum.held_ns += change.held_ns;
@@ -306,7 +283,7 @@ struct Noted {
 fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, CgroupEntry)> {
     let places = source.cgroup_places();
     (cpu * places..(cpu + 1) * places).filter_map(move |place| {
-        let mut entry = free_cgroup();
+        let mut entry = CgroupEntry::FREE;
         source
             .read_cgroup(place, &mut entry)
             .then_some((place, entry))
@@ -319,48 +296,11 @@ fn places(cpus: &[usize], places: usize) -> impl Iterator<Item = usize> {
         .flat_map(move |cpu| cpu * places..(cpu + 1) * places)
 }
 
-/// The stack without its innermost frames that belong to tracing: the eBPF program and what called
-/// it, up to the tracepoint.
-fn without_tracing(frames: &[String]) -> &[String] {
-    const TRACING: [&str; 4] = ["__traceiter_", "__bpf_trace_", "bpf_trace_run", "bpf_prog_"];
-    let last = frames
-        .iter()
-        .take(DEEPEST_TRACING)
-        .rposition(|frame| TRACING.iter().any(|start| frame.starts_with(start)));
-    &frames[last.map_or(0, |last| last + 1)..]
-}
-
-/// Frames among which those of tracing are searched.
-const DEEPEST_TRACING: usize = 8;
-
-fn free_contention() -> ContentionEntry {
-    ContentionEntry {
-        lock: 0,
-        caller: 0,
-        stack_id: 0,
-        flags: 0,
-        hold_site: 0,
-        sampled: 0,
-        waits: 0,
-        waited_ns: 0,
-        longest_ns: 0,
-        octaves: [0; lockprof_abi::WAIT_OCTAVES],
-    }
-}
-
-fn free_cgroup() -> CgroupEntry {
-    CgroupEntry {
-        key: 0,
-        holds: 0,
-        held_ns: 0,
-        waits: 0,
-        waited_ns: 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use lockprof_abi::WaiterEntry;
 
     use super::*;
 
@@ -402,6 +342,12 @@ mod tests {
         fn read_cgroup(&self, _place: usize, _into: &mut CgroupEntry) -> bool {
             false
         }
+        fn waiter_places(&self) -> usize {
+            0
+        }
+        fn read_waiter(&self, _place: usize, _into: &mut WaiterEntry) -> bool {
+            false
+        }
         fn stack(&self, _id: u32) -> Option<Vec<u64>> {
             None
         }
@@ -439,27 +385,5 @@ mod tests {
         collector.distrust_activity();
         assert_eq!(holds_and_waits(&mut collector, &source), (2, 2));
         assert_eq!(source.read.get(), 3);
-    }
-
-    fn frames(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_stack_begins_where_the_tracepoint_was_hit() {
-        let stack = frames(&[
-            "0xffffffffc0000a90",
-            "bpf_trace_run2+0x90",
-            "__bpf_trace_contention_begin+0xe",
-            "__traceiter_contention_begin+0x3c",
-            "queued_write_lock_slowpath+0x81",
-            "release_task+0x12c",
-        ]);
-        assert_eq!(
-            without_tracing(&stack)[0],
-            "queued_write_lock_slowpath+0x81"
-        );
-        assert_eq!(without_tracing(&stack[4..]), &stack[4..]);
-        assert_eq!(without_tracing(&[]), &[] as &[String]);
     }
 }

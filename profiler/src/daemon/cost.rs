@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::recording::schema::{Machine, OwnCost};
+use crate::recording::schema::{Anchor, Machine, OwnCost};
 
 /// Totals since the boot or the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -114,12 +114,34 @@ fn resident_bytes() -> u64 {
 /// CLOCK_MONOTONIC in nanoseconds: the clock of `bpf_ktime_get_ns`.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The CPU time of this thread, in nanoseconds.
+#[must_use]
+pub fn thread_cpu_ns() -> u64 {
+    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+impl Anchor {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            monotonic_ns: monotonic_ns(),
+            boottime_ns: clock_ns(libc::CLOCK_BOOTTIME),
+            realtime_ns: clock_ns(libc::CLOCK_REALTIME),
+        }
+    }
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the structure is valid for writing.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
@@ -145,5 +167,19 @@ mod tests {
     fn the_monotonic_clock_goes_forwards() {
         let first = monotonic_ns();
         assert!(first > 0 && monotonic_ns() >= first);
+    }
+
+    #[test]
+    fn the_clocks_of_an_anchor_are_those_that_it_names() {
+        let before = monotonic_ns();
+        let anchor = Anchor::now();
+        assert!((before..=monotonic_ns()).contains(&anchor.monotonic_ns));
+        // It has gone on while the machine slept (time_namespaces(7) aside).
+        assert!(anchor.boottime_ns >= anchor.monotonic_ns);
+        let uptime = fs::read_to_string("/proc/uptime").unwrap();
+        let uptime_s: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert!(anchor.boottime_ns as f64 / 1e9 <= uptime_s + 0.01);
+        let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        assert!(u128::from(anchor.realtime_ns) <= since_1970.as_nanos());
     }
 }

@@ -41,6 +41,12 @@ fn site_interval(site: Site, before: &CpuState, after: &CpuState) -> Option<Site
     })
 }
 
+/// Holds of the daemon's own that were counted as controls.
+#[must_use]
+pub fn control_holds(before: &CpuState, after: &CpuState) -> u64 {
+    after.control_holds.wrapping_sub(before.control_holds)
+}
+
 /// Counts that are compared at once: a line of the cache.
 const CHUNK: usize = 16;
 
@@ -185,7 +191,7 @@ fn column_name(column: usize) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::calibrate::zeroed_state;
+    use crate::probe::memory::zeroed_state;
 
     #[test]
     fn an_idle_cpu_is_left_out() {

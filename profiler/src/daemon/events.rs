@@ -18,7 +18,7 @@ use crate::probe::links::Links;
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     End,
     /// SIGTSTP.
     Stop,
@@ -41,6 +41,8 @@ impl Asked {
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// None under nohup(1): who ignores it for us means it.
+    hang_up: Option<Signal>,
     stop: Signal,
 }
 
@@ -49,6 +51,10 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            hang_up: (!is_ignored(libc::SIGHUP))
+                .then(|| signal(SignalKind::hangup()))
+                .transpose()
+                .context("cannot listen for SIGHUP")?,
             stop: signal(SignalKind::from_raw(libc::SIGTSTP))
                 .context("cannot listen for SIGTSTP")?,
         })
@@ -59,12 +65,14 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::End,
             _ = self.terminate.recv() => Asked::End,
+            () = received(&mut self.hang_up) => Asked::End,
             _ = self.stop.recv() => Asked::Stop,
         }
     }
 
     /// Gives SIGINT and SIGTERM their default effect: the next one kills, the kernel detaches the probes, and
-    /// the recording keeps what was written.
+    /// the recording keeps what was written. Not SIGHUP: of a terminal that is closed the kernel and the shell
+    /// send one each.
     pub fn let_the_next_one_kill() {
         // SAFETY: the default disposition runs no handler.
         unsafe {
@@ -72,6 +80,25 @@ impl Signals {
             libc::signal(libc::SIGTERM, libc::SIG_DFL);
         }
     }
+}
+
+/// Waits for a signal, for ever where it is not listened to.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started this process lets it ignore a signal.
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all-zero is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: no new action is given, and the structure for the present one is valid for writing.
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    failed == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Waits for a moment, for ever where there is none.

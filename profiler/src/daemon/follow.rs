@@ -1,14 +1,13 @@
 //! A run from the attached probes to the footer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, anyhow};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{MissedTickBehavior, interval, interval_at},
@@ -18,11 +17,14 @@ use workloads::{GroundTruth, WorkloadLine};
 use super::{
     Collector, LoadSpec, Outcome, Settings,
     budget::Keeper,
+    controls::Sight,
     cost::Usage,
     events::{Asked, Logger, Signals, at, changed, next, readable},
     heart::{BEAT, Heart},
+    in_progress::Watch,
     intervals::Next,
     load::{Load, LoadEvent},
+    owners::{self, Owners},
     priority,
     progress::Progress,
     run_time::{self, RunTimeWindow},
@@ -30,17 +32,20 @@ use super::{
 };
 use crate::{
     guard::Patience,
-    probe::{calibrate, programs::Programs},
+    kernel::CapabilitySet,
+    offspring::Mark,
+    probe::programs::Programs,
     recording::{
         RecordingWriter,
         schema::{Clock, Ended, Footer, Line, NullHold, Phase, RunTime},
     },
+    renounce,
 };
 
 /// How long a load that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Null holds in the window in which the programs' run time is measured.
-const TIMED_NULL_HOLDS: u64 = 200;
+/// What the progress line calls what comes after the measured time.
+pub(super) const ENDING: &str = "ending";
 /// A warm-up that is long enough for a window of the programs' run time under the load.
 const ENOUGH_WARM_UP: Duration = Duration::from_millis(500);
 
@@ -51,11 +56,19 @@ pub(super) struct Session {
     /// None where nothing was to be attached.
     pub programs: Option<Programs>,
     pub heart: Heart,
+    /// By which the load's processes are known.
+    pub mark: Mark,
     pub recording: RecordingWriter,
     pub progress: Progress,
     pub release: String,
     pub clock: Clock,
     pub exact: bool,
+    /// The capabilities that it has a use for once the load runs.
+    pub kept: CapabilitySet,
+    /// Watches what has not ended, where waits can be seen.
+    pub watch: Option<Watch>,
+    /// What owners of locks do, in a run of all locks.
+    pub owners: Option<Owners>,
     /// How the measured time will be cut into windows.
     pub schedule: Option<Schedule>,
     /// Keeps the budget, where there is one and there are windows.
@@ -63,6 +76,7 @@ pub(super) struct Session {
     pub attached: Instant,
     pub launch_to_attach_s: f64,
     pub usage_at_attach: Usage,
+    pub sight: Sight,
     pub state: State,
 }
 
@@ -75,6 +89,10 @@ pub(super) struct State {
     pub interval_began: Instant,
     pub usage: Usage,
     pub missed: BTreeMap<String, Option<u64>>,
+    /// Spans that could not be attached.
+    pub absent: BTreeSet<String>,
+    /// Those of them of which no interval has told, and why.
+    pub refused: BTreeMap<String, String>,
     /// Of a bundled load at the end of the last interval.
     pub iterations: u64,
     /// Why the budget allows nothing any more.
@@ -101,6 +119,8 @@ impl State {
             interval_began: now,
             usage,
             missed: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            refused: BTreeMap::new(),
             iterations: 0,
             over_budget: None,
             stopped: None,
@@ -123,33 +143,6 @@ impl Session {
         }
     }
 
-    /// Measures the null hold and, around some more, the programs' own run time.
-    pub fn calibrate(&mut self) -> Result<()> {
-        let Some(programs) = &self.programs else {
-            return Ok(());
-        };
-        if !self.exact {
-            // Nothing that lockprof may do is sure to contend a lock: what the machine does has to.
-            if !self.can_count_under_load()
-                && let Some(window) = RunTimeWindow::open(programs)
-            {
-                thread::sleep(run_time::WINDOW);
-                self.state.run_time = window.close(programs);
-            }
-            return Ok(());
-        }
-        self.state.null_hold = calibrate::null_hold(programs)?;
-        self.heart.beat(programs);
-        if let Some(window) = RunTimeWindow::open(programs) {
-            calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
-            self.state.run_time = window.close(programs);
-        }
-        if let Some((keeper, null_hold)) = self.keeper.as_mut().zip(self.state.null_hold) {
-            keeper.calibrate(&null_hold, programs.kind(), &self.state.run_time);
-        }
-        Ok(())
-    }
-
     /// Runs the load, or waits, until something ends the run.
     pub async fn follow(&mut self, signals: &mut Signals) -> Result<Ended> {
         let mut logger = self.listen_to_programs()?;
@@ -165,9 +158,14 @@ impl Session {
         let niceness = priority::raise();
         self.state.load = spec
             .as_ref()
-            .map(|spec| Load::start(spec, niceness))
+            .map(|spec| Load::start(spec, self.mark.clone(), niceness))
             .transpose()?;
+        self.renounce();
         let mut deadline = (!keeps_time).then(|| Instant::now() + warm_up);
+        // A command may be over before a moment that lies in the past has come up among other events.
+        if !keeps_time && warm_up.is_zero() {
+            deadline = self.begin_measured()?;
+        }
         let mut ending: Option<Ended> = None;
         let mut ticker = interval_at(
             (Instant::now() + self.settings.interval).into(),
@@ -176,6 +174,8 @@ impl Session {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = interval(owners::EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let window_over = self.window_over();
             let window_ends = window.as_ref().map(|window| window.ends);
@@ -190,10 +190,10 @@ impl Session {
                     Signals::let_the_next_one_kill();
                     self.progress.say(asked.answer());
                     if ending.is_none() {
-                        self.turn_to(Phase::WarmUp, "ending")?;
+                        self.turn_to(Phase::WarmUp, ENDING)?;
                     }
                     ending = Some(Ended::Signal);
-                    let Some(load) = &self.state.load else { break };
+                    let Some(load) = &mut self.state.load else { break };
                     load.terminate();
                     deadline = Some(Instant::now() + PATIENCE);
                 }
@@ -214,15 +214,11 @@ impl Session {
                     }
                     if self.state.phase == Phase::WarmUp {
                         window = None;
-                        self.turn_to(Phase::Measured, "measuring")?;
-                        if self.state.load.is_none() {
-                            self.progress.say(&self.what_is_measured());
-                        }
-                        deadline = self.settings.duration.map(|length| Instant::now() + length);
+                        deadline = self.begin_measured()?;
                     } else {
-                        self.turn_to(Phase::WarmUp, "ending")?;
+                        self.turn_to(Phase::WarmUp, ENDING)?;
                         ending = Some(Ended::Duration);
-                        let Some(load) = &self.state.load else { break };
+                        let Some(load) = &mut self.state.load else { break };
                         load.terminate();
                         deadline = Some(Instant::now() + PATIENCE);
                     }
@@ -231,7 +227,7 @@ impl Session {
                     if let LoadEvent::Ended(status) = self.heard(event?, &mut window)? {
                         self.state.load_status = Some(status);
                         if ending.is_none() && self.state.phase == Phase::Measured {
-                            self.turn_to(Phase::WarmUp, "ending")?;
+                            self.turn_to(Phase::WarmUp, ENDING)?;
                         }
                         break;
                     }
@@ -239,9 +235,9 @@ impl Session {
                 () = at(window_over), if window_over.is_some() => {
                     self.leave_window()?;
                     if self.state.over_budget.is_some() {
-                        self.turn_to(Phase::WarmUp, "ending")?;
+                        self.turn_to(Phase::WarmUp, ENDING)?;
                         ending = Some(Ended::Budget);
-                        let Some(load) = &self.state.load else { break };
+                        let Some(load) = &mut self.state.load else { break };
                         load.terminate();
                         deadline = Some(Instant::now() + PATIENCE);
                     }
@@ -250,12 +246,27 @@ impl Session {
                     let (links, changed) = changed?;
                     self.enter_window(links, changed)?;
                 }
-                _ = beats.tick() => self.beat(),
-                _ = ticker.tick() => self.close_interval(Next::Same)?,
+                _ = beats.tick() => {
+                    self.beat();
+                    self.heart.miss_guard(&self.progress);
+                }
+                _ = ticker.tick() => {
+                    self.close_interval(Next::Same)?;
+                    if let (Some(watch), Some(programs)) = (&mut self.watch, &self.programs) {
+                        watch.look(programs, &self.collector, self.state.phase);
+                    }
+                }
+                _ = looks.tick(), if self.owners.is_some() => {
+                    if let (Some(owners), Some(programs)) = (&mut self.owners, &self.programs) {
+                        owners.look(programs);
+                    }
+                }
                 ready = readable(&mut logger), if logger.is_some() => ready?,
             }
         }
-        self.state.load = None;
+        if let Some(load) = self.state.load.take() {
+            self.state.load_status = self.state.load_status.or(load.status());
+        }
         if self.is_changing() {
             self.expect_silence(Patience::Changing);
             self.end_of_change().await?;
@@ -265,6 +276,25 @@ impl Session {
         Ok(ending.unwrap_or(Ended::LoadEnded))
     }
 
+    /// Begins the measured time, unless the load does; when it ends, where that is known.
+    fn begin_measured(&mut self) -> Result<Option<Instant>> {
+        self.turn_to(Phase::Measured, "measuring")?;
+        if self.state.load.is_none() {
+            self.progress.say(&self.what_is_measured());
+        }
+        Ok(self.settings.duration.map(|length| Instant::now() + length))
+    }
+
+    /// Gives up what was needed to attach. Not before the load runs: a program that has more capabilities than who
+    /// executed it is not killed with its parent (kernel/cred.c, commit_creds), and a load of root's has all.
+    fn renounce(&self) {
+        if let Err(error) = renounce::for_good(self.kept) {
+            self.progress.say(&format!(
+                "cannot give up the capabilities that are not needed any more: {error}"
+            ));
+        }
+    }
+
     /// Whether the programs' run time can be counted in the load's warm-up.
     ///
     /// The kernel switches its counting on and off by rewriting code that every CPU may be running.
@@ -272,7 +302,7 @@ impl Session {
     /// `page_lock_tb`), so that a virtual CPU may keep the breakpoint that stands there while the code is
     /// rewritten, and the guest dies of it: in an emulated machine only the calibration counts, when no
     /// load runs.
-    fn can_count_under_load(&self) -> bool {
+    pub fn can_count_under_load(&self) -> bool {
         self.clock == Clock::Hardware && self.settings.warm_up >= ENOUGH_WARM_UP
     }
 
@@ -305,7 +335,7 @@ impl Session {
                 self.turn_to(Phase::Measured, "measuring")?;
             }
             LoadEvent::Said(WorkloadLine::Average(_)) => {
-                self.turn_to(Phase::WarmUp, "ending")?;
+                self.turn_to(Phase::WarmUp, ENDING)?;
             }
             LoadEvent::Said(WorkloadLine::GroundTruth(truth)) => {
                 self.state.ground_truth = Some(truth.clone());
@@ -320,6 +350,12 @@ impl Session {
 
     /// Ends an interval, and a phase with it.
     pub fn turn_to(&mut self, phase: Phase, doing: &'static str) -> Result<()> {
+        if self.state.phase == Phase::Measured
+            && phase == Phase::WarmUp
+            && let (Some(watch), Some(programs)) = (&mut self.watch, &self.programs)
+        {
+            watch.note(programs, &mut self.collector);
+        }
         self.close_interval(Next::Phase(phase))?;
         self.begin(phase, doing);
         Ok(())
@@ -342,6 +378,12 @@ impl Session {
     /// Detaches, reads the counters once more, and writes the footer; without an end, the run has
     /// failed, and no footer says that it ended in order.
     pub fn finish(&mut self, ended: Option<Ended>) -> Result<()> {
+        // Of a run that has failed it still goes on.
+        self.state.load = None;
+        let controls = match ended {
+            Some(_) => self.prove_at_the_end(),
+            None => Vec::new(),
+        };
         let missed = self.missed();
         let tasks_created = Usage::read()
             .tasks_created
@@ -358,7 +400,12 @@ impl Session {
             self.heart.rest();
         }
         self.progress.finish();
-        let Some(ended) = ended else { return detached };
+        let Some(ended) = ended else {
+            if !self.recording.has_measurements() {
+                self.recording.discard();
+            }
+            return detached;
+        };
         self.collector.distrust_activity();
         self.close_interval_with(missed, Next::Same)?;
         self.recording.write(&Line::Footer(Box::new(Footer {
@@ -371,13 +418,34 @@ impl Session {
             budget: self.keeper.as_ref().map(Keeper::to_recording),
             load_status: self.state.load_status.map(status_number),
             write_failures: self.recording.failures().to_vec(),
+            controls,
+            died: self.sight.died.clone(),
+            in_progress: self.watch.as_ref().and_then(Watch::found).cloned(),
         })))?;
+        self.recording.complete()?;
         detached
     }
 
+    /// An error that has ended the run, with where that is which was measured before.
+    pub fn tell_what_is_left(&self, error: Error) -> Error {
+        if !self.recording.has_measurements() {
+            return error;
+        }
+        let path = self.recording.path().display();
+        if self.recording.is_in_place() {
+            anyhow!("{error:#}; {path} has what was measured until then")
+        } else {
+            anyhow!(
+                "{error:#}; what was measured is lost, for {path} was removed or replaced while it was written"
+            )
+        }
+    }
+
     /// What the caller is told.
-    pub fn outcome(&self, ended: Ended) -> Outcome {
+    pub fn outcome(&mut self, ended: Ended) -> Outcome {
         Outcome {
+            recording: self.recording.path().to_owned(),
+            claim: self.recording.take_claim(),
             ended,
             over_budget: (self.state.over_budget.clone()).filter(|_| ended == Ended::Budget),
             load_status: self.state.load_status.map(status_number),

@@ -8,7 +8,7 @@ use lockprof_abi::Phase as AbiPhase;
 use super::{
     Collector,
     cost::Usage,
-    follow::Session,
+    follow::{ENDING, Session},
     load::Load,
     progress::{Moment, Seen},
     windows::Reading,
@@ -41,6 +41,19 @@ impl Session {
         })
     }
 
+    /// Says which spans could not be attached just now, and leaves it to the next interval to tell.
+    pub(super) fn note_refused(&mut self) {
+        let Some(programs) = &self.programs else {
+            return;
+        };
+        for (span, why) in programs.refused() {
+            if self.state.absent.insert(span.clone()) {
+                self.progress.say(&format!("goes on without {span}: {why}"));
+                self.state.refused.insert(span, why);
+            }
+        }
+    }
+
     /// What a bundled load has done since the last call.
     fn iterations(&mut self) -> Option<u64> {
         let now = self.state.load.as_ref().and_then(Load::iterations)?;
@@ -63,6 +76,7 @@ impl Session {
         next: Next,
     ) -> Result<()> {
         self.write_calibration()?;
+        let control = self.control_of_interval();
         let now = Instant::now();
         let seconds = (now - self.state.interval_began).as_secs_f64();
         let mut interval = Interval {
@@ -71,6 +85,8 @@ impl Session {
             phase: self.state.phase,
             iterations: self.iterations(),
             stopped_s: self.state.stopped.take().map(|time| time.as_secs_f64()),
+            control,
+            refused: std::mem::take(&mut self.state.refused),
             ..Interval::default()
         };
         let mut reading = None;
@@ -84,8 +100,16 @@ impl Session {
                 }
             });
         }
+        if let Some(owners) = &mut self.owners {
+            interval.owner_samples = owners.take();
+        }
         let window = self.window_until(next, reading);
         interval.window = window;
+        // Those of the calibration are written with it, after the warm-up.
+        if self.state.calibrated {
+            interval.controls = std::mem::take(&mut self.sight.controls);
+        }
+        self.judge_interval(&mut interval);
         let usage = Usage::read();
         (interval.own, interval.machine) = usage.since(&self.state.usage);
         // What is attached changes at an edge: nothing there is in a result.
@@ -140,7 +164,7 @@ impl Session {
     }
 
     /// The window that goes on, in the measured time of a run with windows.
-    fn window(&self) -> Option<Window> {
+    pub(super) fn window(&self) -> Option<Window> {
         let windows = self.state.windows.as_ref()?;
         (self.state.phase == Phase::Measured).then(|| windows.window())
     }
@@ -157,14 +181,19 @@ impl Session {
         Some(window)
     }
 
-    /// What an interval in a window shows on the progress line.
+    /// What an interval shows on the progress line.
     fn seen(&self, window: Option<Window>) -> Seen {
-        let bare = window.is_some_and(|window| window.edge || window.kind == WindowKind::Bare);
-        match (&self.programs, self.exact) {
-            _ if bare => Seen::Nothing,
-            (None, _) => Seen::Nothing,
-            (Some(_), true) => Seen::Holds,
-            (Some(_), false) => Seen::Waits,
+        if self.state.doing == ENDING {
+            return Seen::Controls;
+        }
+        let attached = self.programs.as_ref().map(Programs::kind);
+        let is_edge = self.is_changing() || window.is_some_and(|window| window.edge);
+        match window.map(|window| window.kind).or(attached) {
+            _ if is_edge => Seen::Nothing,
+            None | Some(WindowKind::Bare) => Seen::Nothing,
+            Some(_) if attached.is_none() => Seen::Nothing,
+            Some(WindowKind::Holds | WindowKind::Spans) => Seen::Holds,
+            Some(WindowKind::Waits) => Seen::Waits,
         }
     }
 
@@ -177,6 +206,7 @@ impl Session {
         self.recording.write(&Line::Calibration(Calibration {
             null_hold: self.state.null_hold,
             run_time: std::mem::take(&mut self.state.run_time),
+            controls: std::mem::take(&mut self.sight.controls),
         }))?;
         Ok(())
     }

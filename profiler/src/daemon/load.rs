@@ -1,16 +1,29 @@
 //! The load that a run drives: a bundled workload, or the user's own command.
 
-use std::process::{ExitStatus, Stdio};
+use std::{
+    ffi::OsString,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    time::sleep,
 };
 use workloads::{Counters, WorkloadLine, parse_line};
 
-use super::descendants;
-use crate::recording::schema::Workload;
+use super::command;
+use crate::{
+    file_size,
+    offspring::{self, Mark},
+    recording::schema::Workload,
+    renounce,
+};
+
+/// Between two looks whether what a load has started has ended as well.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +39,8 @@ pub enum LoadSpec {
     Command {
         /// What is recorded of it.
         workload: Workload,
+        /// The program and its arguments, which may be no text.
+        words: Vec<OsString>,
     },
 }
 
@@ -34,16 +49,34 @@ impl LoadSpec {
     #[must_use]
     pub fn workload(&self) -> &Workload {
         match self {
-            Self::Bundled { workload, .. } | Self::Command { workload } => workload,
+            Self::Bundled { workload, .. } | Self::Command { workload, .. } => workload,
+        }
+    }
+
+    /// Whether it can be run, before anything is attached or made for it.
+    ///
+    /// # Errors
+    /// There is no such command, or it may not be run.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Bundled { .. } => Ok(()),
+            Self::Command { words, .. } => {
+                command::check(words.first().context("the command to profile is empty")?)
+            }
         }
     }
 }
 
-/// A load that runs. Killed when dropped, with all that it has started, and alone by the kernel when
-/// this process dies.
+/// A load that runs. Killed when dropped, with all that it has started, and by the guard when this process
+/// dies; by the kernel too, but alone. One that has ended by itself has left behind what it wanted to.
 #[derive(Debug)]
 pub struct Load {
     child: Child,
+    mark: Mark,
+    /// It was asked to end.
+    asked: bool,
+    /// How its first process has ended.
+    status: Option<ExitStatus>,
     /// A bundled workload's.
     counters: Option<Counters>,
     lines: Option<Lines<BufReader<ChildStdout>>>,
@@ -60,11 +93,12 @@ pub enum LoadEvent {
 }
 
 impl Load {
-    /// Starts it with the niceness that lockprof was started with.
+    /// Starts it with the niceness that lockprof was started with, and with no capability that lockprof has a use
+    /// for but those that its own user has: a load of root's is root's.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(spec: &LoadSpec, niceness: i32) -> Result<Self> {
+    pub fn start(spec: &LoadSpec, mark: Mark, niceness: i32) -> Result<Self> {
         let mut counters = None;
         let (mut command, name) = match spec {
             LoadSpec::Bundled {
@@ -83,15 +117,16 @@ impl Load {
                 command.stdin(Stdio::null()).stdout(Stdio::piped());
                 (command, &workload.name)
             }
-            LoadSpec::Command { workload } => {
-                let mut words = workload.command.iter();
+            LoadSpec::Command { workload, words } => {
+                let mut words = words.iter();
                 let program = words.next().context("the command to profile is empty")?;
                 let mut command = Command::new(program);
                 command.args(words);
-                (command, program)
+                (command, &workload.name)
             }
         };
         command.kill_on_drop(true);
+        command.env(offspring::VARIABLE, &mark);
         let parent = std::process::id();
         let inherited = counters.as_ref().map(Counters::as_raw_fd);
         // SAFETY: between fork and exec only async-signal-safe calls are made.
@@ -99,6 +134,8 @@ impl Load {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 libc::setpriority(libc::PRIO_PROCESS, 0, niceness);
+                file_size::as_it_was();
+                renounce::to_load()?;
                 if let Some(fd) = inherited {
                     libc::fcntl(fd, libc::F_SETFD, 0);
                 }
@@ -118,6 +155,9 @@ impl Load {
             .map(|stdout| BufReader::new(stdout).lines());
         Ok(Self {
             child,
+            mark,
+            asked: false,
+            status: None,
             counters,
             lines,
             name: name.clone(),
@@ -144,32 +184,38 @@ impl Load {
             }
             self.lines = None;
         }
-        let status = self
-            .child
-            .wait()
-            .await
-            .with_context(|| format!("cannot wait for the load {}", self.name))?;
+        let status = match self.status {
+            Some(status) => status,
+            None => {
+                let status = self.child.wait().await;
+                status.with_context(|| format!("cannot wait for the load {}", self.name))?
+            }
+        };
+        self.status = Some(status);
+        // What it has started may take longer over its end.
+        while self.asked && !self.mark.processes(None).is_empty() {
+            sleep(LOOK).await;
+        }
         Ok(LoadEvent::Ended(status))
     }
 
-    /// Asks it to end, with all that it has started. What is stopped, by Ctrl-Z, would not hear it.
-    pub fn terminate(&self) {
-        self.signal(libc::SIGTERM);
-        self.signal(libc::SIGCONT);
+    /// How its first process has ended, where it has.
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.status
     }
 
-    /// Nothing happens where it was waited for: its number may be another's by now.
-    fn signal(&self, signal: libc::c_int) {
-        if let Some(child) = self.child.id() {
-            let mut processes = descendants::of(child);
-            processes.push(child);
-            descendants::signal(&processes, signal);
-        }
+    /// Asks it to end, with all that it has started.
+    pub fn terminate(&mut self) {
+        self.asked = true;
+        // Once it was waited for, its number may be another's, and is not known here any more.
+        self.mark.terminate(self.child.id());
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.signal(libc::SIGKILL);
+        if self.asked || self.status.is_none() {
+            self.mark.kill(self.child.id());
+        }
     }
 }

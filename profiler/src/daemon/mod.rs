@@ -1,29 +1,39 @@
 //! The daemon: attaches, drives or waits for a load, reads the counters at each interval, and writes
 //! the recording.
 
+mod advice;
 pub mod budget;
 mod cgroups;
 mod collector;
+mod command;
+mod controls;
 mod cost;
 mod delta;
-mod descendants;
 mod events;
 mod follow;
 mod heart;
+mod in_progress;
 mod intervals;
 mod load;
+mod locks;
+mod names;
+mod owners;
 mod pause;
+mod place;
 mod prepare;
 mod priority;
 mod progress;
 mod run_time;
 mod source;
+mod symbols;
 mod turns;
 mod windows;
 
 pub use budget::Budget;
 pub use collector::Collector;
+pub use command::readable;
 pub use load::LoadSpec;
+pub use locks::LocksRequest;
 pub use source::Source;
 pub use windows::WindowChoice;
 
@@ -36,7 +46,10 @@ use events::Signals;
 
 use crate::{
     kernel::Request,
-    recording::schema::{Clock, Ended},
+    recording::{
+        Claim,
+        schema::{Clock, Ended},
+    },
 };
 
 /// What the user asked for, validated.
@@ -50,6 +63,8 @@ pub struct Settings {
     pub bare: bool,
     /// Whether to keep totals by cgroup.
     pub cgroups: bool,
+    /// What is kept of all locks; `None` where one lock is followed.
+    pub locks: Option<LocksRequest>,
     /// Which spinning wait of a CPU's has its call stack walked: every so many; 0: none.
     pub sample_every: u32,
     /// What measuring may cost; `None` for a run with a load of its own, which is there to be measured.
@@ -65,8 +80,8 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// What to run.
     pub load: Option<LoadSpec>,
-    /// The recording to write.
-    pub recording: PathBuf,
+    /// Where the recording is written; none: into a folder of its own.
+    pub directory: Option<PathBuf>,
     /// Nothing on standard error but errors.
     pub quiet: bool,
     /// What a nanosecond is, where the caller knows better than this machine (the lab does).
@@ -80,8 +95,12 @@ pub struct Settings {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
+    /// Its recording.
+    pub recording: PathBuf,
+    /// That the recording's folder is this run's, until its views are in it.
+    pub claim: Option<Claim>,
     /// Why.
     pub ended: Ended,
     /// Why the budget allowed nothing any more.
@@ -98,6 +117,10 @@ pub struct Outcome {
 /// The kernel cannot be probed, the load cannot be run, or the recording cannot be written. No probe
 /// and no load is left behind.
 pub fn run(settings: &Settings) -> Result<Outcome> {
+    run_it(settings).map_err(advice::with)
+}
+
+fn run_it(settings: &Settings) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -107,12 +130,15 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
         let mut signals = Signals::listen()?;
         let mut session = prepare::attach(settings)?;
         session.beat();
-        session.calibrate()?;
-        let ended = session.follow(&mut signals).await;
+        session.note_refused();
+        let ended = match session.calibrate() {
+            Ok(()) => session.follow(&mut signals).await,
+            Err(error) => Err(error),
+        };
         let finished = session.finish(ended.as_ref().ok().copied());
         // The first error is the cause of what follows it.
-        let ended = ended?;
-        finished?;
-        Ok(session.outcome(ended))
+        ended
+            .and_then(|ended| finished.map(|()| session.outcome(ended)))
+            .map_err(|error| session.tell_what_is_left(error))
     })
 }

@@ -26,7 +26,7 @@ impl Session {
         self.programs.as_mut().map_or(Ok(()), Programs::detach)?;
         self.progress
             .say("stopped, with nothing attached; it goes on by `fg`, `bg` or SIGCONT");
-        self.expect_silence(Patience::Paused);
+        self.expect_silence(Patience::Unlimited);
         // SAFETY: the call has no precondition. It returns when the process goes on.
         unsafe { libc::raise(libc::SIGSTOP) };
         self.expect_silence(Patience::Changing);
@@ -34,6 +34,7 @@ impl Session {
             let kind = programs.kind();
             programs.attach(kind)?;
         }
+        self.note_refused();
         self.beat();
         let stopped = began.elapsed();
         self.state.stopped = Some(stopped);

@@ -2,47 +2,66 @@
 
 use std::{
     env,
-    time::{Duration, Instant, SystemTime},
+    ffi::OsString,
+    io,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use lockprof_abi::TextRange;
+use lockprof_abi::{KernelLayout, TextRange};
 
 use super::{
-    Collector, Settings,
+    Collector, Settings, advice,
     budget::{self, Budget, Decision, Foresight, Keeper, Seen},
+    command::readable,
+    controls::Sight,
     cost,
     cost::Usage,
     follow::Session,
     heart::Heart,
+    in_progress::Watch,
+    load::LoadSpec,
+    owners::Owners,
+    place,
     progress::Progress,
     windows::{self, Schedule},
 };
 use crate::{
     guard::Patience,
     kernel::{
-        AttachChoice, AttachPlan, CallerTexts, Capabilities, Kallsyms, Request, UNLOCK_FUNCTION,
-        kernel_identity, lock_function, plan, site_ranges,
+        AttachChoice, AttachPlan, CallerTexts, Capabilities, DEFAULT_LOCK, Kallsyms, Request,
+        UNLOCK_FUNCTION, kernel_identity, lock_function, plan,
+        privileges::{self, Measuring},
+        site_ranges,
     },
+    offspring::Mark,
     probe::{
+        controls::Circumstances,
         learn,
         programs::{Constants, Programs},
     },
     recording::{
-        RecordingWriter, directory_for_caller,
+        RecordingWriter,
         schema::{
-            AddressSource, Attach, Clock, Detail, Header, Line, Lock, Method, SCHEMA, Tier,
+            AddressSource, Anchor, Attach, Clock, Detail, Header, Line, Lock, Method, SCHEMA, Tier,
             WindowKind,
         },
     },
+    report,
 };
 
 /// Probes the kernel, plans, loads, attaches, and writes the header.
 pub(super) fn attach(settings: &Settings) -> Result<Session> {
+    settings.load.as_ref().map_or(Ok(()), LoadSpec::check)?;
+    let claim = place::claim(settings.directory.as_deref())?;
     let progress = Progress::new(settings.quiet);
     let seen = Seen::begin();
     let symbols = Kallsyms::read();
     let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
+    if capabilities.trials.lacked_files() {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE))
+            .context("cannot try what this kernel allows");
+    }
     let clock = settings.clock.unwrap_or(if capabilities.machine.emulated {
         Clock::EmulatedWall
     } else {
@@ -61,17 +80,24 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let (plan, budget) = if settings.bare {
         (None, None)
     } else {
-        let planned = planned(&capabilities, &request, &progress)?;
+        let planned = plan(&capabilities, &request)?;
+        if planned.tier != Tier::Exact && request.attach == AttachChoice::Auto {
+            progress.say(&advice_for(settings, planned.tier));
+        }
         let (plan, budget) =
             within_budget(settings, &request, &capabilities, planned, seen, &progress)?;
         (Some(plan), budget)
     };
+    let symbols = symbols.unwrap_or_else(|error| {
+        if plan.is_some() {
+            progress.say(&format!("goes on without the names of functions: {error}"));
+        }
+        // As where their addresses are hidden.
+        Kallsyms::default()
+    });
     let (target, symbols) = match plan {
-        Some(plan) => Target::find(settings, plan, &capabilities, symbols?)?,
-        None => (
-            Target::none(&settings.request.lock),
-            symbols.unwrap_or_default(),
-        ),
+        Some(plan) => Target::find(settings, plan, &capabilities, symbols)?,
+        None => (Target::none(&settings.request.lock), symbols),
     };
     let mut schedule = target.schedule(windows.as_ref().ok().copied(), settings.duration);
     if let (Some(schedule), Some((_, decision))) = (&mut schedule, &budget)
@@ -88,103 +114,119 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         ));
     }
     // Only now: a request that this kernel refuses leaves no folder behind.
-    if let Some(directory) = settings.recording.parent() {
-        directory_for_caller(directory)
-            .with_context(|| format!("cannot create the folder {}", directory.display()))?;
-    }
-    let mut recording = RecordingWriter::create(&settings.recording)?;
-
-    let (programs, heart) = match &target.plan {
-        Some((plan, constants)) => {
-            let heart = if settings.guarded {
-                Heart::guarded(&settings.recording, &progress)
-            } else {
-                Heart::default()
-            };
-            let first = schedule.as_ref().map(Schedule::kind);
-            let first = first.or(plan.kinds.first().copied());
-            let programs = load_and_attach(constants, plan, first, &heart)?;
-            (Some(programs), heart)
-        }
-        None => (None, Heart::default()),
+    let folder = place::make(settings.directory.as_deref())?;
+    // The recording takes the folder anew.
+    drop(claim);
+    let mut recording = RecordingWriter::create(folder)?;
+    recording.replaces(report::view_names().collect());
+    let mark = Mark::new(cost::monotonic_ns());
+    let heart = if settings.guarded {
+        Heart::guarded(&recording, &mark, &progress)
+    } else {
+        Heart::default()
     };
+    let first = schedule.as_ref().map(Schedule::kind);
+    let programs = target
+        .attach_programs(first, &heart)
+        .inspect_err(|_error| recording.discard())?;
     let launch_to_attach_s = settings.launched.elapsed().as_secs_f64();
     cost::give_back_memory();
     let usage = Usage::read();
-    let attached_ns = cost::monotonic_ns();
+    let (attached, attached_at) = (Instant::now(), Anchor::now());
 
+    let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
+    let collector = Collector::new(cpus, symbols, attached_at.monotonic_ns);
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
+    let mut attach = target.attach();
+    if settings.locks.is_some() {
+        // Nobody asked for less than there is.
+        attach.reasons.clear();
+    }
+    let sight = Sight::new(Circumstances {
+        method: attach.method,
+        holds_target: settings.request.lock == DEFAULT_LOCK,
+        may_contend_target: settings.load.is_some(),
+        spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
+    });
     let tier = target.tier();
-    recording.write(&Line::Header(Box::new(Header {
+    let kept = privileges::to_measure(&Measuring {
+        method: target.method(),
+        release: &release,
+        has_load: settings.load.is_some(),
+        reads_stacks: schedule.is_some() || settings.locks.is_some(),
+    });
+    let header = Line::Header(Box::new(Header {
         schema: SCHEMA,
         lockprof: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at_s: SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64()),
+        started_at_s: attached_at.realtime_ns as f64 / 1e9,
+        attached_at: Some(attached_at),
         kernel,
         clock,
         tier,
-        attach: target.attach(),
+        attach,
         lock: target.lock,
         detail: settings.request.detail,
         readers: settings.request.readers,
         cgroups: settings.cgroups,
+        cgroup_namespace: collector.in_cgroup_namespace(),
         sample_every: programs.is_some().then_some(settings.sample_every),
         windows: schedule.as_ref().map(Schedule::plan),
         no_windows: windows.err().flatten().filter(|_| !settings.bare),
         budget: budget.as_ref().map(|(foresight, decision)| {
             foresight.to_recording(decision, budget::Speed::assumed())
         }),
+        warm_up_s: Some(settings.warm_up.as_secs_f64()),
+        locks: settings
+            .locks
+            .as_ref()
+            .map(|locks| locks.to_recording(&capabilities)),
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,
         workload: settings.load.as_ref().map(|load| load.workload().clone()),
-        command_line: env::args_os()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
-    })))?;
+        command_line: env::args_os().map(|word| readable(&word)).collect(),
+    }));
+    recording
+        .write(&header)
+        .inspect_err(|_error| recording.discard())?;
 
-    let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
+    // On the instruction clock there are no waits, and every look would be in the numbers.
+    let watched = programs.as_ref().filter(|_| clock != Clock::Instructions);
     Ok(Session {
         settings: settings.clone(),
-        collector: Collector::new(cpus, symbols, attached_ns),
+        watch: watched.map(|programs| Watch::begin(programs, &collector)),
+        owners: settings.locks.is_some().then(Owners::default),
+        collector,
         programs,
         heart,
+        mark,
         recording,
         progress,
         release,
         clock,
         exact: tier == Tier::Exact,
+        kept,
         keeper: budget
             .zip(schedule.as_ref())
             .map(|((foresight, decision), schedule)| {
                 Keeper::new(foresight, decision, schedule.plan())
             }),
         schedule,
-        attached: Instant::now(),
+        attached,
         launch_to_attach_s,
         usage_at_attach: usage,
+        sight,
         state: super::follow::State::new(usage),
     })
 }
 
-/// What this kernel allows of what was asked for; said where that is less.
-fn planned(
-    capabilities: &Capabilities,
-    request: &Request,
-    progress: &Progress,
-) -> Result<AttachPlan> {
-    let plan = plan(capabilities, request)?;
-    if plan.tier != Tier::Exact && request.attach == AttachChoice::Auto {
-        progress.say(&format!(
-            "this kernel allows only the {} tier; for the exact one, in a VM: \
-             cargo xtask run --vm -- {}",
-            plan.tier.name(),
-            words_after_run()
-        ));
-    }
-    Ok(plan)
+/// What to do where this kernel allows less than was asked for.
+fn advice_for(settings: &Settings, tier: Tier) -> String {
+    // Behind `lockprof run`.
+    let words: Vec<OsString> = env::args_os().skip(2).collect();
+    let run_words = settings.load.is_some().then_some(&words[..]);
+    advice::of_less(tier, run_words, advice::in_checkout())
 }
 
 /// What the budget allows of a plan, where there is one: said before anything is attached.
@@ -246,6 +288,8 @@ impl Target {
                 name: lock.to_owned(),
                 address: None,
                 address_source: AddressSource::Unknown,
+                bytes: None,
+                kind: None,
             },
             plan: None,
         }
@@ -261,6 +305,7 @@ impl Target {
         let mut constants = constants(settings, &plan, &symbols, &lock)?;
         constants.frame_cast = capabilities.btf.frame_cast;
         constants.task_switches = capabilities.btf.task_switches.unwrap_or(0);
+        constants.layout = capabilities.btf.layout.unwrap_or(KernelLayout::UNKNOWN);
         let target = Self {
             lock,
             plan: Some((plan, constants)),
@@ -274,8 +319,27 @@ impl Target {
         Some(Schedule::new(&plan.kinds, shortest?, run))
     }
 
+    /// Loads the programs, where there are any, and attaches those of the first window.
+    fn attach_programs(
+        &self,
+        first: Option<WindowKind>,
+        heart: &Heart,
+    ) -> Result<Option<Programs>> {
+        let Some((plan, constants)) = &self.plan else {
+            heart.attach_nothing();
+            return Ok(None);
+        };
+        let first = first.or(plan.kinds.first().copied());
+        load_and_attach(constants, plan, first, heart).map(Some)
+    }
+
     fn tier(&self) -> Tier {
         self.plan.as_ref().map_or(Tier::Off, |(plan, _)| plan.tier)
+    }
+
+    fn method(&self) -> Method {
+        let plan = self.plan.as_ref();
+        plan.map_or(Method::Off, |(plan, _)| plan.method)
     }
 
     fn attach(&self) -> Attach {
@@ -318,15 +382,6 @@ fn load_and_attach(
     })
 }
 
-/// What stands after `run` or `attach` on the command line, to be repeated.
-fn words_after_run() -> String {
-    let words: Vec<String> = env::args_os()
-        .skip(2)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    words.join(" ")
-}
-
 /// The lock with its address, learned where kallsyms hides it.
 fn find_lock(plan: &AttachPlan) -> Result<Lock> {
     let address = match plan.lock.source {
@@ -343,6 +398,8 @@ fn find_lock(plan: &AttachPlan) -> Result<Lock> {
         name: plan.lock.name.clone(),
         address: address.map(|address| format!("{address:#x}")),
         address_source: plan.lock.source,
+        bytes: plan.lock.bytes,
+        kind: plan.lock.kind,
     })
 }
 
@@ -368,6 +425,8 @@ fn constants(
         // By fentry the next task books a hold only where the release itself has switched its holder out.
         keep_task: plan.method == Method::Kprobe,
         task_switches: 0,
+        layout: KernelLayout::UNKNOWN,
+        waiters: settings.locks.as_ref().map(|locks| locks.table),
         cgroups: settings.cgroups,
         callers: CallerTexts::of(symbols),
         sample_every: settings.sample_every,

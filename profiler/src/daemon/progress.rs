@@ -7,7 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::units::TimeUnit;
+use crate::{
+    tell::{as_told, is_dumb, tell},
+    units::TimeUnit,
+};
 
 /// A bar on a terminal, lines elsewhere, or nothing.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub enum Seen {
     Waits,
     /// Nothing but the load's own count.
     Nothing,
+    /// What lockprof does itself, to prove what it sees: after the measured time.
+    Controls,
 }
 
 impl Progress {
@@ -61,7 +66,7 @@ impl Progress {
         if quiet {
             return Self::Silent;
         }
-        if !stderr().is_terminal() {
+        if !stderr().is_terminal() || is_dumb() {
             return Self::Lines;
         }
         let bar = ProgressBar::new(1000);
@@ -75,7 +80,7 @@ impl Progress {
     pub fn show(&self, moment: &Moment) {
         match self {
             Self::Silent => {}
-            Self::Lines => eprintln!("lockprof: {}", describe(moment)),
+            Self::Lines => tell(&describe(moment)),
             Self::Bar(bar) => {
                 if let Some(whole) = moment.whole {
                     let share = moment.elapsed.as_secs_f64() / whole.as_secs_f64().max(1e-9);
@@ -91,8 +96,8 @@ impl Progress {
     pub fn say(&self, message: &str) {
         match self {
             Self::Silent => {}
-            Self::Lines => eprintln!("lockprof: {message}"),
-            Self::Bar(bar) => bar.println(format!("lockprof: {message}")),
+            Self::Lines => tell(message),
+            Self::Bar(bar) => bar.println(as_told(message)),
         }
     }
 
@@ -104,15 +109,21 @@ impl Progress {
     }
 }
 
+/// An interval that a phase or a signal has cut off sooner than this has no rate to show.
+const TOO_SHORT_S: f64 = 0.05;
+
 fn describe(moment: &Moment) -> String {
-    let whole = moment
-        .whole
-        .map_or_else(String::new, |whole| format!("/{:.0}", whole.as_secs_f64()));
+    // Of a warm-up of no length, or of less than is shown, nothing is shown.
+    let shown = moment.whole.filter(|whole| whole.as_secs_f64() >= 0.5);
+    let whole = shown.map_or_else(String::new, |whole| format!("/{:.0}", whole.as_secs_f64()));
     let time = format!(
         "{} {:.0}{whole} s",
         moment.phase,
         moment.elapsed.as_secs_f64()
     );
+    if moment.seen != Seen::Nothing && moment.seconds < TOO_SHORT_S {
+        return time;
+    }
     let per_second = |count: u64| count as f64 / moment.seconds.max(1e-9);
     match moment.seen {
         Seen::Holds => {}
@@ -121,10 +132,11 @@ fn describe(moment: &Moment) -> String {
             return format!("{time}  {rate:.0} contended waits/s, all locks");
         }
         Seen::Nothing => return format!("{time}  nothing attached"),
+        Seen::Controls => return time,
     }
     let rate = per_second(moment.holds);
     if moment.holds == 0 {
-        return format!("{time}  no holds");
+        return format!("{time}  no hold seen");
     }
     let mean = moment.held_ns as f64 / moment.holds as f64;
     format!(
@@ -156,7 +168,12 @@ mod tests {
             whole: None,
             ..moment
         };
-        assert_eq!(describe(&idle), "measuring 3 s  no holds");
+        assert_eq!(describe(&idle), "measuring 3 s  no hold seen");
+        let no_warm_up = Moment {
+            whole: Some(Duration::ZERO),
+            ..idle
+        };
+        assert_eq!(describe(&no_warm_up), "measuring 3 s  no hold seen");
         let wait_only = Moment {
             seen: Seen::Waits,
             ..moment
@@ -165,5 +182,14 @@ mod tests {
             describe(&wait_only),
             "measuring 3/10 s  20 contended waits/s, all locks"
         );
+        // 20 waits of a millisecond are not 20,000 a second.
+        for seen in [Seen::Waits, Seen::Holds] {
+            let cut_off = Moment {
+                seconds: 0.001,
+                seen,
+                ..moment
+            };
+            assert_eq!(describe(&cut_off), "measuring 3/10 s");
+        }
     }
 }

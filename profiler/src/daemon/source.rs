@@ -1,6 +1,6 @@
 //! Where the daemon reads what the programs counted.
 
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState};
+use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, WaiterEntry};
 
 use crate::probe::programs::Programs;
 
@@ -21,6 +21,10 @@ pub trait Source {
     fn cgroup_places(&self) -> usize;
     /// Copies one of them, by its number over all CPUs; false where it is free.
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool;
+    /// How many places the table of who waits for whom of each CPU has.
+    fn waiter_places(&self) -> usize;
+    /// Copies one of them, by its number over all CPUs; false where it is free.
+    fn read_waiter(&self, place: usize, into: &mut WaiterEntry) -> bool;
     /// The addresses of a call stack, the innermost first.
     fn stack(&self, id: u32) -> Option<Vec<u64>>;
 }
@@ -43,11 +47,7 @@ impl Source for Programs {
     }
 
     fn read_contention(&self, place: usize, into: &mut ContentionEntry) -> bool {
-        let taken = self.contention.first_word(place) != 0;
-        if taken {
-            self.contention.read(place, into);
-        }
-        taken
+        self.contention.read_taken(place, into)
     }
 
     fn cgroup_places(&self) -> usize {
@@ -55,11 +55,15 @@ impl Source for Programs {
     }
 
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool {
-        let taken = self.cgroups.first_word(place) != 0;
-        if taken {
-            self.cgroups.read(place, into);
-        }
-        taken
+        self.cgroups.read_taken(place, into)
+    }
+
+    fn waiter_places(&self) -> usize {
+        self.waiters.len() / self.cpus.len()
+    }
+
+    fn read_waiter(&self, place: usize, into: &mut WaiterEntry) -> bool {
+        self.waiters.read_taken(place, into)
     }
 
     fn stack(&self, id: u32) -> Option<Vec<u64>> {

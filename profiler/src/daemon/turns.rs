@@ -25,10 +25,21 @@ impl Session {
             return Ok(());
         };
         let next = windows.next();
-        self.close_interval(Next::Edge(next))?;
+        self.end_programs_window(Next::Edge(next))?;
         let links = self.programs.as_mut().and_then(Programs::take_links);
         if let (Some(windows), Some(links)) = (&mut self.state.windows, links) {
             windows.change(links);
+        }
+        Ok(())
+    }
+
+    /// Ends an interval, and with it what the programs call a window, or an edge: what waits goes on.
+    fn end_programs_window(&mut self, next: Next) -> Result<()> {
+        let ended = self.programs.as_ref().map(Programs::window);
+        self.close_interval(next)?;
+        if let (Some(ended), Some(watch), Some(programs)) = (ended, &mut self.watch, &self.programs)
+        {
+            watch.window_ended(ended, programs, &mut self.collector);
         }
         Ok(())
     }
@@ -51,8 +62,10 @@ impl Session {
             programs.give_back(links);
         }
         changed?;
+        self.note_refused();
+        self.prove_spans();
         if self.state.phase == Phase::Measured {
-            self.close_interval(Next::Window)?;
+            self.end_programs_window(Next::Window)?;
         }
         if let Some(windows) = &mut self.state.windows {
             windows.enter();

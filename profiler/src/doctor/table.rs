@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{ProbePoint, offered, probe_points};
+use super::{ProbePoint, is_hoped_for, offered, probe_points};
 use crate::kernel::{
-    AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, PreemptionMode, Request,
-    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Unlock,
+    AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, PreemptionMode, Request, Role,
+    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Unlock, privileges,
 };
 use crate::recording::schema::{Arrangement, Deferral, Detail, Method, Tier};
 
@@ -23,13 +23,16 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
         "kernel",
         &format!("{} {}, {}", uname.release, uname.machine, uname.version),
     );
-    let privileged = capabilities.user.can_trace();
-    let tier = tier_text(plan);
-    if privileged {
-        table.row("tier", &tier);
+    let tier = if is_hoped_for(capabilities, plan) {
+        format!(
+            "unknown; at best {}, by {}",
+            plan.tier.name(),
+            by_text(plan)
+        )
     } else {
-        table.row("tier", &format!("as root, as far as can be told: {tier}"));
-    }
+        tier_text(plan)
+    };
+    table.row("tier", &tier);
     table.list("why", &plan.reasons);
     table.row("lock", &lock_text(&plan.lock));
     table.finding(
@@ -65,9 +68,13 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
         |spin| match spin {
             SpinWaits::Visible => "visible, as a lower bound (the first waiter emits no event)",
             SpinWaits::Invisible => "invisible (those of the rwlock itself are visible)",
+            SpinWaits::InvisibleToTwo => "invisible (those of the rwlock itself are visible)",
             SpinWaits::Unknown => "it is not known whether they are visible",
         },
     );
+    if let Some(cause) = capabilities.obstructions.cause(Method::Kprobe) {
+        table.row("in the way", &cause);
+    }
     table.row("lockdown", &lockdown_text(capabilities));
     table.row("privileges", &privileges_text(capabilities));
     table.row("settings", &settings_text(capabilities));
@@ -75,13 +82,8 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
     table.row("other BPF", &others_text(capabilities));
     table.text.push('\n');
     table.points(&probe_points(capabilities));
-    if !privileged {
-        table.text.push('\n');
-        table.row(
-            "root adds",
-            "trying each probe (\"?\" above), the other BPF programs, and kernel addresses.",
-        );
-    }
+    table.text.push('\n');
+    table.privileges(capabilities);
     table.text
 }
 
@@ -165,14 +167,23 @@ impl Table {
                 word(!tracepoint, point.kprobe),
                 word(tracepoint, point.raw_tracepoint),
             );
-            for (index, how) in wrap(&point.how, WIDTH - columns.len()).iter().enumerate() {
-                let lead = if index == 0 {
-                    columns.clone()
-                } else {
-                    " ".repeat(columns.len())
-                };
-                self.line(&format!("{lead}{how}"));
-            }
+            self.beside(&columns, &point.how);
+        }
+    }
+
+    fn privileges(&mut self, capabilities: &Capabilities) {
+        self.line(&format!("{:20}{:6}{}", "capability", "held", "without it"));
+        for one in privileges::with_held(capabilities.user.capabilities) {
+            let held = one.held.map_or("?", |held| if held { "yes" } else { "no" });
+            self.beside(&format!("{:20}{held:6}", one.capability), one.without);
+        }
+    }
+
+    /// Columns, and a text that is wrapped beside them.
+    fn beside(&mut self, columns: &str, text: &str) {
+        for (index, part) in wrap(text, WIDTH - columns.len()).iter().enumerate() {
+            let lead = if index == 0 { columns } else { "" };
+            self.line(&format!("{lead:width$}{part}", width = columns.len()));
         }
     }
 
@@ -200,7 +211,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 fn tier_text(plan: &AttachPlan) -> String {
+    let sees_waits = plan
+        .attachable()
+        .any(|probe| probe.role == Role::Contention);
     let tier = match plan.tier {
+        Tier::Exact if !sees_waits => "exact: holds, and no waits",
         Tier::Exact => "exact: lock and unlock can be probed",
         Tier::Bounded => "bounded: holds lie between two bounds",
         Tier::WaitOnly => "wait-only: waits, and no holds",
@@ -208,12 +223,15 @@ fn tier_text(plan: &AttachPlan) -> String {
             return "unsupported: nothing can be measured".to_owned();
         }
     };
-    let method = match plan.method {
+    format!("{tier}, by {}", by_text(plan))
+}
+
+const fn by_text(plan: &AttachPlan) -> &'static str {
+    match plan.method {
         Method::Fentry => "fentry and fexit",
         Method::Kprobe => "kprobe and kretprobe",
         Method::Wait | Method::Off => "the contention tracepoints",
-    };
-    format!("{tier}, by {method}")
+    }
 }
 
 fn lock_text(lock: &PlannedLock) -> String {
@@ -259,22 +277,11 @@ fn lockdown_text(capabilities: &Capabilities) -> String {
 
 fn privileges_text(capabilities: &Capabilities) -> String {
     let user = &capabilities.user;
-    let Some(set) = user.capabilities else {
-        return format!("euid {}, capabilities unknown", user.euid);
-    };
-    let held: Vec<&str> = [
-        (set.sys_admin, "CAP_SYS_ADMIN"),
-        (set.bpf, "CAP_BPF"),
-        (set.perfmon, "CAP_PERFMON"),
-        (set.syslog, "CAP_SYSLOG"),
-    ]
-    .into_iter()
-    .filter_map(|(has, name)| has.then_some(name))
-    .collect();
-    let held = if held.is_empty() {
-        "no capability of use here".to_owned()
-    } else {
-        held.join(", ")
+    let held = match user.capabilities {
+        None => "capabilities unknown",
+        Some(held) if held.contains(privileges::of_use()) => "every capability of use here",
+        Some(held) if held.intersects(privileges::of_use()) => "capabilities as below",
+        Some(_) => "no capability of use here",
     };
     format!("euid {}, {held}", user.euid)
 }
@@ -327,7 +334,9 @@ fn others_text(capabilities: &Capabilities) -> String {
         .map(|(kind, names)| format!("{} of type {kind} ({})", names.len(), names.join(", ")))
         .collect();
     if parts.is_empty() {
-        return format!("no tracing program is loaded, none shares a hook of {DEFAULT_LOCK}'s");
+        return format!(
+            "no other BPF program for tracing is loaded, so none shares a hook of {DEFAULT_LOCK}'s"
+        );
     }
     parts.extend(others.shared.iter().map(|shared| {
         format!(

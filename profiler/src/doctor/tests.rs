@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::kernel::CapabilitySet;
-use crate::kernel::examples::{debian_6_12, development_host, no_fentry, no_kprobes, refused};
+use crate::kernel::examples::{
+    dead, debian_6_12, development_host, no_fentry, no_kprobes, refused,
+};
 
 fn table(capabilities: &Capabilities) -> String {
     render_table(capabilities, &offered(capabilities, &Request::default()))
@@ -33,17 +35,17 @@ fn a_kernel_that_allows_everything() {
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
     lockdown      none
-    privileges    euid 0, CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYSLOG
+    privileges    euid 0, every capability of use here
     settings      kptr_restrict=0, perf_event_paranoid=2,
                   unprivileged_bpf_disabled=2, bpf_stats_enabled=0
     machine       4 of 4 CPUs online, QEMU Virtual CPU version 2.5+, clock source
                   tsc; the CPU is emulated: its times are not a hardware's
-    other BPF     no tracing program is loaded, none shares a hook of
-                  tasklist_lock's
+    other BPF     no other BPF program for tracing is loaded, so none shares a hook
+                  of tasklist_lock's
 
     probe point                  fentry  kprobe  raw_tp  how it is known
-    _raw_write_lock_irq          yes     yes     -       tried with an empty program
-    _raw_write_unlock_irq        yes     yes     -       tried with an empty program
+    _raw_write_lock_irq          yes     yes     -       tried with a program
+    _raw_write_unlock_irq        yes     yes     -       tried with a program
     _raw_read_lock               yes     yes     -       in kallsyms and in BTF
     _raw_read_unlock             yes     yes     -       in kallsyms and in BTF
     free_pid                     yes     yes     -       in kallsyms and in BTF
@@ -54,8 +56,36 @@ fn a_kernel_that_allows_everything() {
     posix_cpu_timers_exit_group  yes     yes     -       in kallsyms and in BTF
     proc_flush_pid               yes     yes     -       in kallsyms and in BTF
     release_task                 yes     yes     -       in kallsyms and in BTF
+    __cleanup_sighand            yes     yes     -       in kallsyms and in BTF
+    do_notify_parent             yes     yes     -       in kallsyms and in BTF
+    attach_pid                   yes     yes     -       in kallsyms and in BTF
+    __wake_up                    yes     yes     -       in kallsyms and in BTF;
+                                                         probed with --span alone
     contention_begin             -       -       yes     tried with an empty program
     contention_end               -       -       yes     as contention_begin
+
+    capability          held  without it
+    CAP_BPF             yes   nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_PERFMON         yes   nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_SYSLOG          yes   functions have no names and sites are unknown, unless
+                              kernel.kptr_restrict is 0 and
+                              kernel.perf_event_paranoid at most 1; the lock's
+                              address is learned by fentry or kprobe, and otherwise
+                              not known
+    CAP_SYS_ADMIN       yes   other BPF programs are not seen, nor how long those of
+                              lockprof run, nor waits that began without an event,
+                              nor where the owner of a lock sleeps; nor, unless the
+                              kernel's log tells, how the kernel preempts, and then
+                              a clock is read inside each hold
+    CAP_SYS_NICE        yes   lockprof has no priority over its load: on a busy
+                              machine it reads late
+    CAP_KILL            yes   a load that has become another user's is not ended
+    CAP_SYS_PTRACE      yes   orphans of a load of root's are not ended, and root's
+                              hanging tasks not found
+    CAP_CHOWN           yes   root cannot give what it writes to who called sudo
+    CAP_DAC_OVERRIDE    yes   root cannot write into folders of other users
+    CAP_DAC_READ_SEARCH yes   cgroups are looked for among all folders, and found
+                              late or not at all
     "#);
 }
 
@@ -64,7 +94,7 @@ fn the_development_host() {
     insta::assert_snapshot!(table(&development_host()), @r#"
     kernel        6.18.44 x86_64, #1 SMP PREEMPT_DYNAMIC
     tier          wait-only: waits, and no holds, by the contention tracepoints
-    why           - fentry and fexit are not possible: loading an empty fentry
+    why           - fentry and fexit are not possible: loading a small fentry
                     program for _raw_write_unlock_irq: Operation not permitted (os
                     error 1).
                   - kprobes are not possible: the kernel offers no kprobe events
@@ -87,16 +117,16 @@ fn the_development_host() {
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
     lockdown      none
-    privileges    euid 0, CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYSLOG
+    privileges    euid 0, every capability of use here
     settings      kptr_restrict=0, perf_event_paranoid=2,
                   unprivileged_bpf_disabled=2, bpf_stats_enabled=0
     machine       4 of 4 CPUs online, AMD EPYC, clock source tsc
-    other BPF     no tracing program is loaded, none shares a hook of
-                  tasklist_lock's
+    other BPF     no other BPF program for tracing is loaded, so none shares a hook
+                  of tasklist_lock's
 
     probe point                  fentry  kprobe  raw_tp  how it is known
-    _raw_write_lock_irq          no      no      -       tried with an empty program
-    _raw_write_unlock_irq        no      no      -       tried with an empty program
+    _raw_write_lock_irq          no      no      -       tried with a program
+    _raw_write_unlock_irq        no      no      -       tried with a program
     _raw_read_lock               no      no      -       in kallsyms and in BTF
     _raw_read_unlock             no      no      -       in kallsyms and in BTF
     free_pid                     no      no      -       in kallsyms and in BTF
@@ -107,15 +137,43 @@ fn the_development_host() {
     posix_cpu_timers_exit_group  no      no      -       in kallsyms and in BTF
     proc_flush_pid               no      no      -       in kallsyms and in BTF
     release_task                 no      no      -       in kallsyms and in BTF
+    __cleanup_sighand            no      no      -       in kallsyms and in BTF
+    do_notify_parent             no      no      -       in kallsyms and in BTF
+    attach_pid                   no      no      -       in kallsyms and in BTF
+    __wake_up                    no      no      -       in kallsyms and in BTF;
+                                                         probed with --span alone
     contention_begin             -       -       yes     tried with an empty program
     contention_end               -       -       yes     as contention_begin
+
+    capability          held  without it
+    CAP_BPF             yes   nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_PERFMON         yes   nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_SYSLOG          yes   functions have no names and sites are unknown, unless
+                              kernel.kptr_restrict is 0 and
+                              kernel.perf_event_paranoid at most 1; the lock's
+                              address is learned by fentry or kprobe, and otherwise
+                              not known
+    CAP_SYS_ADMIN       yes   other BPF programs are not seen, nor how long those of
+                              lockprof run, nor waits that began without an event,
+                              nor where the owner of a lock sleeps; nor, unless the
+                              kernel's log tells, how the kernel preempts, and then
+                              a clock is read inside each hold
+    CAP_SYS_NICE        yes   lockprof has no priority over its load: on a busy
+                              machine it reads late
+    CAP_KILL            yes   a load that has become another user's is not ended
+    CAP_SYS_PTRACE      yes   orphans of a load of root's are not ended, and root's
+                              hanging tasks not found
+    CAP_CHOWN           yes   root cannot give what it writes to who called sudo
+    CAP_DAC_OVERRIDE    yes   root cannot write into folders of other users
+    CAP_DAC_READ_SEARCH yes   cgroups are looked for among all folders, and found
+                              late or not at all
     "#);
 }
 
 fn without_root() -> Capabilities {
     let mut capabilities = debian_6_12();
     capabilities.user.euid = 1000;
-    capabilities.user.capabilities = Some(CapabilitySet::default());
+    capabilities.user.capabilities = Some(CapabilitySet::empty());
     let untried = Trial::Untried {
         reason: "only root may try".into(),
     };
@@ -142,10 +200,10 @@ fn without_root_it_says_what_can_be_known() {
     insta::assert_snapshot!(table(&without_root()), @r#"
     kernel        6.12.107+deb13-cloud-amd64 x86_64, #1 SMP PREEMPT_DYNAMIC Debian
                   6.12.107-1
-    tier          as root, as far as can be told: exact: lock and unlock can be
-                  probed, by fentry and fexit
-    why           - Nothing was tried, since only root may: this is what symbols,
-                    BTF and version let expect.
+    tier          unknown; at best exact, by fentry and fexit
+    why           - Nothing was tried, for that takes CAP_BPF and CAP_PERFMON, which
+                    root has: symbols, BTF and version forbid nothing that this
+                    takes, and whether it works is not known.
     lock          tasklist_lock, whose address is not known yet: /proc/kallsyms has
                   it, and shows its address to root
     write unlock  a function, so the end of a hold can be probed: kallsyms has
@@ -181,12 +239,80 @@ fn without_root_it_says_what_can_be_known() {
     posix_cpu_timers_exit_group  ?       ?       -       in kallsyms and in BTF
     proc_flush_pid               ?       ?       -       in kallsyms and in BTF
     release_task                 ?       ?       -       in kallsyms and in BTF
+    __cleanup_sighand            ?       ?       -       in kallsyms and in BTF
+    do_notify_parent             ?       ?       -       in kallsyms and in BTF
+    attach_pid                   ?       ?       -       in kallsyms and in BTF
+    __wake_up                    ?       ?       -       in kallsyms and in BTF;
+                                                         probed with --span alone
     contention_begin             -       -       ?       kallsyms has it
     contention_end               -       -       ?       kallsyms has it
 
-    root adds     trying each probe ("?" above), the other BPF programs, and kernel
-                  addresses.
+    capability          held  without it
+    CAP_BPF             no    nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_PERFMON         no    nothing can be attached, unless there is CAP_SYS_ADMIN
+    CAP_SYSLOG          no    functions have no names and sites are unknown, unless
+                              kernel.kptr_restrict is 0 and
+                              kernel.perf_event_paranoid at most 1; the lock's
+                              address is learned by fentry or kprobe, and otherwise
+                              not known
+    CAP_SYS_ADMIN       no    other BPF programs are not seen, nor how long those of
+                              lockprof run, nor waits that began without an event,
+                              nor where the owner of a lock sleeps; nor, unless the
+                              kernel's log tells, how the kernel preempts, and then
+                              a clock is read inside each hold
+    CAP_SYS_NICE        no    lockprof has no priority over its load: on a busy
+                              machine it reads late
+    CAP_KILL            no    a load that has become another user's is not ended
+    CAP_SYS_PTRACE      no    orphans of a load of root's are not ended, and root's
+                              hanging tasks not found
+    CAP_CHOWN           no    root cannot give what it writes to who called sudo
+    CAP_DAC_OVERRIDE    no    root cannot write into folders of other users
+    CAP_DAC_READ_SEARCH no    cgroups are looked for among all folders, and found
+                              late or not at all
     "#);
+}
+
+#[test]
+fn before_5_19_there_are_holds_and_no_waits() {
+    let mut old = debian_6_12();
+    old.btf.contention_tracepoints = false;
+    old.functions.remove("__traceiter_contention_begin");
+    old.trials.raw_tracepoint = refused("no such tracepoint");
+    let text = table(&old);
+    assert!(
+        text.contains("exact: holds, and no waits, by fentry and fexit"),
+        "{text}"
+    );
+    assert!(text.contains("Waits are not measured: "), "{text}");
+}
+
+#[test]
+fn what_blinds_probes_is_said() {
+    let mut blind = debian_6_12();
+    blind.obstructions.ftrace_enabled = Some(false);
+    let cause = blind.obstructions.cause(Method::Fentry).unwrap();
+    for trial in [
+        &mut blind.trials.fentry,
+        &mut blind.trials.fexit,
+        &mut blind.trials.kprobe,
+        &mut blind.trials.kretprobe,
+    ] {
+        *trial = dead(&cause);
+    }
+    let text = table(&blind);
+    assert!(text.contains("tier          wait-only"), "{text}");
+    assert!(
+        text.contains("in the way    kernel.ftrace_enabled is 0"),
+        "{text}"
+    );
+    let json = render_json(&blind, &offered(&blind, &Request::default())).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["probe_points"][0]["fentry"], false);
+    assert_eq!(report["capabilities"]["trials"]["fentry"]["result"], "dead");
+    assert_eq!(
+        report["capabilities"]["obstructions"]["ftrace_enabled"],
+        false
+    );
 }
 
 #[test]
@@ -196,6 +322,26 @@ fn no_line_is_wider_than_a_terminal() {
             assert!(line.chars().count() <= 80, "{line}");
         }
     }
+}
+
+/// A script that asks for the tier gets none that nobody tried.
+#[test]
+fn json_has_no_tier_where_nothing_was_tried() {
+    let read = |capabilities: &Capabilities| -> serde_json::Value {
+        let plan = offered(capabilities, &Request::default());
+        serde_json::from_str(&render_json(capabilities, &plan).unwrap()).unwrap()
+    };
+    let report = read(&without_root());
+    assert_eq!(report["assumes_privileges"], true);
+    assert_eq!(report["tier"], serde_json::Value::Null);
+    assert_eq!(report["method"], serde_json::Value::Null);
+    assert_eq!(
+        report["at_best"],
+        serde_json::json!({ "tier": "exact", "method": "fentry" })
+    );
+    let tried = read(&debian_6_12());
+    assert_eq!(tried["tier"], "exact");
+    assert_eq!(tried["at_best"], serde_json::Value::Null);
 }
 
 #[test]
@@ -208,15 +354,20 @@ fn json_has_the_tier_and_every_probe_point() {
     assert_eq!(report["tier"], "wait-only");
     assert_eq!(report["method"], "wait");
     assert_eq!(report["assumes_privileges"], false);
+    let first = &report["privileges"][0];
+    assert_eq!(first["capability"], "CAP_BPF");
+    assert_eq!(first["held"], true);
+    assert_eq!(first["kept"], "for_old_kernels");
+    assert_eq!(report["capabilities"]["user"]["capabilities"]["bpf"], true);
     assert_eq!(report["lock"]["source"], "stacks");
     assert_eq!(report["unlock"]["value"], "out_of_line");
     assert_eq!(report["deferral"]["value"], "merged");
     assert_eq!(report["kernel"]["release"], "6.18.44");
     let points = report["probe_points"].as_array().unwrap();
-    assert_eq!(points.len(), 14);
+    assert_eq!(points.len(), 18);
     assert_eq!(points[0]["target"], "_raw_write_lock_irq");
     assert_eq!(points[0]["fentry"], false);
-    assert_eq!(points[12]["raw_tracepoint"], true);
+    assert_eq!(points[16]["raw_tracepoint"], true);
 }
 
 #[test]

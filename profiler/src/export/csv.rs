@@ -2,20 +2,20 @@
 //!
 //! | column | what |
 //! |---|---|
-//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `cpu`, `series`, `loss` |
-//! | site | the site (of the waiter in `blame`, of the hold in `span`); empty where there is none |
-//! | name | kind of window, span, holder, lock, CPU or loss; `hold` or `wait` in `distribution` |
-//! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` |
+//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `class`, `caller`, `owner`, `process`, `task`, `waiting_cgroup`, `longest`, `cgroup`, `cpu`, `series`, `loss` |
+//! | site | the site (of the waiter in `blame`, of the hold in `span`), the class of the lock in `caller` and `owner`; empty where there is none |
+//! | name | kind of window, span, holder, lock, task, cgroup, CPU or loss; `hold` or `wait` in `distribution` |
+//! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` and `longest` |
 //! | metric | what the number is |
 //! | value | the number; empty where it is not known |
-//! | unit | `ns` (or `insn`), `s`, `share`, `1/s`, or `count` |
+//! | unit | `ns` (or `insn`), `s`, `share`, `1/s`, `count`, or `id` |
 //!
 //! A distribution is `section == "distribution"`: site, hold or wait, bounds of the bucket, count.
 
 use anyhow::Result;
 
 use super::{Exporter, printable};
-use crate::profile::{Contention, Durations, Profile, SeriesPoint};
+use crate::profile::{Contention, Durations, Locks, Profile, SeriesPoint, Waits};
 
 const HEADER: &str = "section,site,name,from,to,metric,value,unit\n";
 
@@ -35,7 +35,12 @@ impl Exporter for Csv {
         for contention in &profile.contention {
             self::contention(contention, &mut rows, time);
         }
-        let (holds, waits) = (profile.holds_known(), profile.waits_known());
+        if let Some(locks) = &profile.locks {
+            every_lock(locks, &mut rows, time);
+        }
+        longest(profile, &mut rows, time);
+        cgroups(profile, &mut rows, time);
+        let (holds, waits) = (profile.holds_known(), profile.target_waits_known());
         for cpu in &profile.cpus {
             let row = Row {
                 section: "cpu",
@@ -67,6 +72,58 @@ impl Exporter for Csv {
             rows.add(row, "lost", None::<u64>, "count");
         }
         Ok(rows.text.into_bytes())
+    }
+}
+
+/// All locks by class, caller, owner, and who waited.
+fn every_lock(locks: &Locks, rows: &mut Rows, time: &str) {
+    for class in &locks.classes {
+        let row = Row {
+            section: "class",
+            name: &class.class.name,
+            ..Row::default()
+        };
+        rows.add(row, "waits", Some(class.waits.count()), "count");
+        rows.add(row, "waited", class.waits.known_total_ns(), time);
+        rows.lengths(row, "wait", Some(&class.waits), time);
+    }
+    for caller in &locks.callers {
+        let row = Row {
+            section: "caller",
+            site: &caller.class.name,
+            name: caller.caller.as_deref().unwrap_or(""),
+            ..Row::default()
+        };
+        rows.add(row, "waits", Some(caller.waits.count()), "count");
+        rows.add(row, "waited", caller.waits.known_total_ns(), time);
+    }
+    let mut sums = |row, waits: &Waits| {
+        rows.add(row, "waits", Some(waits.count), "count");
+        let known = waits.measured > 0;
+        rows.add(row, "waited", known.then_some(waits.waited_ns), time);
+    };
+    for owner in &locks.owners {
+        let row = Row {
+            section: "owner",
+            site: &owner.class.name,
+            name: &owner.owner.name,
+            ..Row::default()
+        };
+        sums(row, &owner.waits);
+    }
+    for (section, all) in [
+        ("process", &locks.processes),
+        ("task", &locks.tasks),
+        ("waiting_cgroup", &locks.cgroups),
+    ] {
+        for who in all {
+            let row = Row {
+                section,
+                name: &who.who.name,
+                ..Row::default()
+            };
+            sums(row, &who.waits);
+        }
     }
 }
 
@@ -162,6 +219,11 @@ fn run(profile: &Profile, rows: &mut Rows, time: &str) {
         "1/s",
     );
     rows.add(row, "null_hold", null_hold, time);
+    if let Some(at) = profile.header.attached_at {
+        rows.add(row, "attached_monotonic", Some(at.monotonic_ns), "ns");
+        rows.add(row, "attached_boottime", Some(at.boottime_ns), "ns");
+        rows.add(row, "attached_realtime", Some(at.realtime_ns), "ns");
+    }
     effect(profile, rows);
 }
 
@@ -193,7 +255,12 @@ fn sites(profile: &Profile, rows: &mut Rows, time: &str) {
         rows.add(row, "held", hold.map(|hold| hold.total_ns), time);
         rows.lengths(row, "hold", hold, time);
         rows.add(row, "contended", wait.map(Durations::count), "count");
-        rows.add(row, "waited", wait.map(|wait| wait.total_ns), time);
+        rows.add(
+            row,
+            "waited",
+            wait.and_then(Durations::known_total_ns),
+            time,
+        );
         rows.lengths(row, "wait", wait, time);
     }
     for site in &profile.sites {
@@ -259,8 +326,47 @@ fn contention(contention: &Contention, rows: &mut Rows, time: &str) {
     if contention.waits.sampled > 0 {
         rows.add(row, "sampled", Some(contention.waits.sampled), "count");
     }
-    rows.add(row, "waited", Some(contention.waits.total_ns), time);
+    rows.add(row, "waited", contention.waits.known_total_ns(), time);
     rows.lengths(row, "wait", Some(&contention.waits), time);
+}
+
+/// The value is a number here too: who it was is the name.
+fn longest(profile: &Profile, rows: &mut Rows, time: &str) {
+    let waits_known = profile.waits_known();
+    for site in &profile.sites {
+        let hold = site.longest_hold.iter().map(|event| ("hold", event));
+        let wait = site.longest_wait.iter().map(|event| ("wait", event));
+        let wait = wait.filter(|_| waits_known);
+        for (kind, event) in hold.chain(wait) {
+            let began_s = (event.at_s - event.ns as f64 / 1e9).max(0.0);
+            let row = Row {
+                section: "longest",
+                site: site.site.name(),
+                name: &format!("{kind} by {} in {}", event.comm, event.cgroup),
+                range: Some((began_s, event.at_s)),
+            };
+            rows.add(row, "length", Some(event.ns), time);
+            rows.add(row, "cpu", Some(event.cpu), "id");
+            rows.add(row, "pid", Some(event.pid), "id");
+            rows.add(row, "process", Some(event.tgid), "id");
+        }
+    }
+}
+
+/// The holds and waits of writers.
+fn cgroups(profile: &Profile, rows: &mut Rows, time: &str) {
+    let (holds, waits) = (profile.holds_known(), profile.waits_known());
+    for (cgroup, totals) in &profile.cgroups {
+        let row = Row {
+            section: "cgroup",
+            name: cgroup,
+            ..Row::default()
+        };
+        rows.add(row, "holds", holds.then_some(totals.holds), "count");
+        rows.add(row, "held", holds.then_some(totals.held_ns), time);
+        rows.add(row, "contended", waits.then_some(totals.waits), "count");
+        rows.add(row, "waited", waits.then_some(totals.waited_ns), time);
+    }
 }
 
 fn series(profile: &Profile, point: &SeriesPoint, rows: &mut Rows, time: &str) {

@@ -4,19 +4,22 @@
 //! that `unit` names, whatever their `_ns` says: on the instruction clock one "nanosecond" is one
 //! instruction.
 
+mod every_lock;
 mod windows;
 
 use anyhow::Result;
-use lockprof_abi::Loss;
+use lockprof_abi::{LockClass, Loss};
 use serde_json::{Map, Value, json};
 
 use super::Exporter;
 use crate::{
     profile::{
-        Attached, Contention, Durations, GroundTruthCheck, Losses, Profile, SeriesPoint,
-        SiteProfile, symbol_of_site,
+        Attached, Contention, Durations, GroundTruthCheck, LockKind, Losses, Profile, SeriesPoint,
+        SiteProfile, symbol_of, symbol_of_site,
     },
-    recording::schema::{LongestEvent, READERS_AND_HANDOVER, RunTime, SCHEMA},
+    recording::schema::{
+        InProgress, LongestEvent, OpenEvent, READERS_AND_HANDOVER, RunTime, SCHEMA, Tier,
+    },
 };
 
 /// One object with everything but call stacks.
@@ -39,6 +42,7 @@ fn summary(profile: &Profile) -> Value {
         "void": profile.void(),
         "cut_short": profile.cut_short,
         "started_at_s": header.started_at_s,
+        "attached_at": header.attached_at,
         "kernel": header.kernel,
         "tier": header.tier,
         "attach": header.attach.method,
@@ -66,7 +70,8 @@ fn summary(profile: &Profile) -> Value {
         "cpus": cpus(profile),
         "contention": profile.contention.iter().map(contention).collect::<Value>(),
         "samples": samples(profile),
-        "cgroups": profile.cgroups,
+        // Of holds, and of waits of whose holds are followed: without any nobody knows.
+        "cgroups": (profile.header.tier != Tier::WaitOnly).then_some(&profile.cgroups),
         "probe": probe(profile),
         "own": own(profile),
         "losses": losses(&profile.losses),
@@ -81,7 +86,24 @@ fn summary(profile: &Profile) -> Value {
     summary["budget_at_end"] = json!(footer.and_then(|footer| footer.budget.as_ref()));
     summary["killed_by_guard"] = json!(profile.killed);
     summary["stopped_s"] = json!(profile.stopped_s);
-    for (name, value) in windows::fields(profile) {
+    summary["controls"] = profile
+        .controls
+        .made()
+        .map(|control| json!(control))
+        .collect();
+    summary["control_holds"] = json!(profile.controls.holds());
+    summary["died"] = json!(profile.controls.died());
+    summary["unseen"] = json!({
+        "holds": profile.no_holds(),
+        "waits": profile.no_waits(),
+        "not_proved": profile.not_proved(),
+    });
+    let found = footer.and_then(|footer| footer.in_progress.as_ref());
+    summary["in_progress"] = found.map_or(Value::Null, in_progress);
+    for (name, value) in windows::fields(profile)
+        .into_iter()
+        .chain(every_lock::fields(profile))
+    {
         summary[name] = value;
     }
     summary
@@ -111,9 +133,9 @@ fn site(profile: &Profile, site: &SiteProfile) -> Value {
         "symbol": symbol_of_site(site.site),
         "holds": site.hold.as_ref().map(Durations::count),
         "held_ns": site.hold.as_ref().map(|hold| hold.total_ns),
-        "held_share": site.hold.as_ref().and_then(|hold| profile.share_of_time(hold.total_ns)),
+        "held_share": site.hold.as_ref().and_then(|hold| profile.share_of_holds(hold.total_ns)),
         "contended": site.wait.as_ref().map(Durations::count),
-        "waited_ns": site.wait.as_ref().map(|wait| wait.total_ns),
+        "waited_ns": site.wait.as_ref().and_then(Durations::known_total_ns),
         "hold_ns": site.hold.as_ref().map(durations),
         "wait_ns": site.wait.as_ref().map(durations),
         "longest": site.longest_hold.as_ref().map(longest),
@@ -133,6 +155,42 @@ fn durations(durations: &Durations) -> Value {
         "relative_error": durations.histogram.scale().relative_error(),
         "buckets": buckets.map(|(low, high, count)| json!([low, high, count])).collect::<Value>(),
     })
+}
+
+fn in_progress(found: &InProgress) -> Value {
+    let cut = found.cut.as_ref().map(|cut| {
+        json!({
+            "waits": cut.waits,
+            "at_least_ns": cut.at_least_ns,
+            "longest": open_events(&cut.longest),
+        })
+    });
+    json!({
+        "events": open_events(&found.events),
+        "more": found.more,
+        "unseen": found.unseen,
+        "cut": cut,
+    })
+}
+
+fn open_events(events: &[OpenEvent]) -> Value {
+    let events = events.iter().map(|event| {
+        json!({
+            "kind": event.kind,
+            "at_least_ns": event.at_least_ns,
+            "since_attach": event.since_attach,
+            "address": event.lock,
+            "lock": event.name,
+            "lock_kind": LockKind::of(event.flags).name(),
+            "caller": event.caller.as_deref().map(symbol_of),
+            "site": event.site,
+            "cpu": event.cpu,
+            "pid": event.pid,
+            "tgid": event.tgid,
+            "comm": event.comm,
+        })
+    });
+    events.collect()
 }
 
 fn longest(event: &LongestEvent) -> Value {
@@ -168,7 +226,10 @@ fn spans(profile: &Profile) -> Value {
 fn contention(contention: &Contention) -> Value {
     json!({
         "lock": contention.lock(),
-        "address": format!("{:#x}", contention.address),
+        // What stands for a class is no address.
+        "address": LockClass::from_key(contention.address)
+            .is_none()
+            .then(|| format!("{:#x}", contention.address)),
         "kind": contention.kind.name(),
         "site": contention.caller,
         "is_target": contention.is_target,
@@ -176,7 +237,7 @@ fn contention(contention: &Contention) -> Value {
         "in_hold_of": contention.in_hold_of.map(|site| site.name()),
         "count": contention.waits.count(),
         "sampled": contention.waits.sampled,
-        "waited_ns": contention.waits.total_ns,
+        "waited_ns": contention.waits.known_total_ns(),
         "wait_ns": durations(&contention.waits),
     })
 }
@@ -208,7 +269,7 @@ fn blame(profile: &Profile) -> Value {
 
 fn cpus(profile: &Profile) -> Value {
     let holds = profile.holds_known();
-    let waits = profile.waits_known();
+    let waits = profile.target_waits_known();
     let cpus = profile.cpus.iter();
     cpus.map(|cpu| {
         json!({
@@ -273,6 +334,8 @@ fn losses(losses: &Losses) -> Value {
         "target_events": losses.target_events,
         "target_losses": losses.target_losses,
         "target_share": losses.share(),
+        "uncounted": losses.uncounted,
+        "judged_of": losses.judged_of,
         "threshold": losses.threshold,
         "not_written": losses.not_written,
     })

@@ -5,6 +5,7 @@ mod content;
 mod csv;
 mod folded;
 mod forecast;
+mod grouping;
 mod html;
 mod json;
 mod markdown;
@@ -17,13 +18,14 @@ pub use comparison::ComparisonReport;
 pub use csv::Csv;
 pub use folded::Folded;
 pub use forecast::forecast_text;
+pub use grouping::Grouping;
 pub use html::Html;
 pub use json::Json;
 pub use markdown::Markdown;
 pub use picture::{Picture, Png, SiteStyle, forecast_svg, pixels, style_of};
 pub use table::Table;
 pub use text::printable;
-pub(crate) use text::shorten_middle;
+pub(crate) use text::{pad_before, shorten_middle};
 pub use trace::Trace;
 
 use anyhow::Result;
@@ -49,6 +51,8 @@ pub enum Format {
         width: usize,
         /// Whether the terminal shows colours.
         color: bool,
+        /// Of a recording of all locks: the one grouping that is asked for.
+        by: Option<Grouping>,
     },
     /// The summary for programs.
     Json,
@@ -73,7 +77,7 @@ impl Format {
     #[must_use]
     pub fn exporter(self) -> Box<dyn Exporter> {
         match self {
-            Self::Table { width, color } => Box::new(Table { width, color }),
+            Self::Table { width, color, by } => Box::new(Table { width, color, by }),
             Self::Json => Box::new(Json),
             Self::Csv => Box::new(Csv),
             Self::Markdown => Box::new(Markdown),

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use unicode_truncate::{Alignment, UnicodeTruncateStr as _};
+use unicode_width::UnicodeWidthStr as _;
+
 /// Text without what a terminal would obey, an SVG file may not contain, or would turn the
 /// direction of the text around it: such characters become U+FFFD.
 #[must_use]
@@ -55,26 +58,47 @@ pub(super) fn unbroken(text: &str) -> String {
     words.join(" ")
 }
 
-/// At most so many characters, with an ellipsis in the place of the rest.
+/// The columns that a text takes in a terminal: a Chinese letter takes two, an accent that combines with the
+/// letter before it none (Unicode Standard Annex #11).
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// With spaces behind it, up to a width in columns.
+pub(super) fn pad(text: &str, width: usize) -> Cow<'_, str> {
+    text.unicode_pad(width, Alignment::Left, false)
+}
+
+/// With spaces before it, up to a width in columns.
+pub(crate) fn pad_before(text: &str, width: usize) -> Cow<'_, str> {
+    text.unicode_pad(width, Alignment::Right, false)
+}
+
+/// The longest beginning that takes no more than so many columns, and the rest.
+pub(super) fn split_at_width(text: &str, width: usize) -> (&str, &str) {
+    let (head, _) = text.unicode_truncate(width);
+    text.split_at(head.len())
+}
+
+/// At most so many columns, with an ellipsis in the place of the rest.
 pub(super) fn shorten(text: &str, length: usize) -> String {
-    if text.chars().count() <= length {
+    if width(text) <= length {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(length.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    let (head, _) = split_at_width(text, length.saturating_sub(1));
+    format!("{head}…")
 }
 
 /// The beginning and the end of a text: of names of one kind, either may tell them apart.
 pub(crate) fn shorten_middle(text: &str, length: usize) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= length {
+    if width(text) <= length {
         return text.to_owned();
     }
     let end = length.saturating_sub(1) / 2;
     let beginning = length.saturating_sub(end + 1);
-    let (head, tail) = (&letters[..beginning], &letters[letters.len() - end..]);
-    head.iter().chain(&['…']).chain(tail).collect()
+    let (head, _) = text.unicode_truncate(beginning);
+    let (tail, _) = text.unicode_truncate_start(end);
+    format!("{head}…{tail}")
 }
 
 /// A text as the name of a file: small letters, digits, and hyphens between words.
@@ -119,9 +143,32 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_shortened_by_characters() {
+    fn long_text_is_shortened_by_columns() {
         assert_eq!(shorten("µµµµ", 4), "µµµµ");
         assert_eq!(shorten("µµµµµ", 4), "µµµ…");
         assert_eq!(shorten("abc", 0), "…");
+        assert_eq!(shorten("锁锁锁", 5), "锁锁…");
+        // An accent goes with its letter.
+        assert_eq!(shorten("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
+        assert_eq!(shorten_middle("abcdefgh", 5), "ab…gh");
+        assert_eq!(shorten_middle("锁abcde\u{301}", 4), "锁…e\u{301}");
+    }
+
+    #[test]
+    fn a_width_is_in_columns() {
+        for (text, columns) in [
+            ("kworker", 7),
+            ("锁", 2),
+            ("e\u{301}", 1),
+            ("가", 2),
+            ("µs", 2),
+        ] {
+            assert_eq!(width(text), columns, "{text}");
+            assert_eq!(width(&pad(text, 9)), 9, "{text}");
+            assert_eq!(width(&pad_before(text, 9)), 9, "{text}");
+        }
+        assert_eq!(pad("锁", 4), "锁  ");
+        assert_eq!(pad_before("锁", 4), "  锁");
+        assert_eq!(split_at_width("锁锁锁", 5), ("锁锁", "锁"));
     }
 }

@@ -2,7 +2,10 @@
 //! held the lock as counters, and the longest holds and waits where they happened.
 //!
 //! <https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU> has the format:
-//! `ts` and `dur` are in microseconds, `M` names a track, `X` is a slice, `C` a counter.
+//! `ts` and `dur` are in microseconds, `M` names a track, `X` is a slice, `C` a counter, `i` an instant.
+//!
+//! The format has no field for the clock of `ts`. So times are those of CLOCK_MONOTONIC, by which most tools can
+//! stamp their events too, and the moment of the attach is there by the other clocks as well.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -10,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Exporter, printable};
 use crate::{
     profile::{Profile, SeriesPoint, Stage},
-    recording::schema::LongestEvent,
+    recording::schema::{Anchor, LongestEvent},
     units,
 };
 
@@ -37,15 +40,17 @@ impl Exporter for Trace {
             name("process_name", LONGEST, 0, "the longest holds and waits"),
         ];
         let cpus = cpus(profile);
+        let axis = Axis::of(profile);
+        events.extend(profile.header.attached_at.map(|at| attached(at, axis)));
         for point in &profile.series {
-            events.push(interval(point));
+            events.push(interval(point, profile.stage_name(point.stage), axis));
             if matches!(point.stage, Stage::Measured | Stage::WarmUp | Stage::Ending) {
-                events.extend(counters(point, &cpus));
+                events.extend(counters(point, &cpus, axis));
             }
         }
         // A counter holds its value until the next one: it ends with the recording.
         if let Some(last) = profile.series.last() {
-            events.extend(ends(last, &cpus));
+            events.extend(ends(last, &cpus, axis));
         }
         for site in &profile.sites {
             let hold = site.longest_hold.iter().map(|event| ("hold", event));
@@ -57,7 +62,7 @@ impl Exporter for Trace {
                     event.cpu,
                     &format!("CPU {}", event.cpu),
                 ));
-                events.push(longest(site.site.name(), kind, event));
+                events.push(longest(site.site.name(), kind, event, axis));
             }
         }
         let mut trace = json!({
@@ -68,11 +73,15 @@ impl Exporter for Trace {
                 "tier": profile.header.tier,
                 "clock": profile.header.clock,
                 "unit": profile.unit().name(),
+                "ts": axis.meaning(),
                 "void": profile.void(),
                 "losses": profile.losses.happened().collect::<std::collections::BTreeMap<_, _>>(),
             },
             "traceEvents": events,
         });
+        if let Some(at) = profile.header.attached_at {
+            trace["otherData"]["attached_at"] = clocks(at);
+        }
         if profile.header.windows.is_some() {
             trace["otherData"]["counters"] = COUNTERS_IN_WINDOWS.into();
         }
@@ -99,17 +108,67 @@ fn micros(seconds: f64) -> f64 {
     (seconds * 1e9).round() / 1e3
 }
 
+/// What `ts` counts from.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    /// CLOCK_MONOTONIC of the attach; not known of older recordings.
+    attached_ns: Option<u64>,
+}
+
+impl Axis {
+    fn of(profile: &Profile) -> Self {
+        let attached_at = profile.header.attached_at;
+        Self {
+            attached_ns: attached_at.map(|at| at.monotonic_ns),
+        }
+    }
+
+    /// The `ts` of a time since the attach.
+    fn ts(self, seconds: f64) -> f64 {
+        (self.attached_ns.unwrap_or(0) as f64 + (seconds * 1e9).round()) / 1e3
+    }
+
+    const fn meaning(self) -> &'static str {
+        match self.attached_ns {
+            Some(_) => "microseconds of CLOCK_MONOTONIC",
+            None => "microseconds since the probes were attached",
+        }
+    }
+}
+
+/// As texts: a viewer's numbers are doubles, which have no room for nanoseconds since 1970.
+fn clocks(at: Anchor) -> Value {
+    json!({
+        "CLOCK_MONOTONIC ns": at.monotonic_ns.to_string(),
+        "CLOCK_BOOTTIME ns": at.boottime_ns.to_string(),
+        "CLOCK_REALTIME ns": at.realtime_ns.to_string(),
+    })
+}
+
+/// The moment that other tools' times can be laid beside, through all tracks.
+fn attached(at: Anchor, axis: Axis) -> Value {
+    json!({
+        "ph": "i",
+        "s": "g",
+        "name": "probes attached",
+        "pid": LOCK,
+        "tid": INTERVALS,
+        "ts": axis.ts(0.0),
+        "args": clocks(at),
+    })
+}
+
 fn start_s(point: &SeriesPoint) -> f64 {
     (point.at_s - point.seconds).max(0.0)
 }
 
-fn interval(point: &SeriesPoint) -> Value {
+fn interval(point: &SeriesPoint, name: &str, axis: Axis) -> Value {
     json!({
         "ph": "X",
-        "name": point.stage.name(),
+        "name": name,
         "pid": LOCK,
         "tid": INTERVALS,
-        "ts": micros(start_s(point)),
+        "ts": axis.ts(start_s(point)),
         "dur": micros(point.seconds),
         "args": {
             "write holds": point.holds,
@@ -122,13 +181,13 @@ fn interval(point: &SeriesPoint) -> Value {
     })
 }
 
-fn counter(at_s: f64, name: &str, unit: &str, value: f64) -> Value {
-    json!({"ph": "C", "name": name, "pid": LOCK, "ts": micros(at_s), "args": {unit: value}})
+fn counter(ts: f64, name: &str, unit: &str, value: f64) -> Value {
+    json!({"ph": "C", "name": name, "pid": LOCK, "ts": ts, "args": {unit: value}})
 }
 
 /// At the start of its interval, for the whole of it.
-fn counters(point: &SeriesPoint, cpus: &[u32]) -> Vec<Value> {
-    let at = start_s(point);
+fn counters(point: &SeriesPoint, cpus: &[u32], axis: Axis) -> Vec<Value> {
+    let at = axis.ts(start_s(point));
     let mut all = Vec::new();
     if point.holds.is_some() {
         for &cpu in cpus {
@@ -146,10 +205,11 @@ fn counters(point: &SeriesPoint, cpus: &[u32]) -> Vec<Value> {
     all
 }
 
-fn ends(last: &SeriesPoint, cpus: &[u32]) -> Vec<Value> {
+fn ends(last: &SeriesPoint, cpus: &[u32], axis: Axis) -> Vec<Value> {
+    let at = axis.ts(last.at_s);
     let held = cpus
         .iter()
-        .map(|&cpu| counter(last.at_s, &held_name(cpu), "%", 0.0));
+        .map(|&cpu| counter(at, &held_name(cpu), "%", 0.0));
     held.collect()
 }
 
@@ -158,7 +218,7 @@ fn held_name(cpu: u32) -> String {
     format!("held by CPU {cpu:03}")
 }
 
-fn longest(site: &str, kind: &str, event: &LongestEvent) -> Value {
+fn longest(site: &str, kind: &str, event: &LongestEvent, axis: Axis) -> Value {
     let length_s = event.ns as f64 / 1e9;
     json!({
         "ph": "X",
@@ -166,7 +226,7 @@ fn longest(site: &str, kind: &str, event: &LongestEvent) -> Value {
         "cat": kind,
         "pid": LONGEST,
         "tid": event.cpu,
-        "ts": micros((event.at_s - length_s).max(0.0)),
+        "ts": axis.ts((event.at_s - length_s).max(0.0)),
         "dur": micros(length_s),
         "args": {
             "pid": event.pid,

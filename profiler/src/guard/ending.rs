@@ -1,31 +1,16 @@
 //! The last line of a recording whose daemon was killed.
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    os::unix::fs::FileExt as _,
-    path::Path,
-};
-
-use anyhow::{Context as _, Result};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use crate::recording::schema::{Killed, Line};
 
-/// Appends it behind the last whole line: the daemon may have been killed in the middle of one. What is no
-/// file (`-o /dev/full`) has no ending.
-pub fn append(recording: &Path, killed: Killed) -> Result<()> {
+/// Appends it behind the last whole line: the daemon may have been killed in the middle of one.
+pub fn append(recording: &File, killed: Killed) -> io::Result<()> {
     let mut text = serde_json::to_vec(&Line::Killed(killed))?;
     text.push(b'\n');
-    let add = || -> io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(recording)?;
-        if !file.metadata()?.is_file() {
-            return Ok(());
-        }
-        let whole = whole_lines(&file)?;
-        file.set_len(whole)?;
-        file.write_all_at(&text, whole)
-    };
-    add().with_context(|| format!("cannot end the recording {}", recording.display()))
+    let whole = whole_lines(recording)?;
+    recording.set_len(whole)?;
+    recording.write_all_at(&text, whole)
 }
 
 /// The length of a file up to the end of its last whole line.
@@ -47,6 +32,8 @@ fn whole_lines(file: &File) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Seek as _, Write as _};
+
     use super::*;
 
     const KILLED: Killed = Killed {
@@ -56,8 +43,6 @@ mod tests {
 
     #[test]
     fn half_a_line_is_taken_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("recording.jsonl");
         let ending = "{\"line\":\"killed\",\"silent_s\":12,\"stopped\":true}\n";
         let torn = format!("{{\"first\":1}}\n{{\"second\":{}", "2".repeat(200_000));
         for (before, kept) in [
@@ -66,16 +51,13 @@ mod tests {
             ("half", ""),
             ("", ""),
         ] {
-            std::fs::write(&path, before).unwrap();
-            append(&path, KILLED).unwrap();
-            let text = std::fs::read_to_string(&path).unwrap();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(before.as_bytes()).unwrap();
+            append(&file, KILLED).unwrap();
+            let mut text = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut text).unwrap();
             assert_eq!(text, format!("{kept}{ending}"));
         }
-    }
-
-    #[test]
-    fn a_missing_recording_is_named() {
-        let error = append(Path::new("/nowhere/recording.jsonl"), KILLED).unwrap_err();
-        assert!(error.to_string().contains("/nowhere/recording.jsonl"));
     }
 }

@@ -1,8 +1,10 @@
 //! The guard: a process of its own that kills a daemon which is stopped or stuck, so that no probe stays
-//! attached that nobody looks after. The kernel closes the links of a process that dies.
+//! attached that nobody looks after. The kernel closes the links of a process that dies. And however the daemon
+//! ends, the guard ends what its load has left running.
 //!
 //! It has a session of its own, so that what the terminal stops or ends is not the guard, and no descriptor
-//! but the socket of the beats and standard error. It dies with the daemon, whose end closes the socket.
+//! but the socket of the beats, the recording and standard error; it has no capability but those that it takes to
+//! find and end a load. The end of the daemon closes the socket, and ends it.
 
 mod ending;
 mod watch;
@@ -10,24 +12,25 @@ mod watch;
 pub use watch::{GuardArguments, watch};
 
 use std::{
-    fs,
-    io::Write as _,
+    io::{ErrorKind, Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt as _},
-    path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
 };
 
 use anyhow::{Context as _, Result};
+
+use crate::{offspring::Mark, recording::RecordingWriter};
 
 /// How long the guard waits for the next sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// While it measures: a little longer than the programs themselves go on without a beat.
     Measuring,
-    /// While probes are attached or detached, which may take the kernel long.
+    /// While probes are attached or detached, which may take the kernel long: more than a minute for windows of spans of
+    /// an emulated Linux 7.2 whose CPU is shared. Programs begin nothing meanwhile.
     Changing,
-    /// For ever: no probe is attached, and it is going to be stopped.
-    Paused,
+    /// For ever: no probe is attached.
+    Unlimited,
 }
 
 impl Patience {
@@ -36,8 +39,8 @@ impl Patience {
     pub const fn seconds(self) -> u8 {
         match self {
             Self::Measuring => 12,
-            Self::Changing => 60,
-            Self::Paused => 0,
+            Self::Changing => 180,
+            Self::Unlimited => 0,
         }
     }
 }
@@ -45,20 +48,20 @@ impl Patience {
 /// The guard of this process. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Guard {
-    /// None once it is to end.
-    beats: Option<UnixStream>,
+    beats: UnixStream,
     process: Child,
 }
 
 impl Guard {
-    /// Starts it; `recording` is where it says that it has killed this process.
+    /// Starts it; `recording` is where it says that it has killed this process, and `load` tells the processes
+    /// that are to end with this one.
     ///
     /// # Errors
     /// The process cannot be started.
-    pub fn start(recording: &Path) -> Result<Self> {
-        // It may be named from another folder than the guard's.
-        let recording = fs::canonicalize(recording)
-            .with_context(|| format!("cannot find the recording {}", recording.display()))?;
+    pub fn start(recording: &RecordingWriter, load: &Mark) -> Result<Self> {
+        let file = recording
+            .file()
+            .context("cannot open the recording twice, for the guard")?;
         let (reader, beats) =
             UnixStream::pair().context("cannot make a pair of sockets for the guard")?;
         // The daemon never waits for a guard that does not read.
@@ -68,10 +71,12 @@ impl Guard {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg("guard")
-            .args(["--daemon", &std::process::id().to_string(), "--recording"])
-            .arg(recording)
+            .args(["--daemon", &std::process::id().to_string(), "--load"])
+            .arg(load)
+            .arg("--recording")
+            .arg(recording.path())
             .stdin(OwnedFd::from(reader))
-            .stdout(Stdio::null());
+            .stdout(file);
         // SAFETY: between fork and exec only an async-signal-safe call is made.
         unsafe {
             command.pre_exec(|| {
@@ -83,25 +88,28 @@ impl Guard {
         let process = command
             .spawn()
             .context("cannot start the guard, which kills a daemon that is stopped")?;
-        Ok(Self {
-            beats: Some(beats),
-            process,
-        })
+        Ok(Self { beats, process })
+    }
+
+    /// Whether it has ended, which it does not do by itself. It never says anything: only its end is there to read.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match (&self.beats).read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
     }
 
     /// Tells it that this process lives, and how long it may be silent now. A guard that has died is no
     /// error: then a daemon that is stopped has probes that do nothing.
     pub fn tell(&self, patience: Patience) {
-        if let Some(mut beats) = self.beats.as_ref() {
-            let _sent = beats.write(&[patience.seconds()]);
-        }
+        let _sent = (&self.beats).write(&[patience.seconds()]);
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.beats = None;
-        // It ends with the socket, but nobody waits for that where the guard itself was stopped.
+        // Before the socket closes: what the load has left behind by then is meant to stay.
         let _ended = self.process.kill().and_then(|()| self.process.wait());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _, stderr, stdin},
+    io::{self, Read as _, stdin, stdout},
     os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
     path::PathBuf,
 };
@@ -11,15 +11,22 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::{Patience, ending};
-use crate::recording::schema::Killed;
+use crate::{
+    kernel::privileges, offspring::Mark, proc::StatLine, recording::schema::Killed, renounce,
+    tell::tell,
+};
 
-/// `lockprof guard`, which the daemon starts.
+/// `lockprof guard`, which the daemon starts: with the beats as standard input, and the recording as standard
+/// output.
 #[derive(Args, Debug)]
 pub struct GuardArguments {
     /// The daemon's process
     #[arg(long)]
     daemon: u32,
-    /// Its recording
+    /// What tells the processes of its load
+    #[arg(long)]
+    load: Mark,
+    /// What its recording is called
     #[arg(long)]
     recording: PathBuf,
 }
@@ -40,6 +47,12 @@ impl Life {
             patience_s: Patience::Changing.seconds(),
             silent_s: 0,
         }
+    }
+
+    /// How long to wait for the next sign of life, in milliseconds as poll(2) takes them: where the silence may
+    /// last for ever, nobody counts its seconds.
+    const fn wait_ms(&self) -> i32 {
+        if self.patience_s == 0 { -1 } else { 1000 }
     }
 
     /// A sign of life.
@@ -73,6 +86,9 @@ pub fn watch(arguments: &GuardArguments) -> Result<()> {
     // SAFETY: nothing above standard error is in use yet in this process.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
     let daemon = open_process(arguments.daemon)?;
+    if let Err(error) = renounce::for_good(privileges::TO_END_A_LOAD) {
+        log::warn!("the guard cannot give up the capabilities that it does not need: {error}");
+    }
     let mut life = Life::new();
     // Without the buffer of standard input, which would keep beats that nobody waits for.
     let mut beats = File::from(
@@ -84,9 +100,13 @@ pub fn watch(arguments: &GuardArguments) -> Result<()> {
     let mut read = [0; 64];
     loop {
         // Its end closes the socket.
-        match wait_for(beats.as_raw_fd(), 1000)? {
+        match wait_for(beats.as_raw_fd(), life.wait_ms())? {
             Event::Ready => match beats.read(&mut read).context("cannot read the beats")? {
-                0 => return Ok(()),
+                // In order it would have killed this process.
+                0 => {
+                    arguments.load.kill(None);
+                    return Ok(());
+                }
                 length => life.beat(read[length - 1]),
             },
             Event::Interrupted => {}
@@ -99,7 +119,7 @@ pub fn watch(arguments: &GuardArguments) -> Result<()> {
     }
 }
 
-/// Kills the daemon, waits for its end, and says so, on standard error and in the recording.
+/// Kills the daemon, says so, waits for its end, kills its load, and ends its recording.
 fn kill(arguments: &GuardArguments, daemon: &OwnedFd, killed: Killed) -> Result<()> {
     // SAFETY: the call takes integers and no pointer that is not null.
     let sent = unsafe {
@@ -115,15 +135,18 @@ fn kill(arguments: &GuardArguments, daemon: &OwnedFd, killed: Killed) -> Result<
         return Err(io::Error::last_os_error())
             .with_context(|| format!("cannot kill the process {}", arguments.daemon));
     }
-    // At once, for who waits for the daemon's end may read no longer; its reader may also have gone by now.
-    let _unread = writeln!(
-        stderr(),
+    // At once, for who waits for the daemon's end may read no longer.
+    tell(&format!(
         "{}; the kernel detaches its probes, and {} has what was written until then",
         killed.sentence(),
         arguments.recording.display()
-    );
+    ));
     while wait_for(daemon.as_raw_fd(), -1)? != Event::Ready {}
-    ending::append(&arguments.recording, killed)
+    arguments.load.kill(None);
+    let recording = stdout().as_fd().try_clone_to_owned();
+    let recording = File::from(recording.context("cannot use standard output")?);
+    ending::append(&recording, killed)
+        .with_context(|| format!("cannot end the recording {}", arguments.recording.display()))
 }
 
 /// What a wait has ended with.
@@ -174,12 +197,7 @@ fn open_process(process: u32) -> Result<OwnedFd> {
 
 /// The state of a process, as /proc tells it.
 fn state_of(process: u32) -> Option<char> {
-    state_in(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
-}
-
-/// The state in a line of /proc/PID/stat. The name before it, in parentheses, may contain any character.
-fn state_in(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+    StatLine::parse(&fs::read(format!("/proc/{process}/stat")).ok()?)?.state()
 }
 
 #[cfg(test)]
@@ -207,8 +225,10 @@ mod tests {
     fn neither_a_debugged_nor_a_paused_daemon_is_killed() {
         let mut life = Life::new();
         life.beat(Patience::Measuring.seconds());
+        assert_eq!(life.wait_ms(), 1000);
         assert_eq!(killed_after(&mut life, 't'), None);
-        life.beat(Patience::Paused.seconds());
+        life.beat(Patience::Unlimited.seconds());
+        assert_eq!(life.wait_ms(), -1);
         assert_eq!(killed_after(&mut life, 'T'), None);
     }
 
@@ -228,12 +248,5 @@ mod tests {
             assert_eq!(life.second(Some('R')), None);
         }
         assert!(life.second(Some('R')).is_some());
-    }
-
-    #[test]
-    fn the_state_stands_behind_the_name() {
-        assert_eq!(state_in("12 (lockprof) S 1 12"), Some('S'));
-        assert_eq!(state_in("12 (a) R (b) T 1 12"), Some('T'));
-        assert_eq!(state_in(""), None);
     }
 }

@@ -6,7 +6,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// Commands of bpf(2) (`enum bpf_cmd`, include/uapi/linux/bpf.h, 6.12).
+const BPF_MAP_CREATE: libc::c_long = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
@@ -80,6 +83,46 @@ struct RawTracepointAttr {
     padding: u32,
 }
 
+/// The beginning of `union bpf_attr` for BPF_MAP_CREATE.
+#[repr(C)]
+struct MapAttr {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+}
+
+/// `union bpf_attr` for the commands that deal in elements of maps.
+#[repr(C)]
+struct ElementAttr {
+    map: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// `union bpf_attr` for BPF_PROG_TEST_RUN, as of Linux 5.10.
+#[repr(C)]
+#[derive(Default)]
+struct TestRunAttr {
+    program: u32,
+    answer: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
+    flags: u32,
+    cpu: u32,
+}
+
 /// `union bpf_attr` for the commands that deal in ids.
 #[repr(C)]
 struct IdAttr {
@@ -114,6 +157,7 @@ struct PerfAttr {
 
 const _: () = {
     assert!(size_of::<LoadAttr>() == 120);
+    assert!(size_of::<TestRunAttr>() == 72);
     assert!(size_of::<PerfAttr>() == 72);
     assert!(core::mem::offset_of!(LoadAttr, attach_btf_id) == 108);
     assert!(core::mem::offset_of!(PerfAttr, config1) == 56);
@@ -123,6 +167,9 @@ const _: () = {
 trait Attr {}
 impl Attr for LoadAttr {}
 impl Attr for RawTracepointAttr {}
+impl Attr for MapAttr {}
+impl Attr for ElementAttr {}
+impl Attr for TestRunAttr {}
 impl Attr for IdAttr {}
 impl Attr for InfoAttr {}
 
@@ -160,6 +207,47 @@ fn address<T>(value: *const T) -> u64 {
 /// The same for a buffer that the kernel writes.
 fn address_mut<T>(value: *mut T) -> u64 {
     value.expose_provenance() as u64
+}
+
+/// A word in an array (BPF_MAP_TYPE_ARRAY), for a program to count in.
+#[derive(Debug)]
+pub(super) struct Counter(OwnedFd);
+
+impl Counter {
+    /// A counter at 0.
+    pub(super) fn new() -> io::Result<Self> {
+        bpf_fd(
+            BPF_MAP_CREATE,
+            &mut MapAttr {
+                map_type: 2,
+                key_size: 4,
+                value_size: 8,
+                max_entries: 1,
+                flags: 0,
+            },
+        )
+        .map(Self)
+    }
+
+    /// Its descriptor, for instructions.
+    pub(super) fn fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    /// What it has been counted to.
+    pub(super) fn read(&self) -> io::Result<u64> {
+        let key = 0_u32;
+        let mut value = 0_u64;
+        let mut attr = ElementAttr {
+            map: self.0.as_raw_fd().cast_unsigned(),
+            padding: 0,
+            key: address(&raw const key),
+            value: address_mut(&raw mut value),
+            flags: 0,
+        };
+        bpf(BPF_MAP_LOOKUP_ELEM, &mut attr)?;
+        Ok(value)
+    }
 }
 
 /// Loads a program. An error is the kernel's, and the last line of the verifier's log.
@@ -218,6 +306,19 @@ pub(super) fn open_raw_tracepoint(
         padding: 0,
     };
     bpf_fd(BPF_RAW_TRACEPOINT_OPEN, &mut attr)
+}
+
+/// Runs a raw tracepoint's program here and now, with one argument; what it returned.
+pub(super) fn run(program: BorrowedFd<'_>, argument: u64) -> io::Result<u32> {
+    let context = [argument];
+    let mut attr = TestRunAttr {
+        program: program.as_raw_fd().cast_unsigned(),
+        context_size_in: size_of_val(&context) as u32,
+        context_in: address(context.as_ptr()),
+        ..TestRunAttr::default()
+    };
+    bpf(BPF_PROG_TEST_RUN, &mut attr)?;
+    Ok(attr.answer)
 }
 
 /// Opens a disabled event of the kprobe PMU (kernel/events/core.c, v4.17). Dropping the answer

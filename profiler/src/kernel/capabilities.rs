@@ -2,18 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use lockprof_abi::KernelLayout;
 use serde::Serialize;
 
 use super::config::ConfigFacts;
+use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
+use super::privileges::{self, CapabilitySet};
 use super::spin_waits::CpuFacts;
 
 /// What came of really trying something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Trial {
-    /// It was done, and undone at once.
+    /// It was done, and undone at once; a probe of a function has run with it.
     Works,
+    /// It was attached, and saw nothing of what happened.
+    Dead {
+        /// What was tried, and why it may have seen nothing.
+        error: String,
+    },
     /// The kernel refused.
     Refused {
         /// What was tried and the kernel's answer.
@@ -44,42 +52,9 @@ impl Trial {
     pub fn obstacle(&self) -> Option<&str> {
         match self {
             Self::Works => None,
-            Self::Refused { error } => Some(error),
+            Self::Refused { error } | Self::Dead { error } => Some(error),
             Self::Untried { reason } => Some(reason),
         }
-    }
-}
-
-/// Effective capabilities of the calling process (`CapEff` of /proc/self/status), the ones that
-/// matter here. CAP_PERFMON and CAP_BPF are of Linux 5.8; include/uapi/linux/capability.h.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CapabilitySet {
-    /// CAP_BPF (39): to load programs.
-    pub bpf: bool,
-    /// CAP_PERFMON (38): to load tracing programs and to open perf events.
-    pub perfmon: bool,
-    /// CAP_SYS_ADMIN (21): all of that, and to see other programs.
-    pub sys_admin: bool,
-    /// CAP_SYSLOG (34): to see kernel addresses.
-    pub syslog: bool,
-}
-
-impl CapabilitySet {
-    /// The set in the hexadecimal mask of /proc.
-    #[must_use]
-    pub const fn from_mask(mask: u64) -> Self {
-        Self {
-            bpf: mask & (1 << 39) != 0,
-            perfmon: mask & (1 << 38) != 0,
-            sys_admin: mask & (1 << 21) != 0,
-            syslog: mask & (1 << 34) != 0,
-        }
-    }
-
-    /// Whether tracing programs may be loaded and attached.
-    #[must_use]
-    pub const fn can_trace(self) -> bool {
-        self.sys_admin || (self.bpf && self.perfmon)
     }
 }
 
@@ -88,7 +63,8 @@ impl CapabilitySet {
 pub struct User {
     /// The effective user.
     pub euid: u32,
-    /// Its capabilities; `None` where /proc does not tell.
+    /// Its effective capabilities; `None` where the kernel does not tell.
+    #[serde(serialize_with = "privileges::serialize")]
     pub capabilities: Option<CapabilitySet>,
 }
 
@@ -97,7 +73,7 @@ impl User {
     #[must_use]
     pub fn can_trace(&self) -> bool {
         self.capabilities
-            .map_or(self.euid == 0, CapabilitySet::can_trace)
+            .map_or(self.euid == 0, privileges::can_trace)
     }
 }
 
@@ -159,6 +135,9 @@ pub struct BtfFacts {
     pub detach_pid_parameters: Option<u32>,
     /// How programs may read a trampoline's frame without a helper; since Linux 6.2.
     pub frame_cast: Option<FrameCast>,
+    /// Where the kernel's structures have what tells a lock's class and its owner.
+    #[serde(skip)]
+    pub layout: Option<KernelLayout>,
     /// Where a task_struct has nvcsw, in bytes, with nivcsw behind it.
     pub task_switches: Option<u32>,
     /// The tracepoints of interrupts that it has, without `_entry`.
@@ -194,6 +173,11 @@ pub struct LockSymbol {
     pub present: bool,
     /// Its address.
     pub address: Option<u64>,
+    /// How far the next symbol is, in bytes.
+    pub bytes: Option<u64>,
+    /// The addresses of further objects of its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<u64>,
 }
 
 /// What is known of a function; `None` where the source could not be read.
@@ -207,7 +191,7 @@ pub struct FunctionFacts {
     pub btf: Option<bool>,
 }
 
-/// What came of really trying each kind of probe, with an empty program.
+/// What came of really trying each kind of probe, with a small program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trials {
     /// An fentry program on the unlock function.
@@ -222,6 +206,33 @@ pub struct Trials {
     pub raw_tracepoint: Trial,
     /// A program that calls bpf_probe_read_kernel.
     pub kernel_reads: Trial,
+}
+
+impl Trials {
+    /// Whether any of them failed because this process may have no more files open: that tells nothing of the kernel.
+    #[must_use]
+    pub fn lacked_files(&self) -> bool {
+        let Self {
+            fentry,
+            fexit,
+            kprobe,
+            kretprobe,
+            raw_tracepoint,
+            kernel_reads,
+        } = self;
+        let too_many = std::io::Error::from_raw_os_error(libc::EMFILE).to_string();
+        [
+            fentry,
+            fexit,
+            kprobe,
+            kretprobe,
+            raw_tracepoint,
+            kernel_reads,
+        ]
+        .into_iter()
+        .filter_map(Trial::obstacle)
+        .any(|error| error.contains(&too_many))
+    }
 }
 
 /// A BPF program of somebody else on a hook of ours: it lengthens what we measure, and where both
@@ -276,6 +287,8 @@ pub struct Capabilities {
     pub functions: BTreeMap<String, FunctionFacts>,
     /// What was tried.
     pub trials: Trials,
+    /// What stands in the way of probes.
+    pub obstructions: Obstructions,
     /// Other BPF programs.
     pub others: Others,
 }

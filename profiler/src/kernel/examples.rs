@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::capabilities::{
-    BtfFacts, Capabilities, CapabilitySet, FunctionFacts, LockSymbol, Machine, Others, Settings,
-    SymbolFacts, Trial, Trials, Uname, User,
+    BtfFacts, Capabilities, FunctionFacts, LockSymbol, Machine, Others, Settings, SymbolFacts,
+    Trial, Trials, Uname, User,
 };
 use super::config::ConfigFacts;
+use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
+use super::privileges::CapabilitySet;
 use super::sites::{DEFAULT_LOCK, hooked_functions};
 use super::spin_waits::{CpuFacts, Hypervisor};
 
@@ -27,7 +29,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
     Capabilities {
         user: User {
             euid: 0,
-            capabilities: Some(CapabilitySet::from_mask(u64::MAX)),
+            capabilities: Some(CapabilitySet::all()),
         },
         uname: Uname {
             release: "6.12.107+deb13-cloud-amd64".into(),
@@ -50,6 +52,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             pv_spin_locks: Some(true),
             nopvspin: false,
             one_cpu: false,
+            cpus_online: Some(4),
         },
         config: ConfigFacts::default(),
         settings: Settings {
@@ -65,6 +68,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             release_task_post: false,
             detach_pid_parameters: Some(2),
             frame_cast: None,
+            layout: None,
             task_switches: Some(2000),
             interrupts: vec!["local_timer".into(), "reschedule".into()],
         },
@@ -77,6 +81,8 @@ pub(crate) fn debian_6_12() -> Capabilities {
             name: DEFAULT_LOCK.into(),
             present: true,
             address: Some(ADDRESS),
+            bytes: Some(64),
+            more: Vec::new(),
         }],
         functions,
         trials: Trials {
@@ -87,12 +93,19 @@ pub(crate) fn debian_6_12() -> Capabilities {
             raw_tracepoint: Trial::Works,
             kernel_reads: Trial::Works,
         },
+        obstructions: Obstructions::default(),
         others: Others::default(),
     }
 }
 
 pub(crate) fn refused(error: &str) -> Trial {
     Trial::Refused {
+        error: error.into(),
+    }
+}
+
+pub(crate) fn dead(error: &str) -> Trial {
+    Trial::Dead {
         error: error.into(),
     }
 }
@@ -144,7 +157,7 @@ pub(crate) fn development_host() -> Capabilities {
     host.machine.cpu_model = Some("AMD EPYC".into());
     no_fentry(
         &mut host,
-        "loading an empty fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1)",
+        "loading a small fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1)",
     );
     no_kprobes(
         &mut host,

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::capabilities::{Capabilities, CapabilitySet, FunctionFacts, Trial};
-use super::sites::{LOCK_FUNCTION, RT_LOCK_FUNCTION, UNLOCK_FUNCTION};
+use super::capabilities::{Capabilities, FunctionFacts, Trial};
+use super::privileges::CapabilitySet;
+use super::sites::{LOCK_FUNCTION, RT_LOCK_FUNCTION, UNLOCK_FUNCTION, kind_of_lock};
 use super::spin_waits::SpinWaits;
-use crate::recording::schema::Deferral;
+use crate::recording::schema::{Deferral, LockFamily};
 
 /// What was found, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,6 +82,15 @@ impl Capabilities {
         } else {
             Preemption::Off
         }
+    }
+
+    /// What kind of lock this is, where its definition was read. On PREEMPT_RT reader-writer locks and spinlocks
+    /// are made of an rt_mutex (include/linux/rwlock_types.h and spinlock_types.h, 5.15 to 7.3).
+    #[must_use]
+    pub fn lock_kind(&self, name: &str) -> Option<LockFamily> {
+        let kind = kind_of_lock(name)?;
+        let real_time = self.preemption() == Preemption::Realtime;
+        Some(if real_time { LockFamily::RtMutex } else { kind })
     }
 
     /// Whether it can be seen when interrupts come.
@@ -199,12 +209,7 @@ impl Capabilities {
     pub fn assuming_privileges(&self) -> Self {
         let mut root = self.clone();
         root.user.euid = 0;
-        root.user.capabilities = Some(CapabilitySet {
-            bpf: true,
-            perfmon: true,
-            sys_admin: true,
-            syslog: true,
-        });
+        root.user.capabilities = Some(CapabilitySet::all());
         for trial in [
             &mut root.trials.fentry,
             &mut root.trials.fexit,

@@ -8,6 +8,11 @@ use crate::recording::schema::Kernel;
 #[must_use]
 pub fn kernel_identity(capabilities: &Capabilities) -> Kernel {
     let machine = &capabilities.machine;
+    let spin_waits = capabilities.spin_waits();
+    let invisible = matches!(
+        spin_waits.value,
+        SpinWaits::Invisible | SpinWaits::InvisibleToTwo
+    );
     Kernel {
         release: capabilities.uname.release.clone(),
         version: capabilities.uname.version.clone(),
@@ -19,6 +24,14 @@ pub fn kernel_identity(capabilities: &Capabilities) -> Kernel {
         cpu_model: machine.cpu_model.clone().unwrap_or_default(),
         config_hash: capabilities.config.hash.clone(),
         deferral: capabilities.deferral().value,
-        spin_waits_invisible: capabilities.spin_waits().value == SpinWaits::Invisible,
+        spin_waits_invisible: spin_waits.value == SpinWaits::Invisible,
+        spinlock_waits_invisible: invisible.then_some(spin_waits.how),
     }
+}
+
+/// The first two numbers of a release; `None` where it does not begin with them.
+#[must_use]
+pub fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

@@ -5,6 +5,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
+use std::time::{Duration, Instant};
 
 use lockprof_abi::TextRange;
 use thiserror::Error;
@@ -19,7 +20,10 @@ const LONGEST_FUNCTION: u64 = 1 << 20;
 pub enum KallsymsError {
     /// The file cannot be read.
     #[error("cannot read {KALLSYMS}: {0} (a kernel without CONFIG_KALLSYMS has no such file)")]
-    Read(#[from] io::Error),
+    Read(
+        // Part of the sentence, and no source, which would be said once more behind it.
+        io::Error,
+    ),
     /// A line is not `address type name [module]`.
     #[error("{KALLSYMS}: line {line} is not `address type name [module]`: {text:?}")]
     Malformed {
@@ -30,11 +34,17 @@ pub enum KallsymsError {
     },
 }
 
+impl From<io::Error> for KallsymsError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
 /// One symbol.
 #[derive(Clone, Copy, Debug)]
 struct Symbol {
     address: u64,
-    /// Where its name begins in [`Kallsyms::names`].
+    /// Where its name begins in [`Kallsyms::names`], and behind it its module's, in brackets.
     name: u32,
     name_length: u16,
     /// Whether a module (or a BPF program) owns it.
@@ -59,6 +69,7 @@ pub struct Kallsyms {
     names: String,
     /// The hash of a name up to its first dot in the upper half, the symbol in the lower; sorted.
     by_base: Vec<u64>,
+    took: Duration,
 }
 
 impl Kallsyms {
@@ -67,16 +78,39 @@ impl Kallsyms {
     /// # Errors
     /// Where the file cannot be read, or a line is not of its format.
     pub fn read() -> Result<Self, KallsymsError> {
-        let mut reader = BufReader::with_capacity(1 << 16, File::open(KALLSYMS)?);
+        Self::read_lines(&File::open(KALLSYMS)?, |_| true)
+    }
+
+    /// Reads the symbols of modules and eBPF programs alone, from a file that was opened before.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn read_modules(file: &File) -> Result<Self, KallsymsError> {
+        Self::read_lines(file, |line| line.contains('\t'))
+    }
+
+    fn read_lines(file: &File, wanted: impl Fn(&str) -> bool) -> Result<Self, KallsymsError> {
+        let began = Instant::now();
+        let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut kallsyms = Self::default();
         let mut line = String::new();
         let mut number = 0;
         while reader.read_line(&mut line)? != 0 {
             number += 1;
-            kallsyms.add(line.trim_end_matches('\n'), number)?;
+            if wanted(&line) {
+                kallsyms.add(line.trim_end_matches('\n'), number)?;
+            }
             line.clear();
         }
-        Ok(kallsyms.finish())
+        let mut kallsyms = kallsyms.finish();
+        kallsyms.took = began.elapsed();
+        Ok(kallsyms)
+    }
+
+    /// How long it took to read them.
+    #[must_use]
+    pub const fn took(&self) -> Duration {
+        self.took
     }
 
     /// Reads the text of a kallsyms file.
@@ -98,26 +132,24 @@ impl Kallsyms {
         let symbol = (|| {
             let (address, rest) = line.split_once(' ')?;
             let (kind, rest) = rest.split_once(' ')?;
-            let (name, in_module) = match rest.split_once('\t') {
-                Some((name, _module)) => (name, true),
-                None => (rest, false),
-            };
+            let (name, module) = rest.split_once('\t').unwrap_or((rest, ""));
             let symbol = Symbol {
                 address: u64::from_str_radix(address, 16).ok()?,
                 name: u32::try_from(self.names.len()).ok()?,
                 name_length: u16::try_from(name.len()).ok()?,
-                in_module,
+                in_module: !module.is_empty(),
                 kind: *kind.as_bytes().first()?,
             };
-            Some((symbol, name))
+            Some((symbol, name, module))
         })();
-        let Some((symbol, name)) = symbol else {
+        let Some((symbol, name, module)) = symbol else {
             return Err(KallsymsError::Malformed {
                 line: number,
                 text: line.chars().take(80).collect(),
             });
         };
         self.names.push_str(name);
+        self.names.push_str(module);
         self.symbols.push(symbol);
         Ok(())
     }
@@ -160,6 +192,13 @@ impl Kallsyms {
         self.names
             .get(start..start + usize::from(symbol.name_length))
             .unwrap_or_default()
+    }
+
+    /// The module of a symbol; `bpf` of an eBPF program.
+    fn module(&self, symbol: &Symbol) -> Option<&str> {
+        let behind = symbol.name as usize + usize::from(symbol.name_length);
+        let rest = self.names.get(behind..).filter(|_| symbol.in_module)?;
+        Some(rest.strip_prefix('[')?.split_once(']')?.0)
     }
 
     /// The symbols whose name up to its first dot is `base`, by address.
@@ -229,11 +268,12 @@ impl Kallsyms {
             .any(|(_, symbol)| symbol.is_text() && !symbol.in_module)
     }
 
-    /// The names of functions that a compiler made from this one: `name.isra.0` and the like.
+    /// The names of functions that a compiler made from this one of the kernel's own: `name.isra.0` and the
+    /// like.
     #[must_use]
     pub fn variants_of(&self, name: &str) -> Vec<&str> {
         self.of_base(name)
-            .filter(|(_, symbol)| symbol.is_text())
+            .filter(|(_, symbol)| symbol.is_text() && !symbol.in_module)
             .map(|(_, symbol)| self.name(symbol))
             .filter(|variant| *variant != name)
             .collect()
@@ -247,6 +287,18 @@ impl Kallsyms {
             .find(|address| *address != 0)
     }
 
+    /// The addresses of all functions of this name in a module; of the kernel's own, where it is in none.
+    pub fn functions<'a>(
+        &'a self,
+        name: &'a str,
+        module: Option<&'a str>,
+    ) -> impl Iterator<Item = u64> + 'a {
+        self.named(name)
+            .filter(move |(_, symbol)| self.module(symbol) == module)
+            .filter(|(_, symbol)| symbol.is_text() && symbol.address != 0)
+            .map(|(_, symbol)| symbol.address)
+    }
+
     /// Whether there is such an object. Where addresses are hidden, a function of this name is one
     /// too: kinds cannot be told apart then.
     #[must_use]
@@ -256,13 +308,41 @@ impl Kallsyms {
             .any(|(_, symbol)| hidden || !symbol.is_text())
     }
 
-    /// The address of an object (no function) of the kernel: a lock.
+    /// The address of an object (no function): a lock. The kernel's own comes before those of modules.
     #[must_use]
     pub fn address_of_object(&self, name: &str) -> Option<u64> {
-        self.named(name)
-            .filter(|(_, symbol)| !symbol.is_text())
-            .map(|(_, symbol)| symbol.address)
-            .find(|address| *address != 0)
+        self.addresses_of_object(name).first().copied()
+    }
+
+    /// The addresses of all objects of this name: of the kernel's own, or else of modules'. More than one cannot
+    /// be told apart by name.
+    #[must_use]
+    pub fn addresses_of_object(&self, name: &str) -> Vec<u64> {
+        let of = |in_module| -> Vec<u64> {
+            let objects = self
+                .named(name)
+                .map(|(_, symbol)| symbol)
+                .filter(|symbol| !symbol.is_text() && symbol.address != 0);
+            let mut addresses: Vec<u64> = objects
+                .filter(|symbol| symbol.in_module == in_module)
+                .map(|symbol| symbol.address)
+                .collect();
+            addresses.dedup();
+            addresses
+        };
+        let own = of(false);
+        if own.is_empty() { of(true) } else { own }
+    }
+
+    /// How many bytes an object of the kernel has at most: those up to the next symbol.
+    #[must_use]
+    pub fn bytes_of_object(&self, name: &str) -> Option<u64> {
+        let address = self.address_of_object(name)?;
+        let above = self
+            .symbols
+            .partition_point(|symbol| symbol.address <= address);
+        let next = self.symbols.get(above)?;
+        Some(next.address - address)
     }
 
     /// The addresses of a function, up to the next function.
@@ -272,11 +352,12 @@ impl Kallsyms {
             .find_map(|(index, symbol)| self.range(index, symbol))
     }
 
-    /// The addresses of a function and of all that the compiler made from it (`.cold`, `.isra.0`,
-    /// `.part.0`, `.constprop.0` …), with the name of each.
+    /// The addresses of a function of the kernel's own and of all that the compiler made from it (`.cold`,
+    /// `.isra.0`, `.part.0`, `.constprop.0` …), with the name of each.
     #[must_use]
     pub fn ranges_of_base(&self, name: &str) -> Vec<(&str, TextRange)> {
         self.of_base(name)
+            .filter(|(_, symbol)| !symbol.in_module)
             .filter_map(|(index, symbol)| Some((self.name(symbol), self.range(index, symbol)?)))
             .collect()
     }
@@ -299,21 +380,45 @@ impl Kallsyms {
     /// The function at an address, and how far into it the address is.
     #[must_use]
     pub fn resolve(&self, address: u64) -> Option<(&str, u64)> {
-        self.before(address, Symbol::is_text)
-            .filter(|(_, offset)| *offset < LONGEST_FUNCTION)
+        let (symbol, offset) = self.before(address, Symbol::is_text)?;
+        Some((self.name(symbol), offset))
+    }
+
+    /// The same with the function's module, which is `bpf` of an eBPF program.
+    #[must_use]
+    pub fn resolve_in_module(&self, address: u64) -> Option<(&str, Option<&str>, u64)> {
+        let (symbol, offset) = self.before(address, Symbol::is_text)?;
+        Some((self.name(symbol), self.module(symbol), offset))
     }
 
     /// The object at an address (a lock), and how far into it the address is.
     #[must_use]
     pub fn resolve_object(&self, address: u64) -> Option<(&str, u64)> {
-        self.before(address, |symbol| {
-            matches!(symbol.kind, b'd' | b'D' | b'b' | b'B' | b'r' | b'R')
-        })
-        .filter(|(_, offset)| *offset < LONGEST_FUNCTION)
+        let (name, _, offset) = self.resolve_object_in_module(address)?;
+        Some((name, offset))
     }
 
-    /// The first symbol of the last address that is not above `address`, among those of a kind.
-    fn before(&self, address: u64, of_kind: impl Fn(&Symbol) -> bool) -> Option<(&str, u64)> {
+    /// The same with the object's module.
+    #[must_use]
+    pub fn resolve_object_in_module(&self, address: u64) -> Option<(&str, Option<&str>, u64)> {
+        let (symbol, offset) = self.before(address, |symbol| {
+            matches!(symbol.kind, b'd' | b'D' | b'b' | b'B' | b'r' | b'R')
+        })?;
+        Some((self.name(symbol), self.module(symbol), offset))
+    }
+
+    /// The per-CPU variable at an address before a CPU's offset is added, and how far into it the address is. nm gives
+    /// such symbols any letter: up to 6.14 their addresses on x86-64 count from 0.
+    #[must_use]
+    pub fn resolve_per_cpu(&self, address: u64) -> Option<(&str, u64)> {
+        let is_variable = |symbol: &Symbol| !symbol.is_text() && !symbol.in_module;
+        let (symbol, offset) = self.before(address, is_variable)?;
+        Some((self.name(symbol), offset))
+    }
+
+    /// The first symbol of the last address that is not above `address`, among those of a kind, unless it is too far
+    /// away.
+    fn before(&self, address: u64, of_kind: impl Fn(&Symbol) -> bool) -> Option<(&Symbol, u64)> {
         if self.hidden() {
             return None;
         }
@@ -329,7 +434,8 @@ impl Kallsyms {
             .take_while(|symbol| symbol.address == found.address)
             .last()
             .unwrap_or(found);
-        Some((self.name(found), address - found.address))
+        let offset = address - found.address;
+        (offset < LONGEST_FUNCTION).then_some((found, offset))
     }
 }
 

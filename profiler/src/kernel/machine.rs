@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::mem::MaybeUninit;
 
-use super::capabilities::{CapabilitySet, Machine, Settings, Uname, User};
+use super::capabilities::{Machine, Settings, Uname, User};
 use super::preemption::PreemptionMode;
 use super::spin_waits::{CpuFacts, Hypervisor, hypervisor};
 
@@ -35,21 +35,10 @@ pub(super) fn uname() -> Uname {
 pub(super) fn user() -> User {
     // SAFETY: geteuid() takes nothing, touches no memory and cannot fail.
     let euid = unsafe { libc::geteuid() };
-    let capabilities = fs::read_to_string("/proc/self/status")
+    let capabilities = rustix::thread::capabilities(None)
         .ok()
-        .and_then(|status| effective_capabilities(&status));
+        .map(|sets| sets.effective);
     User { euid, capabilities }
-}
-
-/// `CapEff` of /proc/self/status.
-fn effective_capabilities(status: &str) -> Option<CapabilitySet> {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?
-        .trim();
-    Some(CapabilitySet::from_mask(
-        u64::from_str_radix(mask, 16).ok()?,
-    ))
 }
 
 /// The machine, and its CPU as far as spin locks depend on it; `pv_spin_locks` comes from the
@@ -69,7 +58,9 @@ pub(super) fn machine(pv_spin_locks: Option<bool>) -> (Machine, CpuFacts) {
         boot_id: line_of("/proc/sys/kernel/random/boot_id"),
         preemption_mode: PreemptionMode::read(),
     };
+    let cpus_online = machine.cpus_online;
     let cpu = CpuFacts {
+        cpus_online,
         x86: cfg!(target_arch = "x86_64"),
         hypervisor_flag: field("flags")
             .map(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor")),
@@ -161,12 +152,6 @@ mod tests {
 
     #[test]
     fn fields_of_proc_are_read() {
-        let status = "Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t000001ffffffffff\n";
-        let all = effective_capabilities(status).unwrap();
-        assert!(all.bpf && all.perfmon && all.sys_admin && all.syslog);
-        let some = effective_capabilities("CapEff:\t000000c000000000\n").unwrap();
-        assert!(some.can_trace() && !some.sys_admin && !some.syslog);
-        assert_eq!(effective_capabilities("CapEff:\tx\n"), None);
         let cpuinfo = "processor\t: 0\nmodel name\t: A CPU\nflags\t\t: fpu hypervisor\n";
         assert_eq!(cpu_field(cpuinfo, "model name"), Some("A CPU"));
         assert_eq!(cpu_field(cpuinfo, "flags"), Some("fpu hypervisor"));

@@ -15,33 +15,44 @@ mod forbidden;
 mod identity;
 mod kallsyms;
 mod machine;
+mod memory;
+mod null_hold;
+mod obstructions;
 mod others;
+mod per_cpu;
 mod plan;
 mod preemption;
+pub mod privileges;
 mod probing;
 mod sites;
 mod spin_waits;
+mod text;
 mod trials;
 
 pub use btf::{Btf, BtfError, BtfKind, BtfType};
 pub use callers::CallerTexts;
 pub use capabilities::{
-    BtfFacts, Capabilities, CapabilitySet, FrameCast, FunctionFacts, LockSymbol, Machine, Others,
-    Settings, SharedHook, SymbolFacts, Trial, Trials, Uname, User,
+    BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, Machine, Others, Settings,
+    SharedHook, SymbolFacts, Trial, Trials, Uname, User,
 };
 pub use config::ConfigFacts;
 pub use findings::{Finding, Preemption, Unlock};
 pub use forbidden::refuse;
-pub use identity::kernel_identity;
+pub use identity::{kernel_identity, version};
 pub use kallsyms::{Kallsyms, KallsymsError};
+pub use null_hold::hold_by_setpgid;
+pub use obstructions::Obstructions;
+pub use per_cpu::PerCpu;
 pub use plan::{
     AttachChoice, AttachPlan, PlanError, PlannedLock, PlannedProbe, ProbeKind, Request, Role, plan,
     span_has_left, span_program_stem,
 };
 pub use preemption::PreemptionMode;
+pub use privileges::CapabilitySet;
 pub use sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION,
     SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,
     hooked_functions, lock_function, site_functions, site_of_function, site_ranges,
 };
 pub use spin_waits::{CpuFacts, Hypervisor, SpinWaits};
+pub use text::KernelText;

@@ -8,14 +8,17 @@ mod probes;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use lockprof_abi::Span;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::capabilities::Capabilities;
 use super::findings::Unlock;
 use super::forbidden::refuse;
-use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
-use crate::recording::schema::{Arrangement, Attach, Detail, Method, Probe, Tier, WindowKind};
+use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION, kind_of_lock};
+use crate::recording::schema::{
+    Arrangement, Attach, Detail, LockFamily, Method, Probe, Tier, WindowKind,
+};
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
@@ -45,6 +48,9 @@ pub struct Request {
     pub detail: Detail,
     /// Whether readers are followed.
     pub readers: bool,
+    /// Calls that are measured on request alone, by the functions' names.
+    #[serde(serialize_with = "names_of")]
+    pub spans: Vec<Span>,
     /// The lock's symbol.
     pub lock: String,
     /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
@@ -59,11 +65,16 @@ impl Default for Request {
             attach: AttachChoice::Auto,
             detail: Detail::Spans,
             readers: false,
+            spans: Vec::new(),
             lock: DEFAULT_LOCK.to_owned(),
             arrangement: None,
             windows: true,
         }
     }
+}
+
+fn names_of<S: Serializer>(spans: &[Span], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(spans.iter().map(|span| span.name()))
 }
 
 /// What is attached, and why.
@@ -164,7 +175,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     if !capabilities.user.can_trace() {
         return Err(PlanError::Privileges);
     }
-    let (method, mut reasons) = choose(capabilities, request.attach)?;
+    let (method, mut reasons) = choose(capabilities, request)?;
     let tier = match method {
         Method::Fentry | Method::Kprobe => Tier::Exact,
         Method::Wait => Tier::WaitOnly,
@@ -181,6 +192,12 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         }
     }
     if tier == Tier::Exact {
+        if lock.kind.is_none() {
+            reasons.push(format!(
+                "What kind of lock {} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq().",
+                lock.name
+            ));
+        }
         if let Some(why) = contention_obstacle(capabilities) {
             reasons.push(format!("Waits are not measured: {why}."));
         }
@@ -243,9 +260,9 @@ fn kinds(request: &Request, method: Method) -> Vec<WindowKind> {
 /// Chooses the method; the reasons say why it, and why none that is better.
 fn choose(
     capabilities: &Capabilities,
-    choice: AttachChoice,
+    request: &Request,
 ) -> Result<(Method, Vec<String>), PlanError> {
-    let holds = hold_obstacle(capabilities);
+    let holds = hold_obstacle(capabilities, &request.lock);
     let fentry = holds.clone().or_else(|| fentry_obstacle(capabilities));
     let kprobe = holds.clone().or_else(|| kprobe_obstacle(capabilities));
     let wait = contention_obstacle(capabilities);
@@ -270,7 +287,7 @@ fn choose(
         }),
     };
     let asked_for = |what: &str| format!("{what}: asked for by --attach.");
-    match choice {
+    match request.attach {
         AttachChoice::Fentry => match not_possible("fentry", fentry) {
             Some(error) => Err(error),
             None => Ok((Method::Fentry, vec![asked_for("fentry and fexit programs")])),
@@ -326,8 +343,16 @@ fn auto(
     }
 }
 
-/// Why no probe of any kind can see a write hold.
-fn hold_obstacle(capabilities: &Capabilities) -> Option<String> {
+/// Why no probe of any kind can see a write hold of the lock.
+fn hold_obstacle(capabilities: &Capabilities, lock: &str) -> Option<String> {
+    // Of a kind that is not known it may be seen whether it is taken so.
+    let kind = kind_of_lock(lock).filter(|kind| *kind != LockFamily::Rwlock);
+    if let Some(kind) = kind {
+        return Some(format!(
+            "{lock} is a {}, and only holds of reader-writer locks by write_lock_irq() are followed",
+            kind.name()
+        ));
+    }
     let unlock = capabilities.unlock();
     let what = match unlock.value {
         Unlock::OutOfLine | Unlock::Unknown => return None,

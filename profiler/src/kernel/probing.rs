@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::FRAME_TYPE_NAME;
+use lockprof_abi::{FRAME_TYPE_NAME, KernelLayout, UNKNOWN_OFFSET};
 
-use super::btf::{Btf, BtfError, BtfKind, BtfType};
+use super::btf::{Btf, BtfError, BtfKind, BtfType, Members};
 use super::capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
+use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
 use super::sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
@@ -94,6 +95,7 @@ impl Capabilities {
             locks,
             functions,
             trials,
+            obstructions: Obstructions::read(),
             others,
         }
     }
@@ -142,10 +144,14 @@ fn symbol_facts(
 }
 
 fn lock_symbol(kallsyms: Option<&Kallsyms>, name: &str) -> LockSymbol {
+    let addresses = kallsyms.map(|kallsyms| kallsyms.addresses_of_object(name));
+    let mut addresses = addresses.unwrap_or_default().into_iter();
     LockSymbol {
         name: name.to_owned(),
         present: kallsyms.is_some_and(|kallsyms| kallsyms.has_object(name)),
-        address: kallsyms.and_then(|kallsyms| kallsyms.address_of_object(name)),
+        address: addresses.next(),
+        bytes: kallsyms.and_then(|kallsyms| kallsyms.bytes_of_object(name)),
+        more: addresses.collect(),
     }
 }
 
@@ -190,6 +196,7 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         let of = |found: &BtfType<'_>| found.name.strip_prefix(TRACEPOINT_TYPE) == Some(name);
         tracepoints.iter().any(of)
     };
+    let members = btf.members()?;
     let facts = BtfFacts {
         error: None,
         contention_tracepoints: has("contention_begin"),
@@ -198,7 +205,8 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
             .filter(|name| has(&format!("{name}_entry")))
             .map(|name| (*name).to_owned())
             .collect(),
-        task_switches: btf.member_offset("task_struct", "nvcsw")?,
+        layout: Some(layout(&members)),
+        task_switches: members.offset("task_struct", &["nvcsw"]),
         release_task_post: !btf
             .find(BtfKind::Struct, &["release_task_post"])?
             .is_empty(),
@@ -223,4 +231,23 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         .map(|function| (function.name.to_owned(), function.id))
         .collect();
     Ok((facts, ids))
+}
+
+/// Where the members are by which a lock's class and its owner are found.
+fn layout(members: &Members<'_>) -> KernelLayout {
+    let offset =
+        |structure, path: &[&str]| members.offset(structure, path).unwrap_or(UNKNOWN_OFFSET);
+    KernelLayout {
+        task_mm: offset("task_struct", &["mm"]),
+        mm_mmap_lock: offset("mm_struct", &["mmap_lock"]),
+        task_sighand: offset("task_struct", &["sighand"]),
+        sighand_siglock: offset("sighand_struct", &["siglock"]),
+        task_pid: offset("task_struct", &["pid"]),
+        task_comm: offset("task_struct", &["comm"]),
+        task_state: offset("task_struct", &["__state"]),
+        task_on_cpu: offset("task_struct", &["on_cpu"]),
+        task_cpu: offset("task_struct", &["thread_info", "cpu"]),
+        mutex_owner: offset("mutex", &["owner"]),
+        rwsem_owner: offset("rw_semaphore", &["owner"]),
+    }
 }

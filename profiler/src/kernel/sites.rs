@@ -7,9 +7,34 @@
 use lockprof_abi::{MAX_SITE_RANGES, Site, SiteRange, SiteRanges, Span, TextRange};
 
 use super::kallsyms::Kallsyms;
+use crate::recording::schema::LockFamily;
 
 /// The lock that is followed when nobody says otherwise (kernel/fork.c, `DEFINE_RWLOCK`).
 pub const DEFAULT_LOCK: &str = "tasklist_lock";
+/// What kinds of locks those are whose definition was read, where the kernel is not real-time: the only other
+/// thing that tells a kind is a wait.
+const KINDS: [(&str, LockFamily, &str); 2] = [
+    (
+        DEFAULT_LOCK,
+        LockFamily::Rwlock,
+        "kernel/fork.c: DEFINE_RWLOCK(tasklist_lock), 6.1 to 7.3",
+    ),
+    (
+        "pidmap_lock",
+        LockFamily::Spinlock,
+        "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
+    ),
+];
+
+/// What kind of lock this is on a kernel that is not real-time, where its definition was read.
+#[must_use]
+pub fn kind_of_lock(name: &str) -> Option<LockFamily> {
+    let mut kinds = KINDS.iter();
+    kinds
+        .find(|(known, ..)| *known == name)
+        .map(|(_, family, _)| *family)
+}
+
 /// What `write_lock_irq()` calls where it is not inlined (kernel/locking/spinlock.c).
 pub const LOCK_FUNCTION: &str = "_raw_write_lock_irq";
 /// What `write_unlock_irq()` calls. It is compiled under `#ifndef CONFIG_INLINE_WRITE_UNLOCK_IRQ`

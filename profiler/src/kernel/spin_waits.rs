@@ -17,8 +17,12 @@ use super::findings::Finding;
 pub enum SpinWaits {
     /// They emit events; the first waiter of a lock (the pending one) does not.
     Visible,
-    /// They emit none.
+    /// They emit none: the kernel spins in virt_spin_lock().
     Invisible,
+    /// They emit none, since there are two CPUs: the first waiter of a queued spin lock spins on its pending bit
+    /// (kernel/locking/qspinlock.c, 6.1 to 7.2), and a second one cannot come. With paravirtual spin locks it
+    /// goes into the queue.
+    InvisibleToTwo,
     /// It could not be found out.
     Unknown,
 }
@@ -60,6 +64,8 @@ pub struct CpuFacts {
     pub nopvspin: bool,
     /// Whether there can be one CPU only.
     pub one_cpu: bool,
+    /// CPUs that are online.
+    pub cpus_online: Option<u32>,
 }
 
 impl CpuFacts {
@@ -68,13 +74,11 @@ impl CpuFacts {
     pub fn spin_waits(&self) -> Finding<SpinWaits> {
         use SpinWaits::{Invisible, Unknown, Visible};
         if !self.x86 {
-            return Finding::new(Visible, "only x86 guests spin in virt_spin_lock()");
+            return self.queued("only x86 guests spin in virt_spin_lock()");
         }
         match self.hypervisor_flag {
             None => return Finding::new(Unknown, "/proc/cpuinfo cannot be read"),
-            Some(false) => {
-                return Finding::new(Visible, "the CPU has no hypervisor bit");
-            }
+            Some(false) => return self.queued("the CPU has no hypervisor bit"),
             Some(true) => {}
         }
         let native = self.one_cpu || self.nopvspin;
@@ -82,6 +86,15 @@ impl CpuFacts {
             (_, Some(false)) => Finding::new(
                 Invisible,
                 "a guest without CONFIG_PARAVIRT_SPINLOCKS spins in virt_spin_lock(), which emits no event",
+            ),
+            (
+                Hypervisor::Kvm {
+                    pv_unhalt: true,
+                    realtime,
+                },
+                Some(true),
+            ) if *realtime || native => self.queued(
+                "a KVM guest with CPUs of its own, or nopvspin, uses native queued spin locks",
             ),
             (
                 Hypervisor::Kvm {
@@ -129,6 +142,20 @@ impl CpuFacts {
                 Unknown,
                 "no symbols can be read, so it is not known whether the kernel has paravirtual spin locks",
             ),
+        }
+    }
+}
+
+impl CpuFacts {
+    /// What follows where spin locks are queued, without paravirtual ones.
+    fn queued(&self, how: &str) -> Finding<SpinWaits> {
+        if self.cpus_online == Some(2) {
+            Finding::new(
+                SpinWaits::InvisibleToTwo,
+                "with two CPUs the only waiter for a queued spin lock emits no event; from three on they are visible",
+            )
+        } else {
+            Finding::new(SpinWaits::Visible, how)
         }
     }
 }
@@ -186,6 +213,7 @@ mod tests {
             pv_spin_locks: Some(true),
             nopvspin: false,
             one_cpu: false,
+            cpus_online: Some(4),
         }
     }
 
@@ -221,7 +249,17 @@ mod tests {
             hypervisor_flag: None,
             ..tcg.clone()
         };
+        let two = |cpu: &CpuFacts| CpuFacts {
+            cpus_online: Some(2),
+            ..cpu.clone()
+        };
         for (cpu, expected) in [
+            (two(&masked), SpinWaits::InvisibleToTwo),
+            (two(&arm), SpinWaits::InvisibleToTwo),
+            // Paravirtual spin locks have no pending bit.
+            (two(&kvm(true, false)), SpinWaits::Visible),
+            (two(&kvm(true, true)), SpinWaits::InvisibleToTwo),
+            (two(&tcg), SpinWaits::Invisible),
             (kvm(true, false), SpinWaits::Visible),
             (kvm(true, true), SpinWaits::Visible),
             (kvm(false, true), SpinWaits::Unknown),

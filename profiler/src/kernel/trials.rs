@@ -1,18 +1,39 @@
-//! Really trying each kind of probe, with an empty program, on the functions that a run would use.
-//! Every probe is removed at once.
+//! Really trying each kind of probe, with a small program, on the functions that a run would use: it is attached, the
+//! function is called, and the program has to have run. Every probe is removed at once.
 
 use std::os::fd::AsFd as _;
 
-use super::bpf_syscall::{ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program};
+use super::bpf_syscall::{
+    Counter, ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program,
+};
 use super::capabilities::{Trial, Trials};
 use super::machine::{first_cpu_online, line_of};
+use super::null_hold::hold_by_setpgid;
+use super::obstructions::Obstructions;
 use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
+use crate::recording::schema::Method;
 
 /// Where the kernel tells the number of the kprobe PMU (v4.17, CONFIG_KPROBE_EVENTS).
 const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe/type";
 
 /// `r0 = 0; exit` (struct bpf_insn of include/uapi/linux/bpf.h, little-endian fields in a word).
 const EMPTY: &[u64] = &[instruction(0xb7, 0, 0, 0), instruction(0x95, 0, 0, 0)];
+
+/// Holds in which each probe has to run at least once.
+const HOLDS: u64 = 10;
+
+/// `r1 = the counter; r2 = 1; lock *(u64 *)(r1 + 0) += r2; r0 = 0; exit`. The first is two words long, and names the
+/// map by its descriptor (BPF_PSEUDO_MAP_VALUE, v5.2).
+const fn counting(counter: i32) -> [u64; 6] {
+    [
+        instruction(0x18, 1 | (2 << 4), 0, counter),
+        0,
+        instruction(0xb7, 2, 0, 1),
+        instruction(0xdb, 1 | (2 << 4), 0, 0),
+        EMPTY[0],
+        EMPTY[1],
+    ]
+}
 
 /// `r1 = fp - 8; r2 = 8; r3 = 0; bpf_probe_read_kernel(r1, r2, r3); r0 = 0; exit`.
 const READS_KERNEL: &[u64] = &[
@@ -26,7 +47,7 @@ const READS_KERNEL: &[u64] = &[
 ];
 
 /// An instruction as the word that the kernel reads: code, registers, offset, immediate.
-const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
+pub(super) const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
     let offset = offset.to_ne_bytes();
     let immediate = immediate.to_ne_bytes();
     u64::from_ne_bytes([
@@ -68,8 +89,24 @@ pub(super) fn untried(reason: &str) -> Trials {
     }
 }
 
-/// Tries each kind of probe.
+/// Tries each kind of probe. None of a function while ftrace is switched off: it would see nothing, and what is left of
+/// it in ftrace's records when it goes has the kernel warn and give ftrace up, once that is on again
+/// (`ftrace_shutdown()` of kernel/trace/ftrace.c; seen on 6.12).
 pub(super) fn all(targets: &Targets) -> Trials {
+    let obstructions = Obstructions::read();
+    if obstructions.ftrace_enabled == Some(false) {
+        let cause = obstructions.cause(Method::Fentry).unwrap_or_default();
+        let dead = Trial::Dead { error: cause };
+        let kprobe = kprobe_pmu().err().unwrap_or_else(|| dead.clone());
+        return Trials {
+            fentry: dead.clone(),
+            fexit: dead,
+            kprobe: kprobe.clone(),
+            kretprobe: kprobe,
+            raw_tracepoint: raw_tracepoint(),
+            kernel_reads: kernel_reads(),
+        };
+    }
     Trials {
         fentry: tracing(
             targets.unlock.as_ref(),
@@ -106,21 +143,43 @@ fn tracing(
         Ok(id) => *id,
         Err(why) => return refused(&format!("an {name} program needs {function} in BTF"), why),
     };
-    let program = match load(kind(function_id), EMPTY) {
+    let counter = match Counter::new() {
+        Ok(counter) => counter,
+        Err(error) => return refused("creating a map", &error),
+    };
+    let program = match load(kind(function_id), &counting(counter.fd())) {
         Ok(program) => program,
         Err(error) => {
             return refused(
-                &format!("loading an empty {name} program for {function}"),
+                &format!("loading a small {name} program for {function}"),
                 &error,
             );
         }
     };
     match open_raw_tracepoint(None, program.as_fd()) {
-        Ok(_attached) => Trial::Works,
+        Ok(_attached) => runs(&counter, name, function, Method::Fentry),
         Err(error) => refused(
-            &format!("attaching an empty {name} program to {function}"),
+            &format!("attaching a small {name} program to {function}"),
             &error,
         ),
+    }
+}
+
+/// Whether a program that is attached runs when its function does.
+fn runs(counter: &Counter, name: &str, function: &str, method: Method) -> Trial {
+    hold_by_setpgid(HOLDS);
+    match counter.read() {
+        Ok(0) => {
+            let cause = Obstructions::read().cause(method);
+            let cause = cause.unwrap_or_else(|| "why was not found".to_owned());
+            Trial::Dead {
+                error: format!(
+                    "a small {name} program was attached to {function} and did not run with it: {cause}"
+                ),
+            }
+        }
+        Ok(_) => Trial::Works,
+        Err(error) => refused("reading a map", &error),
     }
 }
 
@@ -146,12 +205,16 @@ fn kprobe(function: &str, on_return: bool) -> Trial {
         Ok(event) => event,
         Err(error) => return refused(&format!("creating a {name} on {function}"), &error),
     };
-    let program = match load(ProgramKind::Kprobe, EMPTY) {
+    let counter = match Counter::new() {
+        Ok(counter) => counter,
+        Err(error) => return refused("creating a map", &error),
+    };
+    let program = match load(ProgramKind::Kprobe, &counting(counter.fd())) {
         Ok(program) => program,
-        Err(error) => return refused("loading an empty kprobe program", &error),
+        Err(error) => return refused("loading a small kprobe program", &error),
     };
     match set_program(event.as_fd(), program.as_fd()) {
-        Ok(()) => Trial::Works,
+        Ok(()) => runs(&counter, name, function, Method::Kprobe),
         Err(error) => refused(
             &format!("giving the {name} on {function} a program"),
             &error,

@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow};
-use lockprof_abi::{BUCKETS, CpuState, Site};
+use lockprof_abi::{BUCKETS, Site};
 
 use super::programs::Programs;
 use crate::{
@@ -15,27 +15,42 @@ use crate::{
 /// Null holds that are measured.
 pub const NULL_HOLDS: u64 = 1000;
 
-/// Measures null holds through the attached programs. `None` where the programs saw none.
+/// What the attached programs saw of [`NULL_HOLDS`] null holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibrated {
+    /// Holds that may be they. Where the addresses of functions are hidden, others are among them.
+    pub seen: u64,
+    /// Their lengths, where they could be told from others.
+    pub null_hold: Option<NullHold>,
+}
+
+/// Measures null holds through the attached programs.
 ///
 /// # Errors
 /// The load cannot be run.
-pub fn null_hold(programs: &Programs) -> Result<Option<NullHold>> {
+pub fn null_hold(programs: &Programs) -> Result<Calibrated> {
     let before = setsid_holds(programs);
     hold_nothing(NULL_HOLDS)?;
     let after = setsid_holds(programs);
     let holds = after.holds - before.holds;
     if holds == 0 {
-        return Ok(None);
+        return Ok(Calibrated {
+            seen: after.unknown - before.unknown,
+            null_hold: None,
+        });
     }
     let mut lengths = Histogram::new(Scale::Steps);
     for (bucket, (after, before)) in after.buckets.iter().zip(&before.buckets).enumerate() {
         lengths.add(bucket, after - before);
     }
-    Ok(Some(NullHold {
-        holds,
-        mean_ns: (after.held_ns - before.held_ns) as f64 / holds as f64,
-        p50_ns: lengths.quantile_ns(0.5).unwrap_or_default(),
-    }))
+    Ok(Calibrated {
+        seen: holds,
+        null_hold: Some(NullHold {
+            holds,
+            mean_ns: (after.held_ns - before.held_ns) as f64 / holds as f64,
+            p50_ns: lengths.quantile_ns(0.5).unwrap_or_default(),
+        }),
+    })
 }
 
 /// Takes and releases the lock this often, through the bundled load.
@@ -62,6 +77,8 @@ struct SetsidHolds {
     holds: u64,
     held_ns: u64,
     buckets: [u64; BUCKETS],
+    /// Holds by nobody knows whom.
+    unknown: u64,
 }
 
 fn setsid_holds(programs: &Programs) -> SetsidHolds {
@@ -69,23 +86,17 @@ fn setsid_holds(programs: &Programs) -> SetsidHolds {
         holds: 0,
         held_ns: 0,
         buckets: [0; BUCKETS],
+        unknown: 0,
     };
-    let mut state = zeroed_state();
-    let site = Site::Setsid.index();
-    for cpu in 0..programs.cpus.len() {
-        programs.cpus.read_booked(cpu, &mut state);
-        sum.held_ns += state.sites[site].held_ns;
-        for (bucket, count) in state.sites[site].holds.iter().enumerate() {
+    programs.cpus.each_booked(|state| {
+        let setsid = &state.sites[Site::Setsid.index()];
+        sum.held_ns += setsid.held_ns;
+        for (bucket, count) in setsid.holds.iter().enumerate() {
             sum.holds += u64::from(*count);
             sum.buckets[bucket] += u64::from(*count);
         }
-    }
+        let unknown = state.sites[Site::Unknown.index()].holds.iter();
+        sum.unknown += unknown.map(|count| u64::from(*count)).sum::<u64>();
+    });
     sum
-}
-
-/// A state in which nothing has happened.
-#[must_use]
-pub fn zeroed_state() -> Box<CpuState> {
-    // SAFETY: every field is an integer, for which zero is valid.
-    unsafe { Box::<CpuState>::new_zeroed().assume_init() }
 }

@@ -1,6 +1,8 @@
 //! The links by which programs are attached: each kind of window has its own.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use std::{collections::BTreeMap, io};
+
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use aya::{
     Btf, Ebpf,
     programs::{
@@ -11,7 +13,7 @@ use aya::{
 use aya_log::EbpfLogger;
 
 use crate::{
-    kernel::{AttachPlan, PlannedProbe, ProbeKind},
+    kernel::{AttachPlan, PlannedProbe, ProbeKind, Role},
     recording::schema::WindowKind,
 };
 
@@ -53,6 +55,8 @@ pub struct Links {
     ebpf: Ebpf,
     /// In the order of attaching; a link where it is attached.
     places: Vec<(PlannedProbe, Option<OwnedLink>)>,
+    /// Functions of spans that the kernel had no place on, and why.
+    refused: BTreeMap<String, String>,
 }
 
 impl Links {
@@ -74,27 +78,59 @@ impl Links {
             .collect::<Result<_>>()?;
         let places = plan.attachable().map(|probe| (probe.clone(), None));
         let places = places.collect();
-        Ok((Self { ebpf, places }, loaded))
+        let links = Self {
+            ebpf,
+            places,
+            refused: BTreeMap::new(),
+        };
+        Ok((links, loaded))
     }
 
     /// Detaches what the next window is without, in the reverse order of attaching, and attaches what it has
     /// besides, in that order: a probe comes after those that it relies on, so that an event at the moment of
-    /// attaching is not half seen.
+    /// attaching is not half seen. A span that the kernel has no place for is left out from now on.
     ///
     /// # Errors
-    /// The kernel refuses. What is attached by then is detached when `self` is dropped.
+    /// The kernel refuses what is no span. What is attached by then is detached when `self` is dropped.
     pub fn change_to(&mut self, kind: WindowKind) -> Result<()> {
         for (probe, link) in self.places.iter_mut().rev() {
             if !probe.windows.contains(&kind) {
                 detach(probe, link)?;
             }
         }
-        for (probe, link) in &mut self.places {
-            if probe.windows.contains(&kind) && link.is_none() {
-                *link = Some(attach(&mut self.ebpf, probe)?);
+        for index in 0..self.places.len() {
+            let (probe, link) = &mut self.places[index];
+            let wanted = probe.windows.contains(&kind) && !self.refused.contains_key(&probe.target);
+            if !wanted || link.is_some() {
+                continue;
+            }
+            match attach(&mut self.ebpf, probe) {
+                Ok(attached) => *link = Some(attached),
+                Err(error) if probe.role == Role::Span => {
+                    let target = probe.target.clone();
+                    self.leave_out(target, &error)?;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Leaves out a span, of which the end may be attached already.
+    fn leave_out(&mut self, target: String, why: &Error) -> Result<()> {
+        for (probe, link) in &mut self.places {
+            if probe.target == target {
+                detach(probe, link)?;
+            }
+        }
+        self.refused.insert(target, format!("{why:#}"));
+        Ok(())
+    }
+
+    /// The functions of spans that the kernel had no place on, and why.
+    #[must_use]
+    pub fn refused(&self) -> &BTreeMap<String, String> {
+        &self.refused
     }
 
     /// Detaches everything. The programs stay loaded, so that what the kernel has counted of them can still be
@@ -134,6 +170,10 @@ fn load(ebpf: &mut Ebpf, btf: Option<&Btf>, probe: &PlannedProbe) -> Result<Load
     let info = program
         .info()
         .with_context(|| format!("cannot read the kernel's information on {name}"))?;
+    // Told since Linux 5.16.
+    if let Some(count) = info.verified_instruction_count() {
+        log::debug!("{name} for {target}: {count} instructions verified");
+    }
     Ok(Loaded {
         probe: probe.clone(),
         id: info.id(),
@@ -156,7 +196,30 @@ fn load_once(program: &mut Program, btf: Option<&Btf>, probe: &PlannedProbe) -> 
 
 fn attach(ebpf: &mut Ebpf, probe: &PlannedProbe) -> Result<OwnedLink> {
     let (name, target) = (&probe.program, &probe.target);
-    link(program(ebpf, name)?, target).with_context(|| format!("cannot attach {name} to {target}"))
+    link(program(ebpf, name)?, target)
+        .map_err(|error| match hint(&error) {
+            Some(hint) => error.context(hint),
+            None => error,
+        })
+        .with_context(|| format!("cannot attach {name} to {target}"))
+}
+
+/// What the kernel means by an error that says something else.
+fn hint(error: &Error) -> Option<&'static str> {
+    let mut causes = error.chain();
+    let number = causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())?;
+    match number {
+        // bpf_trampoline_link_prog, kernel/bpf/trampoline.c; BPF_MAX_TRAMP_LINKS, include/linux/bpf.h.
+        libc::E2BIG => Some(
+            "other programs, which `lockprof doctor` lists, have all the room that a function has: for 38, from \
+             Linux 7.2 on for 36",
+        ),
+        // create_local_trace_kprobe, kernel/trace/trace_kprobe.c, from Linux 6.6 on.
+        libc::EADDRNOTAVAIL => {
+            Some("several functions of the kernel and its modules have this name")
+        }
+        _ => None,
+    }
 }
 
 fn link(program: &mut Program, target: &str) -> Result<OwnedLink> {

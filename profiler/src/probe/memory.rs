@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, RunControl, Site, bucket_of};
+use lockprof_abi::{
+    CgroupEntry, ContentionEntry, CpuState, RunControl, Site, TaskSlot, WaitMark, WaitStack,
+    WaiterEntry, bucket_of,
+};
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
 /// bytes, and so is the alignment at most.
@@ -22,6 +25,10 @@ unsafe impl Shared for CpuState {}
 unsafe impl Shared for ContentionEntry {}
 // SAFETY: as above.
 unsafe impl Shared for CgroupEntry {}
+// SAFETY: as above.
+unsafe impl Shared for TaskSlot {}
+// SAFETY: as above.
+unsafe impl Shared for WaiterEntry {}
 
 /// A mapped array. Unmapped when dropped.
 #[derive(Debug)]
@@ -110,6 +117,15 @@ impl<T: Shared> MappedArray<T> {
         }
     }
 
+    /// The same where the first word of the element is not 0: a place of a table that is taken. Whether it is.
+    pub fn read_taken(&self, index: usize, into: &mut T) -> bool {
+        let taken = self.first_word(index) != 0;
+        if taken {
+            self.read(index, into);
+        }
+        taken
+    }
+
     /// The first word of an element: enough to see whether a place of a table is taken.
     #[must_use]
     pub fn first_word(&self, index: usize) -> u64 {
@@ -121,6 +137,19 @@ impl<T: Shared> MappedArray<T> {
 const START_WORD: usize = (std::mem::offset_of!(CpuState, hold)
     + std::mem::offset_of!(lockprof_abi::HoldSlot, start_ns))
     / 8;
+/// The words in which the task and the site of its last hold are.
+const TASK_WORD: usize =
+    (std::mem::offset_of!(CpuState, hold) + std::mem::offset_of!(lockprof_abi::HoldSlot, task)) / 8;
+const SITE_OFFSET: usize =
+    std::mem::offset_of!(CpuState, hold) + std::mem::offset_of!(lockprof_abi::HoldSlot, site);
+/// The word of a CPU's state that [`MappedArray::tell_control_task`] writes.
+const CONTROL_TASK_WORD: usize = std::mem::offset_of!(CpuState, control_task) / 8;
+/// The word in which the beginning of the target's wait is.
+const MARK_WORD: usize =
+    (std::mem::offset_of!(CpuState, wait_mark) + std::mem::offset_of!(WaitMark, began_ns)) / 8;
+/// The word in which the number of open spinning waits is.
+const DEPTH_WORD: usize =
+    (std::mem::offset_of!(CpuState, open_waits) + std::mem::offset_of!(WaitStack, depth)) / 8;
 /// The word of a CPU's state that [`MappedArray::keep_awake_until`] writes.
 const AWAKE_WORD: usize = std::mem::offset_of!(CpuState, awake_until_ns) / 8;
 
@@ -131,6 +160,8 @@ const _: () = {
     assert!(std::mem::offset_of!(RunControl, attached) == 2);
     assert!(std::mem::offset_of!(RunControl, window) == 4);
     assert!(cfg!(target_endian = "little"));
+    // `last_hold` reads a site out of the lower half of its word.
+    assert!(SITE_OFFSET.is_multiple_of(8));
 };
 
 impl MappedArray<CpuState> {
@@ -154,10 +185,43 @@ impl MappedArray<CpuState> {
         }
     }
 
+    /// The same of every CPU, one after the other.
+    pub fn each_booked(&self, mut see: impl FnMut(&CpuState)) {
+        let mut state = zeroed_state();
+        for cpu in 0..self.len() {
+            self.read_booked(cpu, &mut state);
+            see(&state);
+        }
+    }
+
+    /// Whether a hold or a spinning wait may be open on a CPU, at the cost of some words.
+    #[must_use]
+    pub fn may_be_open(&self, cpu: usize) -> bool {
+        let words = self.words(cpu);
+        [START_WORD, MARK_WORD, DEPTH_WORD]
+            .iter()
+            .any(|&word| words[word].load(Ordering::Relaxed) != 0)
+    }
+
     /// Lets the programs begin what they see until this moment (CLOCK_MONOTONIC, ns).
     pub fn keep_awake_until(&self, until_ns: u64) {
         for cpu in 0..self.len() {
             self.words(cpu)[AWAKE_WORD].store(until_ns, Ordering::Relaxed);
+        }
+    }
+
+    /// The task and the site of the last hold of a CPU, by the address of a task_struct and an index.
+    #[must_use]
+    pub fn last_hold(&self, cpu: usize) -> (u64, u32) {
+        let words = self.words(cpu);
+        let site = words[SITE_OFFSET / 8].load(Ordering::Relaxed) as u32;
+        (words[TASK_WORD].load(Ordering::Relaxed), site)
+    }
+
+    /// Tells the programs which task is the daemon's.
+    pub fn tell_control_task(&self, task: u64) {
+        for cpu in 0..self.len() {
+            self.words(cpu)[CONTROL_TASK_WORD].store(task, Ordering::Relaxed);
         }
     }
 
@@ -172,6 +236,13 @@ impl MappedArray<CpuState> {
     }
 }
 
+/// A state in which nothing has happened.
+#[must_use]
+pub fn zeroed_state() -> Box<CpuState> {
+    // SAFETY: every field is an integer, for which zero is valid.
+    unsafe { Box::<CpuState>::new_zeroed().assume_init() }
+}
+
 /// Books the hold that has ended in a state and its wait, as the programs will, but for its blame, which
 /// the ring of another moment tells.
 fn book_left(state: &mut CpuState) {
@@ -180,7 +251,6 @@ fn book_left(state: &mut CpuState) {
         return;
     }
     let held_ns = slot.end_ns.wrapping_sub(slot.start_ns);
-    let site = &mut state.sites[Site::slot(slot.site)];
     let (began_ns, ended_ns) = if slot.claimed != 0 {
         (slot.wait_began_ns, slot.wait_ended_ns)
     } else if state.wait_mark.task == slot.task && state.wait_mark.window == slot.window {
@@ -192,6 +262,12 @@ fn book_left(state: &mut CpuState) {
     if lost || (slot.interrupted != 0 && began_ns == 0) {
         return;
     }
+    let site = Site::slot(slot.site);
+    if state.is_control(slot.task, site) {
+        state.control_holds = state.control_holds.wrapping_add(1);
+        return;
+    }
+    let site = &mut state.sites[site];
     site.held_ns = site.held_ns.wrapping_add(held_ns);
     let bucket = &mut site.holds[bucket_of(held_ns)];
     *bucket = bucket.wrapping_add(1);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, os::fd::AsFd as _, os::fd::AsRawFd as _};
 
 use super::{link_info, links::Loaded, programs::Programs};
-use crate::kernel::ProbeKind;
+use crate::kernel::{ProbeKind, version};
 
 /// What the kernel has counted of each program that is attached, since its link was made or before; `None` where this kernel does
 /// not count.
@@ -35,11 +35,6 @@ fn counts_suppressed(kind: ProbeKind, release: &str) -> bool {
         ProbeKind::FEntry | ProbeKind::FExit | ProbeKind::RawTracepoint => true,
         ProbeKind::Kprobe | ProbeKind::Kretprobe => version(release) >= Some((6, 7)),
     }
-}
-
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Run time and runs of a program, where BPF statistics are on.

@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod casting;
+pub mod controls;
 pub mod learn;
 mod link_info;
 pub mod links;

@@ -9,8 +9,9 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    ARMED, CGROUP_SLOTS, CgroupEntry, ContentionEntry, CpuState, OTHERS_PLACES, Phase, READERS,
-    RELEASES, RunControl, SiteRanges, TextRange, WRITERS,
+    ARMED, CGROUP_PLACES, CgroupEntry, ContentionEntry, CpuState, KernelLayout,
+    OTHER_WAITERS_PLACES, OTHERS_PLACES, Phase, READERS, RELEASES, RunControl, SiteRanges,
+    TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
 };
 
 use super::{
@@ -27,10 +28,8 @@ use crate::{
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockprof-programs"));
 
-/// Places for contended locks on each CPU. A power of two.
+/// Places for contended locks on each CPU, where nobody asks for more. A power of two.
 const CONTENTION_SLOTS: u32 = 512;
-/// The same with the rows for all that find no place.
-const CONTENTION_PLACES: u32 = CONTENTION_SLOTS + OTHERS_PLACES;
 /// Distinct call stacks of waiters that are kept.
 const STACKS: u32 = 8192;
 
@@ -60,8 +59,23 @@ pub struct Constants {
     pub sample_every: u32,
     /// How the programs may read their trampolines' frames without a helper.
     pub frame_cast: Option<FrameCast>,
+    /// Where the kernel's structures have what tells a lock's class and its owner.
+    pub layout: KernelLayout,
+    /// What is kept of all locks, where that is asked for.
+    pub waiters: Option<WaiterTable>,
     /// Possible CPUs.
     pub cpus: u32,
+}
+
+/// What is kept of who waits for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct WaiterTable {
+    /// Places for contended locks on each CPU: a power of two.
+    pub locks: u32,
+    /// Places for who waits for whom on each CPU: a power of two.
+    pub waiters: u32,
+    /// Which waits are looked at.
+    pub only: WaitFilter,
 }
 
 /// The loaded programs, what they write, and their links.
@@ -80,8 +94,14 @@ pub struct Programs {
     pub contention: MappedArray<ContentionEntry>,
     /// The tables of cgroups.
     pub cgroups: MappedArray<CgroupEntry>,
+    /// The tables of who waits for whom; empty where that is not kept.
+    pub waiters: MappedArray<WaiterEntry>,
+    /// Tasks between two events.
+    pub tasks: MappedArray<TaskSlot>,
     /// Call stacks of waiters.
     pub stacks: StackTraceMap<MapData>,
+    /// The target lock's address; 0 where it is not known.
+    pub target_lock: u64,
 }
 
 impl Programs {
@@ -111,10 +131,27 @@ impl Programs {
         let [between, lock_text, kernel] =
             [callers.between, callers.lock, callers.kernel].map(|text| words(&text));
         let cgroup_entries = if constants.cgroups {
-            constants.cpus * CGROUP_SLOTS
+            constants.cpus * CGROUP_PLACES
         } else {
             1
         };
+        let slots = constants
+            .waiters
+            .map_or(CONTENTION_SLOTS, |table| table.locks);
+        let contention_places = constants.cpus * (slots + OTHERS_PLACES);
+        let waiter_entries = constants.waiters.map_or(1, |table| {
+            constants.cpus * (table.waiters + OTHER_WAITERS_PLACES)
+        });
+        let only = constants
+            .waiters
+            .map_or(WaitFilter::EVERYTHING, |table| table.only);
+        let masks = [
+            slots - 1,
+            constants.waiters.map_or(0, |table| table.waiters - 1),
+        ];
+        let keep_waiters = u32::from(constants.waiters.is_some());
+        let is_filtered = u32::from(only != WaitFilter::EVERYTHING);
+        let (layout, only) = (constants.layout.to_words(), only.to_words());
         let mut ebpf = EbpfLoader::new()
             .override_global("TARGET_LOCK", &constants.target_lock, true)
             .override_global("LOCK_FUNCTION", &lock_function, true)
@@ -129,9 +166,15 @@ impl Programs {
             .override_global("BETWEEN_TEXT", &between, true)
             .override_global("LOCK_TEXT", &lock_text, true)
             .override_global("KERNEL_TEXT", &kernel, true)
-            .override_global("CONTENTION_MASK", &(CONTENTION_SLOTS - 1), true)
+            .override_global("CONTENTION_MASK", &masks[0], true)
+            .override_global("WAITER_MASK", &masks[1], true)
+            .override_global("KEEP_WAITERS", &keep_waiters, true)
+            .override_global("LAYOUT", &layout, true)
+            .override_global("IS_FILTERED", &is_filtered, true)
+            .override_global("ONLY", &only, true)
             .map_max_entries("CPUS", constants.cpus)
-            .map_max_entries("CONTENTION", constants.cpus * CONTENTION_PLACES)
+            .map_max_entries("CONTENTION", contention_places)
+            .map_max_entries("WAITERS", waiter_entries)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("STACKS", STACKS)
             .load(casting.object())
@@ -140,14 +183,15 @@ impl Programs {
         let stacks = ebpf
             .take_map("STACKS")
             .ok_or_else(|| anyhow!("the eBPF object has no map STACKS"))?;
-        let contention_places = cpus * CONTENTION_PLACES as usize;
         let mapped = (
             MappedArray::open(&ebpf, "CPUS", cpus)?,
-            MappedArray::open(&ebpf, "CONTENTION", contention_places)?,
+            MappedArray::open(&ebpf, "CONTENTION", contention_places as usize)?,
             MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
+            MappedArray::open(&ebpf, "WAITERS", waiter_entries as usize)?,
+            MappedArray::open(&ebpf, "TASKS", TASK_SLOTS as usize)?,
         );
         let (links, loaded) = Links::load(ebpf, plan)?;
-        let (cpus, contention, cgroups) = mapped;
+        let (cpus, contention, cgroups, waiters, tasks) = mapped;
         Ok(Self {
             links: Some(links),
             loaded,
@@ -165,7 +209,10 @@ impl Programs {
             cpus,
             contention,
             cgroups,
+            waiters,
+            tasks,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
+            target_lock: constants.target_lock,
         })
     }
 
@@ -186,6 +233,12 @@ impl Programs {
     #[must_use]
     pub fn kind(&self) -> WindowKind {
         self.kind.get()
+    }
+
+    /// The number of the present window, or edge.
+    #[must_use]
+    pub fn window(&self) -> u32 {
+        self.control.get().window
     }
 
     /// Ends a window: what is open now is dropped when it ends.
@@ -225,6 +278,13 @@ impl Programs {
         self.links.take()
     }
 
+    /// The functions of spans that the kernel had no place on, and why; none are known while the links are away.
+    #[must_use]
+    pub fn refused(&self) -> BTreeMap<String, String> {
+        let links = self.links.as_ref();
+        links.map_or_else(BTreeMap::new, |links| links.refused().clone())
+    }
+
     /// Takes the links back.
     pub fn give_back(&mut self, links: Links) {
         self.links = Some(links);
@@ -236,6 +296,16 @@ impl Programs {
         self.loaded
             .iter()
             .filter(move |loaded| loaded.probe.windows.contains(&kind))
+    }
+
+    /// Every row of the tables of contended locks.
+    pub fn each_contention(&self, mut see: impl FnMut(&ContentionEntry)) {
+        let mut entry = ContentionEntry::FREE;
+        for place in 0..self.contention.len() {
+            if self.contention.read_taken(place, &mut entry) {
+                see(&entry);
+            }
+        }
     }
 
     /// The logger of the programs, where they log at all.

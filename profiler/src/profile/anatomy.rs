@@ -55,11 +55,13 @@ impl Part {
 }
 
 /// Calls that happen inside a span, by the kernel's source: `__change_pid` frees a `struct pid` that
-/// nobody uses any more until Linux 6.15 (kernel/pid.c).
+/// nobody uses any more until Linux 6.15 (kernel/pid.c), and before that wakes whoever polls a pidfd of it, as
+/// `do_notify_parent` does (kernel/signal.c, 6.12).
 #[must_use]
 pub const fn contained(span: Span) -> &'static [Span] {
     match span {
-        Span::ChangePid => &[Span::FreePid],
+        Span::ChangePid => &[Span::FreePid, Span::WakeUp],
+        Span::DoNotifyParent => &[Span::WakeUp],
         _ => &[],
     }
 }

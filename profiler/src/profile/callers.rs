@@ -52,7 +52,7 @@ const BETWEEN: &[&str] = &[
     "ftrace_",
 ];
 
-/// The function of a frame like `release_task+0x5a` or `foo.part.0+0x5a [module]`.
+/// The function of a frame like `release_task+0x5a` or `foo.part.0 [module]+0x5a`, with its module.
 #[must_use]
 pub fn symbol_of(frame: &str) -> &str {
     frame.split('+').next().unwrap_or(frame)
@@ -61,10 +61,30 @@ pub fn symbol_of(frame: &str) -> &str {
 /// The function that asked for the lock: the innermost one that is no lock's and no tracer's own.
 #[must_use]
 pub fn caller_of(frames: &[String]) -> Option<&str> {
-    frames
-        .iter()
-        .map(|frame| symbol_of(frame))
-        .find(|symbol| !is_between(symbol))
+    from_caller(frames).first().map(|frame| symbol_of(frame))
+}
+
+/// The frames from the function on that asked for the lock; none where it cannot be told, since names tell, and
+/// the innermost frames are those of lockprof's own program.
+#[must_use]
+pub fn from_caller(frames: &[String]) -> &[String] {
+    for (index, frame) in frames.iter().enumerate() {
+        let outer = &frames[index..];
+        let named = outer.iter().find(|frame| !is_unnamed(frame));
+        // A frame without a name under one of these is one of theirs, as lockprof's program is.
+        if named.is_some_and(|frame| is_between(symbol_of(frame))) {
+            continue;
+        }
+        // Above them it is a function that asks for a lock, and has no name.
+        let is_told = index > 0 || !is_unnamed(frame);
+        return if is_told { outer } else { &[] };
+    }
+    &[]
+}
+
+/// Whether a frame is an address alone: the kernel tells no names, or none for this one.
+pub(super) fn is_unnamed(frame: &str) -> bool {
+    frame.starts_with("0x")
 }
 
 /// Whether a function is release_task, or what the compiler has made of it.
@@ -74,8 +94,7 @@ pub(super) fn is_release_task(symbol: &str) -> bool {
 
 /// Whether a function is a lock's or a tracer's own: it stands between a wait and who asked for the
 /// lock.
-#[must_use]
-pub fn is_between(symbol: &str) -> bool {
+fn is_between(symbol: &str) -> bool {
     symbol == "down" || BETWEEN.iter().any(|start| symbol.starts_with(start))
 }
 
@@ -134,9 +153,29 @@ mod tests {
     fn a_stack_may_tell_nothing() {
         assert_eq!(caller(&[]), None);
         assert_eq!(caller(&["_raw_spin_lock+0x1"]), None);
+    }
+
+    /// Without names nobody knows where the program's own frames end: of the first one, that is itself, no
+    /// report may say that it asked for a lock.
+    #[test]
+    fn what_has_no_name_is_not_taken_for_the_caller() {
+        let (program, module) = ("0xffffffffc0002d4a", "0xffffffffc0a00123");
+        assert_eq!(caller(&[program]), None);
         assert_eq!(
-            caller(&["0xffffffff81000000"]),
-            Some("0xffffffff81000000".to_owned())
+            caller(&[program, "0xffffffff814ca233", "0xffffffff8226adbc"]),
+            None
         );
+        // Only the program has none: net.core.bpf_jit_kallsyms is 0.
+        let known = ["bpf_trace_run2+0x8a", "_raw_write_lock_irq+0x4e"];
+        assert_eq!(
+            caller(&[program, known[0], known[1], "release_task+0x9d"]),
+            Some("release_task".to_owned())
+        );
+        assert_eq!(
+            caller(&[known[1], module, "do_syscall_64+0x1"]),
+            Some(module.to_owned())
+        );
+        // A function that may be the program's, and may be the caller.
+        assert_eq!(caller(&[program, "do_syscall_64+0x1"]), None);
     }
 }

@@ -1,84 +1,49 @@
 //! Waits for all locks, by lock and by who asked for it.
 
+mod kind;
+
 use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::{
-    LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, Site,
-};
+use lockprof_abi::{LCB_F_READ, Site};
+
+pub use self::kind::LockKind;
 
 use super::{
     Classify, Durations, Histogram, Scale,
-    callers::{caller_of, is_release_task, symbol_of},
+    callers::{caller_of, is_release_task, is_unnamed, symbol_of},
+    waits_from_contention,
 };
-use crate::recording::{parse_address, schema::ContentionInterval};
+use crate::kernel::DEFAULT_LOCK;
+use crate::recording::{
+    parse_address,
+    schema::{ContentionInterval, Header},
+};
 
-/// What kind of lock a wait was for, as far as the tracepoint's flags tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LockKind {
-    /// A spinning lock that one holds.
-    Spin,
-    /// A spinning lock that many read, to read.
-    SpinRead,
-    /// A spinning lock that many read, to write.
-    SpinWrite,
-    /// A mutex.
-    Mutex,
-    /// A sleeping lock that many read, to read.
-    SleepRead,
-    /// A sleeping lock that many read, to write.
-    SleepWrite,
-    /// A lock of a real-time kernel.
-    RealTime,
-    /// A reader-writer lock with a part on each CPU.
-    PerCpu,
-    /// The flags say nothing: a semaphore, or a mutex of an older kernel.
-    Sleep,
+/// Where a lock lies. What is waited for may be a part of it: on PREEMPT_RT the rt_mutex that is eight bytes
+/// into a reader-writer lock (include/linux/rwbase_rt.h, 5.15 to 7.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LockRange {
+    start: u64,
+    bytes: u64,
 }
 
-impl LockKind {
-    /// By the tracepoint's LCB_F_ flags.
-    #[must_use]
-    pub fn of(flags: u32) -> Self {
-        let has = |flag| flags & flag != 0;
-        // A mutex that is waited for by spinning has both flags, so the order matters.
-        if has(LCB_F_MUTEX) {
-            Self::Mutex
-        } else if has(LCB_F_PERCPU) {
-            Self::PerCpu
-        } else if has(LCB_F_RT) {
-            Self::RealTime
-        } else {
-            match (has(LCB_F_SPIN), has(LCB_F_READ), has(LCB_F_WRITE)) {
-                (true, true, _) => Self::SpinRead,
-                (true, false, true) => Self::SpinWrite,
-                (true, false, false) => Self::Spin,
-                (false, true, _) => Self::SleepRead,
-                (false, false, true) => Self::SleepWrite,
-                (false, false, false) => Self::Sleep,
-            }
-        }
+impl LockRange {
+    /// Of a recording's target, where its address is known.
+    pub(super) fn of_target(header: &Header) -> Option<Self> {
+        let start = parse_address(header.lock.address.as_ref()?)?;
+        // Recordings that do not say how long it is.
+        let bytes = header.lock.bytes.unwrap_or(1);
+        Some(Self { start, bytes })
     }
 
-    /// Its name in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spin => "spinlock",
-            Self::SpinRead => "rwlock:R",
-            Self::SpinWrite => "rwlock:W",
-            Self::Mutex => "mutex",
-            Self::SleepRead => "rwsem:R",
-            Self::SleepWrite => "rwsem:W",
-            Self::RealTime => "rt lock",
-            Self::PerCpu => "pcpu-sem",
-            Self::Sleep => "sleeping",
-        }
+    /// Of a lock whose length is not known.
+    pub(super) const fn at(start: u64) -> Self {
+        Self { start, bytes: 1 }
     }
 
-    /// Whether who waits does so on the CPU.
-    #[must_use]
-    pub const fn spins(self) -> bool {
-        matches!(self, Self::Spin | Self::SpinRead | Self::SpinWrite)
+    /// Whether an address lies in it.
+    pub(super) const fn contains(self, address: u64) -> bool {
+        address.wrapping_sub(self.start) < self.bytes
     }
 }
 
@@ -99,7 +64,7 @@ pub struct Contention {
     pub is_target: bool,
     /// No lock, but all of this kind that the tables had no place for.
     pub is_others: bool,
-    /// The waits. The longest may be one of the warm-up's.
+    /// The waits. The longest is known where the programs kept it in the measured time.
     pub waits: Durations,
 }
 
@@ -161,51 +126,97 @@ impl PathWaits {
 /// whether it is no lock, but all others.
 type Key = (u64, u32, Option<String>, Option<i32>, Option<Site>, bool);
 
+/// None where the lock's address is none.
+fn key(interval: &ContentionInterval) -> Option<Key> {
+    let in_hold_of = interval.in_hold_of.as_deref().and_then(Site::from_name);
+    Some((
+        parse_address(&interval.lock)?,
+        interval.flags,
+        interval.caller.clone(),
+        interval.stack,
+        in_hold_of,
+        interval.others,
+    ))
+}
+
+/// The longest waits since the attach, over all of a recording: the programs keep nothing else, so that whether
+/// one happened in an interval is known only from all intervals before it, those that are in no number included.
+#[derive(Debug, Default)]
+pub(super) struct LongestWaits(HashMap<Key, u64>);
+
+impl LongestWaits {
+    /// Of each entry of an interval, whether its longest wait is of this interval.
+    pub(super) fn new_ones(&mut self, entries: &[ContentionInterval]) -> Vec<bool> {
+        entries
+            .iter()
+            .map(|entry| {
+                let Some(key) = key(entry) else { return false };
+                let before = self.0.entry(key).or_default();
+                let is_new = entry.longest_ns > *before;
+                *before = entry.longest_ns.max(*before);
+                is_new
+            })
+            .collect()
+    }
+}
+
+/// What is added up of one entry.
+#[derive(Debug)]
+struct EntrySum {
+    name: Option<String>,
+    waits: Durations,
+    /// The longest since the attach, as known after the intervals that were added.
+    longest_ns: u64,
+    /// It is of one of these intervals.
+    is_of_these: bool,
+}
+
 /// Adds up the waits of the intervals.
 #[derive(Debug, Default)]
 pub(super) struct ContentionSum {
-    entries: HashMap<Key, (Option<String>, Durations)>,
+    entries: HashMap<Key, EntrySum>,
 }
 
 impl ContentionSum {
-    pub(super) fn add(&mut self, interval: ContentionInterval) {
-        let Some(address) = parse_address(&interval.lock) else {
+    /// Adds an entry of an interval; `is_new` says that its longest wait is of this interval.
+    pub(super) fn add(&mut self, interval: ContentionInterval, is_new: bool) {
+        let Some(key) = key(&interval) else {
             return;
         };
-        let in_hold_of = interval.in_hold_of.as_deref().and_then(Site::from_name);
-        let ContentionInterval {
-            flags,
-            caller,
-            stack,
-            others,
-            ..
-        } = interval;
-        let (name, waits) = self
-            .entries
-            .entry((address, flags, caller, stack, in_hold_of, others))
-            .or_insert_with(|| (None, Durations::new(Scale::Octaves)));
-        waits.add(&interval.octaves, interval.waited_ns);
-        waits.sampled = waits.sampled.saturating_add(interval.sampled);
-        waits.longest_ns = waits.longest_ns.max(Some(interval.longest_ns));
+        let sum = self.entries.entry(key).or_insert_with(|| EntrySum {
+            name: None,
+            waits: Durations::new(Scale::Octaves),
+            longest_ns: 0,
+            is_of_these: false,
+        });
+        sum.waits.add(&interval.octaves, interval.waited_ns);
+        sum.waits.sampled = sum.waits.sampled.saturating_add(interval.sampled);
+        // Where nothing ended but samples, the longest is of another interval, and hides none of this one.
+        if interval.longest_ns > sum.longest_ns && !interval.octaves.is_empty() {
+            (sum.longest_ns, sum.is_of_these) = (interval.longest_ns, is_new);
+        }
         if interval.name.is_some() {
-            *name = interval.name;
+            sum.name = interval.name;
         }
     }
 
     /// The most waited time first.
     pub(super) fn finish(self) -> Vec<PathWaits> {
-        let mut entries: Vec<(Key, (Option<String>, Durations))> =
-            self.entries.into_iter().collect();
+        let mut entries: Vec<(Key, EntrySum)> = self.entries.into_iter().collect();
         // The key makes the order the same each time.
-        entries.sort_by(|(key, (_, waits)), (other_key, (_, other_waits))| {
-            let longer = other_waits.total_ns.cmp(&waits.total_ns);
+        entries.sort_by(|(key, sum), (other_key, other_sum)| {
+            let longer = other_sum.waits.total_ns.cmp(&sum.waits.total_ns);
             longer.then_with(|| key.cmp(other_key))
         });
         entries
             .into_iter()
-            .map(|(key, (name, mut waits))| {
+            .map(|(key, sum)| {
                 let (address, flags, caller, stack, in_hold_of, is_others) = key;
-                waits.longest_ns = longest_of_phase(&waits.histogram, waits.longest_ns);
+                let longest_ns = sum.is_of_these.then_some(sum.longest_ns);
+                let (name, mut waits) = (sum.name, sum.waits);
+                waits.longest_ns = longest_of_phase(&waits.histogram, longest_ns);
+                // Whenever that was, none is longer.
+                waits.at_most_ns = Some(sum.longest_ns).filter(|&ns| ns > 0);
                 PathWaits {
                     address,
                     name,
@@ -221,8 +232,7 @@ impl ContentionSum {
     }
 }
 
-/// A contended lock's longest wait is kept since the attach; one that is longer than every bucket
-/// of the measured time is the warm-up's, and is not known to be ours.
+/// One that is longer than every bucket of the measured time was counted elsewhere.
 fn longest_of_phase(histogram: &Histogram, longest_ns: Option<u64>) -> Option<u64> {
     let (_, high, _) = histogram.buckets().last()?;
     longest_ns.filter(|&longest| longest < high)
@@ -232,7 +242,7 @@ fn longest_of_phase(histogram: &Histogram, longest_ns: Option<u64>) -> Option<u6
 pub(super) fn by_caller(
     entries: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
-    target: Option<u64>,
+    target: Option<LockRange>,
 ) -> Vec<Contention> {
     let mut groups = BTreeMap::new();
     for entry in entries {
@@ -254,7 +264,8 @@ pub(super) fn by_caller(
                 kind,
                 caller: caller.map(str::to_owned),
                 in_hold_of: entry.in_hold_of,
-                is_target: Some(entry.address) == target,
+                is_target: !entry.is_others
+                    && target.is_some_and(|target| target.contains(entry.address)),
                 is_others: entry.is_others,
                 waits: entry.waits.clone(),
             });
@@ -286,25 +297,42 @@ pub(super) fn target_by_callers(
         .map(|(address, _)| address)
 }
 
+/// Whether waits of this kind for the target lock are told by site: in the tiers that follow holds those of
+/// whom they follow, where there are only waits all of the lock whose sites are known.
+pub(super) fn target_told_by_site(header: &Header, kind: LockKind) -> bool {
+    if waits_from_contention(header) {
+        return header.lock.name == DEFAULT_LOCK;
+    }
+    match kind {
+        LockKind::SpinWrite => true,
+        LockKind::SpinRead => header.readers,
+        _ => false,
+    }
+}
+
 /// The waits for the target lock by site.
 pub(super) fn target_by_site(
     entries: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
-    target: u64,
+    target: LockRange,
     classify: Classify,
 ) -> BTreeMap<Site, Durations> {
     let mut sites: BTreeMap<Site, Durations> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.address == target) {
-        let writer = entry.flags & LCB_F_WRITE != 0;
+    let of_target = |entry: &&PathWaits| !entry.is_others && target.contains(entry.address);
+    for entry in entries.iter().filter(of_target) {
+        // A writer's wait for the rt_mutex in a lock of PREEMPT_RT has no flag that says so, a reader's has
+        // (kernel/locking/rwbase_rt.c, 5.19 to 7.3).
+        let writer = entry.flags & LCB_F_READ == 0;
         // The caller before the stack: of samples and of all others it is the same.
         let frames = match entry.caller.as_slice() {
             [] => entry.frames(stacks),
             caller => caller,
         };
         let site = match frames {
-            [] if writer => Site::Unknown,
-            [] => Site::ReadOther,
-            frames => classify(frames, writer),
+            // Functions without names may be any; of none this is true, too.
+            frames if !frames.iter().all(|frame| is_unnamed(frame)) => classify(frames, writer),
+            _ if writer => Site::Unknown,
+            _ => Site::ReadOther,
         };
         sites
             .entry(site)
@@ -319,25 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_follow_the_flags() {
-        for (flags, kind) in [
-            (LCB_F_SPIN, LockKind::Spin),
-            (LCB_F_SPIN | LCB_F_WRITE, LockKind::SpinWrite),
-            (LCB_F_SPIN | LCB_F_READ, LockKind::SpinRead),
-            (LCB_F_MUTEX, LockKind::Mutex),
-            (LCB_F_MUTEX | LCB_F_SPIN, LockKind::Mutex),
-            (LCB_F_READ, LockKind::SleepRead),
-            (LCB_F_WRITE, LockKind::SleepWrite),
-            (LCB_F_PERCPU | LCB_F_READ, LockKind::PerCpu),
-            (LCB_F_RT | LCB_F_WRITE, LockKind::RealTime),
-            (0, LockKind::Sleep),
-        ] {
-            assert_eq!(LockKind::of(flags), kind, "{flags:#x}");
-        }
-    }
-
-    #[test]
-    fn a_longest_wait_of_the_warm_up_is_not_taken() {
+    fn a_longest_wait_that_is_in_no_bucket_is_not_taken() {
         let mut histogram = Histogram::new(Scale::Octaves);
         histogram.record(1000);
         assert_eq!(longest_of_phase(&histogram, Some(1000)), Some(1000));

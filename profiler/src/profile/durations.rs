@@ -15,6 +15,8 @@ pub struct Durations {
     pub sampled: u64,
     /// The longest, where it is known exactly.
     pub longest_ns: Option<u64>,
+    /// None is longer than this, where more is known than the last bucket and the sum tell.
+    pub at_most_ns: Option<u64>,
 }
 
 impl Durations {
@@ -26,6 +28,7 @@ impl Durations {
             total_ns: 0,
             sampled: 0,
             longest_ns: None,
+            at_most_ns: None,
         }
     }
 
@@ -42,11 +45,27 @@ impl Durations {
             total_ns,
             sampled,
             longest_ns,
+            at_most_ns: _,
         } = other;
+        let exact = self.exact_max_ns().max(other.exact_max_ns());
+        let longest_possible = self.exact_or_bound_ns().max(other.exact_or_bound_ns());
+        // Of durations that are all counted elsewhere it is no more than that.
+        let noted = self.longest_ns.max(*longest_ns);
         self.histogram.merge(histogram);
         self.sampled = self.sampled.saturating_add(*sampled);
         self.total_ns = self.total_ns.saturating_add(*total_ns);
-        self.longest_ns = self.longest_ns.max(*longest_ns);
+        self.longest_ns = match (exact, longest_possible) {
+            (_, None) => noted,
+            // One whose longest is not known may have had a longer one.
+            (exact, Some(longest)) => exact.filter(|&exact| exact >= longest),
+        };
+        self.at_most_ns = longest_possible;
+    }
+
+    /// Their sum; none where all that there are have no length.
+    #[must_use]
+    pub fn known_total_ns(&self) -> Option<u64> {
+        (self.measured() > 0 || self.sampled == 0).then_some(self.total_ns)
     }
 
     /// How many there are.
@@ -82,29 +101,60 @@ impl Durations {
         self.quantile_ns(1.0 - longer).filter(|_| enough)
     }
 
-    /// The longest, else the upper end of the last bucket in use: see [`Self::max_is_bound`].
+    /// The longest, else what it is at most, by the last bucket in use and by their sum: see
+    /// [`Self::max_is_bound`].
     #[must_use]
     pub fn max_ns(&self) -> Option<f64> {
-        let (_, high, _) = self.histogram.buckets().last()?;
-        let exact = self.longest_ns.filter(|_| !self.max_is_bound());
-        Some(exact.unwrap_or(high - 1) as f64)
+        self.exact_or_bound_ns().map(|ns| ns as f64)
     }
 
-    /// Whether the maximum is not known exactly: the longest that was noted, if any, is shorter than
+    fn exact_or_bound_ns(&self) -> Option<u64> {
+        self.exact_max_ns().or_else(|| self.bound_ns())
+    }
+
+    /// The longest, where it is known exactly: because it was noted, or because it is the only one.
+    fn exact_max_ns(&self) -> Option<u64> {
+        let (low, high, _) = self.histogram.buckets().last()?;
+        let alone = (self.measured() == 1).then_some(self.total_ns);
+        let alone = alone.filter(|only| (low..high).contains(only));
+        // One that is too long for their sum is not among them.
+        let by_sum = self.bound_by_sum_ns().unwrap_or(u64::MAX);
+        let noted = self.longest_ns;
+        alone.or_else(|| noted.filter(|noted| (low..=by_sum).contains(noted)))
+    }
+
+    /// No duration is longer than this.
+    fn bound_ns(&self) -> Option<u64> {
+        let (low, high, _) = self.histogram.buckets().last()?;
+        let by_sum = self.bound_by_sum_ns().unwrap_or(u64::MAX);
+        let noted = self.at_most_ns.filter(|&noted| noted >= low);
+        Some(by_sum.min(noted.unwrap_or(u64::MAX)).min(high - 1))
+    }
+
+    /// Nor than this: of the exact sum all others have at least the lower ends of their buckets. None where the sum
+    /// is too small for them, since it was read at another moment.
+    fn bound_by_sum_ns(&self) -> Option<u64> {
+        let (low, ..) = self.histogram.buckets().last()?;
+        let least = self.histogram.buckets();
+        let least = least.map(|(low, _, count)| low.saturating_mul(count));
+        let spare_ns = (self.total_ns).checked_sub(least.fold(0, u64::saturating_add))?;
+        Some(low.saturating_add(spare_ns))
+    }
+
+    /// Whether the maximum is not known exactly: none was noted, or the longest that was is shorter than
     /// all of the last bucket. What ended between the last reading of one phase and the word to the
     /// programs that the next one begins is counted in the buckets of the next one, and noted among
     /// the longest of the one before.
     #[must_use]
     pub fn max_is_bound(&self) -> bool {
-        let last = self.histogram.buckets().last();
-        last.is_some_and(|(low, ..)| self.longest_ns.is_none_or(|longest| longest < low))
+        self.measured() > 0 && self.exact_max_ns().is_none()
     }
 
     /// The longest is at least so long.
     #[must_use]
     pub fn max_at_least_ns(&self) -> Option<u64> {
         let (low, ..) = self.histogram.buckets().last()?;
-        Some(self.longest_ns.unwrap_or(0).max(low))
+        Some(self.exact_max_ns().unwrap_or(low))
     }
 
     /// The maximum as a person reads it: `99.5 µs`, or `≤ 131 µs` where it is a bound.
@@ -144,6 +194,58 @@ mod tests {
         assert_eq!(of(&[125_000], None).max_text(unit), "≤ 131 µs");
         assert_eq!(of(&[], None).max_text(unit), UNKNOWN);
         assert!(!of(&[], None).max_is_bound());
+    }
+
+    #[test]
+    fn a_sum_bounds_the_longest() {
+        let unit = TimeUnit::Nanoseconds;
+        let summed = |lengths: &[u64]| Durations {
+            total_ns: lengths.iter().sum(),
+            ..of(lengths, None)
+        };
+        // The only one is known without being noted.
+        assert_eq!(summed(&[1613]).max_text(unit), "1.61 µs");
+        assert!(!summed(&[1613]).max_is_bound());
+        let two = summed(&[1024, 125_000]);
+        assert_eq!((two.max_ns(), two.max_is_bound()), (Some(125_000.0), true));
+        // What was noted is too long to be one of them.
+        let mut noted = two.clone();
+        noted.longest_ns = Some(126_000);
+        assert_eq!(noted.max_text(unit), two.max_text(unit));
+    }
+
+    #[test]
+    fn a_longest_that_is_not_known_may_be_the_longest_of_all() {
+        let known = of(&[50_000, 125_000], Some(125_000));
+        let merged = |mut first: Durations, second: &Durations| {
+            first.merge(second);
+            (first.max_ns(), first.max_is_bound())
+        };
+        let unknown = of(&[124_000, 124_000], None);
+        assert_eq!(merged(known.clone(), &unknown), (Some(131_071.0), true));
+        assert_eq!(merged(unknown, &known), (Some(131_071.0), true));
+        // What is surely shorter changes nothing, and neither does nothing.
+        let shorter = of(&[50_000, 60_000], None);
+        assert_eq!(merged(shorter, &known), (Some(125_000.0), false));
+        assert_eq!(merged(of(&[], None), &known), (Some(125_000.0), false));
+        assert_eq!(merged(of(&[], Some(7)), &known), (Some(125_000.0), false));
+    }
+
+    #[test]
+    fn a_noted_bound_is_narrower_than_its_bucket() {
+        let mut bounded = of(&[124_000, 124_000], None);
+        bounded.at_most_ns = Some(124_300);
+        assert_eq!(bounded.max_text(TimeUnit::Nanoseconds), "≤ 124 µs");
+        // So that one which is longer is known to be the longest of both.
+        let mut known = of(&[50_000, 125_000], Some(125_000));
+        known.merge(&bounded);
+        assert_eq!(
+            (known.max_ns(), known.max_is_bound()),
+            (Some(125_000.0), false)
+        );
+        // One that is too small for what was counted is none.
+        bounded.at_most_ns = Some(100);
+        assert_eq!(bounded.max_ns(), Some(131_071.0));
     }
 
     #[test]

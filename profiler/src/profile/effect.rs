@@ -70,7 +70,8 @@ pub struct KindEffect {
     pub interval: Option<Interval>,
     /// What that means.
     pub verdict: EffectVerdict,
-    /// How long the measured time of a run would have to be to tell, in seconds, where this one does not.
+    /// How long the measured time of a run would have to be to tell, in seconds, where this one does not: an
+    /// estimate where there is an interval, else the least that it takes.
     pub more_s: Option<f64>,
 }
 
@@ -269,8 +270,8 @@ fn kind_effect(
         effect.verdict = EffectVerdict::TooFew;
         let times = FEWEST_EVENTS as f64 / events as f64;
         // Where a window had none, nobody knows how many more it takes.
-        effect.more_s = (events > 0 && times > 1.0)
-            .then(|| sayable(run_of((count as f64 * times).ceil() as usize)));
+        let pairs = ((count as f64 * times).ceil() as usize).max(FEWEST_PAIRS);
+        effect.more_s = (events > 0 && times > 1.0).then(|| sayable(run_of(pairs)));
         return effect;
     };
     let middle = mean(&logarithms).unwrap_or_default();

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::{Site, Span};
 
-use super::windows::SeenLives;
-use crate::recording::schema::{Footer, Interval};
+use super::{
+    holds_known,
+    windows::{LifeHolds, SeenLives},
+};
+use crate::{
+    kernel::DEFAULT_LOCK,
+    recording::schema::{Footer, Header, Interval},
+};
 
 /// Totals from attach to detach, warm-up included. In a run with windows, holds and calls are those that
 /// its windows had probes for, and no totals of the run.
@@ -64,6 +70,43 @@ impl Attached {
             .tasks_created
             .saturating_add(interval.machine.tasks_created);
     }
+
+    /// Of a run without windows, what it has seen of lives beside what the kernel counted meanwhile: of the two
+    /// accounts that there are the smaller, which is certain. Those that were created in the `last` interval may have
+    /// been after the programs' counters were read: the footer's count ends before.
+    pub(super) fn seen_lives(&self, footer: Option<&Footer>, last: u64) -> SeenLives {
+        let holds = |which: &[Site]| {
+            let holds = self.holds.iter().flatten();
+            let holds = holds.filter(|(site, _)| which.contains(site));
+            holds.fold(0, |sum: u64, (_, &count)| sum.saturating_add(count))
+        };
+        let mut seen = SeenLives {
+            windows: 1,
+            tasks_created: match footer {
+                Some(footer) => self.tasks_created.min(footer.tasks_created),
+                None => self.tasks_created.saturating_sub(last),
+            },
+            ..SeenLives::default()
+        };
+        seen.holds.fork = holds(&[Site::Fork]);
+        seen.holds.unnamed = holds(&[Site::Unknown, Site::Other]);
+        seen
+    }
+}
+
+/// Holds of fork that were not seen, and not counted as lost either, though the kernel has counted the tasks: each of
+/// them is linked in under the lock (copy_process(), kernel/fork.c, 6.1 to 7.3). At both edges of a window each CPU may
+/// be about to create one.
+pub(super) fn uncounted(header: &Header, seen: &SeenLives, lost: u64) -> u64 {
+    if !holds_known(header) || header.lock.name != DEFAULT_LOCK {
+        return 0;
+    }
+    let cpus = u64::from(header.kernel.cpus_online.max(1));
+    let at_edges = seen.windows.saturating_mul(2).saturating_mul(cpus);
+    let LifeHolds { fork, unnamed, .. } = seen.holds;
+    let known = [fork, unnamed, lost, at_edges, seen.between_readings];
+    seen.tasks_created
+        .saturating_sub(known.into_iter().fold(0, u64::saturating_add))
 }
 
 /// What the profiler counted beside what others counted: from attach to detach, or, in a run with

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use lockprof_abi::Loss;
 
-use crate::recording::schema::Arrangement;
+use crate::{
+    recording::schema::{Arrangement, WindowKind},
+    units,
+};
 
 /// Programs each missed run of which is a lost hold or wait of the target lock.
 const TARGET_PROGRAMS: &[&str] = &[
@@ -21,9 +24,10 @@ const TARGET_PROGRAMS: &[&str] = &[
 ];
 
 /// So many times as much may be lost at random before a run is void: what is left is like what is lost.
-const AT_RANDOM: f64 = 10.0;
+pub(super) const AT_RANDOM: f64 = 10.0;
 
-/// Losses in the measured time.
+/// Losses in the measured time: all of them, judged by the kind of windows that lost most of the lock's events, for
+/// what is shown is of one kind, and what another has seen makes up for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
     /// Those that the programs count, without those that never happened.
@@ -34,6 +38,10 @@ pub struct Losses {
     pub target_events: u64,
     /// Those of the target lock that are not. One lost hold may be counted twice, at both its ends.
     pub target_losses: u64,
+    /// How many of those no program has counted: holds of fork that the kernel's own count of tasks proves.
+    pub uncounted: u64,
+    /// The kind of windows that these are of, where it is not that of the numbers of holds and waits.
+    pub judged_of: Option<WindowKind>,
     /// The share of lost ones above which the run is void.
     pub threshold: f64,
     /// The share of lost ones is above the threshold.
@@ -81,13 +89,91 @@ impl Losses {
         self.target_losses = counted
             .map(|(_, &count)| count)
             .chain(missed)
-            .fold(0, u64::saturating_add);
+            .fold(self.uncounted, u64::saturating_add);
         self.target_events = target_events;
         self.threshold = threshold;
         let at_random = self.counted.iter().filter(|(loss, _)| loss.is_at_random());
         let at_random: u64 = at_random.map(|(_, &count)| count).sum();
         self.void = self.share_of(self.target_losses.saturating_sub(at_random)) > threshold
             || self.share() > AT_RANDOM * threshold;
+    }
+
+    /// All losses together, told by those of `main`, or of the windows of spans where these lost more.
+    pub(super) fn together<'a>(
+        all: impl Iterator<Item = &'a Self>,
+        main: &Self,
+        spans: Option<&Self>,
+    ) -> Self {
+        let worse = spans.filter(|spans| (spans.void, spans.share()) > (main.void, main.share()));
+        let mut sum = Self {
+            counted: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            judged_of: worse.map(|_| WindowKind::Spans),
+            ..worse.unwrap_or(main).clone()
+        };
+        for losses in all {
+            for (&loss, &count) in &losses.counted {
+                let sum = sum.counted.entry(loss).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            sum.add(&BTreeMap::new(), losses.missed.clone());
+        }
+        sum
+    }
+
+    /// Of some kinds of losses, those that happened: how many, and which.
+    pub(super) fn some(&self, kinds: &[Loss]) -> Lost {
+        let counted = kinds
+            .iter()
+            .filter_map(|loss| Some((loss.name().to_owned(), *self.counted.get(loss)?)));
+        Lost::default().and(counted)
+    }
+
+    /// Losses of the lock's events: which, and how often.
+    pub(super) fn lost_of_target(&self) -> Lost {
+        let kinds: Vec<Loss> = Loss::ALL
+            .iter()
+            .copied()
+            .filter(|loss| loss.is_of_target())
+            .collect();
+        let refused = self.refused(|program| TARGET_PROGRAMS.contains(&program));
+        self.some(&kinds).with(refused)
+    }
+
+    /// How many holds are known to be lost, at most: each of the target's losses may be one, and each run that was
+    /// refused of any program that has to do with holds.
+    pub(super) fn holds_known_to_be_lost(&self) -> u64 {
+        let refused = self
+            .refused(|program| !program.contains("span_") && !program.starts_with("contention_"));
+        let lost = self.some(&[Loss::HoldOverwritten]).with(refused);
+        let of_target = self.counted.iter().filter(|(loss, _)| loss.is_of_target());
+        let of_target = of_target.map(|(_, &count)| count);
+        of_target.fold(lost.count, u64::saturating_add)
+    }
+
+    /// Runs that the kernel refused of some programs: how many, and of which.
+    pub(super) fn refused(&self, which: impl Fn(&str) -> bool) -> Lost {
+        let missed = self.missed.iter().filter(|(program, _)| which(program));
+        let missed = missed
+            .filter_map(|(program, &count)| Some((format!("refused runs of {program}"), count?)));
+        Lost::default().and(missed.filter(|&(_, count)| count > 0))
+    }
+
+    /// What is missing, as a part of a sentence.
+    #[must_use]
+    pub fn missing(&self) -> String {
+        let share = units::percent(self.share());
+        let (mut of, mut proof) = (String::new(), String::new());
+        if self.judged_of == Some(WindowKind::Spans) {
+            of = " in the windows of spans".to_owned();
+        }
+        if self.uncounted > 0 {
+            proof = format!(
+                ": by the kernel's own count of tasks at least {} were created whose forks were not seen",
+                units::count(self.uncounted)
+            );
+        }
+        format!("{share} of the lock's events{of} are missing{proof}")
     }
 
     /// Lost events of the target lock as a share of all that happened.
@@ -119,6 +205,14 @@ impl Losses {
             .map(|(program, _)| program.as_str())
     }
 
+    /// Whether the kernel does not tell how many runs it refused of a program each of which is a lost hold or
+    /// wait of the target lock.
+    #[must_use]
+    pub fn unknown_of_target(&self) -> bool {
+        self.unknown()
+            .any(|program| TARGET_PROGRAMS.contains(&program))
+    }
+
     /// Every loss that happened: its name and how often.
     pub fn happened(&self) -> impl Iterator<Item = (String, u64)> {
         let counted = self
@@ -131,6 +225,58 @@ impl Losses {
                 .map(|count| (format!("missed:{program}"), count))
         });
         counted.chain(missed)
+    }
+}
+
+/// Some of the losses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// How many.
+    pub(super) count: u64,
+    names: Vec<String>,
+}
+
+impl Lost {
+    /// And these.
+    pub(super) fn and(mut self, more: impl IntoIterator<Item = (String, u64)>) -> Self {
+        for (name, count) in more {
+            self.count = self.count.saturating_add(count);
+            self.names.push(format!("{name}: {}", units::count(count)));
+        }
+        self
+    }
+
+    /// Both.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.count = self.count.saturating_add(other.count);
+        self.names.extend(other.names);
+        self
+    }
+
+    /// Whether they are more than a share of them and of what was seen.
+    pub(super) fn is_more_than(&self, share: f64, seen: u64) -> bool {
+        let all = self.count.saturating_add(seen);
+        all > 0 && self.count as f64 > share * all as f64
+    }
+
+    /// Where both of two say the same twice, the one that says more.
+    pub(super) fn or(self, other: Self) -> Self {
+        if other.count > self.count {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// As a part of a sentence: `8 were lost (wait_unclaimed: 8)`, and what they are, one or many, where the sentence
+    /// has not said it.
+    pub(super) fn text(&self, what: Option<[&str; 2]>) -> String {
+        let count = units::count(self.count);
+        let were = if self.count == 1 { "was" } else { "were" };
+        let what = what.map_or_else(String::new, |[one, many]| {
+            format!(" {}", if self.count == 1 { one } else { many })
+        });
+        format!("{count}{what} {were} lost ({})", self.names.join(", "))
     }
 }
 

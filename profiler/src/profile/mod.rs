@@ -1,13 +1,16 @@
 //! The model: what a recording says about the lock. Pure: nothing here reads or writes a file.
 
+mod absence;
 mod anatomy;
 mod builder;
 mod callers;
 mod contention;
+mod controls;
 mod durations;
 mod effect;
 mod ground_truth;
 mod histogram;
+mod locks;
 mod losses;
 mod samples;
 mod scaled;
@@ -16,16 +19,23 @@ mod sites;
 mod spans;
 mod sums;
 mod verdict;
+mod waiters;
 mod windows;
 
+pub use absence::Absence;
 pub use anatomy::{Anatomy, Part, What, anatomies, contained};
 pub use builder::ProfileBuilder;
-pub use callers::{caller_of, is_between, symbol_of};
+pub use callers::{caller_of, from_caller, symbol_of};
 pub use contention::{Contention, LockKind, PathWaits};
+pub use controls::{Controls, Known};
 pub use durations::Durations;
 pub use effect::{Counted, EdgeEffect, Effect, EffectVerdict, KindEffect};
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
+pub use locks::{
+    CallerWaits, Class, ClassWaits, Doing, Locks, Member, NamedBy, Pair, Person, Stretch,
+    WaitedFor, Waits, WhoWaits,
+};
 pub use losses::Losses;
 pub use samples::{Samples, WaitPath, wait_paths};
 pub use scaled::{Estimate, Scaled};
@@ -33,6 +43,7 @@ pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile, symbol_of_site};
 pub use spans::{SpanProfile, own_lock};
 pub use verdict::Verdict;
+pub use waiters::Waiter;
 pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 
 use std::collections::BTreeMap;
@@ -43,11 +54,11 @@ use crate::{
     recording::{
         Recording,
         schema::{
-            Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Tier,
-            WindowKind,
+            Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Proves,
+            Tier, WindowKind,
         },
     },
-    units::TimeUnit,
+    units::{self, TimeUnit},
 };
 
 /// Says which site a wait for the target lock belongs to, by who waited (a call stack, innermost
@@ -95,6 +106,8 @@ pub struct Profile {
     pub inner_waits: Vec<Contention>,
     /// Waits for all locks by lock and caller, the most waited time first.
     pub contention: Vec<Contention>,
+    /// All locks by class, by who waited and by who had them, in a run of `lockprof locks`.
+    pub locks: Option<Locks>,
     /// The same by caller and whole call stack, for flame graphs.
     pub waits_by_path: Vec<PathWaits>,
     /// Call stacks, the innermost frame first.
@@ -113,6 +126,18 @@ pub struct Profile {
     pub attached: Attached,
     /// The same beside what the load and the kernel counted.
     pub ground_truth: GroundTruthCheck,
+    /// What the probes were seen to see. See [`Self::proof`].
+    pub controls: Controls,
+    /// Losses of the windows that holds and waits are of, and of those of spans, where these are others.
+    losses_of_main: Losses,
+    losses_of_spans: Option<Losses>,
+    /// The kind of windows that the numbers are of in place of the one that they were to be of, and of which none
+    /// came.
+    instead: Option<WindowKind>,
+    /// No write hold was seen, and none would have been.
+    holds_unknown: bool,
+    /// No wait for the lock was seen, and none would have been.
+    target_waits_unknown: bool,
 }
 
 impl Profile {
@@ -120,6 +145,12 @@ impl Profile {
     #[must_use]
     pub fn null_hold(&self) -> Option<&NullHold> {
         self.calibration.as_ref()?.null_hold.as_ref()
+    }
+
+    /// Whether the probes were seen to see this: only then is it known that it did not happen.
+    #[must_use]
+    pub fn proof(&self, proves: Proves) -> Known {
+        self.controls.proof(proves)
     }
 
     /// Adds up a recording.
@@ -155,10 +186,44 @@ impl Profile {
         TimeUnit::of(self.header.clock)
     }
 
-    /// Whether holds were measured.
+    /// What came before the measured time: of a run without a warm-up, what is done once the probes are attached.
+    #[must_use]
+    pub fn before_measured(&self) -> &'static str {
+        self.stage_name(Stage::WarmUp)
+    }
+
+    /// The name of a stage of this run in reports.
+    #[must_use]
+    pub fn stage_name(&self, stage: Stage) -> &'static str {
+        match stage {
+            Stage::WarmUp if self.header.warm_up_s == Some(0.0) => "preparation",
+            stage => stage.name(),
+        }
+    }
+
+    /// Whether holds were measured: not where none was seen, and none would have been.
     #[must_use]
     pub const fn holds_known(&self) -> bool {
-        holds_known(&self.header)
+        self.measures_holds() && !self.holds_unknown
+    }
+
+    /// Whether holds are what the probes of this run are for, as far as it came.
+    #[must_use]
+    pub const fn measures_holds(&self) -> bool {
+        holds_known(&self.header) && !matches!(self.instead, Some(WindowKind::Waits))
+    }
+
+    /// The kind of windows that the numbers are of in place of the one that they were to be of: the run ended before
+    /// its first window of that.
+    #[must_use]
+    pub const fn instead(&self) -> Option<WindowKind> {
+        self.instead
+    }
+
+    /// Whether waits for the lock were measured: not where none was seen, and none would have been.
+    #[must_use]
+    pub fn target_waits_known(&self) -> bool {
+        self.waits_known() && !self.target_waits_unknown
     }
 
     /// Whether waits were measured.
@@ -167,10 +232,28 @@ impl Profile {
         waits_known(&self.header)
     }
 
-    /// The losses of the target lock are above the threshold: the numbers are not to be used.
+    /// The losses of the target lock are above the threshold, or the probes have died: the numbers are not to be
+    /// used.
     #[must_use]
     pub const fn void(&self) -> bool {
-        self.losses.void
+        self.losses.void || self.controls.died().is_some()
+    }
+
+    /// Why they are not, where they are not: a part of a sentence.
+    #[must_use]
+    pub fn void_because(&self) -> Option<String> {
+        if let Some(died) = self.controls.died() {
+            if died.at_s <= 0.0 {
+                let what = absence::what(died.proves);
+                return Some(format!("its probes do not see {what} ({})", died.why));
+            }
+            return Some(format!(
+                "from {} after the attach on its probes saw nothing any more ({})",
+                units::seconds(died.at_s),
+                died.why
+            ));
+        }
+        self.losses.void.then(|| self.losses.missing())
     }
 
     /// What one site did.
@@ -215,8 +298,8 @@ impl Profile {
     /// Whether this is the address of the target lock, as far as anybody waited for it.
     #[must_use]
     pub fn is_target(&self, address: u64) -> bool {
-        let target = self.contention.iter().find(|wait| wait.is_target);
-        target.is_some_and(|target| target.address == address)
+        let mut target = self.contention.iter().filter(|wait| wait.is_target);
+        target.any(|target| target.address == address)
     }
 
     /// Write holds; none where holds were not measured.
@@ -231,10 +314,17 @@ impl Profile {
         self.over_writers(|hold| hold.total_ns)
     }
 
-    /// The share of the measured time that a writer held the lock.
+    /// The share of the measured time that a writer held the lock: at least so much, where one did at its end.
     #[must_use]
     pub fn held_share(&self) -> Option<f64> {
-        self.share_of_time(self.held_ns()?)
+        self.share_of_holds(self.held_ns()?.saturating_add(self.open_hold_ns()))
+    }
+
+    /// The time of holds as a share of the measured time: one that began before it is counted whole, and the
+    /// share is not more than all the same.
+    #[must_use]
+    pub fn share_of_holds(&self, ns: u64) -> Option<f64> {
+        self.share_of_time(ns).map(|share| share.min(1.0))
     }
 
     /// A time as a share of the measured time.
@@ -285,7 +375,7 @@ impl Profile {
             .as_ref()
             .and_then(|footer| footer.ground_truth.as_ref());
         bare.and_then(|bare| bare.iterations_per_second())
-            .or_else(|| truth.map(|truth| truth.per_second))
+            .or_else(|| truth?.per_second)
             .or_else(|| self.per_second(self.iterations()?))
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use lockprof_abi::Site;
 
 use super::{
+    contention::LockRange,
     holds_known, waits_from_contention, waits_known,
     windows::{has_holds, main_kind},
 };
@@ -130,8 +131,8 @@ impl Scaling {
     }
 
     /// What the windows stand for; none where they are all of the measured time, or there are none.
-    /// `target` is the address of the target lock, where it has to be found among all locks.
-    pub(super) fn finish(mut self, header: &Header, target: Option<u64>) -> Option<Scaled> {
+    /// `target` is where the target lock lies, where it has to be found among all locks.
+    pub(super) fn finish(mut self, header: &Header, target: Option<LockRange>) -> Option<Scaled> {
         self.windows.retain(|window| window.seconds > 0.0);
         let kind = main_kind(header.windows.as_ref()?);
         let seconds: f64 = self.windows.iter().map(|window| window.seconds).sum();
@@ -145,11 +146,14 @@ impl Scaling {
         let has_waits = waits_known(header) && (!from_contention || target.is_some());
         let waits = |window: &Counted| match target.filter(|_| from_contention) {
             // A window without an entry had no wait.
-            Some(target) => window
-                .waits_by_lock
-                .get(&target)
-                .copied()
-                .unwrap_or_default(),
+            Some(target) => {
+                let mut sum = [0; 2];
+                let of_target = window.waits_by_lock.iter();
+                of_target
+                    .filter(|(address, _)| target.contains(**address))
+                    .for_each(|(_, &waits)| add(&mut sum, waits));
+                sum
+            }
             None => window.waits,
         };
         let stand_for_s = self.stand_for_s();

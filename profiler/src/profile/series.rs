@@ -76,6 +76,57 @@ pub(super) fn tell_the_ending(series: &mut [SeriesPoint]) {
     }
 }
 
+/// Moves what cannot have been in an interval into those before it.
+///
+/// A hold is counted where it ended. Of one that is longer than its interval the rest was before: there can be one
+/// such hold only, for the lock has one writer, and it was on the CPU that held the lock longest. What finds no
+/// room there (the first interval of a window; clocks that are not read at one moment) is in no share.
+pub(super) fn spread_holds(series: &mut [SeriesPoint]) {
+    for last in 0..series.len() {
+        let over = series[last].held_by_all() - 1.0;
+        let longest = series[last].cpus.iter_mut();
+        let longest = longest.max_by(|a, b| a.held.total_cmp(&b.held));
+        let Some(longest) = longest.filter(|_| over > 0.0) else {
+            continue;
+        };
+        // Where two CPUs' clocks disagree, more may be over than one of them has.
+        let over = over.min(longest.held);
+        longest.held -= over;
+        let cpu = longest.cpu;
+        let rest_s = over * series[last].seconds;
+        hold_before(series[..last].iter_mut().rev(), cpu, rest_s);
+    }
+    for cpu in series.iter_mut().flat_map(|point| &mut point.cpus) {
+        cpu.held = cpu.held.clamp(0.0, 1.0);
+    }
+}
+
+/// Puts a hold that had not ended with the measured time into the intervals in which it was: no interval has counted it.
+pub(super) fn add_open_hold(series: &mut [SeriesPoint], cpu: u32, seconds: f64) {
+    let measured = series.iter_mut().rev();
+    hold_before(
+        measured.skip_while(|point| !point.is_measured()),
+        cpu,
+        seconds,
+    );
+}
+
+/// Puts so many seconds of a hold into intervals, the last first, as far as there is room.
+fn hold_before<'a>(points: impl Iterator<Item = &'a mut SeriesPoint>, cpu: u32, mut rest_s: f64) {
+    for point in points {
+        if rest_s <= 0.0 || point.holds.is_none() {
+            break;
+        }
+        if point.seconds <= 0.0 {
+            continue;
+        }
+        let room = (1.0 - point.held_by_all()).max(0.0);
+        let held = (rest_s / point.seconds).min(room);
+        point.add_held(cpu, held);
+        rest_s -= held * point.seconds;
+    }
+}
+
 /// What one CPU did in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CpuTotals {
@@ -111,9 +162,9 @@ pub struct SeriesPoint {
     pub stage: Stage,
     /// CPUs that held the lock for writing.
     pub cpus: Vec<CpuShare>,
-    /// Write holds; none where holds were not measured.
+    /// Write holds that ended; none where holds were not measured.
     pub holds: Option<u64>,
-    /// Their time.
+    /// Their time, that before the interval included.
     pub held_ns: Option<u64>,
     /// Task lives that ended, by reap holds.
     pub lives: Option<u64>,
@@ -204,7 +255,20 @@ impl SeriesPoint {
     /// The share of its length that a writer held the lock.
     #[must_use]
     pub fn held_share(&self) -> Option<f64> {
-        (self.seconds > 0.0).then_some(self.held_ns? as f64 / (self.seconds * 1e9))
+        self.holds?;
+        (self.seconds > 0.0).then(|| self.held_by_all().min(1.0))
+    }
+
+    fn held_by_all(&self) -> f64 {
+        self.cpus.iter().map(|cpu| cpu.held).sum()
+    }
+
+    fn add_held(&mut self, cpu: u32, held: f64) {
+        match self.cpus.binary_search_by_key(&cpu, |share| share.cpu) {
+            Ok(place) => self.cpus[place].held += held,
+            Err(place) if held > 0.0 => self.cpus.insert(place, CpuShare { cpu, held }),
+            Err(_) => {}
+        }
     }
 
     /// A number by seconds.
@@ -217,5 +281,87 @@ impl SeriesPoint {
     #[must_use]
     pub fn steal_share(&self, cpus: u32) -> Option<f64> {
         (self.seconds > 0.0 && cpus > 0).then_some(self.steal_s / (self.seconds * f64::from(cpus)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(cpus: &[(u32, f64)]) -> SeriesPoint {
+        SeriesPoint {
+            at_s: 0.0,
+            seconds: 0.001,
+            stage: Stage::Measured,
+            cpus: cpus
+                .iter()
+                .map(|&(cpu, held)| CpuShare { cpu, held })
+                .collect(),
+            holds: Some(1),
+            held_ns: Some(0),
+            lives: None,
+            iterations: None,
+            tasks_created: 0,
+            steal_s: 0.0,
+            idle_s: 0.0,
+            own_cpu_s: 0.0,
+            own_resident_bytes: 0,
+        }
+    }
+
+    fn spread(intervals: &[&[(u32, f64)]]) -> Vec<Vec<(u32, f64)>> {
+        let mut series: Vec<SeriesPoint> = intervals.iter().map(|cpus| point(cpus)).collect();
+        spread_holds(&mut series);
+        let round = |share: &CpuShare| (share.cpu, (share.held * 1e6).round() / 1e6);
+        series
+            .iter()
+            .map(|point| point.cpus.iter().map(round).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_hold_is_in_all_the_intervals_that_it_covers() {
+        // 2.5 ms, which ended at the end of the last of four intervals of 1 ms.
+        assert_eq!(
+            spread(&[&[(0, 0.2)], &[(1, 0.1)], &[], &[(0, 2.5)]]),
+            [
+                vec![(0, 0.2)],
+                vec![(0, 0.5), (1, 0.1)],
+                vec![(0, 1.0)],
+                vec![(0, 1.0)]
+            ]
+        );
+    }
+
+    #[test]
+    fn no_share_is_more_than_all() {
+        for intervals in [
+            // Before the first interval there is nothing.
+            &[&[(0, 3.0)][..]][..],
+            &[&[(0, 0.9)], &[(0, 3.0)]],
+            // One hold that began before, and others on another CPU.
+            &[&[], &[(0, 0.7), (1, 0.6)]],
+            &[&[(0, 0.7), (1, 0.7)], &[(0, 0.7), (1, 0.7)]],
+        ] {
+            for shares in spread(intervals) {
+                let all: f64 = shares.iter().map(|(_, held)| held).sum();
+                assert!(all <= 1.000_001, "{intervals:?}: {shares:?}");
+            }
+        }
+        assert_eq!(
+            spread(&[&[], &[(0, 0.7), (1, 0.6)]]),
+            [vec![(0, 0.3)], vec![(0, 0.4), (1, 0.6)]]
+        );
+    }
+
+    #[test]
+    fn nothing_is_put_where_nobody_looked() {
+        let mut series = [point(&[]), point(&[]), point(&[(0, 2.5)])];
+        series[0].holds = None;
+        spread_holds(&mut series);
+        assert_eq!(series[0].cpus, []);
+        assert_eq!(series[0].held_share(), None);
+        assert_eq!(series[1].held_share(), Some(1.0));
+        assert_eq!(series[2].held_share(), Some(1.0));
     }
 }

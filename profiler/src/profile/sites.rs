@@ -21,6 +21,12 @@ pub struct SiteProfile {
 }
 
 impl SiteProfile {
+    /// Whether it waited.
+    #[must_use]
+    pub fn has_waited(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.count() > 0)
+    }
+
     /// The time that it held the lock, for sorting.
     pub(super) fn weight(&self) -> (u64, u64) {
         let total = |durations: &Option<Durations>| durations.as_ref().map_or(0, |d| d.total_ns);

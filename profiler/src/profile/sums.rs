@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    Blame, Classify, Contention, CpuTotals, Durations, PathWaits, Samples, Scale, SiteProfile,
-    SpanProfile,
-    contention::{ContentionSum, by_caller, target_by_callers, target_by_site},
+    Blame, Classify, Contention, CpuTotals, Durations, Locks, PathWaits, Samples, Scale,
+    SiteProfile, SpanProfile,
+    contention::{
+        ContentionSum, LockRange, by_caller, target_by_callers, target_by_site, target_told_by_site,
+    },
     holds_known,
+    locks::{OverTime, SampleSum, WaiterSum},
     spans::is_timed,
     waits_from_contention, waits_known,
 };
-use crate::recording::{
-    parse_address,
-    schema::{
-        AddressSource, CgroupInterval, CpuInterval, Header, Interval, Kind, LongestEvent,
-        READERS_AND_HANDOVER, SpanInterval,
-    },
+use crate::kernel::DEFAULT_LOCK;
+use crate::recording::schema::{
+    AddressSource, CgroupInterval, CpuInterval, Header, Interval, Kind, LongestEvent,
+    READERS_AND_HANDOVER, SpanInterval,
 };
 
 /// What a site did so far.
@@ -40,6 +41,10 @@ pub(super) struct Sums {
     blame: BTreeMap<(Site, Option<Site>), u64>,
     contention: ContentionSum,
     samples: Samples,
+    waiters: WaiterSum,
+    owner_samples: SampleSum,
+    /// Where waits are told by class.
+    over_time: Option<OverTime>,
 }
 
 /// What sums amount to, with everything in its order.
@@ -55,15 +60,29 @@ pub(super) struct Finished {
     pub(super) contention: Vec<Contention>,
     pub(super) waits_by_path: Vec<PathWaits>,
     pub(super) samples: Samples,
-    /// The address of the target lock, where it is known.
-    pub(super) target: Option<u64>,
+    /// By class, task and owner, where that was kept.
+    pub(super) locks: Option<Locks>,
+    /// Where the target lock lies, where that is known.
+    pub(super) target: Option<LockRange>,
 }
 
 impl Sums {
-    /// Adds an interval.
-    pub(super) fn add(&mut self, interval: Interval) {
+    /// Nothing yet of a recording with this header.
+    pub(super) fn of(header: &Header) -> Self {
+        Self {
+            over_time: header.locks.as_ref().map(|_| OverTime::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an interval; `longest_is_new` says of each of its contended locks that the longest wait is of this
+    /// interval.
+    pub(super) fn add(&mut self, interval: Interval, longest_is_new: &[bool]) {
         self.seconds += interval.seconds;
         self.intervals += 1;
+        if let Some(over_time) = &mut self.over_time {
+            over_time.add(&interval);
+        }
         interval.cpus.iter().for_each(|cpu| self.add_cpu(cpu));
         interval.spans.iter().for_each(|span| self.add_span(span));
         for (name, calls) in interval.calls_outside {
@@ -83,8 +102,14 @@ impl Sums {
         }
         let (checked, wrong) = (interval.callers_checked, interval.callers_wrong);
         self.samples.add(checked, wrong);
-        for entry in interval.contention {
-            self.contention.add(entry);
+        for (entry, &is_new) in interval.contention.into_iter().zip(longest_is_new) {
+            self.contention.add(entry, is_new);
+        }
+        for waiter in interval.waiters {
+            self.waiters.add(waiter);
+        }
+        for sample in interval.owner_samples {
+            self.owner_samples.add(sample);
         }
         for event in interval.longest {
             self.add_longest(event);
@@ -105,16 +130,33 @@ impl Sums {
         if !waits_known(header) {
             // Times of waits that are none are not shown.
             self.contention = ContentionSum::default();
+            self.over_time = None;
             self.blame.clear();
         }
         let waits_by_path = self.contention.finish();
         self.samples.count(&waits_by_path);
-        let target = target_address(header, &waits_by_path, stacks);
+        let target = target_range(header, &waits_by_path, stacks);
         let mut waits_of_target = BTreeMap::new();
-        if let Some(target) = target.filter(|_| waits_from_contention(header)) {
+        // The sites are those of the lock that is followed when nobody says otherwise.
+        let has_sites = waits_from_contention(header) && header.lock.name == DEFAULT_LOCK;
+        if let Some(target) = target.filter(|_| has_sites) {
             waits_of_target = target_by_site(&waits_by_path, stacks, target, classify);
         }
+        let waiters = self.waiters.finish();
+        let over_time = self.over_time.unwrap_or_default();
+        let locks = (header.locks.as_ref()).map(|_| {
+            Locks::of(
+                header,
+                &waits_by_path,
+                stacks,
+                target,
+                waiters,
+                self.owner_samples.finish(),
+            )
+            .with_over_time(over_time)
+        });
         Finished {
+            locks,
             seconds: self.seconds,
             intervals: self.intervals,
             cpus: self.cpus.into_values().collect(),
@@ -193,18 +235,15 @@ fn add_cgroup(sum: &mut CgroupInterval, totals: CgroupInterval) {
     sum.waited_ns = sum.waited_ns.saturating_add(waited_ns);
 }
 
-fn target_address(
+fn target_range(
     header: &Header,
     waits: &[PathWaits],
     stacks: &BTreeMap<i32, Vec<String>>,
-) -> Option<u64> {
-    match &header.lock.address {
-        Some(address) => parse_address(address),
-        None if header.lock.address_source == AddressSource::Stacks => {
-            target_by_callers(waits, stacks)
-        }
-        None => None,
+) -> Option<LockRange> {
+    if header.lock.address.is_none() && header.lock.address_source == AddressSource::Stacks {
+        return target_by_callers(waits, stacks).map(LockRange::at);
     }
+    LockRange::of_target(header)
 }
 
 fn sites(
@@ -272,9 +311,13 @@ fn blame(sums: BTreeMap<(Site, Option<Site>), u64>) -> Vec<Blame> {
 }
 
 /// Write holds and waits of the target lock.
-pub(super) fn target_events(sites: &[SiteProfile]) -> u64 {
+pub(super) fn target_events(header: &Header, finished: &Finished) -> u64 {
     let count = |durations: &Option<Durations>| durations.as_ref().map_or(0, Durations::count);
-    sites.iter().fold(0, |sum: u64, site| {
+    let waits = finished.contention.iter();
+    let beside = waits.filter(|wait| wait.is_target && !target_told_by_site(header, wait.kind));
+    let beside = beside.map(|wait| wait.waits.count());
+    let beside = beside.fold(0, u64::saturating_add);
+    finished.sites.iter().fold(beside, |sum, site| {
         let holds = if site.site.is_writer() {
             count(&site.hold)
         } else {

@@ -3,12 +3,16 @@
 
 mod caveats;
 mod effect;
+mod every_lock;
+mod in_progress;
+mod load;
 mod next;
+mod open;
 
 use lockprof_abi::Site;
 
-use self::{caveats::caveats, next::next};
-use super::{Durations, Profile, SiteProfile, What, anatomies};
+use self::{caveats::caveats, in_progress::in_progress, next::next};
+use super::{Durations, Locks, Profile, SiteProfile, Waiter, What, anatomies};
 use crate::units;
 
 /// Of fewer waits it is not said who waits most.
@@ -21,7 +25,9 @@ const MOST_SPANS: usize = 3;
 /// The answer in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// What limits the numbers: to be said first.
+    /// What had lasted long and not ended: to be said before all else.
+    pub in_progress: Vec<String>,
+    /// What limits the numbers: to be said before them.
     pub caveats: Vec<String>,
     /// What the numbers say; empty where they say nothing.
     pub findings: Vec<String>,
@@ -33,15 +39,22 @@ impl Verdict {
     /// The answer that a profile's numbers carry.
     #[must_use]
     pub fn of(profile: &Profile) -> Self {
+        if profile.header.locks.is_some() {
+            let none = Locks::default();
+            return every_lock::verdict(profile, profile.locks.as_ref().unwrap_or(&none));
+        }
+        let in_progress = in_progress(profile);
         let caveats = caveats(profile);
         if profile.void() || profile.intervals == 0 {
             return Self {
+                in_progress,
                 caveats,
                 ..Self::default()
             };
         }
         let findings = [holds(profile), waits(profile)];
         Self {
+            in_progress,
             caveats,
             findings: findings.into_iter().flatten().collect(),
             next: next(profile),
@@ -50,34 +63,52 @@ impl Verdict {
 
     /// All of it, in order.
     pub fn sentences(&self) -> impl Iterator<Item = &str> {
-        let all = self.caveats.iter().chain(&self.findings).chain(&self.next);
+        let first = self.in_progress.iter().chain(&self.caveats);
+        let all = first.chain(&self.findings).chain(&self.next);
         all.map(String::as_str)
     }
 }
 
 /// How much of the time the lock was held, by whom the longest, and doing what.
 fn holds(profile: &Profile) -> Option<String> {
-    let held = profile.held_ns()?;
-    let lock = &profile.header.lock.name;
-    let time = units::seconds(profile.measured_s);
-    let Some((site, hold)) = longest_holder(profile).filter(|_| held > 0) else {
-        return Some(format!("{lock} was never taken for writing in {time}."));
+    let (lock, held) = (&profile.header.lock.name, profile.held_ns());
+    let is_open = profile.held_is_bound();
+    let Some(((site, hold), held)) = longest_holder(profile).zip(held.filter(|&held| held > 0))
+    else {
+        let open = profile.share_of_holds(profile.open_hold_ns());
+        if let Some(share) = open.filter(|&share| share > 0.0 && profile.measures_holds()) {
+            let share = units::percent(share);
+            return Some(format!(
+                "{lock} was held for writing at least {share} of the time, by a hold that had not ended."
+            ));
+        }
+        // Of a tier without holds that is said before.
+        return profile.no_holds().filter(|_| profile.measures_holds());
     };
-    let share = units::percent(profile.share_of_time(held)?);
+    let share = units::percent(profile.held_share()?);
     let of_held = hold.total_ns as f64 / held as f64;
     let mean = profile.unit().format_or_unknown(hold.mean_ns());
     let who = site.site.name();
     let parts = anatomy(profile).map_or_else(String::new, |parts| format!(", of which {parts}"));
-    Some(if of_held > 0.9995 {
-        format!(
-            "{lock} was held for writing {share} of the time, by {who} alone ({mean} a hold{parts})."
-        )
-    } else {
-        format!(
-            "{lock} was held for writing {share} of the time, {} of that by {who} ({mean} a \
-             hold{parts}).",
-            units::percent(of_held)
-        )
+    let is_alone = of_held > 0.9995;
+    let of_held = units::percent(of_held);
+    let detail = format!("{mean} a hold{parts}");
+    // The share has the open hold, and nothing else here has.
+    Some(match (is_open, is_alone) {
+        (true, true) => format!(
+            "{lock} was held for writing at least {share} of the time; the holds that had ended are {who}'s \
+             alone ({detail})."
+        ),
+        (true, false) => format!(
+            "{lock} was held for writing at least {share} of the time; {of_held} of the time of holds that had \
+             ended is {who}'s ({detail})."
+        ),
+        (false, true) => {
+            format!("{lock} was held for writing {share} of the time, by {who} alone ({detail}).")
+        }
+        (false, false) => format!(
+            "{lock} was held for writing {share} of the time, {of_held} of that by {who} ({detail})."
+        ),
     })
 }
 
@@ -108,7 +139,7 @@ fn anatomy(profile: &Profile) -> Option<String> {
             format!("{}{is} {what}", units::percent(share(own_ns, hold)))
         })
         .collect();
-    Some(join(&parts))
+    Some(units::list(&parts))
 }
 
 /// Who waits most, and behind whom.
@@ -116,29 +147,28 @@ fn waits(profile: &Profile) -> Option<String> {
     if !profile.waits_known() {
         return None;
     }
-    let all: u64 = total_waited(profile);
-    let Some((site, wait)) = most_waiting(profile) else {
-        return Some(if profile.header.kernel.spin_waits_invisible {
-            "Whether anyone waited for it cannot be seen on this kernel.".to_owned()
-        } else {
-            "Nobody was seen waiting for it.".to_owned()
-        });
+    let (count, all) = profile.waits_seen();
+    let waiters = profile.waiters();
+    let Some(Waiter { who, site, waits }) = waiters.first() else {
+        return profile.no_waits();
     };
-    let unit = profile.unit();
-    let count = contended(profile);
-    if count < FEW_WAITS {
-        let acquisitions = if count == 1 {
-            "acquisition"
+    let (wait, unit) = (waits, profile.unit());
+    let measured = waiters.iter().map(|waiter| waiter.waits.measured());
+    let all_sampled = measured.fold(0, u64::saturating_add) == 0;
+    if count < FEW_WAITS || all_sampled {
+        let were = if count == 1 { "was" } else { "were" };
+        let waits = units::count_of(count as usize, "wait");
+        return Some(if all_sampled {
+            format!(
+                "{waits} {were} seen for it; all were sampled, and their lengths are not known."
+            )
         } else {
-            "acquisitions"
-        };
-        return Some(format!(
-            "Only {} {acquisitions} had to wait, {} in all.",
-            units::count(count),
-            unit.format(all as f64)
-        ));
+            format!(
+                "{waits} {were} seen for it, {} in all.",
+                unit.format(all as f64)
+            )
+        });
     }
-    let who = site.site.name();
     if wait.count() < FEW_WAITS {
         return Some(format!(
             "{} acquisitions had to wait, {} in all: {who} the longest, but only {} times.",
@@ -148,7 +178,7 @@ fn waits(profile: &Profile) -> Option<String> {
         ));
     }
     let of_all = if wait.total_ns == all {
-        "and nobody else waited".to_owned()
+        "all the waiting that was seen".to_owned()
     } else {
         format!(
             "{} of all waiting",
@@ -160,7 +190,7 @@ fn waits(profile: &Profile) -> Option<String> {
         units::count(wait.count()),
         unit.format_or_unknown(wait.mean_ns()),
     );
-    if let Some((behind, share)) = behind(profile, site.site) {
+    if let Some((behind, share)) = site.and_then(|site| behind(profile, site)) {
         let behind = behind.map_or_else(
             || "readers and hand-over, not a writer's hold".to_owned(),
             |holder| format!("holds of {}", holder.name()),
@@ -190,38 +220,10 @@ fn longest_holder(profile: &Profile) -> Option<(&SiteProfile, &Durations)> {
         .max_by_key(|(_, hold)| hold.total_ns)
 }
 
-/// The site that waited for the lock longest in all, and its waits.
-fn most_waiting(profile: &Profile) -> Option<(&SiteProfile, &Durations)> {
-    let sites = profile.sites.iter();
-    sites
-        .filter_map(|site| Some((site, site.wait.as_ref()?)))
-        .max_by_key(|(_, wait)| wait.total_ns)
-        .filter(|(_, wait)| wait.total_ns > 0)
-}
-
 fn share(ns: u64, of: &Durations) -> f64 {
     if of.total_ns == 0 {
         0.0
     } else {
         ns as f64 / of.total_ns as f64
-    }
-}
-
-fn contended(profile: &Profile) -> u64 {
-    let waits = profile.sites.iter().filter_map(|site| site.wait.as_ref());
-    waits.map(Durations::count).fold(0, u64::saturating_add)
-}
-
-fn total_waited(profile: &Profile) -> u64 {
-    let waits = profile.sites.iter().filter_map(|site| site.wait.as_ref());
-    waits.fold(0, |sum, wait| sum.saturating_add(wait.total_ns))
-}
-
-/// `a, b and c`.
-fn join(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }

@@ -1,5 +1,7 @@
 //! The windows of a run: what was done in each, and in those of a kind together.
 
+use std::collections::BTreeMap;
+
 use lockprof_abi::Site;
 
 use super::SiteProfile;
@@ -68,13 +70,15 @@ impl WindowTotals {
     }
 }
 
-/// Holds by the sites that a task life has, and of setsid.
+/// Holds by the sites that a task life has, of setsid, and by nobody knows whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LifeHolds {
     pub(super) fork: u64,
     pub(super) exit: u64,
     pub(super) reap: u64,
     pub(super) setsid: u64,
+    /// Any of these may be of the sites above: functions have no names, or were put into others.
+    pub(super) unnamed: u64,
 }
 
 impl LifeHolds {
@@ -83,6 +87,7 @@ impl LifeHolds {
         self.exit = self.exit.saturating_add(other.exit);
         self.reap = self.reap.saturating_add(other.reap);
         self.setsid = self.setsid.saturating_add(other.setsid);
+        self.unnamed = self.unnamed.saturating_add(other.unnamed);
     }
 
     fn of(interval: &Interval) -> Self {
@@ -93,6 +98,7 @@ impl LifeHolds {
                 Some(Site::Exit) => &mut holds.exit,
                 Some(Site::Reap) => &mut holds.reap,
                 Some(Site::Setsid) => &mut holds.setsid,
+                Some(Site::Unknown | Site::Other) => &mut holds.unnamed,
                 _ => continue,
             };
             *sum = sum.saturating_add(totals.holds);
@@ -108,6 +114,30 @@ pub(super) struct SeenLives {
     pub(super) windows: u64,
     pub(super) holds: LifeHolds,
     pub(super) tasks_created: u64,
+    /// How many tasks may have been created between the reading of the programs' counters and that of the kernel's.
+    pub(super) between_readings: u64,
+}
+
+impl SeenLives {
+    fn add(&mut self, other: Self) {
+        self.windows += other.windows;
+        self.holds.add(other.holds);
+        self.tasks_created = self.tasks_created.saturating_add(other.tasks_created);
+        self.between_readings = self.between_readings.saturating_add(other.between_readings);
+    }
+}
+
+/// For so long the daemon may be kept from reading the kernel's counter after the programs': a turn or two of a busy
+/// or an emulated machine's scheduler.
+const READING_S: f64 = 0.05;
+
+/// The window that has not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct OpenWindow {
+    number: u32,
+    edge: bool,
+    holds: LifeHolds,
+    tasks_created: u64,
 }
 
 /// The windows of a run.
@@ -116,21 +146,27 @@ pub struct Windows {
     /// Those that came to their end, edges included, in their order.
     finished: Vec<FinishedWindow>,
     /// The one that has not yet, and its holds so far.
-    open: Option<(u32, bool, LifeHolds)>,
-    seen: SeenLives,
+    open: Option<OpenWindow>,
+    /// By kind of window.
+    seen: BTreeMap<WindowKind, SeenLives>,
 }
 
 impl Windows {
     /// Adds an interval of the measured time, and what it says of its window.
     pub(crate) fn add(&mut self, interval: &Interval, window: &Window) {
         let (number, edge) = (window.number, window.edge);
-        let mut holds = match self.open {
-            Some((open, open_edge, holds)) if (open, open_edge) == (number, edge) => holds,
-            _ => LifeHolds::default(),
-        };
-        holds.add(LifeHolds::of(interval));
+        let same = |open: &OpenWindow| (open.number, open.edge) == (number, edge);
+        let mut open = self.open.filter(same).unwrap_or(OpenWindow {
+            number,
+            edge,
+            holds: LifeHolds::default(),
+            tasks_created: 0,
+        });
+        open.holds.add(LifeHolds::of(interval));
+        let created = interval.machine.tasks_created;
+        open.tasks_created = open.tasks_created.saturating_add(created);
         let Some(done) = window.done else {
-            self.open = Some((number, edge, holds));
+            self.open = Some(open);
             return;
         };
         self.open = None;
@@ -141,9 +177,17 @@ impl Windows {
             done,
         });
         if !edge && has_holds(window.kind) {
-            self.seen.windows += 1;
-            self.seen.holds.add(holds);
-            self.seen.tasks_created = self.seen.tasks_created.saturating_add(done.tasks_created);
+            // Of two accounts of one window, the intervals' and its own, the smaller is certain: an interval that
+            // could not be written is in one alone, and their edges are not the same.
+            let tasks_created = done.tasks_created.min(open.tasks_created);
+            let per_second = tasks_created as f64 / done.seconds.max(READING_S);
+            let seen = self.seen.entry(window.kind).or_default();
+            seen.add(SeenLives {
+                windows: 1,
+                holds: open.holds,
+                tasks_created,
+                between_readings: (per_second * READING_S).ceil() as u64,
+            });
         }
     }
 
@@ -153,8 +197,16 @@ impl Windows {
         self.finished.drain(..old);
     }
 
-    pub(super) const fn seen_lives(&self) -> SeenLives {
-        self.seen
+    /// Of all windows with holds.
+    pub(super) fn seen_lives(&self) -> SeenLives {
+        let mut all = SeenLives::default();
+        self.seen.values().for_each(|seen| all.add(*seen));
+        all
+    }
+
+    /// Of those of a kind.
+    pub(super) fn seen_lives_of(&self, kind: WindowKind) -> SeenLives {
+        self.seen.get(&kind).copied().unwrap_or_default()
     }
 
     /// Windows and edges that came to their end, in their order.
@@ -192,11 +244,14 @@ pub(super) const fn has_holds(kind: WindowKind) -> bool {
     matches!(kind, WindowKind::Holds | WindowKind::Spans)
 }
 
-/// The kind of windows that holds and waits are taken from: the one that disturbs least of those that
+/// The kind of windows that holds and waits are to be taken from: the one that disturbs least of those that
 /// have most.
 pub(super) fn main_kind(plan: &WindowPlan) -> WindowKind {
-    let has = |kind| plan.turn.contains(&kind);
+    main_kind_of(|kind| plan.turn.contains(&kind)).unwrap_or(WindowKind::Bare)
+}
+
+/// The same of those that there are.
+pub(super) fn main_kind_of(is_there: impl Fn(WindowKind) -> bool) -> Option<WindowKind> {
     let kinds = [WindowKind::Holds, WindowKind::Waits, WindowKind::Spans];
-    let first = kinds.into_iter().find(|&kind| has(kind));
-    first.unwrap_or(WindowKind::Bare)
+    kinds.into_iter().find(|&kind| is_there(kind))
 }

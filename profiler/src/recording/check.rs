@@ -255,7 +255,7 @@ fn check_footer(footer: &Footer) -> Result<(), Problem> {
     };
     seconds("warm_up_s", truth.warm_up_s)?;
     seconds("duration_s", truth.duration_s)?;
-    in_range("per_second", truth.per_second, 1e18)
+    in_range("per_second", truth.per_second.unwrap_or(0.0), 1e18)
 }
 
 fn known<T>(what: &'static str, name: &str, look_up: fn(&str) -> Option<T>) -> Result<(), Problem> {

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, IsTerminal as _, Read, stdin},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
 
@@ -10,13 +11,22 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{
-    Checker, FILE_NAME, Problem,
+    Checker, FILE_NAME, Problem, in_directory,
     schema::{Calibration, Footer, Header, Interval, Killed, Line, SCHEMA},
 };
 
 /// A longer line is no line of a recording: 256 CPUs with every bucket of every site in use stay
 /// below it.
 const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// The path that means standard input; a file of this name is `./-`.
+pub const STDIN: &str = "-";
+
+/// Whether a path means standard input.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == STDIN
+}
 
 /// Why a file cannot be read as a recording.
 #[derive(Debug, Error)]
@@ -36,6 +46,18 @@ pub enum ReadError {
         line: u64,
         /// What the operating system said.
         cause: io::Error,
+    },
+    /// It would be waited for, and nobody knows.
+    #[error("it is a terminal: redirect it, as in `< {FILE_NAME}`")]
+    Terminal,
+    /// It is compressed.
+    #[error(
+        "it is compressed by {program}: unpack it on the way, as in \
+         `{program} -dc FILE | lockprof report -`"
+    )]
+    Compressed {
+        /// The program that packs and unpacks such files.
+        program: &'static str,
     },
     /// It has no lines.
     #[error("the recording is empty")]
@@ -102,7 +124,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a recording from a file, or from the `recording.jsonl` of a directory.
+    /// Reads a recording from a file, or that of a run's directory.
     ///
     /// # Errors
     ///
@@ -157,18 +179,29 @@ pub struct RecordingLines<R> {
 }
 
 impl RecordingLines<BufReader<File>> {
-    /// Opens a file, or the `recording.jsonl` of a directory.
+    /// Opens a file, the recording of a run's directory, or standard input ([`STDIN`]).
     ///
     /// # Errors
     ///
-    /// When it cannot be opened.
+    /// When it cannot be opened; or standard input is a terminal.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let path = if path.is_dir() {
-            path.join(FILE_NAME)
+        let (path, file) = if is_stdin(path) {
+            if stdin().is_terminal() {
+                return Err(ReadError::Terminal);
+            }
+            // Nothing was read through stdin()'s buffer, so that nothing is lost by going around it.
+            let file = stdin().as_fd().try_clone_to_owned().map(File::from);
+            (path.to_owned(), file)
         } else {
-            path.to_owned()
+            let path = if path.is_dir() {
+                in_directory(path)
+            } else {
+                path.to_owned()
+            };
+            let file = File::open(&path);
+            (path, file)
         };
-        match File::open(&path) {
+        match file {
             Ok(file) => Ok(Self::new(BufReader::with_capacity(1 << 16, file))),
             Err(cause) => Err(ReadError::Open { path, cause }),
         }
@@ -204,6 +237,11 @@ impl<R: BufRead> RecordingLines<R> {
             } else {
                 Ok(None)
             };
+        }
+        if number == 1
+            && let Some(program) = compressed_by(&self.buffer)
+        {
+            return Err(ReadError::Compressed { program });
         }
         let whole = self.buffer.ends_with(b"\n");
         if !whole && self.buffer.len() as u64 > MAX_LINE_BYTES {
@@ -276,6 +314,20 @@ fn parse(bytes: &[u8]) -> Result<Line, serde_json::Error> {
         Tag::Footer => Line::Footer(Box::new(serde_json::from_slice(bytes)?)),
         Tag::Killed => Line::Killed(serde_json::from_slice(bytes)?),
     })
+}
+
+/// The program that unpacks a file which begins with these bytes.
+fn compressed_by(bytes: &[u8]) -> Option<&'static str> {
+    // RFC 1952, RFC 8878, and the formats of .xz, .bz2 and of LZ4's frames.
+    const MAGIC: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"BZh", "bzip2"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+    ];
+    let mut known = MAGIC.into_iter();
+    known.find_map(|(magic, program)| bytes.starts_with(magic).then_some(program))
 }
 
 /// Tells a recording from other files, and a newer one from a broken one, before anything that a

@@ -9,8 +9,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use workloads::GroundTruth;
 
+pub use super::anchor::Anchor;
 pub use super::budget::BudgetPlan;
+pub use super::controls::{Control, Died, HoldsControl, LockFamily, Misses, Proof, Proves};
+pub use super::in_progress::{CutWaits, InProgress, OpenEvent};
 pub use super::killed::Killed;
+pub use super::waiters::{LocksPlan, Owner, OwnerSample, Task, WaiterInterval};
 pub use super::windows::{Done, SPANS_EVERY_S, Window, WindowKind, WindowPlan};
 
 /// The schema that this program writes, and the newest that it reads.
@@ -42,6 +46,9 @@ pub struct Header {
     pub lockprof: String,
     /// When the probes were attached, in seconds since 1970.
     pub started_at_s: f64,
+    /// The same moment by the machine's clocks. Absent in older recordings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_at: Option<Anchor>,
     /// The kernel.
     pub kernel: Kernel,
     /// What a nanosecond of this recording is.
@@ -61,6 +68,9 @@ pub struct Header {
     pub readers: bool,
     /// Whether totals by cgroup were kept.
     pub cgroups: bool,
+    /// Whether the paths of cgroups begin at the root of a cgroup namespace, and not at the machine's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cgroup_namespace: bool,
     /// Which spinning wait of a CPU's had its call stack walked: every so many; 0: none. Absent where
     /// each had (schema 1), or nothing was attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +84,12 @@ pub struct Header {
     /// What measuring was allowed to cost, where it had a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetPlan>,
+    /// How long a warm-up was asked for before the measured time, in seconds. Absent in older recordings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up_s: Option<f64>,
+    /// What was kept of all locks, in a run of `lockprof locks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locks: Option<LocksPlan>,
     /// Seconds between refreshes.
     pub interval_s: f64,
     /// The losses, as a share of the target lock's events, above which the run is void.
@@ -109,6 +125,10 @@ pub struct Kernel {
     pub deferral: Deferral,
     /// Whether spinning waits are invisible, since the kernel spins in virt_spin_lock().
     pub spin_waits_invisible: bool,
+    /// Why waits for spinlocks (not for reader-writer locks that spin) are invisible here, where they are:
+    /// a part of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spinlock_waits_invisible: Option<String>,
 }
 
 /// Which version of the deferral a kernel has, by its BTF and symbols.
@@ -243,6 +263,17 @@ pub struct Probe {
     pub absent: Option<String>,
 }
 
+impl Attach {
+    /// Notes functions that have turned out to have no place for a probe, and why.
+    pub fn note_refused(&mut self, refused: &BTreeMap<String, String>) {
+        for probe in &mut self.probes {
+            if let Some(why) = refused.get(&probe.target) {
+                probe.absent.get_or_insert_with(|| why.clone());
+            }
+        }
+    }
+}
+
 /// The lock that was followed exactly.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Lock {
@@ -252,6 +283,12 @@ pub struct Lock {
     pub address: Option<String>,
     /// How the address is known.
     pub address_source: AddressSource,
+    /// How long it is at most, in bytes: up to the next symbol. What is waited for may be a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What kind of lock it is, where that is known without having seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<LockFamily>,
 }
 
 /// How the lock's address is known.
@@ -281,6 +318,26 @@ pub struct Workload {
     pub command: Vec<String>,
 }
 
+impl Workload {
+    /// Whether the load is one of lockprof's own, and no command of the user's.
+    #[must_use]
+    pub const fn is_bundled(&self) -> bool {
+        self.tasks.is_some()
+    }
+
+    /// The tasks of a bundled load: `1 process`, `24 threads`.
+    #[must_use]
+    pub fn tasks_in_words(&self) -> Option<String> {
+        let tasks = self.tasks?;
+        let what = match (tasks, self.mode.as_deref().unwrap_or("tasks")) {
+            (1, "processes") => "process",
+            (1, what) => what.strip_suffix('s').unwrap_or(what),
+            (_, what) => what,
+        };
+        Some(format!("{tasks} {what}"))
+    }
+}
+
 /// What the probes themselves add.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Calibration {
@@ -290,6 +347,9 @@ pub struct Calibration {
     /// BPF's own run time by program, from a short window with BPF_ENABLE_STATS, in which nothing
     /// else was measured.
     pub run_time: Vec<RunTime>,
+    /// What the probes were seen to see before the measured time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
 }
 
 /// The hold of a setsid() that fails at once.
@@ -339,6 +399,12 @@ pub struct Interval {
     pub blame: Vec<BlameInterval>,
     /// Waits for all locks, over all CPUs.
     pub contention: Vec<ContentionInterval>,
+    /// Who waited for whom, over all CPUs, in a run of `lockprof locks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiters: Vec<WaiterInterval>,
+    /// What owners of locks were seen to do while others waited, in a run of `lockprof locks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owner_samples: Vec<OwnerSample>,
     /// Samples whose caller was found in both ways.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub callers_checked: u64,
@@ -348,7 +414,7 @@ pub struct Interval {
     /// Call stacks that are used here for the first time: the innermost frame first, as
     /// `symbol+0xoffset` where symbols are known and `0xaddress` where not.
     pub stacks: BTreeMap<i32, Vec<String>>,
-    /// Totals by cgroup, where asked for: its path (or id) to its totals.
+    /// Totals by cgroup, where asked for: its path (or id, or [`OTHER_CGROUPS`]) to its totals.
     pub cgroups: BTreeMap<String, CgroupInterval>,
     /// Longest holds and waits that are longer than any before in this phase.
     pub longest: Vec<LongestEvent>,
@@ -356,6 +422,9 @@ pub struct Interval {
     pub losses: BTreeMap<String, u64>,
     /// Losses that the kernel counts for each program; `None` where it does not tell.
     pub missed: BTreeMap<String, Option<u64>>,
+    /// Spans that could not be attached for this window, which are absent from then on: by function, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, String>,
     /// What the daemon used.
     pub own: OwnCost,
     /// What the machine did.
@@ -365,6 +434,12 @@ pub struct Interval {
     pub stopped_s: Option<f64>,
     /// Iterations of a bundled load, where it told.
     pub iterations: Option<u64>,
+    /// The daemon's own null holds in it, where holds are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<HoldsControl>,
+    /// What probes that were attached for the first time were seen to see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
 }
 
 /// What the run is doing.
@@ -487,6 +562,9 @@ pub struct ContentionInterval {
     pub octaves: Vec<u32>,
 }
 
+/// What stands in the place of a path for all cgroups that a CPU's table had no place for.
+pub const OTHER_CGROUPS: &str = "others";
+
 /// What a cgroup did in an interval.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct CgroupInterval {
@@ -575,6 +653,24 @@ pub struct Footer {
     pub load_status: Option<i32>,
     /// Recording lines that could not be written, and why.
     pub write_failures: Vec<String>,
+    /// What the probes were seen to see before they were detached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Control>,
+    /// That probes stopped seeing what they had been proved to see, and when: the run is void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<Died>,
+    /// What had not ended when the measured time did; absent where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_progress: Option<InProgress>,
+}
+
+impl Footer {
+    /// The status of a load that ended by itself, and not well.
+    #[must_use]
+    pub fn failed_load(&self) -> Option<i32> {
+        let status = self.load_status.filter(|&status| status != 0);
+        status.filter(|_| self.ended == Ended::LoadEnded)
+    }
 }
 
 /// Why a run ended.
@@ -585,7 +681,7 @@ pub enum Ended {
     LoadEnded,
     /// The asked-for time was over.
     Duration,
-    /// SIGINT or SIGTERM; or SIGTSTP, where there was a load.
+    /// SIGINT, SIGTERM or SIGHUP; or SIGTSTP, where there was a load.
     Signal,
     /// The budget allowed nothing any more.
     Budget,

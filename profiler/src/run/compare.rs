@@ -16,8 +16,9 @@ use crate::{
         signed_percent, too_noisy,
     },
     export::{ComparisonReport, pixels},
-    recording::directory_for_caller,
+    recording::Folder,
     report::{self, write_or_broken_pipe},
+    tell::tell,
     units::TimeUnit,
 };
 
@@ -69,12 +70,12 @@ fn pictures(
     let Some(folder) = output else {
         bail!("pictures are several files: name a folder for them with -o");
     };
-    directory_for_caller(folder)
+    Folder::make(folder)
         .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     for (name, svg) in report.pictures()? {
         let path: PathBuf = folder.join(format!("{name}.{extension}"));
         report::write_file(&path, &encode(svg)?)?;
-        eprintln!("lockprof: drew {}", path.display());
+        tell(&format!("drew {}", path.display()));
     }
     Ok(())
 }
@@ -87,12 +88,12 @@ fn judge(comparisons: &[Comparison], limit: Option<f64>) -> Result<ExitCode> {
     for comparison in comparisons {
         for (setting, finding) in regressions(comparison, more_than) {
             found = true;
-            eprintln!(
-                "lockprof: regression in {}: {} by {}",
+            tell(&format!(
+                "regression in {}: {} by {}",
                 comparison.after.name,
                 finding.quantity.describe(),
                 by_how_much(finding, TimeUnit::of(setting.clock))
-            );
+            ));
         }
     }
     if found {

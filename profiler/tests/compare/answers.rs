@@ -51,6 +51,37 @@ fn the_sentence_names_what_changed_and_not_what_only_looks_like_it() {
     assert!(sentence.contains("fork and exit holds are the same within 1"));
 }
 
+/// A long name is said where it tells which kernel is which, and "before" and "after" do elsewhere.
+#[test]
+fn long_names_are_said_once() {
+    let name = "defer-randomness-and-pids";
+    let before = side("base", &BASE[..5]);
+    let after = side(name, crate::boots::DEFERRED.iter());
+    let comparison = lockprof::compare::Comparison::of(before, after).unwrap();
+    // By itself the sentence has both.
+    assert!(sentence(&comparison).starts_with("defer-randomness-and-pids against base: the mean"));
+    let report = lockprof::export::ComparisonReport::new(vec![comparison], Vec::new());
+    let [table, markdown, page] = [
+        report.table(false),
+        report.markdown(),
+        report.html().unwrap(),
+    ]
+    .map(|bytes| String::from_utf8(bytes).unwrap());
+    let title = "defer-randomness-and-pids (Linux 6.12.117-lockprof-…) against base (Linux 6.12.117-lockprof-…)";
+    assert!(
+        markdown.starts_with(&format!("## {title}\n\nThe mean reap hold is ")),
+        "{markdown}"
+    );
+    assert!(table.replace('\n', " ").starts_with(title), "{table}");
+    assert!(
+        page.contains("<p class=\"finding\">The mean reap hold is"),
+        "{page}"
+    );
+    // Up to the forecast: in the title, where before and after are told apart, and with its configuration.
+    let (compared, _) = markdown.split_once("## On machines").unwrap();
+    assert_eq!(compared.matches(name).count(), 4, "{compared}");
+}
+
 /// What has moved is a fact; what only shrinks since the probes of a call have left it gets no verdict.
 #[test]
 fn no_verdict_is_about_the_probes_themselves() {

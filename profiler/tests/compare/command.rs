@@ -88,6 +88,23 @@ fn where_nothing_can_be_judged_a_script_does_not_go_on() {
     other.arg("--fail-on-regression").assert().code(1);
     let said = stderr(&mut other);
     assert!(said.contains("cannot be compared"), "{said}");
+
+    // Throughput may have become worse where nobody measured it.
+    let probed_alone = tempfile::tempdir().unwrap();
+    for boot in 1..=5 {
+        let path = folder("deferred").join(format!("{boot:02}/holds.jsonl"));
+        fs::copy(path, probed_alone.path().join(format!("{boot}.jsonl"))).unwrap();
+    }
+    let mut other = compare(&folder("base"), probed_alone.path());
+    other.assert().success();
+    other.arg("--fail-on-regression=5").assert().code(1);
+    let said = stderr(&mut other);
+    assert!(
+        said.contains(
+            "the work of an iteration is known of base alone, with threadspawn, 1 process"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -115,6 +132,26 @@ fn names_stand_before_paths() {
     assert!(table.starts_with("new (Linux"), "{table}");
 }
 
+/// One of the recordings may come through a pipe: `zstd -dc patched.jsonl.zst | lockprof compare base --vs -`.
+#[test]
+fn standard_input_is_one_recording() {
+    let patched = fs::read(folder("deferred").join("01/holds.jsonl")).unwrap();
+    let through_a_pipe = |words: &[&str]| {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_lockprof"));
+        command.arg("compare").arg(folder("base")).args(words);
+        command.write_stdin(patched.clone()).output().unwrap()
+    };
+    let output = through_a_pipe(&["--vs", "-"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.starts_with("stdin (Linux"), "{table}");
+    let output = through_a_pipe(&["--vs", "patched=-"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.starts_with("patched (Linux"), "{table}");
+    let output = through_a_pipe(&["--vs", "-", "--vs", "again=-"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "lockprof: standard input is named twice\n");
+}
+
 #[test]
 fn mistakes_are_said_in_a_sentence() {
     let base = folder("base");
@@ -135,6 +172,17 @@ fn mistakes_are_said_in_a_sentence() {
         let percent = format!("--fail-on-regression={percent}");
         command.arg(percent).assert().code(2);
     }
+}
+
+/// A path may have a name that a terminal would obey.
+#[test]
+fn no_terminal_obeys_an_error() {
+    let mut command = compare(&folder("base"), Path::new("/nowhere/x\u{1b}[31mred"));
+    let said = stderr(&mut command);
+    assert!(
+        said.contains("cannot find /nowhere/x\u{fffd}[31mred: No such"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -215,9 +263,9 @@ fn git_bisect_finds_the_commit_that_made_it_worse() {
     let boots = folder("base");
     let boots = boots.parent().unwrap();
     let text = format!(
-        "#!/bin/sh\nkernel=$(cat kernel)\nfor boot in 01 02 03 04 05; do\n  \
-         sed \"s/\\\"boot_id\\\":\\\"/&again-/\" -s \"{0}/$kernel/$boot/holds.jsonl\" \
-         >\"$1/$boot.jsonl\" || exit 1\ndone\n",
+        "#!/bin/sh\nkernel=$(cat kernel)\nfor boot in 01 02 03 04 05; do\n  for run in bare holds; do\n    \
+         sed \"s/\\\"boot_id\\\":\\\"/&again-/\" -s \"{0}/$kernel/$boot/$run.jsonl\" \
+         >\"$1/$boot-$run.jsonl\" || exit 1\n  done\ndone\n",
         boots.display()
     );
     fs::write(&record, text).unwrap();

@@ -2,13 +2,14 @@
 
 use lockprof::{
     compare::{
-        Boot, Comparison, Instrument, Quantity, Side, Totals, Verdict, WaitTotals, demands_of,
+        Basis, Boot, Calls, Comparison, Instrument, Placement, Quantity, Side, Totals, Verdict,
+        WaitTotals, demands_of,
     },
     export::ComparisonReport,
     profile::{Durations, Scale},
     recording::schema::{Clock, Detail, Kind, Method, Tier},
 };
-use lockprof_abi::Site;
+use lockprof_abi::{Site, Span};
 
 use crate::{
     boots::{BASE, DEFERRED, side},
@@ -20,8 +21,17 @@ const HOLDS: Instrument = Instrument {
     method: Method::Fentry,
     detail: Detail::Holds,
     readers: false,
+    cgroups: false,
 };
 const NO_WAIT_SEEN: &str = "No wait for another lock was seen";
+
+fn of_lives(lives: f64) -> Basis {
+    Basis {
+        recordings: 1,
+        lives,
+        ..Basis::default()
+    }
+}
 
 /// A side of five boots in which a site waits for the lock behind another one, and for another lock.
 fn waiting(name: &str, spin_waits_invisible: bool) -> Side {
@@ -37,7 +47,8 @@ fn waiting(name: &str, spin_waits_invisible: bool) -> Side {
             seconds: 1.0,
             lives: 100.0,
             waits: [(Site::Fork, waits)].into(),
-            waits_known: true,
+            waits_of: of_lives(100.0),
+            other_locks_of: of_lives(100.0),
             spin_waits_invisible,
             blame: [((Site::Fork, Some(Site::Reap)), 100_000.0)].into(),
             other_locks: [("pidmap_lock".to_owned(), other)].into(),
@@ -100,13 +111,18 @@ fn no_wait_was_seen_only_where_somebody_looked() {
     let [before, after] = bare();
     let unattached = table(Comparison::of(before, after).unwrap());
     assert!(!unattached.contains(NO_WAIT_SEEN), "{unattached}");
-    let quiet = |waits_known: bool| {
+    let quiet = |waits_known: bool, waits_proved: bool| {
         let sides = bare().map(|mut side| {
             for boot in side.boots.values_mut().flatten() {
                 let totals = Totals {
                     recordings: 1,
                     lives: 10.0,
-                    waits_known,
+                    waits_of: if waits_known {
+                        of_lives(10.0)
+                    } else {
+                        Basis::default()
+                    },
+                    waits_proved,
                     ..Totals::default()
                 };
                 boot.runs.insert(HOLDS, totals);
@@ -116,8 +132,66 @@ fn no_wait_was_seen_only_where_somebody_looked() {
         let [before, after] = sides;
         table(Comparison::of(before, after).unwrap())
     };
-    assert!(!quiet(false).contains(NO_WAIT_SEEN));
-    assert!(quiet(true).contains(NO_WAIT_SEEN));
+    assert!(!quiet(false, true).contains(NO_WAIT_SEEN));
+    assert!(
+        quiet(true, true)
+            .contains("No wait for another lock was seen on either side; their probes")
+    );
+    // Looking is not seeing.
+    let unproved: Vec<String> = quiet(true, false)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        unproved
+            .join(" ")
+            .contains("not all boots prove that their probes would")
+    );
+}
+
+/// Where nobody would have been seen to wait for it, a lock is not said to be waited for by nobody.
+#[test]
+fn invisible_waits_are_not_zero() {
+    let lock = || Quantity::OtherLock("pidmap_lock".to_owned());
+    let totals = |spinlock_waits_invisible| Totals {
+        lives: 100.0,
+        other_locks_of: of_lives(100.0),
+        spinlock_waits_invisible,
+        ..Totals::default()
+    };
+    assert_eq!(lock().value(&totals(false)), Some(0.0));
+    assert_eq!(lock().value(&totals(true)), None);
+    // What a recording proves is more than what another supposes.
+    let proved = Totals {
+        spinlock_waits_proved: true,
+        ..totals(true)
+    };
+    assert_eq!(lock().value(&proved), Some(0.0));
+}
+
+/// A call that was seen where no hold was has not left the holds.
+#[test]
+fn calls_without_holds_are_in_no_place() {
+    let calls = |holds| Calls {
+        in_hold: 0.0,
+        in_reap: 0.0,
+        all: 100.0,
+        lives: 100.0,
+        holds,
+        probed: true,
+    };
+    let inside = Calls {
+        in_hold: 100.0,
+        ..calls(300.0)
+    };
+    let placement = |after| Placement {
+        span: Span::FreePid,
+        calls: [inside, after],
+    };
+    assert_eq!(calls(0.0).share(), None);
+    assert!(!placement(calls(0.0)).moved());
+    assert_eq!(calls(300.0).share(), Some(0.0));
+    assert!(placement(calls(300.0)).moved());
 }
 
 /// All runs of a side that are not of the load alone, as if they had been made by kprobes.

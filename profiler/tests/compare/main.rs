@@ -12,6 +12,15 @@ mod command;
 #[cfg(test)]
 mod comparable;
 #[cfg(test)]
+mod every_lock;
+#[cfg(test)]
+#[path = "../report/fixture.rs"]
+mod fixture;
+#[cfg(test)]
+mod lock_runs;
+#[cfg(test)]
+mod measured;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod sentences;

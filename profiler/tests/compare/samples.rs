@@ -26,6 +26,7 @@ const BARE: Instrument = Instrument {
     method: Method::Off,
     detail: Detail::Holds,
     readers: false,
+    cgroups: false,
 };
 
 /// A side whose boots have these rates of the load alone.

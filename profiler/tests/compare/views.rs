@@ -2,7 +2,7 @@
 
 use lockprof::{compare::Comparison, export::ComparisonReport};
 
-use crate::boots::{BASE, patched, side};
+use crate::boots::{BASE, DEFERRED, patched, side};
 
 fn report(comparison: Comparison) -> ComparisonReport {
     ComparisonReport::new(vec![comparison], vec!["recorded for this test".to_owned()])
@@ -103,4 +103,14 @@ fn hostile_names_are_text() {
     assert!(!page.contains("<script") && !page.contains('\u{202e}'));
     let table = String::from_utf8(report.table(false)).unwrap();
     assert!(!table.contains('\u{202e}'));
+}
+
+/// The forecast has a column for each kernel.
+#[test]
+fn hostile_names_are_text_above_a_column() {
+    let name = "red\u{1b}[31m";
+    let comparison = Comparison::of(side(name, &BASE[..5]), side("b", DEFERRED.iter())).unwrap();
+    let table = table(comparison);
+    assert!(table.contains("Forecast: task lives"), "{table}");
+    assert!(!table.contains('\u{1b}'));
 }

@@ -26,7 +26,7 @@ fn a_mail_has_room_for_it() {
     }
     assert!(text.contains("+15.0 % on 24 CPUs"), "{text}");
     assert!(text.contains("+23.4 % on 224 CPUs"), "{text}");
-    assert!(text.contains("tasklist_lock limits base"), "{text}");
+    assert!(text.contains("tasklist_lock limits it"), "{text}");
     assert!(text.contains(&flowing(OBSERVER)), "{text}");
     assert!(text.contains("time of a call is that of base"), "{text}");
 }

@@ -71,13 +71,13 @@ fn what_is_not_known_is_said_with_what_would_tell() {
     );
     let one = Verdict::of(&Windowed::holds(&[10_000, 9_000]).profile());
     let said = "How much of its rate the load keeps with the probes of holds is not known: 90.0 % in 1 \
-                pair of windows, which is too few. A run of 10 s would tell.";
+                pair of windows, which is too few. It takes a run of at least 10 s to tell.";
     assert_eq!(one.caveats[0], said);
     let mut unheard = Windowed::holds(&[20, 20, 20, 20, 20, 20, 20]);
     unheard.told = false;
     let few = Verdict::of(&unheard.profile());
     let said = "How much of its rate this machine keeps with the probes of holds is not known: too \
-                few task lives to tell. A run of";
+                few task lives to tell. It takes a run of at least ";
     assert!(few.caveats[0].starts_with(said), "{:?}", few.caveats);
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use lockprof::{
-    export::{Format, Picture},
+    export::Format,
     recording::{FILE_NAME, Recording, schema::Line},
     report::{
         PictureKind, ReportRequest, Validity, read_profile, report, write_or_broken_pipe,
@@ -17,6 +17,9 @@ use lockprof::{
 };
 
 use crate::fixture::{Synthetic, bytes, classify};
+
+/// How many pictures there are of one lock.
+const PICTURES: usize = 5;
 
 #[test]
 fn a_directory_is_reported_into_a_file() {
@@ -41,7 +44,7 @@ fn the_page_and_its_pictures_lie_beside_the_recording() {
     let directory = tempfile::tempdir().unwrap();
     let profile = Synthetic::default().profile();
     let paths = write_pictures(directory.path(), &profile, PictureKind::Svg).unwrap();
-    assert_eq!(paths.len(), Picture::ALL.len());
+    assert_eq!(paths.len(), PICTURES);
     for name in ["distribution", "anatomy", "heatmap", "blame", "flamegraph"] {
         let file = directory.path().join(format!("{name}.svg"));
         let svg = fs::read_to_string(file).unwrap();
@@ -71,6 +74,7 @@ fn a_void_recording_has_a_report_and_says_so() {
         format: Format::Table {
             width: 80,
             color: false,
+            by: None,
         },
         output: Some(directory.path().join("table.txt")),
     };
@@ -149,7 +153,86 @@ fn one_picture_is_asked_for_by_name() {
     let entries = || fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(entries(), 1);
     assert!(lockprof(&["--format", "svg"], &recording).status.success());
-    assert_eq!(entries(), 1 + Picture::ALL.len());
+    assert_eq!(entries(), 1 + PICTURES);
+}
+
+/// `lockprof report -` with these bytes on standard input.
+fn piped(arguments: &[&str], input: &[u8]) -> Output {
+    assert_cmd::Command::new(env!("CARGO_BIN_EXE_lockprof"))
+        .args(["report", "-"])
+        .args(arguments)
+        .env("NO_COLOR", "")
+        .write_stdin(input)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_recording_comes_through_a_pipe_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    let bytes = bytes(&Synthetic::default().lines());
+    fs::write(&recording, &bytes).unwrap();
+    for format in ["table", "json", "csv", "trace"] {
+        let arguments = ["--format", format];
+        let piped = piped(&arguments, &bytes);
+        assert!(piped.status.success());
+        assert_eq!(piped.stdout, lockprof(&arguments, &recording).stdout);
+    }
+    // Its pictures have no folder to lie in but one that is named.
+    let nowhere = piped(&["--format", "svg"], &bytes);
+    assert_eq!(nowhere.status.code(), Some(1));
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(said.contains("name a folder for them with -o"), "{said}");
+    let folder = directory.path().join("pictures");
+    let pictures = piped(&["--format", "svg", "-o", folder.to_str().unwrap()], &bytes);
+    assert!(pictures.status.success());
+    assert_eq!(fs::read_dir(folder).unwrap().count(), PICTURES);
+    let empty = piped(&[], b"");
+    let said = String::from_utf8(empty.stderr).unwrap();
+    assert_eq!(
+        said,
+        "lockprof: cannot read standard input: the recording is empty\n"
+    );
+}
+
+/// A compressed file is no broken recording, and says how it is read.
+#[test]
+fn a_compressed_recording_is_named_as_such() {
+    // What the programs make of a file begins like this.
+    for (packed, program) in [
+        (&b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"[..], "gzip"),
+        (b"\x28\xb5\x2f\xfd\x04\x58\n\x00", "zstd"),
+        (b"\xfd7zXZ\x00\x00\x04\xe6\xd6", "xz"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"\x04\x22\x4d\x18\x64\x40", "lz4"),
+    ] {
+        let output = piped(&[], packed);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let unpack = format!("`{program} -dc FILE | lockprof report -`");
+        assert!(said.contains(&unpack), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+/// What was to be said is lost, and nothing else: `lockprof report DIR --format svg 2>&1 | true`.
+#[test]
+fn whoever_read_standard_error_may_have_gone_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_lockprof"))
+        .args(["report", "--format", "svg"])
+        .arg(&recording)
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let entries = fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(entries, 1 + PICTURES);
 }
 
 #[test]
@@ -175,6 +258,23 @@ fn words_that_do_not_go_together_are_bad_usage() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(problem), "{arguments:?}: {said}");
     }
+}
+
+/// Names of folders are from outside.
+#[test]
+fn what_was_drawn_is_told_so_that_no_terminal_obeys_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join(FILE_NAME);
+    fs::write(&recording, bytes(&Synthetic::default().lines())).unwrap();
+    let folder = directory.path().join("red\u{1b}[31m");
+    let output = lockprof(
+        &["--format", "svg", "-o", folder.to_str().unwrap()],
+        &recording,
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("drew "), "{said}");
+    assert!(said.contains("red\u{fffd}[31m/anatomy.svg"), "{said:?}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
 }
 
 /// A pipe gets neither colours nor a width of its own.

@@ -69,6 +69,7 @@ impl Synthetic {
                         ns_per_run: 83.0,
                     },
                 ],
+                controls: Vec::new(),
             }),
         ];
         for index in 0..=self.intervals {
@@ -106,6 +107,7 @@ impl Synthetic {
             schema: SCHEMA,
             lockprof: "0.1.0".into(),
             started_at_s: 1_760_000_000.25,
+            attached_at: None,
             kernel: Kernel {
                 release: "6.12.48-amd64".into(),
                 machine: "x86_64".into(),
@@ -139,14 +141,19 @@ impl Synthetic {
                 } else {
                     AddressSource::Kallsyms
                 },
+                bytes: None,
+                kind: None,
             },
             detail: Detail::Spans,
             readers: false,
             cgroups: false,
+            cgroup_namespace: false,
+            locks: None,
             sample_every: None,
             windows: None,
             no_windows: None,
             budget: None,
+            warm_up_s: None,
             interval_s: 1.0,
             emulated_by: None,
             loss_threshold: 0.001,
@@ -218,6 +225,8 @@ impl Synthetic {
                 Vec::new()
             },
             contention: contention(self.holds_known()),
+            waiters: Vec::new(),
+            owner_samples: Vec::new(),
             callers_checked: 0,
             callers_wrong: 0,
             stacks: if index == 0 {
@@ -241,6 +250,7 @@ impl Synthetic {
                 cpu_s: 0.004,
                 resident_bytes: 9 << 20,
             },
+            refused: BTreeMap::new(),
             stopped_s: None,
             machine: Machine {
                 steal_s: if index % 7 == 3 { 0.05 } else { 0.0 },
@@ -248,6 +258,8 @@ impl Synthetic {
                 tasks_created: reaps,
             },
             iterations: Some(reaps * 9 / 10),
+            control: None,
+            controls: Vec::new(),
             cpus,
         }
     }
@@ -330,6 +342,9 @@ impl Synthetic {
             ground_truth: None,
             load_status: Some(0),
             write_failures: Vec::new(),
+            controls: Vec::new(),
+            died: None,
+            in_progress: None,
         }
     }
 }

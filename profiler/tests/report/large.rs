@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lockprof::recording::{FILE_NAME, RecordingWriter};
+use lockprof::recording::{Folder, RecordingWriter};
 
 use crate::fixture::Synthetic;
 
@@ -64,7 +64,7 @@ fn ten_minutes_on_24_cpus_take_little() {
         ..Synthetic::default()
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = RecordingWriter::create(&folder.path().join(FILE_NAME)).unwrap();
+    let mut writer = RecordingWriter::create(Folder::open(folder.path()).unwrap()).unwrap();
     for line in synthetic.lines() {
         writer.write(&line).unwrap();
     }

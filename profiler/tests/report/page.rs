@@ -7,7 +7,7 @@ use lockprof::{
     profile::Profile,
     recording::{
         Recording,
-        schema::{CgroupInterval, Interval, Line, Tier},
+        schema::{CgroupInterval, Clock, Interval, Line, Tier},
     },
 };
 
@@ -149,6 +149,7 @@ fn what_the_page_of_a_real_recording_says() {
         let table = Format::Table {
             width: 80,
             color: false,
+            by: None,
         };
         for (kind, format) in [
             ("table", table),
@@ -178,12 +179,10 @@ fn a_run_without_anything_has_sentences_in_the_place_of_pictures() {
     }
     let page = page(&profile_of(lines));
     for sentence in [
-        "was never taken for writing",
-        "No hold and no wait was seen.",
-        "No hold was seen.",
-        "Nobody held the lock for writing.",
-        "No acquisition had to wait.",
-        "No wait for any lock was seen.",
+        "No write hold of tasklist_lock was seen in",
+        "No wait for tasklist_lock was seen;",
+        "No wait for any lock was seen;",
+        "None was seen; what that means is said above.",
     ] {
         assert!(page.contains(sentence), "{sentence}");
     }
@@ -202,14 +201,104 @@ fn that_nobody_waited_is_said_once() {
             interval.contention.clear();
         }
     }
-    let words = words(&page(&profile_of(lines)));
-    assert_eq!(
-        words.matches("No wait for the lock was seen").count(),
-        1,
-        "{words}"
-    );
-    assert!(words.contains("None was seen."), "{words}");
-    assert!(!words.contains("was not recorded"), "{words}");
+    let page = page(&profile_of(lines));
+    for section in ["lengths", "longest"] {
+        assert!(!page.contains(&format!("id=\"{section}\"")), "{section}");
+    }
+    let words = words(&page);
+    for again in ["None was seen", "was not recorded"] {
+        assert!(!words.contains(again), "{again}: {words}");
+    }
+    let said = words.matches("No wait for tasklist_lock was seen").count();
+    assert_eq!(said, 1, "{words}");
+}
+
+/// A page has no section on what was not measured: that, and what it would take, is said once, at its beginning.
+#[test]
+fn what_was_not_measured_has_no_section() {
+    let of = |tier: Tier, clock: Clock| {
+        let synthetic = Synthetic {
+            tier,
+            clock,
+            ..Synthetic::default()
+        };
+        page(&synthetic.profile())
+    };
+    for (tier, clock, missing) in [
+        (Tier::Exact, Clock::Hardware, &[][..]),
+        (
+            Tier::WaitOnly,
+            Clock::Hardware,
+            &["anatomy", "time", "blame", "longest"],
+        ),
+        (Tier::Exact, Clock::Instructions, &["blame", "locks"]),
+    ] {
+        let page = of(tier, clock);
+        for section in [
+            "verdict", "lengths", "anatomy", "time", "blame", "locks", "longest", "measured",
+        ] {
+            let there = page.contains(&format!("<section id=\"{section}\""));
+            let linked = page.contains(&format!("href=\"#{section}\""));
+            let wanted = !missing.contains(&section);
+            assert_eq!(
+                (there, linked),
+                (wanted, wanted || section == "verdict"),
+                "{tier:?} {section}"
+            );
+        }
+        let words = words(&page);
+        assert!(!words.contains("not measured in this tier"), "{words}");
+        let what_it_takes = words.matches("Holds take a kernel whose lock").count();
+        assert_eq!(
+            what_it_takes,
+            usize::from(tier == Tier::WaitOnly),
+            "{words}"
+        );
+    }
+}
+
+/// What it takes to measure holds depends on why they were not.
+#[test]
+fn what_holds_would_take_is_what_was_in_their_way() {
+    for (words, takes) in [
+        (
+            "lockprof attach",
+            "`lockprof doctor` says what stands in the way",
+        ),
+        (
+            "lockprof run --attach wait -- make",
+            "Without --attach wait",
+        ),
+        (
+            "lockprof run --attach=wait -- make",
+            "Without --attach wait",
+        ),
+    ] {
+        let wait_only = Synthetic {
+            tier: Tier::WaitOnly,
+            ..Synthetic::default()
+        };
+        let mut lines = wait_only.lines();
+        if let Some(Line::Header(header)) = lines.first_mut() {
+            header.command_line = words.split(' ').map(str::to_owned).collect();
+        }
+        let profile = profile_of(lines);
+        let table = Format::Table {
+            width: 1000,
+            color: false,
+            by: None,
+        };
+        for format in [table, Format::Markdown, Format::Html] {
+            let bytes = format.exporter().export(&profile).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(
+                text.replace('\u{a0}', " ")
+                    .replace("\\`", "`")
+                    .contains(takes),
+                "{words}: {text}"
+            );
+        }
+    }
 }
 
 /// Writers' holds alone are by cgroup; where they are not those by site, the page says both.

@@ -1,13 +1,18 @@
 //! What recordings add up to.
 
+use std::collections::BTreeMap;
+
 use lockprof::{
     export::Format,
-    profile::{Profile, Scale},
-    recording::schema::{ContentionInterval, Line, Phase, Tier},
+    profile::Scale,
+    recording::schema::{ContentionInterval, Line, Phase, Probe, Tier},
 };
 use lockprof_abi::{LCB_F_SPIN, Site, Span};
 
-use crate::fixture::{Synthetic, profile_of};
+use crate::{
+    fixture::{Synthetic, profile_of},
+    windowed::{joined, text},
+};
 
 #[test]
 fn only_the_measured_time_is_in_the_results() {
@@ -184,6 +189,7 @@ fn what_had_no_place_is_no_lock_and_is_said() {
         Format::Table {
             width: 80,
             color: false,
+            by: None,
         },
     );
     let said = "no place for: 27 for a spinlock (270 ms)";
@@ -199,6 +205,7 @@ fn wrong_callers_are_said_and_right_ones_are_not() {
         Format::Table {
             width: 80,
             color: false,
+            by: None,
         },
     );
     assert!(
@@ -217,6 +224,7 @@ fn wrong_callers_are_said_and_right_ones_are_not() {
         Format::Table {
             width: 80,
             color: false,
+            by: None,
         },
     );
     let said = "3 of 6 callers that they check are wrong (50.0 %)";
@@ -239,15 +247,6 @@ fn folded_stacks_have_all_waited_time() {
             "{line} in {folded}"
         );
     }
-}
-
-fn text(profile: &Profile, format: Format) -> String {
-    String::from_utf8(format.exporter().export(profile).unwrap()).unwrap()
-}
-
-/// Without the breaks that the width makes.
-fn joined(table: &str) -> String {
-    table.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -276,6 +275,33 @@ fn a_recording_with_nothing_measured_is_no_division_by_zero() {
     }
     let profile = profile_of(lines);
     assert_eq!(profile.held_share(), None);
-    assert_eq!(profile.lives(), Some(0));
+    assert_eq!(profile.lives(), None);
     assert!(profile.sites.is_empty());
+}
+
+/// A span for which there was no room when its windows were attached is absent from then on, whatever was planned.
+#[test]
+fn a_span_that_was_refused_is_absent() {
+    let mut lines = Synthetic::default().lines();
+    for line in &mut lines {
+        match line {
+            Line::Header(header) => {
+                let planned = |program: &str| Probe {
+                    program: program.to_owned(),
+                    target: "free_pid".to_owned(),
+                    absent: None,
+                };
+                let probes = &mut header.attach.probes;
+                probes.extend(["span_left_free_pid", "span_entered_free_pid"].map(planned));
+            }
+            Line::Interval(interval) => {
+                interval.refused = BTreeMap::from([("free_pid".to_owned(), "no room".to_owned())]);
+            }
+            _ => {}
+        }
+    }
+    let absent = profile_of(lines).absent_spans;
+    let names: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["flush_sigqueue", "free_pid"]);
+    assert_eq!(absent[1].1, "no room");
 }

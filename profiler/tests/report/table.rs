@@ -10,10 +10,14 @@ use lockprof_abi::Site;
 use crate::fixture::{Synthetic, profile_of};
 
 fn table(profile: &Profile, width: usize, color: bool) -> String {
-    let bytes = Format::Table { width, color }
-        .exporter()
-        .export(profile)
-        .unwrap();
+    let bytes = Format::Table {
+        width,
+        color,
+        by: None,
+    }
+    .exporter()
+    .export(profile)
+    .unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

@@ -5,7 +5,7 @@ use lockprof::{
     profile::Profile,
     recording::{
         Recording,
-        schema::{Clock, Line, Tier},
+        schema::{Anchor, CgroupInterval, Clock, Line, Tier},
     },
 };
 use serde_json::Value;
@@ -19,6 +19,7 @@ pub fn every_view(recording: Recording) {
         Format::Table {
             width: 80,
             color: true,
+            by: None,
         },
         Format::Json,
         Format::Csv,
@@ -29,7 +30,7 @@ pub fn every_view(recording: Recording) {
     ] {
         format.exporter().export(&profile).unwrap();
     }
-    for &picture in Picture::ALL {
+    for &picture in Picture::of(&profile) {
         Format::Svg(picture).exporter().export(&profile).unwrap();
     }
 }
@@ -233,10 +234,9 @@ fn a_trace_is_one_that_viewers_open() {
             ..Synthetic::default()
         },
     ] {
-        let bytes = Format::Trace
-            .exporter()
-            .export(&synthetic.profile())
-            .unwrap();
+        let mut profile = synthetic.profile();
+        profile.header.attached_at = Some(ANCHOR);
+        let bytes = Format::Trace.exporter().export(&profile).unwrap();
         let trace: Value = serde_json::from_slice(&bytes).unwrap();
         let mut rows: std::collections::BTreeMap<String, Vec<(f64, f64)>> = Default::default();
         for event in trace["traceEvents"].as_array().unwrap() {
@@ -255,6 +255,7 @@ fn a_trace_is_one_that_viewers_open() {
                     let row = format!("{} {}", event["pid"], event["tid"]);
                     rows.entry(row).or_default().push((at().unwrap(), length));
                 }
+                "i" => assert!(event["s"] == "g" && at().is_some(), "{event}"),
                 "C" => {
                     assert!(at().is_some(), "{event}");
                     let values = event["args"].as_object().unwrap();
@@ -305,6 +306,92 @@ fn a_trace_has_intervals_counters_and_the_longest_events() {
     assert!((longest[0]["dur"].as_f64().unwrap() * 1e3 - ns).abs() < 1.0);
 }
 
+/// A machine that has slept for an hour.
+const ANCHOR: Anchor = Anchor {
+    monotonic_ns: 8_123_456_789_012,
+    boottime_ns: 11_723_456_789_062,
+    realtime_ns: 1_760_000_000_123_456_789,
+};
+
+/// Another tool's events are stamped by CLOCK_MONOTONIC, or by a clock that the anchor shows beside it.
+#[test]
+fn a_trace_lies_beside_another_tool_s() {
+    let mut profile = Synthetic::default().profile();
+    profile.header.attached_at = Some(ANCHOR);
+    let export = |profile: &Profile| Format::Trace.exporter().export(profile).unwrap();
+    let trace: Value = serde_json::from_slice(&export(&profile)).unwrap();
+    let of = |trace: &Value, name: &str| {
+        let events = trace["traceEvents"].as_array().unwrap().iter();
+        let named = events.filter(|event| event["name"] == name && event["ph"] != "M");
+        named.cloned().collect::<Vec<Value>>()
+    };
+    let anchors = of(&trace, "probes attached");
+    assert_eq!(anchors.len(), 1);
+    let attached_us = 8_123_456_789.012;
+    assert_eq!(anchors[0]["ts"], attached_us);
+    assert_eq!(anchors[0]["args"]["CLOCK_BOOTTIME ns"], "11723456789062");
+    assert_eq!(
+        trace["otherData"]["attached_at"]["CLOCK_REALTIME ns"],
+        "1760000000123456789"
+    );
+    // The end of the longest hold, as bpf_ktime_get_ns() would have told it.
+    let longest = &of(&trace, "reap: longest hold")[0];
+    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let at_s = reap.longest_hold.as_ref().unwrap().at_s;
+    let end_us = longest["ts"].as_f64().unwrap() + longest["dur"].as_f64().unwrap();
+    assert!(
+        (end_us - attached_us - at_s * 1e6).abs() < 0.01,
+        "{longest}"
+    );
+    assert_eq!(of(&trace, "measured")[0]["ts"], attached_us + 1e6);
+    // Where there is no anchor, nothing is said to be one.
+    profile.header.attached_at = None;
+    let trace: Value = serde_json::from_slice(&export(&profile)).unwrap();
+    assert_eq!(of(&trace, "probes attached").len(), 0);
+    assert_eq!(of(&trace, "measured")[0]["ts"], 1e6);
+    assert_eq!(
+        trace["otherData"]["ts"],
+        "microseconds since the probes were attached"
+    );
+}
+
+/// What the tables say of cgroups and of the longest events, a spreadsheet gets too.
+#[test]
+fn csv_has_cgroups_and_the_longest_events() {
+    let mut profile = Synthetic::default().profile();
+    profile.header.attached_at = Some(ANCHOR);
+    let totals = CgroupInterval {
+        holds: 7,
+        held_ns: 900,
+        waits: 2,
+        waited_ns: 300,
+    };
+    profile.cgroups = [("/a, \"b\"".to_owned(), totals)].into();
+    let export = |profile: &Profile| {
+        let csv = Format::Csv.exporter().export(profile).unwrap();
+        String::from_utf8(csv).unwrap()
+    };
+    let csv = export(&profile);
+    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let event = reap.longest_hold.as_ref().unwrap();
+    let who = format!("hold by {} in {}", event.comm, event.cgroup);
+    let range = format!("{},{}", event.at_s - event.ns as f64 / 1e9, event.at_s);
+    for line in [
+        "cgroup,,\"/a, \"\"b\"\"\",,,held,900,ns".to_owned(),
+        "cgroup,,\"/a, \"\"b\"\"\",,,contended,2,count".to_owned(),
+        format!("longest,reap,{who},{range},length,{},ns", event.ns),
+        format!("longest,reap,{who},{range},pid,{},id", event.pid),
+        "run,,,,,attached_realtime,1760000000123456789,ns".to_owned(),
+    ] {
+        assert!(csv.lines().any(|other| other == line), "{line} in {csv}");
+    }
+    // Nothing is a number where nobody measured it.
+    profile.header.tier = Tier::WaitOnly;
+    let csv = export(&profile);
+    let held = "cgroup,,\"/a, \"\"b\"\"\",,,held,,ns";
+    assert!(csv.lines().any(|line| line == held), "{csv}");
+}
+
 #[test]
 fn markdown_is_tables() {
     let profile = Synthetic::default().profile();
@@ -332,6 +419,7 @@ fn the_ending_is_no_warm_up() {
     let table = Format::Table {
         width: 80,
         color: false,
+        by: None,
     };
     assert!(text(table).contains("3.00 s in 3 intervals, after 1.00 s of warm-up"));
     let csv = text(Format::Csv);

@@ -167,6 +167,7 @@ pub fn table(profile: &Profile) -> String {
     let format = Format::Table {
         width: 80,
         color: false,
+        by: None,
     };
     text(profile, format)
 }

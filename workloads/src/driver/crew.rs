@@ -23,6 +23,8 @@ pub(crate) struct Crew<'run> {
     area: &'run SharedArea,
     signals: &'run SignalSets,
     mode: Mode,
+    /// How many there are to be.
+    processes: usize,
     members: Vec<Member>,
     /// The first worker that did not end as it should, in words.
     trouble: Option<String>,
@@ -36,18 +38,17 @@ struct Member {
 impl<'run> Crew<'run> {
     /// Forks the worker processes; they wait for their release.
     pub(crate) fn spawn(job: &'run Job<'run>, mode: Mode) -> anyhow::Result<Self> {
-        let processes = match mode {
-            Mode::Processes => job.area.slots().len(),
-            Mode::Threads => 1,
-        };
+        let workers = job.area.slots().len();
+        let processes = workers.div_ceil(job.workers_per_process);
         let mut crew = Self {
             area: job.area,
             signals: job.signals,
             mode,
+            processes,
             members: Vec::with_capacity(processes),
             trouble: None,
         };
-        for index in 0..processes {
+        for (index, first) in (0..workers).step_by(job.workers_per_process).enumerate() {
             // SAFETY: this process has one thread (the driver has checked), so the child's copy
             // of everything is whole; and the child never returns from the two functions below.
             match unsafe { libc::fork() } {
@@ -56,8 +57,8 @@ impl<'run> Crew<'run> {
                     bail!("cannot start {}: {why}", crew.member_name(index));
                 }
                 0 => match mode {
-                    Mode::Processes => be_worker_process(job, index),
-                    Mode::Threads => be_thread_host(job),
+                    Mode::Processes => be_worker_process(job, first),
+                    Mode::Threads => be_thread_host(job, first),
                 },
                 pid => crew.members.push(Member { pid, alive: true }),
             }
@@ -140,7 +141,8 @@ impl<'run> Crew<'run> {
     fn member_name(&self, index: usize) -> String {
         match self.mode {
             Mode::Processes => format!("worker {index}"),
-            Mode::Threads => "the process of the worker threads".to_owned(),
+            Mode::Threads if self.processes == 1 => "the process of the worker threads".to_owned(),
+            Mode::Threads => format!("process {index} of the worker threads"),
         }
     }
 

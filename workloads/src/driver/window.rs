@@ -78,27 +78,23 @@ impl Window {
     }
 
     /// Iterations by seconds; an empty window has none.
-    pub(crate) fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> Option<f64> {
         if self.duration_ns == 0 {
-            return 0.0;
+            return None;
         }
         #[expect(
             clippy::cast_precision_loss,
             reason = "2^53 iterations take longer than any run"
         )]
         let total = self.total() as f64;
-        total / self.duration_s()
+        Some(total / self.duration_s())
     }
 
     /// The same as a whole number, as will-it-scale prints it.
-    pub(crate) fn average(&self) -> u64 {
-        match u128::from(self.duration_ns) {
-            0 => 0,
-            duration_ns => {
-                let average = u128::from(self.total()) * 1_000_000_000 / duration_ns;
-                u64::try_from(average).unwrap_or(u64::MAX)
-            }
-        }
+    pub(crate) fn average(&self) -> Option<u64> {
+        let by_duration =
+            (u128::from(self.total()) * 1_000_000_000).checked_div(self.duration_ns.into())?;
+        Some(u64::try_from(by_duration).unwrap_or(u64::MAX))
     }
 }
 
@@ -122,8 +118,8 @@ mod tests {
         };
         let window = now.since(&then);
         assert_eq!((window.min(), window.max(), window.total()), (5, 100, 105));
-        assert_eq!(window.average(), 52);
-        assert!((window.per_second() - 52.5).abs() < 1e-9);
+        assert_eq!(window.average(), Some(52));
+        assert!((window.per_second().unwrap() - 52.5).abs() < 1e-9);
         assert!((window.duration_s() - 2.0).abs() < 1e-9);
     }
 
@@ -134,7 +130,6 @@ mod tests {
             iterations: vec![7],
         };
         let window = reading.since(&reading);
-        assert_eq!(window.average(), 0);
-        assert!(window.per_second().abs() < f64::EPSILON);
+        assert_eq!((window.average(), window.per_second()), (None, None));
     }
 }

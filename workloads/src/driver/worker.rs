@@ -15,6 +15,8 @@ use crate::load::{Failure, Load, Operation, Session};
 pub(crate) struct Job<'run> {
     pub(crate) area: &'run SharedArea,
     pub(crate) load: &'run Load,
+    /// The last process may have fewer.
+    pub(crate) workers_per_process: usize,
     /// How many measured iterations each worker does, if their number is fixed.
     pub(crate) iterations: Option<NonZeroU64>,
     /// The CPU of each worker, if they are pinned.
@@ -43,17 +45,21 @@ pub(crate) extern "C" fn be_worker_process(job: &Job<'_>, index: usize) -> ! {
     exit(work(job, index, slot))
 }
 
-/// The whole life of the process whose threads are the workers. Its first thread is none of them,
-/// as in will-it-scale.
-pub(crate) extern "C" fn be_thread_host(job: &Job<'_>) -> ! {
-    let slots = job.area.slots();
+/// The whole life of a process whose threads are workers, from this one on. Its first thread is none
+/// of them, as in will-it-scale.
+pub(crate) extern "C" fn be_thread_host(job: &Job<'_>, first: usize) -> ! {
+    let all = job.area.slots();
+    let workers = first..all.len().min(first + job.workers_per_process);
+    let Some(slots) = all.get(workers.clone()) else {
+        exit(FAILED);
+    };
     if let Err(failure) = prepare_process(job) {
         if let Some(slot) = slots.first() {
             job.area.fail(slot, failure);
         }
         exit(FAILED);
     }
-    let places: Vec<Place<'_, '_>> = (0..slots.len()).map(|index| Place { job, index }).collect();
+    let places: Vec<Place<'_, '_>> = workers.map(|index| Place { job, index }).collect();
     let mut threads = Vec::with_capacity(slots.len());
     for (place, slot) in places.iter().zip(slots) {
         let mut thread: libc::pthread_t = 0;

@@ -24,7 +24,7 @@ fn iterations_are_exact() {
         let threads = if mode == Mode::Processes { 0 } else { 3 };
         let lives = match workload {
             Workload::Threadspawn | Workload::Forkexit => 120,
-            Workload::Nullhold | Workload::Signalgroup => 0,
+            Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
         };
         assert_eq!(truth.tasks_created, processes + threads + lives);
         assert_eq!(truth.tasks_reaped, truth.tasks_created);
@@ -35,6 +35,28 @@ fn iterations_are_exact() {
         assert_eq!(truth.setsid_calls, if is_nullhold { processes } else { 0 });
         let groups = if is_signalgroup { processes } else { 0 };
         assert_eq!(truth.setpgid_calls, groups);
+        let is_mmap = workload == Workload::Mmap;
+        assert_eq!(truth.mmap_lock_writes, if is_mmap { 240 } else { 0 });
+    }
+}
+
+#[test]
+fn threads_are_shared_out_among_processes() {
+    for (workload, _) in all_combinations().filter(|(_, mode)| *mode == Mode::Threads) {
+        let truth = ground_truth_of(&format!(
+            "{} -t 7 --mode threads --threads-each 3 --iterations 40 --warm-up 0",
+            workload.name()
+        ));
+        assert_eq!((truth.tasks, truth.mode), (7, Mode::Threads));
+        assert_eq!((truth.iterations, truth.per_task_min), (280, 40));
+        // Processes of three workers, of three and of one.
+        let lives = match workload {
+            Workload::Threadspawn | Workload::Forkexit => 280,
+            Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
+        };
+        assert_eq!(truth.tasks_created, 3 + 7 + lives, "{truth:?}");
+        let is_nullhold = workload == Workload::Nullhold;
+        assert_eq!(truth.setsid_calls, if is_nullhold { 3 } else { 0 });
     }
 }
 
@@ -57,7 +79,10 @@ fn duration_is_measured() {
     let truth = ground_truth_of("nullhold -d 0.3 --warm-up 0.1");
     assert!(truth.duration_s >= 0.3, "{truth:?}");
     let per_second = f64::from(u32::try_from(truth.iterations).unwrap()) / truth.duration_s;
-    assert!((truth.per_second - per_second).abs() < 0.01, "{truth:?}");
+    assert!(
+        (truth.per_second.unwrap() - per_second).abs() < 0.01,
+        "{truth:?}"
+    );
     // The warm-up and the tail are no part of the window.
     assert!(truth.iterations < truth.iterations_attempted_total);
     assert_eq!(truth.null_holds, truth.iterations_attempted_total);

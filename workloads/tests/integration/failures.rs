@@ -46,6 +46,35 @@ fn a_killed_thread_host_is_named() {
 }
 
 #[test]
+fn a_killed_thread_host_is_told_from_the_others() {
+    let mut run = Run::start("mmap -t 5 --threads-each 2 --until-signalled --warm-up 0");
+    run.wait_for(|line| *line == WorkloadLine::Measurement);
+    let hosts = children_of(run.pid());
+    let threads = hosts
+        .iter()
+        .map(|host| fs::read_dir(format!("/proc/{host}/task")).unwrap().count());
+    // Each has a first thread that is no worker.
+    assert_eq!(threads.collect::<Vec<usize>>(), [3, 3, 2]);
+    send(hosts[1], libc::SIGKILL);
+    let (status, errors) = run.finish();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    let expected = format!("process 1 of the worker threads (pid {})", hosts[1]);
+    assert!(errors.contains(&expected), "{errors}");
+    assert_eq!(run.survivors(), [0; 0]);
+}
+
+#[test]
+fn processes_do_not_share_out_threads() {
+    let mut run = Run::start("forkexit -t 4 --threads-each 2");
+    let (status, errors) = run.finish();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("--threads-each needs --mode threads"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn task_limits_are_named() {
     if !is_root() {
         skipped(
@@ -81,12 +110,44 @@ fn task_limits_are_named() {
     }
 }
 
+#[test]
+fn a_limit_on_mappings_is_named() {
+    for mode in ["processes", "threads"] {
+        let arguments = format!("mmap -t 2 --mode {mode} --until-signalled --warm-up 0");
+        let mut run = Run::start(&arguments);
+        run.wait_for(|line| *line == WorkloadLine::Measurement);
+        forbid_mappings(children_of(run.pid())[0]);
+        let (status, errors) = run.finish();
+        assert_eq!(status.code(), Some(1), "{mode}: {errors}");
+        for part in [": mmap failed with ENOMEM", "RLIMIT_AS", "vm.max_map_count"] {
+            assert!(errors.contains(part), "{mode}: {errors}");
+        }
+        assert_eq!(run.survivors(), [0; 0], "{mode}");
+    }
+}
+
+/// Lets a process have no more memory than it has.
+fn forbid_mappings(pid: i32) {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the new limit is valid for reads during the call, and the old one is not wanted.
+    let result = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &none, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
 /// Starts the program as a user who may have only so many tasks.
 fn start_limited(user: u32, limit: u64, arguments: &str) -> Run {
     // The build's folder may be closed to other users.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("workloads");
-    fs::copy(PROGRAM, &program).unwrap();
+    // Copied by this process, it would be busy for as long as a child that another test forks at the
+    // time has the descriptor.
+    let copied = Command::new("cp")
+        .args([PROGRAM.as_ref(), program.as_path()])
+        .status();
+    assert!(copied.unwrap().success());
     open_to_all(folder.path());
     open_to_all(&program);
 

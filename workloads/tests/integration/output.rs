@@ -29,7 +29,7 @@ fn lines_are_those_of_will_it_scale() {
             }
             WorkloadLine::Average(average) => {
                 // Which of the two roundings is exact depends on the digits of the JSON.
-                let per_second = truth.per_second;
+                let per_second = truth.per_second.unwrap();
                 let difference = per_second - f64::from(u32::try_from(average).unwrap());
                 assert!((-0.01..1.01).contains(&difference), "{line} {per_second}");
                 break;

@@ -9,6 +9,8 @@ use std::process::Command;
 pub struct Trace {
     /// Calls by name.
     pub calls: BTreeMap<String, u64>,
+    /// Calls as they began, with those of their arguments that strace knew then.
+    begun: Vec<String>,
     /// Calls by name and result; errors count under their name, such as `EPERM`.
     results: Vec<(String, String)>,
     /// Tasks that ended.
@@ -34,6 +36,20 @@ pub fn trace(program: &std::path::Path, arguments: &[&str]) -> (Trace, String) {
 impl Trace {
     pub fn calls(&self, name: &str) -> u64 {
         self.calls.get(name).copied().unwrap_or(0)
+    }
+
+    /// Calls of this name whose arguments have this among them.
+    pub fn calls_with(&self, name: &str, argument: &str) -> u64 {
+        let matching = self.begun.iter().filter(|event| {
+            let rest = event.strip_prefix(name);
+            let arguments = rest.and_then(|rest| rest.strip_prefix('('));
+            arguments.is_some_and(|arguments| {
+                arguments
+                    .split([',', ' ', ')'])
+                    .any(|word| word == argument)
+            })
+        });
+        matching.count().try_into().unwrap()
     }
 
     pub fn ended(&self, name: &str, is_wanted: impl Fn(&str) -> bool) -> u64 {
@@ -71,6 +87,8 @@ fn parse(log: &str) -> Trace {
             let name = event.split_once('(').map(|(name, _)| name);
             if let Some(name) = name {
                 *trace.calls.entry(name.to_owned()).or_default() += 1;
+                let call = event.split(" = ").next();
+                trace.begun.extend(call.map(str::to_owned));
             }
             name
         };
@@ -99,11 +117,17 @@ fn log_lines_are_understood() {
          11 exit(0)  = ?\n\
          11 +++ exited with 0 +++\n\
          10 <... clone resumed>, child_tidptr=0x7f) = 12\n\
+         12 munmap(0x7f0000004000, 16384 <unfinished ...>\n\
+         12 <... munmap resumed>)  = 0\n\
+         12 munmap(0x7f0000000000, 16384) = 0\n\
+         12 munmap(0x7f0000000000, 4096)  = 0\n\
          12 setsid() = -1 EPERM (Operation not permitted)\n\
          12 +++ killed by SIGKILL +++\n",
     );
     assert_eq!(trace.tasks_created(), 2);
     assert_eq!(trace.exits, 2);
     assert_eq!((trace.calls("clone"), trace.calls("exit")), (1, 1));
+    assert_eq!(trace.calls("munmap"), 3);
+    assert_eq!(trace.calls_with("munmap", "16384"), 2);
     assert_eq!(trace.ended("setsid", |result| result == "EPERM"), 1);
 }

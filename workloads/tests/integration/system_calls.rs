@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use workloads::{Mode, WorkloadLine, parse_line};
+use workloads::{GroundTruth, Mode, WorkloadLine, parse_line};
 
 use crate::run::{PROGRAM, all_combinations, has_program, skipped};
 use crate::strace::{Trace, trace};
@@ -126,10 +126,7 @@ fn ground_truth_is_what_strace_counts() {
             "--warm-up=0.1",
             "--duration=0.2",
         ];
-        let (trace, output) = trace(Path::new(PROGRAM), &arguments);
-        let Some(WorkloadLine::GroundTruth(truth)) = output.lines().last().map(parse_line) else {
-            panic!("no ground truth: {output}");
-        };
+        let (trace, truth) = trace_workload(&arguments);
         let context = format!("{} {mode_argument} {truth:?}", workload.name());
         assert_eq!(trace.tasks_created(), truth.tasks_created, "{context}");
         // strace sees the main process end as well.
@@ -146,4 +143,32 @@ fn ground_truth_is_what_strace_counts() {
         let processes = if mode == Mode::Processes { 2 } else { 1 };
         assert!(truth.tasks_created >= processes, "{context}");
     }
+}
+
+#[test]
+fn mmap_makes_two_calls_for_the_lock() {
+    if !has_program("strace") {
+        skipped("mmap_makes_two_calls_for_the_lock", "strace is missing");
+        return;
+    }
+    for mode in ["--mode=processes", "--mode=threads"] {
+        // What starts the workers may map as much too; it cancels out between two lengths.
+        let [short, long] = ["20", "220"].map(|iterations| {
+            let length = format!("--iterations={iterations}");
+            trace_workload(&["mmap", mode, "--tasks=2", "--warm-up=0", &length])
+        });
+        let more =
+            |call: &str| long.0.calls_with(call, "16384") - short.0.calls_with(call, "16384");
+        assert_eq!((more("mmap"), more("munmap")), (400, 400), "{mode}");
+        let writes = long.1.mmap_lock_writes - short.1.mmap_lock_writes;
+        assert_eq!(writes, more("mmap") + more("munmap"), "{mode}");
+    }
+}
+
+fn trace_workload(arguments: &[&str]) -> (Trace, GroundTruth) {
+    let (trace, output) = trace(Path::new(PROGRAM), arguments);
+    let Some(WorkloadLine::GroundTruth(truth)) = output.lines().last().map(parse_line) else {
+        panic!("no ground truth: {output}");
+    };
+    (trace, truth)
 }

@@ -20,8 +20,8 @@ use crate::vm::{Clock, VmOutcome};
 /// CPUs, and as many tasks: the waiter always finds the queue empty, so that it joins it at once.
 const CPUS: u32 = 2;
 /// Lock-unlock pairs of each task in one measurement, and seconds before it: by then both have begun.
-const PAIRS: &str = "30000";
-const WARM_UP: &str = "0.1";
+const PAIRS: &str = "60000";
+const WARM_UP: &str = "0.3";
 /// A median of fewer contended holds is none: such a measurement, whose tasks ran one after the other, is
 /// left out.
 const LEAST_HOLDS: u64 = 100;

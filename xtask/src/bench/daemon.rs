@@ -77,10 +77,7 @@ pub fn run(laboratory: &Laboratory) -> Result<DaemonCosts> {
 /// One busy CPU among so many possible ones, on the instruction clock.
 fn size(laboratory: &Laboratory, possible: u32) -> Result<DaemonSize> {
     let kernel = kernel::resolve(SIZES_KERNEL)?;
-    let lab = Lab {
-        kernel: &kernel,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&kernel, &laboratory.binaries);
     let out = format!("/out/{NAME}");
     let attach = [
         "lockprof",
@@ -139,10 +136,7 @@ fn refresh(laboratory: &Laboratory, cpus: u32) -> Result<Refresh> {
 /// Every CPU busy, by the wall clock.
 fn busy(laboratory: &Laboratory) -> Result<(BusyDaemon, Recording)> {
     let kernel = kernel::resolve(BUSY_KERNEL)?;
-    let lab = Lab {
-        kernel: &kernel,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&kernel, &laboratory.binaries);
     let (out, tasks) = (format!("/out/{NAME}"), BUSY_CPUS.to_string());
     let run = [
         "lockprof",

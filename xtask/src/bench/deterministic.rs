@@ -73,10 +73,7 @@ pub fn run(
     boots: usize,
 ) -> Result<KernelCosts> {
     let image = kernel::resolve(kernel)?;
-    let lab = Lab {
-        kernel: &image,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&image, &laboratory.binaries);
     let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
     let mut costs = KernelCosts {
         kernel: kernel.to_owned(),
@@ -170,6 +167,7 @@ fn all_of_lockprof() -> Vec<Observer> {
     for detail in ["holds", "spans"] {
         observers.extend(["fentry", "kprobe"].map(|attach| lockprof(detail, attach)));
     }
+    observers.push(lockprof("spans", "fentry").with_span("__wake_up"));
     observers
 }
 

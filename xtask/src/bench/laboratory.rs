@@ -17,9 +17,8 @@ use crate::vm::protocol::Step;
 /// Everything that was built.
 #[derive(Clone, Debug)]
 pub struct Laboratory {
-    /// lockprof and init.
+    /// lockprof, init, and programs that do nothing.
     pub binaries: StaticBinaries,
-    empty_probes: PathBuf,
     /// The daemon's refresh alone.
     pub refresh: PathBuf,
     /// QEMU's plugin, or why there is none.
@@ -30,13 +29,9 @@ impl Laboratory {
     /// Builds it all.
     pub fn build(environment: &Environment) -> Result<Self> {
         let binaries = cargo::build_static(environment)?;
-        let folder = cargo::build(
-            environment,
-            &[("lockprof", EMPTY_PROBES), ("lockprof", REFRESH)],
-        )?;
+        let folder = cargo::build(environment, &[("lockprof", REFRESH)])?;
         Ok(Self {
             binaries,
-            empty_probes: folder.join(EMPTY_PROBES),
             refresh: folder.join(REFRESH),
             hold_counter: hold_counter::build(environment)?,
         })
@@ -47,7 +42,7 @@ impl Laboratory {
         let mut request = lab.request(steps);
         request.files.push(GuestFile {
             guest: format!("/bin/{EMPTY_PROBES}"),
-            host: self.empty_probes.clone(),
+            host: self.binaries.empty_probes.clone(),
         });
         request
     }

@@ -93,10 +93,7 @@ pub fn run(
     rounds: usize,
 ) -> Result<Vec<LoadCosts>> {
     let kernel = kernel::resolve(KERNEL)?;
-    let lab = Lab {
-        kernel: &kernel,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&kernel, &laboratory.binaries);
     let forms = [("holds", "wait"), ("holds", "fentry"), ("spans", "fentry")];
     let mut observers = forms
         .map(|(detail, attach)| Observer::lockprof(detail, attach, INTERVAL_S))
@@ -145,7 +142,8 @@ fn rates(outcome: &VmOutcome, script: &Rounds, load: usize) -> Result<(f64, Vec<
     let rate = |places: &[usize]| {
         let step = outcome.steps.get(places[load]);
         let step = step.context("a step has no outcome")?;
-        Ok::<_, anyhow::Error>(loads::ground_truth(step)?.per_second)
+        let rate = loads::ground_truth(step)?.per_second;
+        rate.context("a load was stopped before it was measured")
     };
     let observers = script.turns.first().map_or(0, Vec::len);
     let (mut bare, mut ratios) = (Vec::new(), vec![Vec::new(); observers]);

@@ -43,7 +43,7 @@ use crate::signals;
 use deterministic::Extent;
 use laboratory::Laboratory;
 use peers::Peers;
-use results::{KernelCosts, Part, Results, first_line};
+use results::{Beside, KernelCosts, Part, Results, WaitCosts, first_line};
 
 /// The kernels of the deterministic part.
 pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
@@ -85,13 +85,20 @@ pub enum PartName {
     Load,
     /// What the daemon itself uses, and how long it takes to attach, detach and report
     Daemon,
-    /// What is seen of the waits of the machine itself
+    /// What is seen of the waits of the machine itself, and of a guest's
     Waits,
+    /// Of those the guest's alone
+    WaitsInGuest,
 }
 
 impl PartName {
     /// Those that look at other tools as well.
-    const WITH_PEERS: [Self; 3] = [Self::Deterministic, Self::Load, Self::Waits];
+    const WITH_PEERS: [Self; 4] = [
+        Self::Deterministic,
+        Self::Load,
+        Self::Waits,
+        Self::WaitsInGuest,
+    ];
 }
 
 /// Runs the bench, and writes its files.
@@ -174,6 +181,12 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         });
         write(&mut results, &folder)?;
     }
+    if options.only == Some(PartName::WaitsInGuest) {
+        let peers = peers.map_err(anyhow::Error::msg)?;
+        let found = wait_guest::run(&laboratory, &peers)?;
+        put_guest(&mut results.waits, found, &with);
+        write(&mut results, &folder)?;
+    }
     Ok(true)
 }
 
@@ -226,6 +239,26 @@ fn put_own(all: &mut Vec<Part<KernelCosts>>, now: KernelCosts, with: &[(String, 
     found.lengths = now.lengths;
     // That was with another lockprof.
     found.throughput = None;
+}
+
+/// Puts what was seen in a guest in the place of what was known of that, and leaves what was seen elsewhere.
+fn put_guest(waits: &mut Option<Part<WaitCosts>>, now: Beside, with: &[(String, String)]) {
+    let part = waits.get_or_insert_default();
+    let in_guest = with
+        .iter()
+        .filter(|(what, _)| ["lockprof", "perf"].contains(&what.as_str()))
+        .map(|(what, of)| (format!("{what} in the guest"), of.clone()));
+    let in_guest: Vec<_> = in_guest.collect();
+    part.with
+        .retain(|(what, _)| in_guest.iter().all(|(new, _)| new != what));
+    part.with.extend(in_guest);
+    let costs = &mut part.found;
+    costs
+        .not_measured
+        .0
+        .retain(|(what, _)| what != waits::IN_GUEST);
+    costs.beside.retain(|beside| beside.what != now.what);
+    costs.beside.push(now);
 }
 
 fn kernels(chosen: &[String]) -> Vec<String> {
@@ -289,5 +322,32 @@ mod tests {
         assert_eq!(found.collect::<Vec<_>>(), expected);
         let words: Vec<&str> = all[0].with.iter().map(|(_, word)| word.as_str()).collect();
         assert_eq!(words, ["two", "one"]);
+    }
+
+    #[test]
+    fn what_was_seen_on_the_machine_itself_stays_when_a_guest_is_measured_again() {
+        let beside = |what: &str, pairs| Beside {
+            what: what.to_owned(),
+            pairs: vec![<(results::SeenWaits, results::SeenWaits)>::default(); pairs],
+        };
+        let with = |commit: &str| vec![("lockprof".to_owned(), commit.to_owned())];
+        let mut costs = WaitCosts {
+            beside: vec![beside("a script", 1)],
+            ..WaitCosts::default()
+        };
+        costs.not_measured.note(waits::IN_GUEST, "no compiler");
+        let mut part = Some(Part {
+            with: with("one"),
+            found: costs,
+        });
+        for (pairs, commit) in [(2, "two"), (3, "three")] {
+            put_guest(&mut part, beside("perf", pairs), &with(commit));
+        }
+        let part = part.unwrap();
+        let found = &part.found;
+        assert_eq!(found.beside, [beside("a script", 1), beside("perf", 3)]);
+        assert!(found.not_measured.0.is_empty());
+        let words: Vec<&str> = part.with.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["one", "three"]);
     }
 }

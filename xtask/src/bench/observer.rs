@@ -7,7 +7,7 @@ pub const LOCK: &str = "_raw_write_lock_irq";
 /// Where the lock is released.
 pub const UNLOCK: &str = "_raw_write_unlock_irq";
 /// The functions whose calls `--detail spans` measures, where the kernel has them.
-pub const SPANS: [&str; 8] = [
+pub const SPANS: [&str; 11] = [
     "free_pid",
     "add_device_randomness",
     "__change_pid",
@@ -16,6 +16,9 @@ pub const SPANS: [&str; 8] = [
     "posix_cpu_timers_exit_group",
     "proc_flush_pid",
     "release_task",
+    "__cleanup_sighand",
+    "do_notify_parent",
+    "attach_pid",
 ];
 /// Those of them whose ends lockprof does not probe: no hold is around them.
 const ENDLESS: [&str; 2] = ["proc_flush_pid", "release_task"];
@@ -107,6 +110,16 @@ impl Observer {
             measures_holds,
             ..Self::program(&name, &what, &argv, "measuring")
         }
+    }
+
+    /// The same with calls that are measured on request alone.
+    #[must_use]
+    pub fn with_span(mut self, function: &str) -> Self {
+        self.name.push_str(&format!("-{function}"));
+        self.what.push_str(&format!(", --span {function}"));
+        self.recording = Some(self.name.clone());
+        self.argv.extend(["--span", function].map(str::to_owned));
+        self
     }
 
     /// The same with a recording of its own, where one boot starts it several times.

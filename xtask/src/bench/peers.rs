@@ -12,7 +12,7 @@ use super::perf::Perf;
 use super::results::first_line;
 use super::script::{Script, Settle};
 use super::symbols::NO_RANDOM_ADDRESSES;
-use crate::apt::{self, Apt};
+use crate::apt;
 use crate::guest::Lab;
 use crate::vm::initramfs::GuestFile;
 use crate::vm::{self, Clock, VmRequest};
@@ -50,7 +50,7 @@ impl Peers {
             return Ok(cached);
         }
         // Of all suites, so that the peer is as good as it gets: older ones crash with their better form.
-        let apt = Apt::open(&folder.join("others"), &[apt::all_sources()?])?;
+        let apt = apt::open_others(&folder)?;
         let Some(version) = apt.candidate(BPFTRACE)? else {
             bail!("the mirror that apt is set to has no package {BPFTRACE}");
         };

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::observer::Observer;
 use crate::kernel::build::Source;
+use crate::setup::{self, Purpose};
 use crate::vm::initramfs::GuestFile;
 use crate::{paths, process};
 
@@ -35,9 +36,6 @@ const WITHOUT: [&str; 16] = [
     "NO_JVMTI=1",
     "NO_LIBDEBUGINFOD=1",
 ];
-/// Compilers of eBPF, by the names that Debian gives them.
-const NEWEST_CLANG: u32 = 22;
-const OLDEST_CLANG: u32 = 14;
 
 /// A static perf.
 #[derive(Clone, Debug)]
@@ -50,7 +48,6 @@ pub struct Perf {
 impl Perf {
     /// Builds it into the user's cache, unless it is there.
     pub fn build() -> Result<Self> {
-        let suffix = clang().context("building perf's eBPF programs needs clang")?;
         let source = Source::find(None)?;
         let name = source.identity.replace(['=', '/', ' '], "-");
         let folder = paths::make(paths::cache()?.join("peers").join(format!("perf-{name}")))?;
@@ -61,6 +58,7 @@ impl Perf {
         if perf.program.is_file() {
             return Ok(perf);
         }
+        setup::ensure(Purpose::Peers)?;
         let work = tempfile::Builder::new()
             .prefix(".building-")
             .tempdir_in(&folder)
@@ -68,7 +66,7 @@ impl Perf {
         let tree = work.path().join("source");
         eprintln!("bench: building perf from {}", perf.source);
         source.unpack(&tree)?;
-        make(&tree.join("tools/perf"), &suffix)?;
+        make(&tree.join("tools/perf"))?;
         std::fs::rename(tree.join("tools/perf/perf"), &perf.program)
             .context("the build left no perf")?;
         Ok(perf)
@@ -93,23 +91,13 @@ impl Perf {
     }
 }
 
-/// What stands behind clang's name, of the newest one that is here.
-fn clang() -> Option<String> {
-    let versions = (OLDEST_CLANG..=NEWEST_CLANG).rev();
-    let names = versions.map(|version| format!("-{version}"));
-    let mut names = std::iter::once(String::new()).chain(names);
-    names.find(|suffix| paths::which(&format!("clang{suffix}")).is_some())
-}
-
-fn make(folder: &Path, suffix: &str) -> Result<()> {
+fn make(folder: &Path) -> Result<()> {
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     let mut command = Command::new("make");
     command
         .current_dir(folder)
         .args([&format!("-j{jobs}"), "perf", "BUILD_BPF_SKEL=1"])
         .args(["WERROR=0", "LDFLAGS=-static"])
-        .arg(format!("CLANG=clang{suffix}"))
-        .arg(format!("LLVM_STRIP=llvm-strip{suffix}"))
         .args(WITHOUT)
         .stdin(Stdio::null());
     let output = process::output_any(&mut command)?;

@@ -31,7 +31,7 @@ pub struct Results {
 }
 
 /// A part, and what it was measured with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part<T> {
     /// The machine and the versions of what was run, by name.
     pub with: Vec<(String, String)>,

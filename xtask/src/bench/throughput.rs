@@ -25,10 +25,7 @@ const INTERVAL_S: u32 = 1;
 /// Measures threadspawn -t 1 without and with lockprof in turn, after a warm-up, in each boot.
 pub fn run(laboratory: &Laboratory, kernel: &str) -> Result<OneTask> {
     let image = kernel::resolve(kernel)?;
-    let lab = Lab {
-        kernel: &image,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&image, &laboratory.binaries);
     let observer = Observer::lockprof("holds", "fentry", INTERVAL_S);
     let turns: Vec<Observer> = (1..=TURNS)
         .map(|turn| observer.clone().in_round(turn))
@@ -76,7 +73,8 @@ fn of_boot(outcome: &VmOutcome, script: &Script) -> Result<(f64, f64)> {
 fn per_second(outcome: &VmOutcome, places: &[usize]) -> Result<f64> {
     let rates = places.iter().map(|place| {
         let step = outcome.steps.get(*place).context("a step has no outcome")?;
-        Ok(loads::ground_truth(step)?.per_second)
+        let rate = loads::ground_truth(step)?.per_second;
+        rate.context("a load was stopped before it was measured")
     });
     let rates = rates.collect::<Result<Vec<_>>>()?;
     Ok(mean(rates.into_iter()))

@@ -28,10 +28,7 @@ const TARGET: &str = "tasklist_lock";
 /// Measures it in one boot.
 pub fn run(laboratory: &Laboratory, peers: &Peers) -> Result<Beside> {
     let kernel = kernel::resolve(KERNEL)?;
-    let lab = Lab {
-        kernel: &kernel,
-        binaries: &laboratory.binaries,
-    };
+    let lab = Lab::new(&kernel, &laboratory.binaries);
     let perf = peers
         .perf
         .as_ref()

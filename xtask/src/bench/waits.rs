@@ -28,6 +28,8 @@ const WITHIN: f64 = 0.10;
 const TIMED_RUNS: usize = 3;
 /// lockprof's exit status where too much was lost: a recording all the same.
 const VOID: i32 = 3;
+/// What is measured in a guest.
+pub const IN_GUEST: &str = "perf lock contention -b, in a guest";
 /// What the option says that leaves the stacks out.
 const WITHOUT_STACKS: [&str; 2] = ["--stacks", "none"];
 
@@ -70,10 +72,9 @@ pub fn run(laboratory: &Laboratory, peers: Result<&Peers, &String>) -> Result<Wa
     }
     if let Ok(peers) = peers {
         let found = wait_guest::run(laboratory, peers);
-        let what = "perf lock contention -b, in a guest";
         costs
             .beside
-            .extend(costs.not_measured.or_note(what, found)?);
+            .extend(costs.not_measured.or_note(IN_GUEST, found)?);
     }
     Ok(costs)
 }

@@ -31,7 +31,7 @@ pub fn attach_keeps_its_budget(lab: &Lab<'_>) -> Result<Verdict> {
             &format!("/out/{name}"),
         ])
     };
-    let mut request = lab.request(vec![
+    let request = lab.request(vec![
         null_hold_load(&["--until-signalled"]).background(Some("measurement")),
         // An emulated daemon alone takes more of its CPU than any real one.
         attach("within", "20%"),
@@ -39,7 +39,6 @@ pub fn attach_keeps_its_budget(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGTERM),
     ]);
     // Probes are not changed under load where several CPUs are emulated.
-    request.cpus = 1;
     let outcome = crate::vm::run(&request)?;
     equal("within: its status", outcome.steps[1].status, 0)?;
     let within = Summary::of(lab, &outcome, "within")?;
@@ -54,7 +53,7 @@ pub fn attach_keeps_its_budget(lab: &Lab<'_>) -> Result<Verdict> {
             .sum()
     };
     let attached = (seconds(Some("holds")) + seconds(Some("waits"))) / seconds(None);
-    println!("    {share:.2} of the time were allowed last, {attached:.2} had probes");
+    note!("    {share:.2} of the time were allowed last, {attached:.2} had probes");
     if share >= 1.0 || attached > share + ABOVE_THE_SHARE {
         bail!("probes were attached for {attached} of the time, where {share} was allowed");
     }

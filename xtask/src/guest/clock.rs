@@ -33,7 +33,6 @@ pub fn interrupts_are_in_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
     };
     let names = ["inside", "robust", "exit"];
     let mut request = lab.request(names.iter().map(|name| by(name, name)).collect());
-    request.cpus = 1;
     request.clock = Clock::Instructions;
     let outcome = succeed(&request)?;
     let mut tails = Vec::new();
@@ -42,7 +41,7 @@ pub fn interrupts_are_in_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
         summary.is_valid()?;
         let lost = summary.count("/losses/target_losses")?;
         let longest = summary.setsid("max")? - summary.setsid("p50")?;
-        println!(
+        note!(
             "    {name}: the longest null hold is {longest:.0} instructions over the median; {lost} lost"
         );
         tails.push(longest);
@@ -58,7 +57,6 @@ pub fn interrupts_are_in_no_hold(lab: &Lab<'_>) -> Result<Verdict> {
 /// The mean hold of each site, less the null hold, is the same by fentry and by kprobe.
 pub fn fentry_and_kprobe_agree(lab: &Lab<'_>) -> Result<Verdict> {
     let mut request = lab.request(vec![by("fentry"), by("kprobe")]);
-    request.cpus = 1;
     request.clock = Clock::Instructions;
     let outcome = succeed(&request)?;
     let fentry = Summary::of(lab, &outcome, "fentry")?;
@@ -72,7 +70,7 @@ pub fn fentry_and_kprobe_agree(lab: &Lab<'_>) -> Result<Verdict> {
             Ok(summary.mean_hold(site)? - summary.number("/probe/null_hold_ns")?)
         };
         let (first, second) = (net(&fentry)?, net(&kprobe)?);
-        println!(
+        note!(
             "    {site}: {first:.1} by fentry, {second:.1} by kprobe (instructions, less the null hold)"
         );
         if (first - second).abs() > AGREEMENT * first.max(second) {

@@ -121,7 +121,7 @@ pub fn doctor() -> Step {
 }
 
 /// How many BPF programs were loaded, by the doctor of this step.
-pub fn programs(outcome: &VmOutcome, step: usize) -> Result<usize> {
+fn programs(outcome: &VmOutcome, step: usize) -> Result<usize> {
     let text = outcome.steps[step].text();
     let json: Value = serde_json::from_str(&text)
         .with_context(|| format!("the doctor's JSON of step {step} is broken: {text:.200}"))?;
@@ -136,6 +136,19 @@ pub fn programs(outcome: &VmOutcome, step: usize) -> Result<usize> {
         .sum())
 }
 
+/// By the doctors of three steps: while lockprof was attached there were more programs than before, and afterwards as
+/// many as before.
+pub fn programs_were_there_and_are_gone(
+    outcome: &VmOutcome,
+    [before, during, after]: [usize; 3],
+) -> Result<()> {
+    let (before, during) = (programs(outcome, before)?, programs(outcome, during)?);
+    if during < before + 4 {
+        bail!("the doctor saw {during} programs while lockprof was attached, {before} before");
+    }
+    equal("programs afterwards", programs(outcome, after)?, before)
+}
+
 /// Killed, the daemon leaves no program, and a recording that can be read.
 pub fn sigkill_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
     let request = lab.request(vec![
@@ -147,12 +160,7 @@ pub fn sigkill_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
         doctor(),
     ]);
     let outcome = crate::vm::run(&request)?;
-    let programs = |step| programs(&outcome, step);
-    let (before, during, after) = (programs(0)?, programs(2)?, programs(4)?);
-    if during < before + 4 {
-        bail!("the doctor saw {during} programs while lockprof was attached, {before} before");
-    }
-    equal("programs after SIGKILL", after, before)?;
+    programs_were_there_and_are_gone(&outcome, [0, 2, 4])?;
     equal(
         "the killed daemon's signal",
         outcome.steps[1].signal,
@@ -160,5 +168,43 @@ pub fn sigkill_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
     )?;
     let killed = Summary::of(lab, &outcome, "killed")?;
     equal("cut short", killed.value("/cut_short")?, &Value::Bool(true))?;
+    Ok(Verdict::Passed)
+}
+
+/// What the kernel takes from it when its cgroup has no memory left: the recording can be read, and no program is
+/// left.
+pub fn a_daemon_without_memory_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
+    const CGROUP: &str = "/sys/fs/cgroup/daemon";
+    let file = |name: &str| format!("{CGROUP}/{name}");
+    let idle = || Step::new(["lockprof", "--version"]);
+    let request = lab.request(vec![
+        doctor().write("/sys/fs/cgroup/cgroup.subtree_control", "+memory"),
+        // Init goes there for the start of the step, and back.
+        attach("starved")
+            .folder(CGROUP)
+            .write(&file("cgroup.procs"), "0"),
+        doctor().write("/sys/fs/cgroup/cgroup.procs", "0"),
+        null_holds(NULL_HOLDS),
+        // What the kernel tells of it looks like a kernel that is broken.
+        idle()
+            .sysctl("kernel.printk", "1")
+            .write(&file("memory.max"), "1M"),
+        Step {
+            await_step: Some(1),
+            ..doctor()
+        },
+        // The kernel frees programs after a grace period of RCU, in which the one above runs.
+        doctor().sysctl("kernel.printk", "7"),
+    ]);
+    let outcome = crate::vm::run(&request)?;
+    programs_were_there_and_are_gone(&outcome, [0, 2, 6])?;
+    let signal = outcome.steps[1].signal;
+    equal("its signal", signal, Some(libc::SIGKILL))?;
+    let starved = Summary::of(lab, &outcome, "starved")?;
+    equal(
+        "cut short",
+        starved.value("/cut_short")?,
+        &Value::Bool(true),
+    )?;
     Ok(Verdict::Passed)
 }

@@ -1,20 +1,40 @@
 //! Tests that run lockprof in guests.
 //!
 //! A test is a function over a [`Lab`]: it boots what it needs, and returns an error where the
-//! guest does not behave as it must.
+//! guest does not behave as it must. Guests of one CPU run beside each other, as many as this machine has CPUs.
 
+/// Says something of the test that runs in this thread: it stands before the test's own line.
+macro_rules! note {
+    ($($words:tt)*) => {
+        $crate::guest::say(&format!($($words)*))
+    };
+}
+
+mod absence;
+mod beside;
 mod budget;
 mod clock;
 mod compare;
+mod container;
 mod contention;
+mod controls;
 mod counts;
 mod daemon;
+mod every_lock;
+mod faults;
+mod modules;
+mod overflow;
+mod privileges;
 mod silence;
 pub mod summary;
+mod verifier;
 mod windows;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -40,6 +60,9 @@ pub struct GuestTest {
     pub name: &'static str,
     /// The kernels that it needs, as a user names them.
     pub kernels: &'static [&'static str],
+    /// Virtual CPUs of its guests, at the most: one where probes are changed under load, for the emulator dies of
+    /// kernel text that changes under other CPUs.
+    pub cpus: u32,
     /// The test itself.
     pub run: fn(&Lab<'_>) -> Result<Verdict>,
 }
@@ -50,16 +73,27 @@ pub struct Lab<'a> {
     pub kernel: &'a Kernel,
     /// The static binaries.
     pub binaries: &'a StaticBinaries,
+    /// Virtual CPUs of a guest.
+    pub cpus: u32,
 }
 
-impl Lab<'_> {
-    /// A boot of this kernel with these steps, on two CPUs; change what is to be different.
+impl<'a> Lab<'a> {
+    /// With guests of two CPUs.
+    pub const fn new(kernel: &'a Kernel, binaries: &'a StaticBinaries) -> Self {
+        Self {
+            kernel,
+            binaries,
+            cpus: 2,
+        }
+    }
+
+    /// A boot of this kernel with these steps; change what is to be different.
     pub fn request(&self, steps: Vec<Step>) -> VmRequest {
-        VmRequest::new(
-            self.kernel.image.clone(),
-            self.binaries,
-            GuestScript::of(steps),
-        )
+        let script = GuestScript::of(steps);
+        VmRequest {
+            cpus: self.cpus,
+            ..VmRequest::new(self.kernel.image.clone(), self.binaries, script)
+        }
     }
 
     /// Boots and runs the steps; every one must exit with 0.
@@ -114,18 +148,37 @@ pub fn succeed(request: &VmRequest) -> Result<VmOutcome> {
     Ok(outcome)
 }
 
-/// A test on every kernel.
+/// A test on every kernel, with two CPUs.
 const fn everywhere(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdict>) -> GuestTest {
     GuestTest {
         name,
         kernels: &kernel::TESTED,
+        cpus: 2,
         run,
     }
 }
 
+/// A test on every kernel, with one CPU.
+const fn everywhere_alone(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdict>) -> GuestTest {
+    GuestTest {
+        cpus: 1,
+        ..everywhere(name, run)
+    }
+}
+
+/// What the tests have taken when a kernel of the project's own is built for them at the latest: that, its tests and the
+/// bench take the rest of the hour.
+const BUILT_WITHIN: Duration = Duration::from_secs(30 * 60);
+
 /// All tests.
 pub const TESTS: &[GuestTest] = &[
     everywhere("guest_boots_and_counts_its_own_tasks", boots),
+    GuestTest {
+        name: "programs_are_verified_quickly",
+        kernels: &["debian:7.2"],
+        cpus: 1,
+        run: verifier::programs_are_verified_quickly,
+    },
     everywhere(
         "lives_are_counted_exactly",
         counts::lives_are_counted_exactly,
@@ -137,6 +190,7 @@ pub const TESTS: &[GuestTest] = &[
     GuestTest {
         name: "full_preemption_loses_no_hold",
         kernels: &["debian:6.12", "debian:7.2"],
+        cpus: 2,
         run: counts::full_preemption_loses_no_hold,
     },
     // Where RCU is preemptible, as in 7.2, an interrupt just before the program at the request leaves it work
@@ -144,18 +198,25 @@ pub const TESTS: &[GuestTest] = &[
     GuestTest {
         name: "interrupts_are_in_no_hold",
         kernels: &["debian:6.1", "debian:6.12"],
+        cpus: 1,
         run: clock::interrupts_are_in_no_hold,
     },
-    everywhere("fentry_and_kprobe_agree", clock::fentry_and_kprobe_agree),
+    everywhere_alone("fentry_and_kprobe_agree", clock::fentry_and_kprobe_agree),
     everywhere(
         "waits_are_seen_and_blamed",
         contention::waits_are_seen_and_blamed,
     ),
+    GuestTest {
+        name: "a_spinlock_is_not_said_to_be_idle",
+        kernels: &["debian:6.12"],
+        cpus: 4,
+        run: absence::a_spinlock_is_not_said_to_be_idle,
+    },
     everywhere(
         "callers_agree_with_call_stacks",
         contention::callers_agree_with_call_stacks,
     ),
-    everywhere(
+    everywhere_alone(
         "a_hidden_address_is_learned",
         daemon::a_hidden_address_is_learned,
     ),
@@ -163,13 +224,56 @@ pub const TESTS: &[GuestTest] = &[
         "two_profilers_count_the_same",
         daemon::two_profilers_count_the_same,
     ),
-    everywhere("windows_agree", windows::windows_agree),
+    everywhere("controls_are_proved", controls::controls_are_proved),
+    GuestTest {
+        name: "dead_probes_are_found",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: controls::dead_probes_are_found,
+    },
+    GuestTest {
+        name: "cgroups_without_a_place_are_the_others",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: overflow::cgroups_without_a_place_are_the_others,
+    },
+    GuestTest {
+        name: "a_containers_root_is_not_the_machines",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: container::a_containers_root_is_not_the_machines,
+    },
+    everywhere_alone("windows_agree", windows::windows_agree),
     GuestTest {
         name: "attach_keeps_its_budget",
         kernels: &["debian:6.12"],
+        cpus: 1,
         run: budget::attach_keeps_its_budget,
     },
-    everywhere("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
+    everywhere_alone(
+        "some_capabilities_are_enough",
+        privileges::some_capabilities_are_enough,
+    ),
+    everywhere_alone("sigkill_leaves_nothing", daemon::sigkill_leaves_nothing),
+    GuestTest {
+        name: "a_daemon_without_memory_leaves_nothing",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: daemon::a_daemon_without_memory_leaves_nothing,
+    },
+    GuestTest {
+        name: "a_script_on_the_same_functions_sees_the_same",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: beside::a_script_on_the_same_functions_sees_the_same,
+    },
+    everywhere("all_locks_are_named", every_lock::all_locks_are_named),
+    GuestTest {
+        name: "all_locks_agree_with_a_script",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: every_lock::all_locks_agree_with_a_script,
+    },
     everywhere(
         "nothing_begins_without_a_beat",
         silence::nothing_begins_without_a_beat,
@@ -177,16 +281,49 @@ pub const TESTS: &[GuestTest] = &[
     GuestTest {
         name: "control_z_leaves_nothing_attached",
         kernels: &["debian:6.12"],
+        cpus: 2,
         run: silence::control_z_leaves_nothing_attached,
     },
     GuestTest {
         name: "a_stopped_daemon_is_killed",
         kernels: &["debian:6.12"],
+        cpus: 2,
         run: silence::a_stopped_daemon_is_killed,
+    },
+    GuestTest {
+        name: "a_starved_daemon_is_killed",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: silence::a_starved_daemon_is_killed,
+    },
+    GuestTest {
+        name: "a_span_without_room_is_absent",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: faults::a_span_without_room_is_absent,
+    },
+    GuestTest {
+        name: "a_cpu_comes_and_goes",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: faults::a_cpu_comes_and_goes,
+    },
+    GuestTest {
+        name: "the_clock_source_changes",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: faults::the_clock_source_changes,
+    },
+    GuestTest {
+        name: "a_modules_function_is_not_the_kernels",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: modules::a_modules_function_is_not_the_kernels,
     },
     GuestTest {
         name: "one_boot_of_each_is_compared",
         kernels: &["debian:6.12"],
+        cpus: 2,
         run: compare::one_boot_of_each_is_compared,
     },
     GuestTest {
@@ -197,12 +334,16 @@ pub const TESTS: &[GuestTest] = &[
             build::DEFERRED,
             "defer-randomness",
             "defer-more",
+            "base-7.3",
+            "defer-more-7.3",
         ],
+        cpus: 4,
         run: compare::tasks_end_as_they_should,
     },
     GuestTest {
         name: "the_deferral_halves_the_reap_hold",
         kernels: &[build::DEFERRED],
+        cpus: 4,
         run: compare::the_deferral_halves_the_reap_hold,
     },
 ];
@@ -216,18 +357,39 @@ fn boots(lab: &Lab<'_>) -> Result<Verdict> {
     }
 }
 
-/// A kernel that is to be fetched, or one of the project's own, where it is built: that takes longer than
-/// all tests together.
-fn find(name: &str) -> Result<Option<Kernel>> {
-    match build::BuildRequest::own(name) {
-        Some(_) => build::cached(name),
-        None => kernel::resolve(name).map(Some),
+/// A kernel that is to be fetched, or one of the project's own, where it is built, or is one of the few that are built
+/// for the tests: where that ends within the hour that all tests may take, of which this much is over.
+fn find(name: &str, over: Duration) -> Result<Result<Kernel, String>> {
+    let Some(request) = build::BuildRequest::own(name) else {
+        return kernel::resolve(name).map(Ok);
+    };
+    if let Some(kernel) = build::cached(name)? {
+        return Ok(Ok(kernel));
     }
+    let command = request.command();
+    if !build::BUILT_BY_TESTS.contains(&name) {
+        return Ok(Err(format!(
+            "this kernel is built by hand alone: `{command}`"
+        )));
+    }
+    if over > BUILT_WITHIN {
+        let minutes = over.as_secs() / 60;
+        return Ok(Err(format!(
+            "{minutes} minutes are over, and to build this kernel would take the tests past the hour: `{command}`"
+        )));
+    }
+    build::ensure(&request).map(Ok)
 }
 
 /// Runs the tests whose name contains `filter`, kernel by kernel, and never stops at a failure.
-pub fn run_all(tests: &[GuestTest], binaries: &StaticBinaries, filter: &str) -> Result<Tally> {
-    let mut tally = Tally::default();
+///
+/// `started` is when all tests did.
+pub fn run_all(
+    tests: &[GuestTest],
+    binaries: &StaticBinaries,
+    filter: &str,
+    started: Instant,
+) -> Result<Tally> {
     let mut kernels = tests
         .iter()
         .flat_map(|test| test.kernels)
@@ -235,41 +397,149 @@ pub fn run_all(tests: &[GuestTest], binaries: &StaticBinaries, filter: &str) -> 
         .collect::<Vec<_>>();
     kernels.sort_by(|a, b| kernel::version::compare(a, b));
     kernels.dedup();
+    let tally = Mutex::new(Tally::default());
+    let processors = Processors::of_this_machine();
     for name in kernels {
         let tests = tests.iter().filter(|test| test.kernels.contains(&name));
-        // A kernel that cannot be fetched fails its own tests and no others.
-        let kernel = find(name);
-        for test in tests.filter(|test| test.name.contains(filter)) {
-            signals::check()?;
-            let started = Instant::now();
-            let result = match &kernel {
-                Ok(Some(kernel)) => (test.run)(&Lab { kernel, binaries }),
-                Ok(None) => Ok(Verdict::Skipped(format!(
-                    "this kernel is not built here; `cargo xtask compare --kernel {0} --kernel \
-                     {name} …` would build it",
-                    build::BASE
-                ))),
-                Err(error) => Err(anyhow::anyhow!("{error:#}")),
-            };
-            let full = format!("{}[{name}]", test.name);
-            let seconds = started.elapsed().as_secs_f64();
-            match result {
-                Ok(Verdict::Passed) => {
-                    println!("guest {full} … ok ({seconds:.1} s)");
-                    tally.passed += 1;
+        let mut tests: Vec<_> = tests.filter(|test| test.name.contains(filter)).collect();
+        if tests.is_empty() {
+            continue;
+        }
+        // Those that have the machine for themselves first: so those of one CPU are beside each other.
+        tests.sort_by_key(|test| std::cmp::Reverse(test.cpus));
+        // A kernel that cannot be fetched or built fails its own tests and no others.
+        let kernel = find(name, started.elapsed());
+        thread::scope(|scope| {
+            for test in tests {
+                let taken = processors.take(test.cpus);
+                if signals::pending().is_some() {
+                    return;
                 }
-                Ok(Verdict::Skipped(why)) => {
-                    println!("guest {full} … skipped: {why} ({seconds:.1} s)");
-                    tally.skipped.push(format!("{full}: {why}"));
-                }
-                Err(error) => {
-                    println!("guest {full} … FAILED ({seconds:.1} s)\n{error:#}");
-                    tally.failed.push(full);
-                }
+                let (kernel, tally) = (&kernel, &tally);
+                scope.spawn(move || {
+                    let _taken = taken;
+                    let ended = run_one(test, name, kernel, binaries);
+                    ended.tell(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
+                });
+            }
+        });
+        signals::check()?;
+    }
+    tally
+        .into_inner()
+        .map_err(|_error| anyhow::anyhow!("a test has panicked"))
+}
+
+fn run_one(
+    test: &GuestTest,
+    kernel_name: &str,
+    kernel: &Result<Result<Kernel, String>>,
+    binaries: &StaticBinaries,
+) -> Ended {
+    let started = Instant::now();
+    let result = match kernel {
+        Ok(Ok(kernel)) => (test.run)(&Lab {
+            cpus: test.cpus,
+            ..Lab::new(kernel, binaries)
+        }),
+        Ok(Err(why)) => Ok(Verdict::Skipped(why.clone())),
+        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+    };
+    Ended {
+        name: format!("{}[{kernel_name}]", test.name),
+        result,
+        seconds: started.elapsed().as_secs_f64(),
+        said: SAID.take(),
+    }
+}
+
+/// How a test ended.
+struct Ended {
+    name: String,
+    result: Result<Verdict>,
+    seconds: f64,
+    said: String,
+}
+
+impl Ended {
+    /// Prints it, and counts it.
+    fn tell(self, tally: &mut Tally) {
+        let Self {
+            name,
+            result,
+            seconds,
+            said,
+        } = self;
+        match result {
+            Ok(Verdict::Passed) => {
+                println!("{said}guest {name} … ok ({seconds:.1} s)");
+                tally.passed += 1;
+            }
+            Ok(Verdict::Skipped(why)) => {
+                println!("{said}guest {name} … skipped: {why} ({seconds:.1} s)");
+                tally.skipped.push(format!("{name}: {why}"));
+            }
+            Err(error) => {
+                println!("{said}guest {name} … FAILED ({seconds:.1} s)\n{error:#}");
+                tally.failed.push(name);
             }
         }
     }
-    Ok(tally)
+}
+
+thread_local! {
+    /// What the test that runs in this thread has said.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// See [`note!`].
+fn say(line: &str) {
+    SAID.with_borrow_mut(|said| {
+        said.push_str(line);
+        said.push('\n');
+    });
+}
+
+/// The CPUs of this machine, of which each guest takes as many as it has.
+struct Processors {
+    all: u32,
+    free: Mutex<u32>,
+    given_back: Condvar,
+}
+
+/// Some of them; given back when dropped.
+struct Taken<'a>(&'a Processors, u32);
+
+impl Processors {
+    fn of_this_machine() -> Self {
+        let all = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::new(u32::try_from(all).unwrap_or(u32::MAX))
+    }
+
+    fn new(all: u32) -> Self {
+        Self {
+            all,
+            free: Mutex::new(all),
+            given_back: Condvar::new(),
+        }
+    }
+
+    /// Waits until so many are free; all of them, where it wants more than there are.
+    fn take(&self, wanted: u32) -> Taken<'_> {
+        let wanted = wanted.min(self.all);
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.given_back.wait_while(free, |free| *free < wanted);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= wanted;
+        Taken(self, wanted)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let free = self.0.free.lock();
+        *free.unwrap_or_else(PoisonError::into_inner) += self.1;
+        self.0.given_back.notify_all();
+    }
 }
 
 /// All tests skipped, for a machine that cannot run guests.
@@ -282,5 +552,32 @@ pub fn skip_all(tests: &[GuestTest], why: &str) -> Tally {
     Tally {
         skipped: names.collect(),
         ..Tally::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn guests_have_no_more_processors_than_there_are() {
+        let processors = Processors::new(2);
+        let (busy, most) = (AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            // A guest of four has both for itself.
+            for wanted in [1, 1, 2, 1, 4, 1, 1, 2] {
+                let taken = processors.take(wanted);
+                scope.spawn(|| {
+                    let now = busy.fetch_add(taken.1, Ordering::SeqCst) + taken.1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    busy.fetch_sub(taken.1, Ordering::SeqCst);
+                    drop(taken);
+                });
+            }
+        });
+        assert!(most.into_inner() <= 2);
+        assert_eq!(*processors.free.lock().unwrap(), 2);
     }
 }

@@ -1,6 +1,5 @@
 //! What a guest's recording says, by `lockprof report --format json` on this machine.
 
-use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -27,15 +26,14 @@ impl Summary {
         let folder = tempfile::tempdir().context("cannot make a folder for a recording")?;
         outcome.write_files(folder.path())?;
         let lines = lines_of(outcome, name)?;
-        let recording = folder.path().join(name).join("recording.jsonl");
         let output = Command::new(&lab.binaries.lockprof)
             .args(["report", "--format", "json"])
-            .arg(&recording)
+            .arg(folder.path().join(name))
             .output()
             .context("cannot start lockprof")?;
         // Of a void run the report is shown as well: the test says what was lost.
         if !output.status.success() && output.status.code() != Some(VOID) {
-            let text = fs::read_to_string(&recording).unwrap_or_default();
+            let text = outcome.recording(name)?;
             bail!(
                 "cannot report the recording {name}: {}it begins {text:.400}",
                 String::from_utf8_lossy(&output.stderr)

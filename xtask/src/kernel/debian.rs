@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::sources;
 use super::version::{self, Package};
 use crate::apt::{self, Apt, files, write};
 use crate::{paths, process};
@@ -29,25 +28,22 @@ fn offered(apt: &Apt) -> Result<Vec<Package>> {
 }
 
 /// Fetches the newest cloud kernel of a series into `kernels`/VERSION/, whole or not at all, and
-/// gives that folder. The machine's own suites come first, since their lists are small; the
-/// mirror's other suites follow where they lack the series.
+/// gives that folder.
 pub fn fetch(series: &str, apt_folder: &Path, kernels: &Path) -> Result<PathBuf> {
     apt::check_programs().context("give the path of a bzImage instead")?;
-    let codename = sources::codename()?;
-    let all = sources::of_the_machine()?;
-    let own = sources::own(&all, &codename);
-    let others = sources::others(&all, &codename)?;
-    for (name, sources) in [("own", own), ("others", vec![others])] {
-        let apt = Apt::open(&apt_folder.join(name), &sources)?;
-        let offered = offered(&apt)?;
-        if let Some(package) = version::newest(&offered, series) {
-            return unpack(&apt, package, kernels);
-        }
-    }
-    bail!(
-        "the mirror that apt is set to has no cloud kernel of the series {series}; `cargo xtask \
-         kernel list` shows what is in the cache"
-    )
+    let found = apt::search(apt_folder, |apt| {
+        let offered = offered(apt)?;
+        let newest = version::newest(&offered, series);
+        newest
+            .map(|package| unpack(apt, package, kernels))
+            .transpose()
+    })?;
+    found.with_context(|| {
+        format!(
+            "the mirror that apt is set to has no cloud kernel of the series {series}; `cargo xtask \
+             kernel list` shows what is in the cache"
+        )
+    })
 }
 
 fn unpack(apt: &Apt, package: &Package, kernels: &Path) -> Result<PathBuf> {

@@ -2,7 +2,9 @@
 
 pub mod build;
 mod debian;
+pub mod headers;
 pub mod sources;
+pub mod suites;
 pub mod version;
 
 use std::fs;

@@ -175,7 +175,17 @@ pub fn own(sources: &[Source], codename: &str) -> Vec<Source> {
     own
 }
 
-/// The same mirror's other suites. Their aliases stay right when a new release comes out.
+/// The suites that kernels may come from, by their aliases, which stay right when a new release comes out.
+pub const ALIASES: [&str; 6] = [
+    "oldstable",
+    "oldstable-backports",
+    "stable",
+    "stable-backports",
+    "testing",
+    "unstable",
+];
+
+/// The same mirror's other suites, by their aliases.
 pub fn others(sources: &[Source], codename: &str) -> Result<Source> {
     let own = own(sources, codename);
     let Some(main) = own
@@ -186,16 +196,8 @@ pub fn others(sources: &[Source], codename: &str) -> Result<Source> {
             "apt has no entry for Debian {codename} main: kernels come from the mirror that it names"
         );
     };
-    let suites = [
-        "oldstable",
-        "oldstable-backports",
-        "stable",
-        "stable-backports",
-        "testing",
-        "unstable",
-    ];
     Ok(Source {
-        suites: suites.map(str::to_owned).to_vec(),
+        suites: ALIASES.map(str::to_owned).to_vec(),
         ..main.clone()
     })
 }

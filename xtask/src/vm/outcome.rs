@@ -70,10 +70,12 @@ pub struct VmOutcome {
 }
 
 impl VmOutcome {
-    /// The recording that lockprof has left in /out/NAME.
+    /// The recording that lockprof has left in /out/NAME: under its temporary name, where it did not come to
+    /// the end.
     pub fn recording(&self, name: &str) -> Result<Cow<'_, str>> {
         let path = format!("{name}/recording.jsonl");
-        match self.files.get(&path) {
+        let partial = format!("{path}.partial");
+        match self.files.get(&partial).or(self.files.get(&path)) {
             Some(content) => Ok(String::from_utf8_lossy(content)),
             None => bail!("the guest left no {path}"),
         }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
 /// Where the script lies in the initramfs.
@@ -56,6 +57,9 @@ pub struct Step {
     pub argv: Vec<String>,
     /// Added to the environment, which is otherwise `PATH=/bin HOME=/ TERM=dumb`.
     pub env: BTreeMap<String, String>,
+    /// Folders to be made before anything is written.
+    #[serde(default)]
+    pub folders: Vec<String>,
     /// Files to be written before the program starts: (path, content).
     pub writes: Vec<(String, String)>,
     /// Go on with the next step while this one runs. After the last step init waits for all.
@@ -69,8 +73,15 @@ pub struct Step {
     pub signal: Option<(u64, i32)>,
     /// Send this signal to an earlier background step, by its index, before this step starts.
     pub signal_step: Option<(usize, i32)>,
+    /// Starve an earlier background step, by its index, before this step starts: its first process is frozen in a
+    /// cgroup of its own, so that it gets no time, and does not know.
+    pub starve_step: Option<usize>,
     /// Wait until this earlier background step has ended, after its signal and before the delay.
     pub await_step: Option<usize>,
+    /// Run as a user who is nobody else, with these capabilities (a mask as in /proc/PID/status), which the program
+    /// and what it executes have as ambient ones; as root where there is none.
+    #[serde(default)]
+    pub unprivileged: Option<u64>,
 }
 
 impl Step {
@@ -100,10 +111,24 @@ impl Step {
         self
     }
 
+    /// Makes a folder of the guest before the step starts.
+    #[must_use]
+    pub fn folder(mut self, path: &str) -> Self {
+        self.folders.push(path.to_owned());
+        self
+    }
+
     /// Sets a variable of the step's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Runs the step as a user who is nobody else, with these ambient capabilities.
+    #[must_use]
+    pub fn unprivileged(mut self, capabilities: CapabilitySet) -> Self {
+        self.unprivileged = Some(capabilities.bits());
         self
     }
 

@@ -224,6 +224,7 @@ mod tests {
         let binaries = StaticBinaries {
             lockprof: PathBuf::new(),
             init: PathBuf::new(),
+            empty_probes: PathBuf::new(),
         };
         let steps = vec![Step::new(["x", "-d", "6"]), Step::new(["y", "-d6"])];
         let mut request = VmRequest::new(PathBuf::new(), &binaries, GuestScript::of(steps));

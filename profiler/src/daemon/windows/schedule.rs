@@ -167,9 +167,13 @@ impl Schedule {
     fn spans_length(&self) -> Duration {
         match self.run {
             Some(run) => {
-                let times = (run.as_secs_f64() / SPANS_EVERY_S).floor().max(1.0);
-                let part = self.spans_part() / times;
-                run.mul_f64(part).max(self.shortest)
+                let all = run.mul_f64(self.spans_part());
+                let wanted = (run.as_secs_f64() / SPANS_EVERY_S).floor();
+                // Fewer and longer ones, where their edges have turned out to be long.
+                let worth_their_edges =
+                    all.as_secs_f64() / (self.spans_edge * EDGES_IN_A_WINDOW).as_secs_f64();
+                let times = wanted.min(worth_their_edges.floor()).max(1.0);
+                all.div_f64(times).max(self.shortest)
             }
             None => (self.spans_edge * EDGES_IN_A_WINDOW).max(self.shortest * FIRST_SPANS),
         }
@@ -279,8 +283,12 @@ mod tests {
             run,
             edge,
         );
-        let spans = windows.iter().filter(|(kind, _)| *kind == Spans).count();
-        assert_eq!(spans, 3, "{windows:?}");
+        let spans = windows.iter().filter(|(kind, _)| *kind == Spans);
+        let lengths: Vec<Duration> = spans.map(|(_, length)| *length).collect();
+        // The first one was planned before its last edge was seen, which is longer; then one is enough.
+        assert_eq!(lengths.len(), 2, "{windows:?}");
+        assert!(lengths[0] >= ms(20 * 360), "{windows:?}");
+        assert!(lengths[1] > lengths[0], "{windows:?}");
         let share = time(&windows, Spans).as_secs_f64() / run.as_secs_f64();
         assert!((0.25..0.36).contains(&share), "{share}: {windows:?}");
     }

@@ -2,7 +2,7 @@
 
 use super::{
     super::content::{Emphasis, Grid, Section, Topic},
-    sections::range,
+    grids::range,
 };
 use crate::{
     compare::{

@@ -5,7 +5,7 @@ use super::{
     sections::SettingSections,
 };
 use crate::{
-    compare::{Comparison, Side, sentence},
+    compare::{Comparison, Side, answer},
     forecast::Forecast,
     profile::Verdict as Words,
     units::{self, TimeUnit},
@@ -50,8 +50,9 @@ pub(super) fn verdict(comparison: &Comparison) -> Words {
         .flat_map(|side| &side.cautions)
         .map(|caution| format!("{caution}."));
     Words {
+        in_progress: Vec::new(),
         caveats: excluded.chain(unused).chain(cautions).collect(),
-        findings: vec![sentence(comparison)],
+        findings: vec![answer(comparison)],
         next: None,
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::ComparisonReport;
 use crate::{
     compare::{
-        Comparison, DistributionPair, Finding, Instrument, LEVEL, Placement, SMALLEST_CHANGE,
-        SettingComparison, Side, sentence,
+        Comparison, DistributionPair, EveryLock, Finding, Instrument, LEVEL, LockRow, Placement,
+        Quantity, SMALLEST_CHANGE, SettingComparison, Side, sentence,
     },
-    recording::schema::Kind,
+    recording::schema::{Kind, LockFamily},
     units::TimeUnit,
 };
 
@@ -76,11 +76,44 @@ fn setting(setting: &SettingComparison) -> Value {
         "instruments": {
             "bare": name(instruments.bare),
             "holds": name(instruments.holds),
+            "waits": name(instruments.waits),
             "spans": name(instruments.spans),
         },
+        "every_lock": answers.every_lock.as_ref().map(every_lock),
         "findings": answers.findings().map(finding).collect::<Value>(),
         "placements": setting.placements.iter().map(placement).collect::<Value>(),
         "distributions": setting.distributions.iter().map(distribution).collect::<Value>(),
+    })
+}
+
+/// What the findings do not say of all locks.
+fn every_lock(locks: &EveryLock) -> Value {
+    let rows = |rows: &[LockRow]| -> Value {
+        let rows = rows.iter().map(|row| {
+            let class = row.class();
+            let caller = match &row.quantity {
+                Quantity::LockCaller(_, caller, _) => Some(caller),
+                _ => None,
+            };
+            json!({
+                "quantity": row.quantity.key(),
+                "class": class.map(|class| &class.name),
+                "kind": class.and_then(|class| class.family).map(LockFamily::name),
+                "caller": caller,
+                "share_of_waiting": row.share,
+                "seen_ns_per_s": row.seen,
+                "not_compared": row.outcome.as_ref().err(),
+            })
+        });
+        rows.collect()
+    };
+    json!({
+        "sample": locks.sampled,
+        "samples": locks.samples,
+        "all_not_compared": locks.all_unknown,
+        "classes": rows(&locks.classes),
+        "other_classes": locks.others.as_ref().map(|(_, count)| count),
+        "callers": rows(&locks.callers),
     })
 }
 
@@ -112,9 +145,9 @@ fn sample(sample: &crate::compare::Sample) -> Value {
 fn placement(placement: &Placement) -> Value {
     let [before, after] = placement.calls.map(|calls| {
         json!({
-            "calls": calls.all,
-            "in_hold": calls.in_hold,
-            "in_reap_hold": calls.in_reap,
+            "calls": calls.known().map(|calls| calls.all),
+            "in_hold": calls.known().map(|calls| calls.in_hold),
+            "in_reap_hold": calls.known().map(|calls| calls.in_reap),
             "share_in_hold": calls.share(),
             "in_hold_per_life": calls.in_hold_per_life(),
         })

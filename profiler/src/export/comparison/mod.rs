@@ -2,6 +2,8 @@
 
 mod checked;
 mod document;
+mod every_lock;
+mod grids;
 mod json;
 mod sections;
 
@@ -133,8 +135,13 @@ impl ComparisonReport {
         let comparisons = self.comparisons.iter();
         comparisons
             .map(|comparison| document::document(comparison, &self.notes))
-            .chain([self.forecast_document()])
+            .chain(self.has_forecast().then(|| self.forecast_document()))
             .collect()
+    }
+
+    /// Whether there is one, or a word on why not: of all locks of a machine nobody expects one.
+    pub(super) fn has_forecast(&self) -> bool {
+        !self.comparisons.iter().any(Comparison::is_of_all_locks)
     }
 }
 

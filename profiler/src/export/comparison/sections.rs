@@ -1,13 +1,17 @@
 //! What one setting of a comparison says, section by section.
 
-use super::super::content::{Column, Emphasis, Grid, Section, Topic};
+use super::{
+    super::content::{Column, Emphasis, Grid, Section, Topic},
+    every_lock,
+    grids::{SIDES, chance, change, pair, probability, range, shift, sides_and_change},
+};
 use crate::{
     compare::{
-        Answers, Calls, Comparison, DistributionPair, Finding, LEVEL, Placement, Quantity, Sample,
-        SettingComparison, robot, signed_percent, statistics::Interval,
+        Answers, Calls, Comparison, DistributionPair, EveryLock, Finding, LEVEL, Placement,
+        Quantity, SettingComparison, robot, signed_percent,
     },
     recording::schema::{Clock, Kind},
-    units::{self, TimeUnit, UNKNOWN},
+    units::{self, TimeUnit},
 };
 
 /// Other locks in the table.
@@ -25,6 +29,8 @@ pub(in super::super) struct SettingSections {
     pub(in super::super) locks: Section,
     pub(in super::super) blame: Section,
     pub(in super::super) quantiles: Section,
+    /// All locks, where these were recorded: then there is nothing of the others.
+    pub(in super::super) every_lock: Vec<Section>,
 }
 
 impl SettingSections {
@@ -32,18 +38,43 @@ impl SettingSections {
         let answers = &setting.answers;
         let unit = TimeUnit::of(answers.setting.clock);
         let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());
+        let is_first = comparison
+            .settings
+            .first()
+            .is_some_and(|first| first.answers.setting == answers.setting);
+        if let Some(locks) = &answers.every_lock {
+            return Self::of_all_locks(answers, locks, is_first.then_some(names));
+        }
         Self {
-            head: head(answers, unit, names),
+            head: head(answers, unit, names, is_first),
             verdicts: verdicts(answers),
             placements: placements(&setting.placements),
             anatomy: anatomy(answers, unit),
             locks: other_locks(answers, unit),
             blame: blame(answers, unit),
             quantiles: quantiles(&setting.distributions, unit),
+            every_lock: Vec::new(),
         }
     }
 
-    pub(super) fn in_order(self) -> [Section; 7] {
+    fn of_all_locks(answers: &Answers, locks: &EveryLock, names: Option<[&str; 2]>) -> Self {
+        let mut head = Section::new(Topic::About, String::new());
+        head.sentence(every_lock::samples(locks, names), Emphasis::Plain);
+        head.sentence(clock(answers.setting.clock), Emphasis::Quiet);
+        let nothing = |topic| Section::new(topic, String::new());
+        Self {
+            head,
+            verdicts: nothing(Topic::Sites),
+            placements: nothing(Topic::Spans),
+            anatomy: nothing(Topic::Spans),
+            locks: nothing(Topic::Locks),
+            blame: nothing(Topic::Blame),
+            quantiles: nothing(Topic::Sites),
+            every_lock: every_lock::sections(answers, locks),
+        }
+    }
+
+    pub(super) fn in_order(self) -> Vec<Section> {
         let Self {
             head,
             verdicts,
@@ -52,19 +83,27 @@ impl SettingSections {
             locks,
             blame,
             quantiles,
+            every_lock,
         } = self;
-        [head, verdicts, placements, anatomy, locks, blame, quantiles]
+        let of_one_lock = [verdicts, placements, anatomy, locks, blame, quantiles];
+        let sections = std::iter::once(head).chain(every_lock);
+        sections.chain(of_one_lock).collect()
     }
 }
 
-fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
+fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2], is_first: bool) -> Section {
     let mut head = Section::new(Topic::About, String::new());
-    head.sentence(boots(answers, names), Emphasis::Plain);
+    head.sentence(boots(answers, is_first.then_some(names)), Emphasis::Plain);
     if let Some([before, after]) = answers.throughput_left() {
         head.sentence(
             format!(
-                "With holds attached the load has {} of its throughput before, and {} after: \
+                "With {} attached the load has {} of its throughput before, and {} after: \
                  medians of the same boots.",
+                if answers.instruments.holds.is_some() {
+                    "holds"
+                } else {
+                    "the probes of waits alone"
+                },
                 units::percent(before),
                 units::percent(after)
             ),
@@ -89,36 +128,30 @@ fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2]) -> Section {
     head
 }
 
-/// The headers of what both kernels have: their names would be too wide for a mail.
-const SIDES: [&str; 2] = ["before", "after"];
-
-fn boots(answers: &Answers, names: [&str; 2]) -> String {
-    let [before, after] = answers.boots;
-    let mut text = format!(
-        "Before is {} ({}), after is {} ({}): a boot is one sample.",
-        names[0],
-        units::count_of(before, "boot"),
-        names[1],
-        units::count_of(after, "boot")
-    );
+/// How many samples there are; which kernel is which is said once.
+fn boots(answers: &Answers, names: Option<[&str; 2]>) -> String {
+    let [before, after] = answers.boots.map(|boots| units::count_of(boots, "boot"));
+    let mut text = match names {
+        Some(names) => format!(
+            "Before is {} ({before}), after is {} ({after}): a boot is one sample.",
+            names[0], names[1]
+        ),
+        None => format!("Before: {before}. After: {after}."),
+    };
     let instruments = answers.instruments;
+    let waits_alone = instruments.probed.filter(|probed| !probed.sees_holds());
     let of = [
         (instruments.bare, "throughput"),
         (instruments.holds, "holds and waits"),
+        (waits_alone, "holds: not measured; waits"),
         (instruments.spans, "spans"),
     ];
     for (instrument, what) in of {
         if let Some(instrument) = instrument {
-            text += &format!(" {}: {}.", capital(what), instrument.describe());
+            text += &format!(" {}: {}.", units::capital(what), instrument.describe());
         }
     }
     text
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 const fn clock(clock: Clock) -> &'static str {
@@ -172,46 +205,6 @@ fn verdicts(answers: &Answers) -> Section {
     section
 }
 
-fn median(sample: &Sample, finding: &Finding, unit: TimeUnit) -> String {
-    sample.median.map_or_else(
-        || UNKNOWN.to_owned(),
-        |median| finding.quantity.format(median, unit),
-    )
-}
-
-fn change(finding: &Finding) -> String {
-    finding
-        .change
-        .map_or_else(|| UNKNOWN.to_owned(), signed_percent)
-}
-
-/// An interval of shares in percent: `-70.3 … -69.5`.
-pub(super) fn range(interval: Option<Interval>) -> String {
-    interval.map_or_else(
-        || UNKNOWN.to_owned(),
-        |interval| {
-            let [low, high] = [interval.low, interval.high].map(signed_percent);
-            let bare = |text: &str| text.trim_end_matches(" %").to_owned();
-            format!("{} … {}", bare(&low), bare(&high))
-        },
-    )
-}
-
-fn probability(p: f64) -> String {
-    if p < 0.0005 {
-        "<.001".to_owned()
-    } else {
-        format!("{p:.3}")
-    }
-}
-
-fn chance(finding: &Finding) -> String {
-    finding.test.map_or_else(
-        || UNKNOWN.to_owned(),
-        |test| format!("{:.2}", test.superiority),
-    )
-}
-
 /// Which calls happen inside a hold.
 fn placements(placements: &[Placement]) -> Section {
     let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
@@ -235,7 +228,9 @@ fn in_hold(calls: Calls) -> String {
     match (calls.share(), calls.in_hold_per_life()) {
         (Some(share), Some(rate)) => format!("{} ({rate:.2} a life)", units::percent(share)),
         (Some(share), None) => units::percent(share),
-        (None, _) => "no call".to_owned(),
+        _ if !calls.probed => "not measured".to_owned(),
+        (None, _) if calls.all > 0.0 => "no hold was seen".to_owned(),
+        (None, _) => "no call was seen".to_owned(),
     }
 }
 
@@ -264,32 +259,6 @@ fn anatomy(answers: &Answers, unit: TimeUnit) -> Section {
     section
 }
 
-/// A table of both values, their difference where there is room, and the change.
-fn sides_and_change(texts: &[&str]) -> Grid {
-    Grid::new(texts, &SIDES)
-        .and("difference", Column::Derived)
-        .and("change", Column::Number)
-}
-
-/// Texts, then both values, their difference and the change.
-fn pair(mut texts: Vec<String>, finding: &Finding, unit: TimeUnit) -> Vec<String> {
-    let values = finding.before.median.zip(finding.after.median);
-    let difference = values.map_or_else(
-        || UNKNOWN.to_owned(),
-        |(before, after)| {
-            let difference = after - before;
-            let is_nothing = difference.abs() < before.abs().max(after.abs()) * 0.0005;
-            let shown = if is_nothing { 0.0 } else { difference };
-            finding.quantity.format(shown, unit)
-        },
-    );
-    texts.push(median(&finding.before, finding, unit));
-    texts.push(median(&finding.after, finding, unit));
-    texts.push(difference);
-    texts.push(change(finding));
-    texts
-}
-
 /// Where the work went: waits for other locks.
 fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
     let mut section = Section::new(Topic::Locks, "Where the work went: waiting for other locks");
@@ -307,8 +276,13 @@ fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
         }
     }
     if grid.rows.is_empty() {
+        let none = "No wait for another lock was seen on either side";
         section.sentence(
-            "No wait for another lock was seen on either side.",
+            if answers.waits_proved {
+                format!("{none}; their probes see those that sleep and those for rwlocks.")
+            } else {
+                format!("{none}, and not all boots prove that their probes would have seen one.")
+            },
             Emphasis::Plain,
         );
     } else {
@@ -320,12 +294,6 @@ fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
         );
     }
     section
-}
-
-/// How far the medians are apart.
-fn shift(finding: &Finding) -> f64 {
-    let values = finding.before.median.zip(finding.after.median);
-    values.map_or(0.0, |(before, after)| (after - before).abs())
 }
 
 /// Who waits behind whom, before and after.

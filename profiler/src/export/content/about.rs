@@ -17,9 +17,13 @@ pub(super) fn title(profile: &Profile) -> String {
         1 => "1 CPU".to_owned(),
         cpus => format!("{cpus} CPUs"),
     };
+    let what = match &header.locks {
+        Some(_) => "contended locks",
+        None => &header.lock.name,
+    };
     format!(
-        "{} on Linux {} ({}, {cpus})",
-        header.lock.name, kernel.release, kernel.machine
+        "{what} on Linux {} ({}, {cpus})",
+        kernel.release, kernel.machine
     )
 }
 
@@ -30,8 +34,12 @@ pub(super) fn about(profile: &Profile) -> Section {
     let mut page = Section::new(Topic::About, "");
     page.field("tier", tier(header));
     page.field("clock", clock(header));
-    page.field("lock", lock(header));
-    if let Some(deferral) = deferral(kernel.deferral) {
+    match &header.locks {
+        None => page.field("lock", lock(header)),
+        Some(plan) if plan.only.is_empty() => page.field("looked at", "every lock"),
+        Some(plan) => page.field("looked at", format!("only {}", plan.only.join("; "))),
+    }
+    if let Some(deferral) = deferral(kernel.deferral).filter(|_| header.locks.is_none()) {
         page.field("kernel", deferral);
     }
     if let Some(effect) = effect(profile) {
@@ -50,14 +58,20 @@ pub(super) fn about(profile: &Profile) -> Section {
         page.field(
             "held",
             format!(
-                "{} of the time by writers; {} task lives/s{per_life}",
+                "{}{} of the time by writers; {} task lives/s{per_life}",
+                if profile.held_is_bound() {
+                    "at least "
+                } else {
+                    ""
+                },
                 units::percent(share),
                 lives.map_or_else(|| UNKNOWN.to_owned(), units::rate),
             ),
         );
     }
-    if let Some(scaled) = &profile.scaled {
-        page.field("stands for", stands_for(scaled, profile.unit()));
+    let scaled = profile.scaled.as_ref();
+    if let Some(text) = scaled.and_then(|scaled| stands_for(scaled, profile.unit())) {
+        page.field("stands for", text);
     }
     page
 }
@@ -114,8 +128,8 @@ fn workload(profile: &Profile, workload: Option<&Workload>) -> String {
         return "none: what the machine did by itself".to_owned();
     };
     let mut text = workload.name.clone();
-    if let Some(tasks) = workload.tasks {
-        text += &format!(", {tasks} {}", workload.mode.as_deref().unwrap_or("tasks"));
+    if let Some(tasks) = workload.tasks_in_words() {
+        text += &format!(", {tasks}");
     } else if !workload.command.is_empty() {
         text += &format!(" ({})", workload.command.join(" "));
     }
@@ -193,12 +207,17 @@ fn measured(profile: &Profile) -> String {
         TimeUnit::Nanoseconds => "",
         TimeUnit::Instructions => " of virtual time (10^9 insn a second)",
     };
-    let mut text = format!(
-        "{}{time} in {intervals}",
-        units::seconds(profile.measured_s)
-    );
+    let mut text = if profile.intervals == 0 {
+        "nothing".to_owned()
+    } else {
+        format!(
+            "{}{time} in {intervals}",
+            units::seconds(profile.measured_s)
+        )
+    };
     if warm_up_s > 0.0 {
-        text += &format!(", after {} of warm-up", units::seconds(warm_up_s));
+        let what = profile.before_measured();
+        text += &format!(", after {} of {what}", units::seconds(warm_up_s));
     }
     if let Some(windows) = windows(profile) {
         text += &format!("; {windows}");
@@ -206,8 +225,8 @@ fn measured(profile: &Profile) -> String {
     text
 }
 
-/// What there was in the whole measured time: an estimate, and said to be.
-fn stands_for(scaled: &Scaled, unit: TimeUnit) -> String {
+/// What there was in the whole measured time: an estimate, and said to be. Nothing where nothing is estimated.
+fn stands_for(scaled: &Scaled, unit: TimeUnit) -> Option<String> {
     let sure = |estimate: Estimate, format: &dyn Fn(f64) -> String| match estimate.interval {
         Some(interval) => format!(" ({} to {})", format(interval.low), format(interval.high)),
         None if scaled.has_windows_enough() => " (too few to tell how sure)".to_owned(),
@@ -234,21 +253,20 @@ fn stands_for(scaled: &Scaled, unit: TimeUnit) -> String {
         time(scaled.waited_ns, "waited"),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let parts = if parts.is_empty() {
-        UNKNOWN.to_owned()
-    } else {
-        parts.join(", ")
-    };
+    if parts.is_empty() {
+        return None;
+    }
+    let parts = parts.join(", ");
     let how_sure = if scaled.has_windows_enough() {
         ""
     } else {
         "; too few windows to tell how sure"
     };
-    format!(
+    Some(format!(
         "{} in all, estimated from {} of {} ({}): {parts}{how_sure}",
         units::seconds(scaled.of_s),
         units::count_of(scaled.windows as usize, "window"),
         scaled.kind.name(),
         units::seconds(scaled.seconds),
-    )
+    ))
 }

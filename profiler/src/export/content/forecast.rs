@@ -115,9 +115,8 @@ fn locks(kernel: &KernelForecast) -> Section {
 
 fn limit(kernel: &KernelForecast, first: &LockForecast) -> String {
     let mut text = format!(
-        "{} limits {}: however many CPUs there are, it has no more lives than {} CPUs that never wait.",
+        "{} limits it: however many CPUs there are, it has no more lives than {} CPUs that never wait.",
         first.name,
-        kernel.name,
         cpus_text(first.knee_cpus.point),
     );
     if let Some(next) = &kernel.next_limit {

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use lockprof_abi::{CGROUP_SLOTS, Loss};
+
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     profile::{Contention, Profile},
+    recording::schema::{CgroupInterval, OTHER_CGROUPS, Tier},
     units::{self, TimeUnit},
 };
 
 /// Rows of each table.
 const ROWS: usize = 10;
+/// Rows of the other locks, where nothing else is measured.
+const ROWS_ALONE: usize = 20;
 
 /// Waits for another lock while this one was held.
 pub(super) fn inner_waits(profile: &Profile) -> Section {
@@ -26,7 +31,7 @@ pub(super) fn inner_waits(profile: &Profile) -> Section {
         grid.row(row.into_iter().chain(lengths(wait, profile.unit())));
     }
     section.grid(grid);
-    rest(profile.inner_waits.len(), &mut section);
+    rest(profile.inner_waits.len(), ROWS, &mut section);
     rows_of_one_lock(
         profile,
         &profile.inner_waits.iter().collect::<Vec<_>>(),
@@ -37,8 +42,10 @@ pub(super) fn inner_waits(profile: &Profile) -> Section {
 
 /// The most contended other locks of the machine.
 pub(super) fn other_locks(profile: &Profile) -> Section {
-    // Only where spans are measured it is known what is inside a hold.
-    let title = if profile.header.windows.is_some() {
+    // Only where spans are measured it is known what is inside a hold; without holds there is no word on it.
+    let title = if !profile.holds_known() {
+        "Other contended locks"
+    } else if profile.header.windows.is_some() {
         "Other contended locks, inside the holds of this one and outside"
     } else {
         "Other contended locks, outside the holds of this one"
@@ -49,28 +56,42 @@ pub(super) fn other_locks(profile: &Profile) -> Section {
         return section;
     }
     let others: Vec<&Contention> = profile.other_locks().collect();
-    if others.is_empty() && profile.unnamed_locks().next().is_none() {
-        section.sentence("No wait for any other lock was seen.", Emphasis::Plain);
+    let beside: Vec<String> = unnamed(profile)
+        .into_iter()
+        .chain(without_row(profile))
+        .collect();
+    if others.is_empty() && beside.is_empty() {
+        section.sentence(profile.no_waits_for("any other lock"), Emphasis::Plain);
         return section;
     }
     let mut grid = with_lengths(Grid::new(&["lock", "kind", "caller"], &[]));
-    for wait in others.iter().take(ROWS) {
+    let rows = if profile.holds_known() {
+        ROWS
+    } else {
+        ROWS_ALONE
+    };
+    for wait in others.iter().take(rows) {
         grid.row(names(wait).into_iter().chain(lengths(wait, profile.unit())));
     }
     section.grid(grid);
-    rest(others.len(), &mut section);
+    rest(others.len(), rows, &mut section);
     rows_of_one_lock(profile, &others, &mut section);
-    if let Some(text) = unnamed(profile) {
+    for text in beside {
         section.sentence(text, Emphasis::Plain);
     }
-    let spin = if profile.header.kernel.spin_waits_invisible {
-        "Waits for spinlocks are invisible here: this kernel spins in virt_spin_lock(), which \
-         emits no event."
-    } else {
-        "Waits for spinlocks are lower bounds: the first waiter in line emits no event."
-    };
-    section.sentence(spin, Emphasis::Quiet);
+    section.sentence(spinlocks(profile), Emphasis::Quiet);
     section
+}
+
+/// What is seen of waits for spinlocks.
+pub(super) fn spinlocks(profile: &Profile) -> String {
+    profile.spinlock_waits_invisible().map_or_else(
+        || {
+            "Waits for spinlocks are lower bounds: the first waiter in line emits no event."
+                .to_owned()
+        },
+        |why| format!("Waits for spinlocks are invisible here: {why}."),
+    )
 }
 
 /// Who was behind the longest hold and wait of each site.
@@ -109,6 +130,9 @@ pub(super) fn longest(profile: &Profile) -> Section {
         ]);
     }
     section.grid(grid);
+    if let Some(text) = namespace(profile) {
+        section.sentence(text, Emphasis::Quiet);
+    }
     section
 }
 
@@ -116,35 +140,78 @@ pub(super) fn longest(profile: &Profile) -> Section {
 pub(super) fn cgroups(profile: &Profile) -> Section {
     let mut section = Section::new(Topic::Cgroups, "By cgroup");
     if profile.cgroups.is_empty() {
+        if profile.header.cgroups && profile.header.tier == Tier::WaitOnly {
+            section.sentence(
+                "--cgroups does nothing here: it counts holds, and waits of those whose holds are followed, and in this \
+                 tier nobody's are.",
+                Emphasis::Plain,
+            );
+        }
         return section;
     }
     let unit = profile.unit();
-    let mut all: Vec<_> = profile.cgroups.iter().collect();
-    all.sort_by_key(|(_, totals)| std::cmp::Reverse(totals.held_ns));
     let mut grid = Grid::new(&["cgroup"], &["holds", "held", "contended", "waited"]);
-    for (cgroup, totals) in all.iter().take(ROWS) {
+    let mut row = |cgroup: &str, totals: &CgroupInterval| {
         grid.row([
-            (*cgroup).clone(),
+            cgroup.to_owned(),
             units::count(totals.holds),
             unit.format(totals.held_ns as f64),
             units::count(totals.waits),
             unit.format(totals.waited_ns as f64),
         ]);
+    };
+    let others = profile.cgroups.get(OTHER_CGROUPS);
+    let named = profile.cgroups.iter();
+    let mut named: Vec<_> = named
+        .filter(|(cgroup, _)| *cgroup != OTHER_CGROUPS)
+        .collect();
+    named.sort_by_key(|(_, totals)| std::cmp::Reverse(totals.held_ns));
+    for (cgroup, totals) in named.iter().take(ROWS) {
+        row(cgroup, totals);
+    }
+    if let Some(others) = others {
+        row(OTHER_CGROUPS, others);
     }
     section.grid(grid);
-    rest(all.len(), &mut section);
-    let mut text = "Holds and waits of writers.".to_owned();
-    let holds = all.iter().map(|(_, totals)| totals.holds);
+    rest(named.len(), ROWS, &mut section);
+    section.sentence(about_cgroups(profile).join(" "), Emphasis::Quiet);
+    section
+}
+
+/// Whose root the paths of cgroups begin at, where it is not the machine's.
+fn namespace(profile: &Profile) -> Option<&'static str> {
+    let inside = profile.header.cgroup_namespace;
+    inside.then_some(
+        "Paths of cgroups begin at the root of a cgroup namespace, which is not the machine's.",
+    )
+}
+
+/// What the rows are of, and what is in none of them.
+fn about_cgroups(profile: &Profile) -> Vec<String> {
+    let mut all = vec!["Holds and waits of writers.".to_owned()];
+    all.extend(namespace(profile).map(str::to_owned));
+    let full = profile.losses.counted.get(&Loss::CgroupTableFull);
+    let full = full.copied().unwrap_or(0);
+    if profile.cgroups.contains_key(OTHER_CGROUPS) {
+        all.push(format!(
+            "\"{OTHER_CGROUPS}\" are cgroups that the table of a CPU, of {CGROUP_SLOTS}, had no place for."
+        ));
+    } else if full > 0 {
+        all.push(format!(
+            "The table of a CPU had no place for the cgroups of {} holds and waits: they are in no row.",
+            units::count(full)
+        ));
+    }
+    let holds = profile.cgroups.values().map(|totals| totals.holds);
     let holds = holds.fold(0, u64::saturating_add);
     if let Some(of_sites) = profile.write_holds().filter(|&of_sites| of_sites != holds) {
-        text += &format!(
-            " Their holds are {} here and {} by site: the two are read one after the other.",
+        all.push(format!(
+            "Their holds are {} here and {} by site.",
             units::count(holds),
             units::count(of_sites)
-        );
+        ));
     }
-    section.sentence(text, Emphasis::Quiet);
-    section
+    all
 }
 
 /// What the tables of the CPUs had no place for.
@@ -156,7 +223,7 @@ fn unnamed(profile: &Profile) -> Option<String> {
                 "{} for a {} ({})",
                 units::count(wait.waits.count()),
                 wait.kind.name(),
-                profile.unit().format(wait.waits.total_ns as f64)
+                waited(wait, profile.unit())
             )
         })
         .collect();
@@ -166,6 +233,31 @@ fn unnamed(profile: &Profile) -> Option<String> {
             kinds.join(", ")
         )
     })
+}
+
+/// What is in no row, or in one without its caller.
+fn without_row(profile: &Profile) -> Vec<String> {
+    let lost = |loss| {
+        profile
+            .losses
+            .counted
+            .get(&loss)
+            .filter(|&&count| count > 0)
+    };
+    let taken = lost(Loss::TaskSlotTaken).map(|&waits| {
+        format!(
+            "{} sleeping waits are in no row: another task had taken their place in the table by task.",
+            units::count(waits)
+        )
+    });
+    let stackless = lost(Loss::StackMissing).map(|&waits| {
+        format!(
+            "The call stacks of {} waits could not be kept; where only those tell, their caller is \"{}\".",
+            units::count(waits),
+            units::UNKNOWN
+        )
+    });
+    taken.into_iter().chain(stackless).collect()
 }
 
 fn names(wait: &Contention) -> Vec<String> {
@@ -179,20 +271,25 @@ fn names(wait: &Contention) -> Vec<String> {
 }
 
 /// Adds the columns of waits.
-fn with_lengths(grid: Grid) -> Grid {
+pub(super) fn with_lengths(grid: Grid) -> Grid {
     grid.and("waits", Column::Number)
         .and("waited", Column::Number)
         .and("mean", Column::Derived)
         .and("max", Column::Number)
 }
 
-fn lengths(wait: &Contention, unit: TimeUnit) -> [String; 4] {
+pub(super) fn lengths(wait: &Contention, unit: TimeUnit) -> [String; 4] {
     [
         units::count(wait.waits.count()),
-        unit.format(wait.waits.total_ns as f64),
+        waited(wait, unit),
         unit.format_or_unknown(wait.waits.mean_ns()),
         wait.waits.max_text(unit),
     ]
+}
+
+/// The time of all waits, where any of them has a length.
+fn waited(wait: &Contention, unit: TimeUnit) -> String {
+    unit.format_or_unknown(wait.waits.known_total_ns().map(|ns| ns as f64))
 }
 
 /// Says that a lock has a row for each caller, where one has more than one, and what the most waited of
@@ -205,6 +302,8 @@ fn rows_of_one_lock(profile: &Profile, all: &[&Contention], section: &mut Sectio
         *sum = sum.saturating_add(wait.waits.total_ns);
     }
     let several = by_lock.values().filter(|(rows, ..)| *rows > 1);
+    // Of samples alone there is no sum.
+    let several = several.filter(|(_, sum, _)| *sum > 0);
     let Some((rows, sum, wait)) = several.max_by_key(|(_, sum, _)| *sum) else {
         return;
     };
@@ -216,10 +315,10 @@ fn rows_of_one_lock(profile: &Profile, all: &[&Contention], section: &mut Sectio
     section.sentence(text, Emphasis::Quiet);
 }
 
-fn rest(all: usize, section: &mut Section) {
-    if all > ROWS {
+fn rest(all: usize, shown: usize, section: &mut Section) {
+    if all > shown {
         section.sentence(
-            format!("and {} more with less", all - ROWS),
+            format!("and {} more with less", all - shown),
             Emphasis::Quiet,
         );
     }

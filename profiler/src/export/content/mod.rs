@@ -2,8 +2,10 @@
 //! and on a page.
 
 mod about;
+mod every_lock;
 mod forecast;
 mod grid;
+mod in_progress;
 mod locks;
 mod sites;
 mod spark;
@@ -14,6 +16,7 @@ pub(super) use forecast::{cpus_text, forecast, forecast_cells};
 pub(super) use grid::{Column, Grid};
 pub(super) use unseen::{losses, unseen};
 
+use super::Grouping;
 use crate::profile::{Profile, Verdict};
 
 /// A report without its layout.
@@ -32,8 +35,17 @@ pub(super) struct Document {
 impl Document {
     /// What there is to say about a profile. Sections with nothing to say are left out.
     pub(super) fn of(profile: &Profile) -> Self {
+        Self::by(profile, None)
+    }
+
+    /// The same, of all locks by this grouping alone.
+    pub(super) fn by(profile: &Profile, by: Option<Grouping>) -> Self {
+        if profile.header.locks.is_some() {
+            return Self::of_all_locks(profile, by);
+        }
         let sections = [
             about::about(profile),
+            in_progress::in_progress(profile),
             sites::sites(profile),
             sites::spans(profile),
             sites::blame(profile),
@@ -54,6 +66,19 @@ impl Document {
         }
     }
 
+    fn of_all_locks(profile: &Profile, by: Option<Grouping>) -> Self {
+        let mut sections = vec![about::about(profile), in_progress::in_progress(profile)];
+        sections.extend(every_lock::sections(profile, by));
+        sections.push(trust::trust(profile));
+        sections.retain(|section| !section.blocks.is_empty());
+        Self {
+            warnings: trust::warnings(profile),
+            title: about::title(profile),
+            verdict: Verdict::of(profile),
+            sections,
+        }
+    }
+
     /// The section on a topic, where there is one.
     pub(super) fn section(&self, topic: Topic) -> Option<&Section> {
         self.sections.iter().find(|section| section.topic == topic)
@@ -64,6 +89,7 @@ impl Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
     About,
+    InProgress,
     Sites,
     Spans,
     Blame,
@@ -71,6 +97,13 @@ pub(super) enum Topic {
     Locks,
     Longest,
     Cgroups,
+    ByClass,
+    ByLock,
+    ByCaller,
+    ByOwner,
+    ByTask,
+    ByProcess,
+    ByCgroup,
     Trust,
     Forecast,
 }

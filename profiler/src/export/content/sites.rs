@@ -6,35 +6,41 @@ use lockprof_abi::{Site, Span};
 
 use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
 use crate::{
-    profile::{Durations, Profile, SpanProfile},
-    recording::schema::WindowKind,
+    profile::{Absence, Contention, Durations, Profile, SpanProfile},
+    recording::schema::{Tier, WindowKind},
     units::{self, TimeUnit, UNKNOWN},
 };
 
+/// Rows of waits by caller.
+const CALLER_ROWS: usize = 10;
 /// Rows of the blame table.
 const BLAME_ROWS: usize = 8;
 
 /// Holds and waits by site.
 pub(super) fn sites(profile: &Profile) -> Section {
-    let (title, nothing) = if profile.holds_known() {
-        (
-            "Holds and waits by site",
-            "The lock was never taken for writing in the measured time.",
-        )
+    let title = if profile.holds_known() {
+        "Holds and waits by site"
+    } else if profile.follows_default_lock() {
+        "Waits by site"
     } else {
-        (
-            "Waits by site",
-            "No wait for the lock was seen in the measured time.",
-        )
+        "Waits by caller"
     };
     let mut section = Section::new(Topic::Sites, title);
-    let known = profile.holds_known() || profile.waits_known();
+    let measured = !matches!(profile.header.tier, Tier::Unsupported | Tier::Off);
     // That nothing happened is not known where nothing was measured.
-    if !known || profile.intervals == 0 {
+    if !measured || profile.intervals == 0 {
         return section;
     }
     if profile.sites.is_empty() {
-        section.sentence(nothing, Emphasis::Plain);
+        // Of a tier without holds that is said before.
+        let holds = profile.no_holds().filter(|_| profile.measures_holds());
+        for sentence in holds.into_iter().chain(profile.no_waits()) {
+            section.sentence(sentence, Emphasis::Plain);
+        }
+        for sentence in profile.sites_not_proved() {
+            section.sentence(sentence, Emphasis::Quiet);
+        }
+        waits_by_caller(profile, &mut section);
         return section;
     }
     let unit = profile.unit();
@@ -47,7 +53,7 @@ pub(super) fn sites(profile: &Profile) -> Section {
             .fold(grid, |grid, header| grid.and(header, Column::Number))
             .and("their lengths", Column::Sparkline);
     }
-    if profile.waits_known() {
+    if profile.target_waits_known() {
         grid = ["contended", "mean wait", "p50", "p99", "max wait"]
             .iter()
             .fold(grid.seam(), |grid, header| grid.and(header, Column::Number))
@@ -57,7 +63,7 @@ pub(super) fn sites(profile: &Profile) -> Section {
         let mut row = vec![site.site.name().to_owned()];
         if let Some(hold) = &site.hold {
             row.push(units::count(hold.count()));
-            let share = profile.share_of_time(hold.total_ns);
+            let share = profile.share_of_holds(hold.total_ns);
             row.push(share.map_or_else(|| UNKNOWN.to_owned(), units::percent));
             row.extend(lengths(hold, unit, hold_scale));
         }
@@ -68,8 +74,14 @@ pub(super) fn sites(profile: &Profile) -> Section {
         grid.row(row);
     }
     section.grid(grid);
-    if !profile.holds_known() {
-        section.sentence("Holds are not measured in this tier.", Emphasis::Quiet);
+    if profile.measures_holds() && !profile.holds_known() {
+        section.sentence(profile.no_holds().unwrap_or_default(), Emphasis::Quiet);
+    }
+    if profile.waits_known() && !profile.target_waits_known() {
+        section.sentence(profile.no_waits().unwrap_or_default(), Emphasis::Quiet);
+    }
+    for sentence in profile.sites_not_proved() {
+        section.sentence(sentence, Emphasis::Quiet);
     }
     let scales = [("holds", hold_scale), ("waits", wait_scale)];
     let scales: Vec<String> = scales
@@ -83,7 +95,39 @@ pub(super) fn sites(profile: &Profile) -> Section {
         );
         section.sentence(text, Emphasis::Sparklines);
     }
+    waits_by_caller(profile, &mut section);
     section
+}
+
+/// Waits for the lock that no site tells.
+fn waits_by_caller(profile: &Profile, section: &mut Section) {
+    let waits: Vec<&Contention> = profile.waits_beside_sites().collect();
+    if waits.is_empty() {
+        return;
+    }
+    section.sentence(
+        if profile.sites.is_empty() {
+            "Waits for it, by who asked for it:"
+        } else {
+            "Waits for it whose holds are not followed, by who asked for it:"
+        },
+        Emphasis::Plain,
+    );
+    let mut grid = super::locks::with_lengths(Grid::new(&["caller", "kind"], &[]));
+    for wait in waits.iter().take(CALLER_ROWS) {
+        let caller = wait.caller.clone();
+        let names = [
+            caller.unwrap_or_else(|| UNKNOWN.to_owned()),
+            wait.kind.name().to_owned(),
+        ];
+        let lengths = super::locks::lengths(wait, profile.unit());
+        grid.row(names.into_iter().chain(lengths));
+    }
+    section.grid(grid);
+    if waits.len() > CALLER_ROWS {
+        let rest = waits.len() - CALLER_ROWS;
+        section.sentence(format!("and {rest} more with less"), Emphasis::Quiet);
+    }
 }
 
 fn lengths(durations: &Durations, unit: TimeUnit, scale: Option<SparkScale>) -> [String; 5] {
@@ -113,7 +157,7 @@ pub(super) fn spans(profile: &Profile) -> Section {
             (order, std::cmp::Reverse(span.self_ns))
         });
         if inside.is_empty() {
-            section.sentence("No span was called inside a hold.", Emphasis::Plain);
+            section.sentence("No call was seen inside a hold.", Emphasis::Plain);
         } else {
             section.grid(span_grid(profile, &inside));
         }
@@ -137,9 +181,12 @@ pub(super) fn spans(profile: &Profile) -> Section {
                 Emphasis::Quiet,
             );
         }
-        for line in where_called(&profile.spans) {
+        for line in where_called(profile) {
             section.sentence(line, Emphasis::Plain);
         }
+    }
+    for sentence in profile.spans_not_proved() {
+        section.sentence(sentence, Emphasis::Quiet);
     }
     for (span, reason) in &profile.absent_spans {
         section.sentence(format!("{span}: not measured ({reason})"), Emphasis::Quiet);
@@ -174,9 +221,9 @@ fn span_grid(profile: &Profile, spans: &[&SpanProfile]) -> Grid {
 }
 
 /// A sentence for each span: how many of its calls were inside a hold, and of whom.
-fn where_called(spans: &[SpanProfile]) -> Vec<String> {
+fn where_called(profile: &Profile) -> Vec<String> {
     let mut by_span: BTreeMap<Span, Vec<&SpanProfile>> = BTreeMap::new();
-    for span in spans {
+    for span in &profile.spans {
         by_span.entry(span.span).or_default().push(span);
     }
     by_span
@@ -203,12 +250,21 @@ fn where_called(spans: &[SpanProfile]) -> Vec<String> {
                 1 => "1 call".to_owned(),
                 calls => format!("{} calls", units::count(calls)),
             };
-            match (inside.is_empty(), span) {
-                (true, Span::FreePid) => {
+            if !inside.is_empty() {
+                return format!("{name}: {calls}, {}", inside.join(", "));
+            }
+            match profile.absence_in_holds(span) {
+                Absence::Unknown(why) | Absence::Missed(why) => {
+                    format!("{name}: {calls}, and whether inside a hold is not known: {why}")
+                }
+                Absence::Certain | Absence::Untried
+                    if span == Span::FreePid && profile.deferral_is_seen() =>
+                {
                     format!("{name}: {calls}, never inside a hold (the deferral is seen)")
                 }
-                (true, _) => format!("{name}: {calls}, never inside a hold"),
-                (false, _) => format!("{name}: {calls}, {}", inside.join(", ")),
+                Absence::Certain | Absence::Untried => {
+                    format!("{name}: {calls}, never inside a hold")
+                }
             }
         })
         .collect()

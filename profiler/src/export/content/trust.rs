@@ -14,13 +14,25 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
     let mut all = Vec::new();
     if losses.void {
         all.push(format!(
-            "VOID: {} of the lock's events are missing ({} lost, {} seen; the limit is {}). Do not \
-             rely on the numbers below.",
-            units::percent(losses.share()),
+            "VOID: {} ({} lost, {} seen; the limit is {}). Do not rely on the numbers below.",
+            losses.missing(),
             units::count(losses.target_losses),
             units::count(losses.target_events),
             units::percent(losses.threshold),
         ));
+    }
+    if let Some(died) = profile.controls.died() {
+        let why = profile.void_because().unwrap_or_default();
+        all.push(if died.at_s <= 0.0 {
+            format!("VOID: {why}. Do not rely on the numbers below.")
+        } else {
+            format!(
+            "VOID: from {} after the attach on the probes saw nothing any more: {}. Do not rely on the numbers \
+             below.",
+            units::seconds(died.at_s),
+            died.why
+            )
+        });
     }
     if profile.cut_short {
         let why = profile
@@ -39,9 +51,8 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
     }
     if !losses.not_written.is_empty() {
         all.push(format!(
-            "INCOMPLETE: {} lines of the recording could not be written ({}); their intervals are \
-             missing.",
-            losses.not_written.len(),
+            "INCOMPLETE: {} of the recording could not be written ({}); what was in them is missing.",
+            units::count_of(losses.not_written.len(), "line"),
             losses.not_written[0]
         ));
     }
@@ -49,7 +60,7 @@ pub(super) fn warnings(profile: &Profile) -> Vec<String> {
         let when = if profile.series.iter().any(SeriesPoint::is_of_run) {
             "before its first window with probes"
         } else {
-            "in its warm-up"
+            "before its measured time"
         };
         all.push(format!("Nothing was measured: the run ended {when}."));
     }
@@ -81,7 +92,7 @@ pub(super) fn trust(profile: &Profile) -> Section {
     if let Some(text) = samples(profile) {
         page.field("call stacks", text);
     }
-    if let Some(text) = ground_truth(&profile.ground_truth) {
+    if let Some(text) = ground_truth(&profile.ground_truth, profile.losses.uncounted) {
         page.field("ground truth", text);
     }
     if profile.header.tier != Tier::Off {
@@ -161,13 +172,16 @@ fn own_cost(profile: &Profile) -> String {
     let share = (seconds > 0.0).then(|| cpu_s / seconds);
     let steal_s: f64 = run().map(|point| point.steal_s).sum();
     let cpus = f64::from(profile.header.kernel.cpus_online) * seconds;
-    let steal = if cpus > 0.0 {
-        units::percent(steal_s / cpus)
-    } else {
+    let steal = if cpus <= 0.0 {
         UNKNOWN.to_owned()
+    } else if steal_s <= 0.0 {
+        // Not every hypervisor tells.
+        "none reported".to_owned()
+    } else {
+        format!("{} of all CPUs", units::percent(steal_s / cpus))
     };
     format!(
-        "{} of one CPU, {} resident; stolen by the hypervisor: {steal} of all CPUs",
+        "{} of one CPU, {} resident; stolen by the hypervisor: {steal}",
         share.map_or_else(|| UNKNOWN.to_owned(), units::percent),
         units::bytes(resident),
     )
@@ -204,7 +218,7 @@ fn samples(profile: &Profile) -> Option<String> {
     Some(text)
 }
 
-fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
+fn ground_truth(check: &GroundTruthCheck, uncounted: u64) -> Option<String> {
     let kernel = check
         .tasks_created_by_kernel
         .filter(|_| check.windows != Some(0))?;
@@ -217,7 +231,10 @@ fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
             )
         },
     );
-    let mut text = format!("{when} the kernel created {} tasks", units::count(kernel));
+    let mut text = format!(
+        "{when} the kernel created {}",
+        units::count_of(kernel as usize, "task")
+    );
     if let Some(load) = check.lives_by_load {
         text += &format!(", {} of them the load's", units::count(load));
     }
@@ -228,7 +245,9 @@ fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
             "; holds seen: fork {}{}, exit {}, reap {}",
             units::count(fork),
             match check.fork_difference() {
-                Some(0) => " (all)".to_owned(),
+                // Of no task that was created it says nothing.
+                Some(0) if kernel > 0 => " (all)".to_owned(),
+                Some(0) => String::new(),
                 Some(difference) => format!(" ({difference:+})"),
                 None => String::new(),
             },
@@ -236,7 +255,12 @@ fn ground_truth(check: &GroundTruthCheck) -> Option<String> {
             units::count(reap),
         );
     }
-    if let Some(windows) = check.windows {
+    if uncounted > 0 {
+        text += &format!(
+            "; at least {} holds of fork were neither seen nor counted as lost",
+            units::count(uncounted)
+        );
+    } else if let Some(windows) = check.windows {
         text += &format!(
             "; they may differ by the tasks that were being created at {} edges",
             units::count(windows.saturating_mul(2))
@@ -251,21 +275,30 @@ fn losses(profile: &Profile) -> String {
         .happened()
         .map(|(name, count)| format!("{name} {}", units::count(count)))
         .collect();
-    let mut text = if happened.is_empty() {
+    let kinds = losses.kinds_counted();
+    let mut text = if happened.is_empty() && losses.uncounted > 0 {
+        format!("none of {kinds} kinds was counted, and the kernel's count of tasks proves some")
+    } else if happened.is_empty() && losses.target_events == 0 {
+        // What sees nothing loses nothing.
         format!(
-            "none of the {} kinds that this kernel lets us count",
-            losses.kinds_counted()
+            "none of {kinds} kinds was counted, and nothing of the lock was seen that could be lost"
         )
+    } else if happened.is_empty() {
+        format!("none of the {kinds} kinds that this kernel lets us count")
     } else {
-        format!(
-            "{} ({} of the lock's holds and waits)",
-            happened.join(", "),
-            if losses.target_losses == 0 {
-                "none".to_owned()
-            } else {
-                units::percent(losses.share())
+        let of_target = match losses.target_losses {
+            0 if losses.target_events == 0 => "nothing of the lock was seen".to_owned(),
+            0 if losses.unknown_of_target() => {
+                "none counted of the lock's holds and waits".to_owned()
             }
-        )
+            0 => "none of the lock's holds and waits".to_owned(),
+            _ => format!(
+                "{} of the lock's holds and waits{}",
+                units::percent(losses.share()),
+                losses.judged_of.map_or("", |_| " in the windows of spans")
+            ),
+        };
+        format!("{} ({of_target})", happened.join(", "))
     };
     let unknown: Vec<&str> = losses.unknown().collect();
     if !unknown.is_empty() {

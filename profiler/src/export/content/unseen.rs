@@ -58,8 +58,13 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::ContentionTableFull => {
             "a wait whose lock the table had no place for; it is among the others"
         }
+        Loss::WaiterTableFull => {
+            "a wait whose task and owner the table had no place for; it is among the others"
+        }
         Loss::StackMissing => "a wait of which no call stack could be taken",
-        Loss::CgroupTableFull => "a cgroup that the table had no place for",
+        Loss::CgroupTableFull => {
+            "a hold or wait whose cgroup the table had no place for; it is among the others"
+        }
         Loss::ReadOverflow => "read holds nested deeper than there is room for",
         Loss::ReadWaitUnclaimed => "a reader's wait that no acquisition followed",
         Loss::ReadEntryLost => "a reader's entry whose return was not seen (kprobe)",
@@ -72,17 +77,18 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
     let header = &profile.header;
     let mut all = Vec::new();
     match header.tier {
+        Tier::Exact if !profile.measures_holds() => {
+            all.push("Holds: no window with their probes came before the end.".to_owned());
+        }
         Tier::Exact => {}
         Tier::Bounded => {
             all.push(
                 "The exact lengths of holds: the unlock is inlined in this kernel.".to_owned(),
             );
         }
-        Tier::WaitOnly | Tier::Unsupported | Tier::Off => all.push(
-            "Holds: who held the lock, for how long and doing what. Lock and unlock cannot be \
-             probed here."
-                .to_owned(),
-        ),
+        Tier::WaitOnly | Tier::Unsupported | Tier::Off => {
+            all.push("Holds: who held the lock, for how long and doing what.".to_owned())
+        }
     }
     if let Some(run) = profile.windows.all() {
         all.push(format!(
@@ -104,13 +110,13 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         ),
     }
     if header.clock != Clock::Instructions {
-        all.push(if header.kernel.spin_waits_invisible {
-            "Waits for spinlocks: this kernel spins in virt_spin_lock(), which emits no event."
-                .to_owned()
-        } else {
-            "The first waiter in the line for a spinlock: it emits no event, so waits for spinlocks \
-             are lower bounds."
-                .to_owned()
+        all.push(match profile.spinlock_waits_invisible() {
+            Some(why) => format!("Waits for spinlocks: {why}."),
+            None => {
+                "The first waiter in the line for a spinlock: it emits no event, so waits for spinlocks \
+                 are lower bounds."
+                    .to_owned()
+            }
         });
         all.push(
             "Readers that spin in an interrupt: the kernel emits no event for them.".to_owned(),
@@ -158,6 +164,7 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
             ));
         }
     }
+    all.extend(profile.not_proved());
     let programs: Vec<&str> = profile.losses.unknown().collect();
     if !programs.is_empty() {
         all.push(format!(

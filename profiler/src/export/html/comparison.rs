@@ -15,6 +15,7 @@ use crate::{
         picture::{ComparisonPicture, forecast_svg},
         text::{printable, unbroken},
     },
+    units,
 };
 
 /// An entry of the contents.
@@ -36,7 +37,9 @@ pub(in super::super) fn page(report: &ComparisonReport) -> Result<Markup> {
             contents.push(Entry { id, title });
         }
     }
-    contents.push(Entry::new("forecast", "On machines with more CPUs"));
+    if report.has_forecast() {
+        contents.push(Entry::new("forecast", "On machines with more CPUs"));
+    }
     contents.push(Entry::new("measured", "What was compared"));
     let body = html! {
         header { h1 { (printable(&title)) } }
@@ -50,7 +53,7 @@ pub(in super::super) fn page(report: &ComparisonReport) -> Result<Markup> {
         main {
             (verdict(report))
             @for part in &parts { (part) }
-            (forecast(report)?)
+            @if report.has_forecast() { (forecast(report)?) }
             (measured(report))
         }
         footer { p { "Made by lockprof " (env!("CARGO_PKG_VERSION")) " from its recordings." } }
@@ -85,6 +88,11 @@ fn heading(
     setting: &SettingComparison,
 ) -> String {
     let text = setting.answers.setting.describe();
+    // A load's name is as its program has it.
+    let text = match setting.answers.every_lock {
+        Some(_) => units::capital(&text),
+        None => text,
+    };
     if report.comparisons.len() > 1 {
         format!("{}: {text}", comparison.after.name)
     } else {
@@ -102,8 +110,10 @@ fn section(id: &str, title: &str, body: &Markup) -> Markup {
 }
 
 fn verdict(report: &ComparisonReport) -> Markup {
+    let several = report.comparisons.len() > 1;
     let body = html! {
-        @for document in report.verdicts() {
+        @for (comparison, document) in report.comparisons.iter().zip(report.verdicts()) {
+            @if several { h3 { (printable(&comparison.after.name)) } }
             @for finding in &document.findings { p.finding { (unbroken(finding)) } }
             @for caveat in &document.caveats { p.quiet { (unbroken(caveat)) } }
         }
@@ -118,14 +128,28 @@ fn of_setting(
     setting: &SettingComparison,
 ) -> Result<Markup> {
     let words = SettingSections::of(comparison, setting);
-    let figure = |picture, instead, caption| figure(picture, comparison, setting, instead, caption);
-    let boots = figure(
-        ComparisonPicture::Boots,
-        "A panel for each number, with a point for each boot of both kernels, and a line at the \
-         median of each. The table above has the numbers.",
-        "A point is a boot, in the order of the boots; a line is the median of its kernel. An axis \
-         that does not begin at 0 shows at least a tenth of the number.",
-    )?;
+    let figure = |picture, instead: &str, caption: &str| {
+        figure(picture, comparison, setting, instead, caption)
+    };
+    let one = setting.answers.sampled().name();
+    let instead = format!(
+        "A panel for each number, with a point for each {one} of both sides, and a line at the median of each. The \
+         tables have the numbers."
+    );
+    let caption = format!(
+        "A point is a {one}, in the order of the {one}s; a line is the median of its side. An axis that does not \
+         begin at 0 shows at least a tenth of the number."
+    );
+    let boots = figure(ComparisonPicture::Boots, &instead, &caption)?;
+    if setting.answers.every_lock.is_some() {
+        let tables: Vec<&Section> = words.every_lock.iter().collect();
+        let body = html! {
+            (section_blocks(Some(&words.head)))
+            (boots)
+            (sections(&tables))
+        };
+        return Ok(section(id, title, &body));
+    }
     let anatomy = figure(
         ComparisonPicture::Anatomy,
         "For each site two bars, one for each kernel, as long as its hold and divided into the calls \

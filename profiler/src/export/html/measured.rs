@@ -2,10 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{
-    parts::{facts, grids, section_blocks},
-    section,
-};
+use super::parts::{facts, grids, section_blocks, series};
 use crate::{
     export::{
         content::{Column, Document, Grid, Topic, losses, unseen},
@@ -27,30 +24,31 @@ pub(super) fn measured(profile: &Profile, document: &Document) -> Markup {
         .into_iter()
         .filter(|(_, text)| !text.is_empty())
         .collect();
-    section(
-        "measured",
-        &html! {
-            (section_blocks(document.section(Topic::About)))
-            (facts(&machine))
-            @if let Some(trust) = document.section(Topic::Trust) {
-                h3 { (printable(&trust.title)) }
-                (section_blocks(Some(trust)))
+    html! {
+        (section_blocks(document.section(Topic::About)))
+        (facts(&machine))
+        @if let Some(trust) = document.section(Topic::Trust) {
+            h3 { (printable(&trust.title)) }
+            (section_blocks(Some(trust)))
+        }
+        h3 { "What could not be seen" }
+        ul {
+            @for sentence in unseen(profile) { li { (printable(&sentence)) } }
+        }
+        // Else it is with the holds over time.
+        @if !profile.holds_known() && !profile.series.is_empty() {
+            details { summary { "The intervals in numbers" } (series(profile)) }
+        }
+        details {
+            summary { "Every kind of loss" }
+            p.quiet {
+                "What happened and is not in the numbers. Lost holds and waits of this lock \
+                 count towards the limit above which a run is void."
             }
-            h3 { "What could not be seen" }
-            ul {
-                @for sentence in unseen(profile) { li { (printable(&sentence)) } }
-            }
-            details {
-                summary { "Every kind of loss" }
-                p.quiet {
-                    "What happened and is not in the numbers. Lost holds and waits of this lock \
-                     count towards the limit above which a run is void."
-                }
-                (grids(&losses(profile)))
-            }
-            details { summary { "Every probe" } (grids(&probes(profile))) }
-        },
-    )
+            (grids(&losses(profile)))
+        }
+        details { summary { "Every probe" } (grids(&probes(profile))) }
+    }
 }
 
 fn probes(profile: &Profile) -> Grid {

@@ -1,6 +1,7 @@
 //! One page with everything: it needs no network, and works as an attachment of a mail.
 
 mod comparison;
+mod every_lock;
 mod flame;
 mod measured;
 mod parts;
@@ -16,10 +17,7 @@ use super::{
     picture::{Picture, Setting, dark_rules},
     text::{printable, unbroken},
 };
-use crate::{
-    profile::{Durations, Profile},
-    units,
-};
+use crate::{profile::Profile, units};
 
 /// The page, with its pictures inside.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +29,70 @@ impl Exporter for Html {
     }
 }
 
-/// Sections of the page, by the names that links have for them.
-const CONTENTS: &[(&str, &str)] = &[
-    ("verdict", "In short"),
-    ("lengths", "How long it is held and waited for"),
-    ("anatomy", "What a hold is spent on"),
-    ("time", "When and where it is held"),
-    ("blame", "Who waits behind whom"),
-    ("locks", "All contended locks"),
-    ("longest", "The longest holds and waits"),
-    ("measured", "How it was measured"),
-];
+/// A section of the page, by the name that links have for it.
+struct Part {
+    id: &'static str,
+    title: &'static str,
+    body: Markup,
+}
+
+/// What the page is about: there is no section on what was not measured, which the verdict says.
+fn contents(profile: &Profile, document: &Document) -> Result<Vec<Part>> {
+    if let Some(locks) = &profile.locks {
+        return every_lock::contents(profile, locks, document);
+    }
+    let (holds, waits) = (profile.holds_known(), profile.waits_known());
+    let mut parts = Vec::new();
+    let mut add = |id, title, body| parts.push(Part { id, title, body });
+    add("verdict", "In short", verdict(document, &tiles(profile)));
+    // That nobody waited is said already.
+    let waited = || profile.waits_seen().0 > 0;
+    let lengths_title = match (holds, waits) {
+        (true, true) => Some("How long it is held and waited for"),
+        (true, false) => Some("How long it is held"),
+        (false, true) if waited() => Some("How long it is waited for"),
+        (false, _) => None,
+    };
+    if let Some(title) = lengths_title {
+        add("lengths", title, lengths(profile, document)?);
+    }
+    if holds {
+        add(
+            "anatomy",
+            "What a hold is spent on",
+            anatomy(profile, document)?,
+        );
+        add("time", "When and where it is held", time(profile)?);
+    }
+    if holds && waits {
+        add("blame", "Who waits behind whom", blame(profile, document)?);
+    }
+    if waits {
+        add("locks", "All contended locks", locks(profile, document)?);
+    }
+    if holds {
+        let title = if waits {
+            "The longest holds and waits"
+        } else {
+            "The longest holds"
+        };
+        add("longest", title, longest(profile, document));
+    } else if document.section(Topic::Longest).is_some()
+        || document.section(Topic::Cgroups).is_some()
+    {
+        add("longest", "The longest waits", longest(profile, document));
+    }
+    add(
+        "measured",
+        "How it was measured",
+        measured::measured(profile, document),
+    );
+    Ok(parts)
+}
 
 fn page(profile: &Profile) -> Result<Markup> {
     let document = Document::of(profile);
+    let parts = contents(profile, &document)?;
     let title = printable(&document.title);
     let body = html! {
         header {
@@ -55,8 +103,8 @@ fn page(profile: &Profile) -> Result<Markup> {
         }
         nav aria-label="Contents" {
             ul {
-                @for (id, title) in CONTENTS {
-                    li { a href={ "#" (id) } { (title) } }
+                @for part in &parts {
+                    li { a href={ "#" (part.id) } { (part.title) } }
                 }
             }
         }
@@ -64,14 +112,7 @@ fn page(profile: &Profile) -> Result<Markup> {
             @for warning in &document.warnings {
                 p.warning role="note" { (unbroken(warning)) }
             }
-            (verdict(profile, &document))
-            (lengths(profile, &document)?)
-            (anatomy(profile, &document)?)
-            (time(profile)?)
-            (blame(profile, &document)?)
-            (locks(profile, &document)?)
-            (longest(profile, &document))
-            (measured::measured(profile, &document))
+            @for part in &parts { (section(part)) }
         }
         footer {
             p {
@@ -122,13 +163,11 @@ fn load(profile: &Profile) -> Option<String> {
     Some(printable(&text).into_owned())
 }
 
-/// A section of the page, by its place in the contents.
-fn section(id: &str, body: &Markup) -> Markup {
-    let title = CONTENTS.iter().find(|(other, _)| *other == id);
+fn section(part: &Part) -> Markup {
     html! {
-        section id=(id) aria-labelledby={ (id) "-title" } {
-            h2 id={ (id) "-title" } { (title.map_or(id, |(_, title)| title)) }
-            (body)
+        section id=(part.id) aria-labelledby={ (part.id) "-title" } {
+            h2 id={ (part.id) "-title" } { (part.title) }
+            (part.body)
         }
     }
 }
@@ -150,24 +189,26 @@ fn picture(profile: &Profile, picture: Picture, instead: &str, caption: &str) ->
     })
 }
 
-fn verdict(profile: &Profile, document: &Document) -> Markup {
+/// The answer, and the few numbers that sum a run up.
+fn verdict(document: &Document, tiles: &[(&'static str, String)]) -> Markup {
     let verdict = &document.verdict;
-    section(
-        "verdict",
-        &html! {
-            @for caveat in &verdict.caveats { p.quiet { (unbroken(caveat)) } }
-            @for finding in &verdict.findings { p.finding { (unbroken(finding)) } }
-            @if let Some(next) = &verdict.next { p.finding.next { (unbroken(next)) } }
-            @let tiles = tiles(profile);
-            @if !tiles.is_empty() {
-                dl.tiles {
-                    @for (label, value) in tiles {
-                        div { dt { (label) } dd { (value) } }
-                    }
+    html! {
+        @for sentence in &verdict.in_progress { p.finding { (unbroken(sentence)) } }
+        @for caveat in &verdict.caveats { p.quiet { (unbroken(caveat)) } }
+        @for finding in &verdict.findings { p.finding { (unbroken(finding)) } }
+        @if let Some(next) = &verdict.next { p.finding.next { (unbroken(next)) } }
+        @if let Some(section) = document.section(Topic::InProgress) {
+            h3 { (printable(&section.title)) }
+            (section_blocks(Some(section)))
+        }
+        @if !tiles.is_empty() {
+            dl.tiles {
+                @for (label, value) in tiles {
+                    div { dt { (label) } dd { (value) } }
                 }
             }
-        },
-    )
+        }
+    }
 }
 
 /// The few numbers that sum a run up.
@@ -177,7 +218,9 @@ fn tiles(profile: &Profile) -> Vec<(&'static str, String)> {
         return tiles;
     }
     if let Some(share) = profile.held_share() {
-        tiles.push(("held for writing", units::percent(share)));
+        let at_least = if profile.held_is_bound() { "≥ " } else { "" };
+        let share = format!("{at_least}{}", units::percent(share));
+        tiles.push(("held for writing", share));
     }
     if let Some((ns, holds)) = profile.held_ns().zip(profile.write_holds())
         && holds > 0
@@ -188,18 +231,15 @@ fn tiles(profile: &Profile) -> Vec<(&'static str, String)> {
     if let Some(lives) = profile.lives().and_then(|lives| profile.per_second(lives)) {
         tiles.push(("task lives per second", units::rate(lives)));
     }
-    if profile.waits_known() {
-        let waits = || profile.sites.iter().filter_map(|site| site.wait.as_ref());
-        let count = waits().map(Durations::count).fold(0, u64::saturating_add);
-        let waited = waits().fold(0, |sum: u64, wait| sum.saturating_add(wait.total_ns));
+    if profile.target_waits_known() {
+        let (count, waited) = profile.waits_seen();
         tiles.push(("contended acquisitions", units::count(count)));
         if let Some(share) = profile.share_of_time(waited) {
-            let text = match share {
-                share if share > 0.0 && share < 0.005 => "< 0.01".to_owned(),
-                share => format!("{share:.2}"),
-            };
-            tiles.push(("CPUs that wait, on average", text));
+            tiles.push(("CPUs that wait, on average", average(share)));
         }
+    }
+    if profile.waits_known() && !profile.holds_known() {
+        tiles.extend(other_locks(profile));
     }
     if let Some(null_hold) = profile.null_hold() {
         let null = profile.unit().format(null_hold.mean_ns);
@@ -208,23 +248,42 @@ fn tiles(profile: &Profile) -> Vec<(&'static str, String)> {
     tiles
 }
 
+/// Where this lock's holds are not measured, the other locks are what there is to be read.
+fn other_locks(profile: &Profile) -> Vec<(&'static str, String)> {
+    let others = || profile.other_locks().chain(profile.unnamed_locks());
+    let waits = others().map(|lock| lock.waits.count());
+    let waits = waits.fold(0, u64::saturating_add);
+    let waited = others().fold(0, |sum: u64, lock| sum.saturating_add(lock.waits.total_ns));
+    let average = profile.share_of_time(waited).map(average);
+    [("waits for other locks", units::count(waits))]
+        .into_iter()
+        .chain(average.map(|average| ("tasks that wait for them, on average", average)))
+        .collect()
+}
+
+/// How many do something at a time.
+fn average(share: f64) -> String {
+    match share {
+        share if share > 0.0 && share < 0.005 => "< 0.01".to_owned(),
+        share => format!("{share:.2}"),
+    }
+}
+
 fn lengths(profile: &Profile, document: &Document) -> Result<Markup> {
-    let instead = "Two charts, one of holds and one of waits. Each line is a site; it shows which \
+    let instead = "Charts of holds and waits. Each line is a site; it shows which \
                    share of its holds or waits is at least as long as the length below. The table \
                    that follows has the numbers.";
     let caption = "Read a line from left to right: the share that is at least so long. Both axes \
                    are logarithmic, so that the bulk and one in a million can be read off. A line \
                    further to the right is worse.";
-    Ok(section(
-        "lengths",
-        &html! {
+    let sites = document.section(Topic::Sites);
+    Ok(html! {
+        // Without any the table says what the sentence in the picture's place would.
+        @if !profile.sites.is_empty() || sites.is_none() {
             (picture(profile, Picture::Distribution, instead, caption)?)
-            // Without any the sentence in the picture's place says it all.
-            @if !profile.sites.is_empty() {
-                (section_blocks(document.section(Topic::Sites)))
-            }
-        },
-    ))
+        }
+        (section_blocks(sites))
+    })
 }
 
 fn anatomy(profile: &Profile, document: &Document) -> Result<Markup> {
@@ -235,15 +294,12 @@ fn anatomy(profile: &Profile, document: &Document) -> Result<Markup> {
                    it. The list has the own time of each, without what is inside it: together they are \
                    the hold. Own work is what is not measured apart.";
     let spans = document.section(Topic::Spans);
-    Ok(section(
-        "anatomy",
-        &html! {
-            (picture(profile, Picture::Anatomy, instead, caption)?)
-            @if spans.is_some() {
-                details { summary { "The calls in numbers" } (section_blocks(spans)) }
-            }
-        },
-    ))
+    Ok(html! {
+        (picture(profile, Picture::Anatomy, instead, caption)?)
+        @if spans.is_some() {
+            details { summary { "The calls in numbers" } (section_blocks(spans)) }
+        }
+    })
 }
 
 fn time(profile: &Profile) -> Result<Markup> {
@@ -252,18 +308,15 @@ fn time(profile: &Profile) -> Result<Markup> {
                    time stolen by the hypervisor. The table that follows has the numbers.";
     let caption = "Follow a spike down: a longer mean hold with fewer lives is a slower lock; \
                    stolen time is a busy hypervisor, not the lock.";
-    Ok(section(
-        "time",
-        &html! {
-            (picture(profile, Picture::Heatmap, instead, caption)?)
-            @if !profile.series.is_empty() {
-                details {
-                    summary { "The intervals in numbers" }
-                    (parts::series(profile))
-                }
+    Ok(html! {
+        (picture(profile, Picture::Heatmap, instead, caption)?)
+        @if !profile.series.is_empty() {
+            details {
+                summary { "The intervals in numbers" }
+                (parts::series(profile))
             }
-        },
-    ))
+        }
+    })
 }
 
 fn blame(profile: &Profile, document: &Document) -> Result<Markup> {
@@ -272,48 +325,39 @@ fn blame(profile: &Profile, document: &Document) -> Result<Markup> {
     let caption = "A wait behind a queue is charged to all who held the lock meanwhile, by the time \
                    that they held it; the rest went to readers and to handing the lock over.";
     let pairs = document.section(Topic::Blame);
-    Ok(section(
-        "blame",
-        &html! {
-            (picture(profile, Picture::Blame, instead, caption)?)
-            @if pairs.is_some() {
-                details { summary { "The pairs in numbers" } (section_blocks(pairs)) }
-            }
-        },
-    ))
+    Ok(html! {
+        (picture(profile, Picture::Blame, instead, caption)?)
+        @if pairs.is_some() {
+            details { summary { "The pairs in numbers" } (section_blocks(pairs)) }
+        }
+    })
 }
 
 fn locks(profile: &Profile, document: &Document) -> Result<Markup> {
-    Ok(section(
-        "locks",
-        &html! {
-            (flame::graph(profile)?)
-            @for topic in [Topic::InnerWaits, Topic::Locks] {
-                @if let Some(section) = document.section(topic) {
-                    h3 { (printable(&section.title)) }
-                    (section_blocks(Some(section)))
-                }
+    Ok(html! {
+        (flame::graph(profile)?)
+        @for topic in [Topic::InnerWaits, Topic::Locks] {
+            @if let Some(section) = document.section(topic) {
+                h3 { (printable(&section.title)) }
+                (section_blocks(Some(section)))
             }
-        },
-    ))
+        }
+    })
 }
 
 fn longest(profile: &Profile, document: &Document) -> Markup {
     let sections = [Topic::Longest, Topic::Cgroups].map(|topic| document.section(topic));
-    section(
-        "longest",
-        &html! {
-            @if sections.iter().all(Option::is_none) {
-                @if profile.sites.is_empty() {
-                    p { "None was seen." }
-                } @else {
-                    p { "Who was behind the longest holds and waits was not recorded." }
-                }
+    html! {
+        @if sections.iter().all(Option::is_none) {
+            @if profile.sites.is_empty() {
+                p { "None was seen; what that means is said above." }
+            } @else {
+                p { "Who was behind the longest holds and waits was not recorded." }
             }
-            @for section in sections.into_iter().flatten() {
-                @if section.topic != Topic::Longest { h3 { (printable(&section.title)) } }
-                (section_blocks(Some(section)))
-            }
-        },
-    )
+        }
+        @for section in sections.into_iter().flatten() {
+            @if section.topic != Topic::Longest { h3 { (printable(&section.title)) } }
+            (section_blocks(Some(section)))
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     export::{
         content::{Block, Column, Emphasis, Grid, Section},
         picture::{hex, style_of},
-        text::{printable, unbroken},
+        text::{printable, unbroken, width},
     },
     profile::{Profile, SeriesPoint, Stage},
     units::{self, UNKNOWN},
@@ -123,7 +123,7 @@ fn table(grid: &Grid) -> Markup {
 
 /// Whether a cell may be broken into lines: a name is easier read whole.
 fn is_long(text: &str) -> bool {
-    text.chars().count() > 40
+    width(text) > 40
 }
 
 const fn is_number(column: Column) -> bool {
@@ -154,10 +154,13 @@ fn cell(header: &str, text: &str) -> Markup {
 /// What happened over time.
 pub(super) fn series(profile: &Profile) -> Markup {
     let unit = profile.unit();
-    let mut grid = Grid::new(
-        &["until", "phase"],
-        &["held", "holds", "mean hold", "lives/s", "stolen"],
-    );
+    let holds_known = profile.holds_known();
+    let of_lock: &[&str] = if holds_known {
+        &["held", "holds", "mean hold", "lives/s"]
+    } else {
+        &["tasks created/s"]
+    };
+    let mut grid = Grid::new(&["until", "phase"], of_lock).and("stolen", Column::Number);
     let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
     for points in profile.series.chunks(together) {
         // Windows are not added up with others: those of the results stand for a row that has any.
@@ -178,25 +181,37 @@ pub(super) fn series(profile: &Profile) -> Markup {
                 .try_fold(0_u64, |sum, number| Some(sum.saturating_add(number?)))
         };
         let (holds, held_ns) = (sum(|point| point.holds), sum(|point| point.held_ns));
-        let lives = sum(|point| point.lives).filter(|_| seconds > 0.0);
+        let rate = |count: Option<u64>| {
+            let count = count.filter(|_| seconds > 0.0)?;
+            Some(units::rate(count as f64 / seconds))
+        };
         let steal: f64 = points().map(|point| point.steal_s).sum();
         let all_cpus = seconds * f64::from(profile.header.kernel.cpus_online);
         let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
-        let held = held_ns.filter(|_| seconds > 0.0);
+        let held = points()
+            .map(|point| Some(point.held_share()? * point.seconds))
+            .try_fold(0.0, |sum, held| Some(sum + held?));
+        let held = held.filter(|_| seconds > 0.0);
         let mean = holds.zip(held_ns).filter(|(holds, _)| *holds > 0);
-        grid.row([
-            format!("{:.2} s", last.at_s),
-            last.stage.name().to_owned(),
-            or_unknown(held.map(|ns| units::percent(ns as f64 / (seconds * 1e9)))),
-            or_unknown(holds.map(units::count)),
-            or_unknown(mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64))),
-            or_unknown(lives.map(|lives| units::rate(lives as f64 / seconds))),
-            units::percent(if all_cpus > 0.0 {
-                steal / all_cpus
-            } else {
-                f64::NAN
-            }),
-        ]);
+        let of_lock = if holds_known {
+            vec![
+                held.map(|held_s| units::percent(held_s / seconds)),
+                holds.map(units::count),
+                mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64)),
+                rate(sum(|point| point.lives)),
+            ]
+        } else {
+            vec![rate(sum(|point| Some(point.tasks_created)))]
+        };
+        let stolen = units::percent(if all_cpus > 0.0 {
+            steal / all_cpus
+        } else {
+            f64::NAN
+        });
+        let stage = profile.stage_name(last.stage);
+        let first = [format!("{:.2} s", last.at_s), stage.to_owned()];
+        let numbers = of_lock.into_iter().map(or_unknown);
+        grid.row(first.into_iter().chain(numbers).chain([stolen]));
     }
     html! {
         @if together > 1 {

@@ -46,16 +46,14 @@ struct Item<'a> {
 }
 
 /// Why there is nothing to draw, if there is nothing.
-pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
-    if !profile.holds_known() {
-        Some("Holds are not measured in this tier: what they are spent on is not known.")
-    } else if profile.spans_not_reached() {
-        Some("The run ended before its first window of spans.")
-    } else if scale(&anatomies(profile)).is_none() {
-        Some("No hold was seen.")
-    } else {
-        None
+pub(super) fn absence(profile: &Profile) -> Option<String> {
+    if profile.holds_known() && profile.spans_not_reached() {
+        return Some("The run ended before its first window of spans.".to_owned());
     }
+    scale(&anatomies(profile)).is_none().then(|| {
+        let none = profile.no_holds();
+        none.unwrap_or_else(|| "No hold was seen in the windows of spans.".to_owned())
+    })
 }
 
 /// The holds of each site, taken apart.

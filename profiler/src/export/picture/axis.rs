@@ -1,9 +1,13 @@
 //! From numbers to pixels.
 
+use crate::export::text::width;
+
 /// About how wide a text is in pixels: on the safe side, for no font is at hand to measure it.
+///
+/// What takes two columns of a terminal is as wide as it is high in most fonts.
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
-    let characters = i32::try_from(text.chars().count()).unwrap_or(i32::MAX / 1000);
-    characters.saturating_mul(size) * 6 / 10
+    let columns = i32::try_from(width(text)).unwrap_or(i32::MAX / 1000);
+    columns.saturating_mul(size) * 6 / 10
 }
 
 /// Maps numbers to pixels.

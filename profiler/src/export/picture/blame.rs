@@ -87,16 +87,16 @@ impl Matrix {
 }
 
 /// Why there is nothing to draw, if there is nothing.
-pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
-    if !profile.waits_known() {
-        Some("Waits are not measured here, so nobody can be said to wait behind anyone.")
-    } else if !profile.holds_known() {
-        Some("Holds are not measured in this tier: behind whom a waiter waited is not known.")
-    } else if profile.blame.is_empty() {
-        Some("No acquisition had to wait.")
-    } else {
-        None
+pub(super) fn absence(profile: &Profile) -> Option<String> {
+    if !profile.blame.is_empty() && profile.waits_known() && profile.holds_known() {
+        return None;
     }
+    let none = if profile.holds_known() {
+        profile.no_waits()
+    } else {
+        profile.no_holds()
+    };
+    Some(none.unwrap_or_else(|| "Waits were seen, and not behind whose holds.".to_owned()))
 }
 
 /// The matrix of blame.

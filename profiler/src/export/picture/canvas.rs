@@ -258,6 +258,14 @@ impl Look {
         Self { bold: true, ..self }
     }
 
+    /// The same about its point.
+    pub(super) const fn centered(self) -> Self {
+        Self {
+            h: HPos::Center,
+            ..self
+        }
+    }
+
     pub(super) const fn upwards(self) -> Self {
         Self {
             upwards: true,

@@ -12,7 +12,7 @@ use inferno::flamegraph::{
 use super::{Picture, Setting};
 use crate::{
     export::printable,
-    profile::{LockKind, Profile, is_between, symbol_of, symbol_of_site, wait_paths},
+    profile::{LockKind, Profile, from_caller, symbol_of, symbol_of_site, wait_paths},
 };
 
 /// Narrower than the page's text, in pixels: the graph is not scaled.
@@ -28,14 +28,9 @@ const LETTER: f64 = 0.7;
 const MARGIN: f64 = 10.0;
 
 /// Why there is nothing to draw, if there is nothing.
-pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
-    if !profile.waits_known() {
-        Some("Waits are not measured here: nobody can be said to wait.")
-    } else if folded_lines(profile).is_empty() {
-        Some("No wait for any lock was seen.")
-    } else {
-        None
-    }
+pub(super) fn absence(profile: &Profile) -> Option<String> {
+    let none = !profile.waits_known() || folded_lines(profile).is_empty();
+    none.then(|| profile.no_waits_for("any lock"))
 }
 
 /// The flame graph.
@@ -141,16 +136,28 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
     for path in wait_paths(&profile.waits_by_path, &profile.stacks) {
         let wait = path.of;
         let kind = LockKind::of(wait.flags);
-        let lock = match &wait.name {
-            Some(name) => format!("{} ({})", frame(name), kind.name()),
-            None if wait.is_others => format!("[others] ({})", kind.name()),
-            None => format!("{:#x} ({})", wait.address, kind.name()),
+        // Addresses are without end where all locks are told: of those of one class there is one leaf.
+        let class = profile
+            .locks
+            .as_ref()
+            .and_then(|locks| locks.class_of(wait));
+        let lock = match (class, &wait.name) {
+            // Of one that is named by its kind already.
+            (Some(class), _) if !wait.is_others && class.name.starts_with(kind.name()) => {
+                frame(&class.name)
+            }
+            (Some(class), _) if !wait.is_others => {
+                format!("{} ({})", frame(&class.name), kind.name())
+            }
+            (_, Some(name)) => format!("{} ({})", frame(name), kind.name()),
+            _ if wait.is_others => format!("[others] ({})", kind.name()),
+            _ => format!("{:#x} ({})", wait.address, kind.name()),
         };
-        let is_target = profile.is_target(wait.address);
-        if is_target && path.frames.is_empty() && profile.holds_known() {
+        let told_by_site = profile.is_target(wait.address) && profile.is_told_by_site(kind);
+        if told_by_site && path.frames.is_empty() && profile.holds_known() {
             continue;
         }
-        target_has_callers |= is_target;
+        target_has_callers |= told_by_site;
         let holder = wait.in_hold_of.map(|site| {
             let function = symbol_of_site(site).unwrap_or(site.name());
             vec![
@@ -159,10 +166,15 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
             ]
         });
         let functions = Some(functions(path.frames));
+        let nobody = if path.frames.is_empty() {
+            "[no call stack]"
+        } else {
+            "[no names]"
+        };
         let functions = functions
             .filter(|functions| !functions.is_empty())
             .or(holder)
-            .unwrap_or_else(|| vec!["[no call stack]".to_owned()]);
+            .unwrap_or_else(|| vec![nobody.to_owned()]);
         add(format!("{};{lock}", functions.join(";")), path.waited_ns);
     }
     if !target_has_callers {
@@ -185,9 +197,8 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
 
 /// The functions of a stack, the outermost first, without the lock's and the tracer's own.
 fn functions(frames: &[String]) -> Vec<String> {
-    let mut frames = frames.iter().map(|frame| symbol_of(frame)).peekable();
-    while frames.next_if(|symbol| is_between(symbol)).is_some() {}
-    let mut functions: Vec<String> = frames.map(frame).collect();
+    let frames = from_caller(frames).iter();
+    let mut functions: Vec<String> = frames.map(|name| frame(symbol_of(name))).collect();
     functions.reverse();
     functions
 }

@@ -6,6 +6,7 @@ mod blame;
 mod canvas;
 mod comparison;
 mod distribution;
+mod every_lock;
 mod flamegraph;
 mod forecast;
 mod heatmap;
@@ -20,13 +21,17 @@ pub(super) use comparison::ComparisonPicture;
 pub(super) use flamegraph::{FLAME_WIDTH, folded_lines};
 pub(super) use palette::{dark_rules, hex};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use self::{
     canvas::{Canvas, Look, draw},
+    every_lock::{classes, over_time, waiters},
     palette::QUIET,
 };
-use super::{Exporter, text::shorten};
+use super::{
+    Exporter,
+    text::{shorten, words},
+};
 use crate::{
     profile::Profile,
     recording::schema::{Clock, Tier},
@@ -46,6 +51,12 @@ pub enum Picture {
     Blame,
     /// Call stacks of waiters for all locks.
     Flamegraph,
+    /// Waited time by class of locks and by who asked.
+    Classes,
+    /// Which process waited for which.
+    Waiters,
+    /// Waited time by class of locks over the run.
+    WaitsOverTime,
 }
 
 impl Picture {
@@ -56,7 +67,54 @@ impl Picture {
         Self::Heatmap,
         Self::Blame,
         Self::Flamegraph,
+        Self::Classes,
+        Self::Waiters,
+        Self::WaitsOverTime,
     ];
+    /// Those of one lock, whose holds may have been measured.
+    const OF_ONE_LOCK: &[Self] = &[
+        Self::Distribution,
+        Self::Anatomy,
+        Self::Heatmap,
+        Self::Blame,
+        Self::Flamegraph,
+    ];
+    /// Those of the waits for all locks.
+    const OF_ALL_LOCKS: &[Self] = &[
+        Self::Classes,
+        Self::WaitsOverTime,
+        Self::Waiters,
+        Self::Flamegraph,
+    ];
+
+    /// The pictures that there are of a recording.
+    #[must_use]
+    pub const fn of(profile: &Profile) -> &'static [Self] {
+        if profile.header.locks.is_some() {
+            Self::OF_ALL_LOCKS
+        } else {
+            Self::OF_ONE_LOCK
+        }
+    }
+
+    /// Refuses a recording of which there is no such picture.
+    fn check(self, profile: &Profile) -> Result<()> {
+        let fit = Self::of(profile);
+        if fit.contains(&self) {
+            return Ok(());
+        }
+        let names: Vec<&str> = fit.iter().map(|picture| picture.name()).collect();
+        let (what, whose) = if profile.header.locks.is_some() {
+            ("all locks", "whose holds are not measured")
+        } else {
+            ("one lock", "which is not told by classes of locks")
+        };
+        bail!(
+            "there is no picture {} of a recording of {what}, {whose}: there are {}",
+            self.name(),
+            units::list(&names)
+        )
+    }
 
     /// Its name on the command line.
     #[must_use]
@@ -67,6 +125,9 @@ impl Picture {
             Self::Heatmap => "heatmap",
             Self::Blame => "blame",
             Self::Flamegraph => "flamegraph",
+            Self::Classes => "classes",
+            Self::Waiters => "waiters",
+            Self::WaitsOverTime => "waits-over-time",
         }
     }
 
@@ -84,24 +145,30 @@ impl Picture {
             Self::Heatmap => "when and where it is held",
             Self::Blame => "who waited behind whom",
             Self::Flamegraph => "who waits for which lock",
+            Self::Classes => "which are waited for, and who asks for them",
+            Self::Waiters => "which process waits for which",
+            Self::WaitsOverTime => "when they are waited for",
         }
     }
 
     /// The sentence in its place, where there is nothing to draw.
-    pub(super) fn absence(self, profile: &Profile) -> Option<&'static str> {
+    pub(super) fn absence(self, profile: &Profile) -> Option<String> {
         match self {
             Self::Distribution => distribution::absence(profile),
             Self::Anatomy => anatomy::absence(profile),
             Self::Heatmap => heatmap::absence(profile),
             Self::Blame => blame::absence(profile),
             Self::Flamegraph => flamegraph::absence(profile),
+            Self::Classes => classes::absence(profile),
+            Self::Waiters => waiters::absence(profile),
+            Self::WaitsOverTime => over_time::absence(profile),
         }
     }
 
     /// The picture as SVG.
     pub(super) fn svg(self, profile: &Profile, setting: Setting) -> Result<String> {
         if let Some(sentence) = self.absence(profile) {
-            return empty_sheet(profile, setting, self.title(), sentence);
+            return empty_sheet(profile, setting, self.title(), &sentence);
         }
         match self {
             Self::Distribution => distribution::draw(profile, setting),
@@ -109,12 +176,16 @@ impl Picture {
             Self::Heatmap => heatmap::draw(profile, setting),
             Self::Blame => blame::draw(profile, setting),
             Self::Flamegraph => flamegraph::draw(profile, setting),
+            Self::Classes => classes::draw(profile, setting),
+            Self::Waiters => waiters::draw(profile, setting),
+            Self::WaitsOverTime => over_time::draw(profile, setting),
         }
     }
 }
 
 impl Exporter for Picture {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
+        self.check(profile)?;
         Ok(self.svg(profile, Setting::Alone)?.into_bytes())
     }
 }
@@ -134,6 +205,10 @@ pub(super) enum Setting {
 const WIDTH: i32 = 1080;
 /// What the head of a picture takes: its title, and which run it is of.
 const HEAD: i32 = 60;
+/// From line to line of a sentence.
+const LINE: i32 = 20;
+/// Characters of a sentence in the place of a picture that fit its width.
+const SENTENCE: usize = 130;
 
 /// A picture with its head. What is painted leaves the first [`HEAD`] pixels alone.
 fn sheet(
@@ -149,7 +224,7 @@ fn sheet(
     };
     draw(WIDTH, height, cut, |canvas| {
         if cut == 0 {
-            let title = format!("{}: {title}", profile.header.lock.name);
+            let title = format!("{}: {title}", subject(profile));
             canvas.text(&shorten(&title, 90), (24, 24), Look::LEFT.size(18).bold())?;
             canvas.text(&subtitle(profile, 150), (24, 46), Look::LEFT.color(QUIET))?;
         }
@@ -157,22 +232,58 @@ fn sheet(
     })
 }
 
+/// What a picture is about: the one lock, or all.
+fn subject(profile: &Profile) -> &str {
+    match profile.header.locks {
+        Some(_) => "contended locks",
+        None => &profile.header.lock.name,
+    }
+}
+
 /// A picture of which there is nothing to draw: a sentence says why.
 fn empty_sheet(profile: &Profile, setting: Setting, title: &str, sentence: &str) -> Result<String> {
     sheet(profile, setting, title, HEAD + 80, |canvas| {
-        canvas.text(
-            sentence,
-            (WIDTH / 2, HEAD + 40),
-            Look::CENTER.size(14).color(QUIET),
-        )
+        self::sentence(canvas, sentence, (WIDTH / 2, HEAD + 40), SENTENCE)
     })
+}
+
+/// A sentence in the place of what there is nothing to draw of, in lines of at most so many characters about
+/// the middle.
+fn sentence(canvas: &Canvas<'_>, text: &str, (x, y): (i32, i32), length: usize) -> Result<()> {
+    let lines = lines_of(text, length);
+    let top = y - LINE * (i32::try_from(lines.len()).unwrap_or(1) - 1) / 2;
+    for (line, row) in lines.iter().zip(0..) {
+        canvas.text(
+            line,
+            (x, top + LINE * row),
+            Look::CENTER.size(14).color(QUIET),
+        )?;
+    }
+    Ok(())
+}
+
+/// Lines of at most so many characters, where words are shorter.
+fn lines_of(sentence: &str, length: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(sentence) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= length => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 /// What was measured, in one line of at most so many characters.
 fn subtitle(profile: &Profile, length: usize) -> String {
     let header = &profile.header;
     let mut parts = Vec::new();
-    if profile.void() {
+    if profile.controls.died().is_some() {
+        parts.push("VOID: the probes died".to_owned());
+    } else if profile.void() {
         parts.push("VOID: too many losses".to_owned());
     }
     parts.push(format!("Linux {}", header.kernel.release));

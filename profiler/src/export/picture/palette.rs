@@ -42,7 +42,8 @@ const BLUISH_GREEN: RGBColor = RGBColor(0, 158, 115);
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
 const REDDISH_PURPLE: RGBColor = RGBColor(204, 121, 167);
-const GREY: RGBColor = RGBColor(120, 120, 120);
+/// What is no single thing, but the rest.
+pub(super) const GREY: RGBColor = RGBColor(120, 120, 120);
 
 /// The kernels of a comparison, in their order.
 pub(super) const KERNELS: [RGBColor; 6] = [

@@ -17,6 +17,7 @@ pub struct Png(pub Picture);
 
 impl Exporter for Png {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
+        self.0.check(profile)?;
         let svg = self.0.svg(profile, Setting::Still)?;
         pixels(&svg).with_context(|| format!("cannot draw {} as PNG", self.0.name()))
     }

@@ -2,13 +2,13 @@
 
 use super::super::{
     content::{Column, Grid},
-    text::{shorten, shorten_middle},
+    text::{pad, pad_before, printable, shorten, shorten_middle, width as width_of},
 };
 
 /// Spaces before the first column and between columns.
 const GAP: usize = 2;
 /// A text column is not shortened below this, unless the page has no room for two such columns.
-const SHORTEST_TEXT: usize = 22;
+const SHORTEST_TEXT: usize = 20;
 
 /// A line of a grid.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub(super) struct GridLine {
 
 /// The lines, none longer than `width`; `None` is an empty one between two parts.
 pub(super) fn render(grid: &Grid, width: usize) -> Vec<Option<GridLine>> {
+    let grid = &cleaned(grid);
     // What follows from other columns makes room for names.
     let short = (total(&natural_widths(grid)) > width).then(|| grid.without(Column::Derived));
     let grid = short.as_ref().unwrap_or(grid);
@@ -40,15 +41,22 @@ pub(super) fn render(grid: &Grid, width: usize) -> Vec<Option<GridLine>> {
     lines
 }
 
+/// With headers that are fit to be shown, as cells are: some have names from outside.
+fn cleaned(grid: &Grid) -> Grid {
+    let mut grid = grid.clone();
+    for (header, _) in &mut grid.columns {
+        *header = printable(header).into_owned();
+    }
+    grid
+}
+
 /// What the cells of each column need.
 fn natural_widths(grid: &Grid) -> Vec<usize> {
     (0..grid.columns.len())
         .map(|column| {
             let cells = grid.rows.iter().filter_map(|row| row.get(column));
-            let header = grid.columns[column].0.chars().count();
-            cells
-                .map(|cell| cell.chars().count())
-                .fold(header, usize::max)
+            let header = width_of(&grid.columns[column].0);
+            cells.map(|cell| width_of(cell)).fold(header, usize::max)
         })
         .collect()
 }
@@ -86,12 +94,11 @@ fn line(grid: &Grid, cells: &[String], part: &[usize], widths: &[usize]) -> Stri
             Column::Key => shorten_middle(&cells[column], width),
             _ => shorten(&cells[column], width),
         };
-        match grid.columns[column].1 {
-            Column::Text | Column::Key | Column::Sparkline => {
-                line.push_str(&format!("  {cell:<width$}"))
-            }
-            Column::Number | Column::Derived => line.push_str(&format!("  {cell:>width$}")),
-        }
+        line.push_str("  ");
+        line.push_str(&match grid.columns[column].1 {
+            Column::Text | Column::Key | Column::Sparkline => pad(&cell, width),
+            Column::Number | Column::Derived => pad_before(&cell, width),
+        });
     }
     line
 }
@@ -132,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn no_header_is_obeyed_by_a_terminal() {
+        let mut grid = Grid::new(&["CPUs"], &["a\u{1b}[31mb", "c\u{202e}d"]);
+        grid.row(["1".into(), "2".into(), "3".into()]);
+        let lines = text(&grid, 80);
+        assert_eq!(lines[0], "  CPUs  a\u{fffd}[31mb  c\u{fffd}d");
+        assert_eq!(width_of(&lines[0]), width_of(&lines[1]));
+    }
+
+    #[test]
     fn columns_that_do_not_fit_go_beneath_with_the_first_repeated() {
         let mut grid = Grid::new(&["site"], &["holds", "mean", "max"]);
         grid.row(["reap".into(), "12".into(), "1.08 µs".into(), "2 ms".into()]);
@@ -165,6 +181,30 @@ mod tests {
             text(&grid, 14),
             ["  site  a  b", "  reap  1  2", "", "  site  c", "  reap  3"]
         );
+    }
+
+    /// What a terminal shows of a column begins where its header does.
+    #[test]
+    fn wide_and_combining_letters_shift_no_column() {
+        let mut grid = Grid::new(&["comm", "cgroup"], &["waits"]);
+        grid.row(["数据库锁".into(), "/e\u{301}te\u{301}".into(), "7".into()]);
+        grid.row(["bash".into(), "/".into(), "1,234".into()]);
+        assert_eq!(
+            text(&grid, 80),
+            [
+                "  comm      cgroup  waits",
+                "  数据库锁  /e\u{301}te\u{301}        7",
+                "  bash      /       1,234",
+            ]
+        );
+        grid.row(["锁".repeat(40), "숨".repeat(40), "1".into()]);
+        for width in 40..200 {
+            let lines = text(&grid, width);
+            assert!(
+                lines.iter().all(|line| width_of(line) <= width),
+                "{width}: {lines:?}"
+            );
+        }
     }
 
     #[test]

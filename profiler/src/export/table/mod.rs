@@ -3,10 +3,13 @@
 mod grid;
 mod page;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use self::page::Page;
-use super::{Exporter, content::Document};
+use super::{
+    Exporter, Grouping,
+    content::{Document, Topic},
+};
 use crate::profile::Profile;
 
 /// Text that fits a terminal.
@@ -16,7 +19,17 @@ pub struct Table {
     pub width: usize,
     /// Whether the terminal shows colours.
     pub color: bool,
+    /// Of a recording of all locks: the one grouping that is asked for; without it a few, and the page has all.
+    pub by: Option<Grouping>,
 }
+
+/// Groupings of all locks that a terminal shows where they are asked for.
+const ON_THE_PAGE: [Topic; 4] = [
+    Topic::ByLock,
+    Topic::ByTask,
+    Topic::ByProcess,
+    Topic::ByCgroup,
+];
 
 /// Documents one after the other.
 pub(super) fn documents(documents: &[Document], width: usize, color: bool) -> Vec<u8> {
@@ -29,6 +42,17 @@ pub(super) fn documents(documents: &[Document], width: usize, color: bool) -> Ve
 
 impl Exporter for Table {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        Ok(documents(&[Document::of(profile)], self.width, self.color))
+        if self.by.is_some() && profile.locks.is_none() {
+            bail!(
+                "--by groups the waits for all locks: it goes with recordings of `lockprof locks`"
+            );
+        }
+        let mut document = Document::by(profile, self.by);
+        if self.by.is_none() {
+            document
+                .sections
+                .retain(|section| !ON_THE_PAGE.contains(&section.topic));
+        }
+        Ok(documents(&[document], self.width, self.color))
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         content::{Block, Document, Emphasis, Grid},
-        text::{printable, words},
+        text::{printable, split_at_width, width, words},
     },
     grid::render,
 };
@@ -117,7 +117,7 @@ impl Page {
         for word in words(&text) {
             let mut word = word.as_str();
             loop {
-                let length = word.chars().count();
+                let length = width(word);
                 let gap = usize::from(used > 0);
                 if used + gap + length <= room {
                     if gap > 0 {
@@ -129,7 +129,11 @@ impl Page {
                 }
                 if used == 0 {
                     // A word longer than a line (a path) is cut.
-                    let (head, tail) = split_at_char(word, room);
+                    let (head, tail) = match split_at_width(word, room) {
+                        // A single letter may be put together of any number of Hangul jamo.
+                        ("", _) => (word, ""),
+                        parts => parts,
+                    };
                     line.push_str(head);
                     word = tail;
                 }
@@ -157,12 +161,4 @@ impl Page {
             self.text.push('\n');
         }
     }
-}
-
-fn split_at_char(text: &str, characters: usize) -> (&str, &str) {
-    let end = text
-        .char_indices()
-        .nth(characters)
-        .map_or(text.len(), |(index, _)| index);
-    text.split_at(end)
 }

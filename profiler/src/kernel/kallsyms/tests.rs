@@ -28,6 +28,8 @@ fn functions_end_where_the_next_one_begins() {
             length: 0x5f0,
         })
     );
+    assert_eq!(kallsyms.bytes_of_object("tasklist_lock"), Some(0x40));
+    assert_eq!(kallsyms.bytes_of_object("release_task"), None);
     assert_eq!(kallsyms.range_of("tasklist_lock"), None);
     assert_eq!(kallsyms.range_of("exit_notify"), None);
     let last = kallsyms.range_of("ptrace_attach.isra.0").unwrap();
@@ -67,7 +69,8 @@ fn parts_made_by_the_compiler_belong_to_their_function() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(names, ["copy_process.cold", "copy_process"]);
-    assert_eq!(kallsyms.ranges_of_base("release_task").len(), 2);
+    // That of a module is another function.
+    assert_eq!(kallsyms.ranges_of_base("release_task").len(), 1);
     assert!(kallsyms.ranges_of_base("tasklist_lock").is_empty());
 }
 
@@ -139,4 +142,28 @@ ffffffffc0100000 t of_module\t[other]
     }
     let hidden = Kallsyms::parse("0000000000000000 T tasklist_lock\n").unwrap();
     assert!(hidden.has_object("tasklist_lock"));
+}
+
+#[test]
+fn objects_of_one_name_are_all_found() {
+    let text = "\
+ffffffff82a0a080 D tasklist_lock
+ffffffff82a0a0c0 d lock
+ffffffff82a0a0c0 d lock
+ffffffff82b0a0c0 d lock
+ffffffffc0100000 d lock\t[one]
+ffffffffc0100000 d list_lock\t[one]
+ffffffffc0200000 d list_lock\t[two]
+ffffffffc0300000 d tasklist_lock\t[odd]
+";
+    let kallsyms = Kallsyms::parse(text).unwrap();
+    for (name, addresses) in [
+        // The kernel's own is told apart from a module's.
+        ("tasklist_lock", &[0xffff_ffff_82a0_a080][..]),
+        ("lock", &[0xffff_ffff_82a0_a0c0, 0xffff_ffff_82b0_a0c0]),
+        ("list_lock", &[0xffff_ffff_c010_0000, 0xffff_ffff_c020_0000]),
+        ("none", &[]),
+    ] {
+        assert_eq!(kallsyms.addresses_of_object(name), addresses, "{name}");
+    }
 }

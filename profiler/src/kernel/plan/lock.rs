@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::super::capabilities::Capabilities;
 use super::super::sites::DEFAULT_LOCK;
 use super::PlanError;
-use crate::recording::schema::{AddressSource, Tier};
+use crate::recording::schema::{AddressSource, LockFamily, Tier};
 
 /// The lock, and how its address is known or will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,10 +14,14 @@ pub struct PlannedLock {
     pub name: String,
     /// Its address, where kallsyms has it.
     pub address: Option<u64>,
+    /// How long it is at most, in bytes, where kallsyms tells.
+    pub bytes: Option<u64>,
     /// How the address is known, or will be.
     pub source: AddressSource,
     /// The same as a sentence.
     pub how: String,
+    /// What kind of lock it is; none where it is not known.
+    pub kind: Option<LockFamily>,
 }
 
 /// The lock's address, or how it will be known.
@@ -31,9 +35,28 @@ pub(super) fn planned_lock(
     let planned = |address, source, how: String| PlannedLock {
         name: name.to_owned(),
         address,
+        bytes: found.and_then(|lock| lock.bytes),
         source,
         how,
+        kind: capabilities.lock_kind(name),
     };
+    let addresses = found.map(|lock| lock.address.iter().chain(&lock.more));
+    let addresses: Vec<String> = addresses
+        .into_iter()
+        .flatten()
+        .map(|address| format!("{address:#x}"))
+        .collect();
+    if addresses.len() > 1 {
+        return Err(PlanError::UnknownLock {
+            lock: name.to_owned(),
+            why: format!(
+                "/proc/kallsyms has {} objects of this name, at {}, and nothing tells which one is meant; follow one \
+                 whose name is its own",
+                addresses.len(),
+                addresses.join(" and ")
+            ),
+        });
+    }
     if let Some(address) = found.and_then(|lock| lock.address) {
         let how = "/proc/kallsyms has it".to_owned();
         return Ok(planned(Some(address), AddressSource::Kallsyms, how));

@@ -39,6 +39,12 @@ fn the_order_is_spans_contention_release_acquire() {
             "span_entered_posix_cpu_timers_exit_group fentry posix_cpu_timers_exit_group",
             "span_entered_proc_flush_pid fentry proc_flush_pid",
             "span_entered_release_task fentry release_task",
+            "span_left_cleanup_sighand fexit __cleanup_sighand",
+            "span_entered_cleanup_sighand fentry __cleanup_sighand",
+            "span_left_do_notify_parent fexit do_notify_parent",
+            "span_entered_do_notify_parent fentry do_notify_parent",
+            "span_left_attach_pid fexit attach_pid",
+            "span_entered_attach_pid fentry attach_pid",
             "contention_ended raw_tp contention_end",
             "contention_began raw_tp contention_begin",
             "lock_released fexit _raw_write_unlock_irq",
@@ -46,6 +52,27 @@ fn the_order_is_spans_contention_release_acquire() {
             "lock_acquired fexit _raw_write_lock_irq",
             "read_released fentry _raw_read_unlock",
             "read_acquired fexit _raw_read_lock",
+        ]
+    );
+}
+
+#[test]
+fn a_call_that_the_whole_machine_makes_is_measured_on_request() {
+    let probes = |spans: Vec<Span>| {
+        let request = Request {
+            spans,
+            ..Request::default()
+        };
+        names(&debian_6_12(), &request)
+    };
+    let (unasked, asked) = (probes(Vec::new()), probes(vec![Span::WakeUp]));
+    assert!(!unasked.iter().any(|probe| probe.contains("wake_up")));
+    let added = asked.iter().filter(|probe| !unasked.contains(probe));
+    assert_eq!(
+        added.collect::<Vec<_>>(),
+        [
+            "span_left_wake_up fexit __wake_up",
+            "span_entered_wake_up fentry __wake_up"
         ]
     );
 }

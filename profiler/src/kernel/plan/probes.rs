@@ -131,7 +131,8 @@ pub(super) fn in_order(
     let exact = method != Method::Wait;
     if exact && kinds.contains(&WindowKind::Spans) {
         list.windows = vec![WindowKind::Spans];
-        list.spans(Span::ALL.iter().copied());
+        let wanted = |span: &Span| !span.is_on_request() || request.spans.contains(span);
+        list.spans(Span::ALL.iter().copied().filter(wanted));
     }
     list.windows = kinds.to_vec();
     list.contention();

@@ -1,13 +1,14 @@
 //! The plan over a table of kernels, and what it says.
 
-use super::super::capabilities::{CapabilitySet, FunctionFacts, LockSymbol};
+use super::super::capabilities::{FunctionFacts, LockSymbol};
 use super::super::examples::{
-    ADDRESS, debian_6_12, development_host, hide_addresses, lose, no_fentry, no_kprobes, refused,
-    without_btf,
+    ADDRESS, dead, debian_6_12, development_host, hide_addresses, lose, no_fentry, no_kprobes,
+    refused, without_btf,
 };
+use super::super::privileges::CapabilitySet;
 use super::super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
 use super::*;
-use crate::recording::schema::{AddressSource, Deferral};
+use crate::recording::schema::{AddressSource, Deferral, LockFamily};
 
 /// A change of the capabilities, and the tier, method and address source that follow; or a part of
 /// the error's text.
@@ -43,6 +44,28 @@ const CASES: &[Case] = &[
         "the development host",
         |c| *c = development_host(),
         Ok((Tier::WaitOnly, Method::Wait, AddressSource::Stacks)),
+    ),
+    (
+        "fentry is attached and blind",
+        |c| {
+            c.trials.fentry = dead("ftrace is led elsewhere");
+            c.trials.fexit = dead("ftrace is led elsewhere");
+        },
+        BY_KPROBE,
+    ),
+    (
+        "ftrace is off: no probe of a function runs",
+        |c| {
+            for trial in [
+                &mut c.trials.fentry,
+                &mut c.trials.fexit,
+                &mut c.trials.kprobe,
+                &mut c.trials.kretprobe,
+            ] {
+                *trial = dead("kernel.ftrace_enabled is 0");
+            }
+        },
+        WAIT_ONLY,
     ),
     (
         "Ubuntu azure: the unlock is inlined",
@@ -89,7 +112,7 @@ const CASES: &[Case] = &[
         |c| {
             no_fentry(
                 c,
-                "attaching an empty fentry program to _raw_write_unlock_irq: not supported",
+                "attaching a small fentry program to _raw_write_unlock_irq: not supported",
             );
         },
         BY_KPROBE,
@@ -156,7 +179,7 @@ const CASES: &[Case] = &[
         "no CAP_BPF",
         |c| {
             c.user.euid = 1000;
-            c.user.capabilities = Some(CapabilitySet::default());
+            c.user.capabilities = Some(CapabilitySet::empty());
         },
         Err("needs root, or CAP_BPF and CAP_PERFMON"),
     ),
@@ -164,7 +187,7 @@ const CASES: &[Case] = &[
         "CAP_BPF and CAP_PERFMON without root",
         |c| {
             c.user.euid = 1000;
-            c.user.capabilities = Some(CapabilitySet::from_mask(3 << 38));
+            c.user.capabilities = Some(CapabilitySet::BPF | CapabilitySet::PERFMON);
         },
         EXACT,
     ),
@@ -240,7 +263,7 @@ fn reasons_say_why_the_better_methods_are_not_possible() {
     assert_eq!(
         plan.reasons,
         [
-            "fentry and fexit are not possible: loading an empty fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1).",
+            "fentry and fexit are not possible: loading a small fentry program for _raw_write_unlock_irq: Operation not permitted (os error 1).",
             "kprobes are not possible: the kernel offers no kprobe events (CONFIG_KPROBE_EVENTS).",
             "The contention tracepoints work here: waits are measured, holds are not.",
         ]
@@ -281,6 +304,17 @@ fn an_explicit_choice_that_is_not_possible_names_what_is() {
 }
 
 #[test]
+fn a_blind_probe_is_named_with_its_cause() {
+    let mut blind = debian_6_12();
+    blind.trials.fexit = dead("kernel.ftrace_enabled is 0");
+    let plan = plan(&blind, &Request::default()).unwrap();
+    assert_eq!(
+        plan.reasons[0],
+        "fentry and fexit are not possible: kernel.ftrace_enabled is 0."
+    );
+}
+
+#[test]
 fn a_lock_without_an_address_must_be_tasklist_lock() {
     let ask = |change: fn(&mut Capabilities)| {
         let mut capabilities = debian_6_12();
@@ -303,6 +337,53 @@ fn a_lock_without_an_address_must_be_tasklist_lock() {
     );
     let found = ask(|c| c.locks[0].name = "other_lock".into()).unwrap();
     assert_eq!(found.lock.address, Some(ADDRESS));
+}
+
+/// Holds of other locks than those of write_lock_irq() are not followed, and of a lock whose kind nobody knows it
+/// is said.
+#[test]
+fn the_kind_of_the_lock_decides_whether_holds_are_followed() {
+    let ask = |lock: &str, attach| {
+        let mut capabilities = debian_6_12();
+        capabilities.locks[0].name = lock.into();
+        let request = Request {
+            lock: lock.into(),
+            attach,
+            ..Request::default()
+        };
+        plan(&capabilities, &request)
+    };
+    let tasklist = ask(DEFAULT_LOCK, AttachChoice::Auto).unwrap();
+    assert_eq!(tasklist.lock.kind, Some(LockFamily::Rwlock));
+    let pidmap = ask("pidmap_lock", AttachChoice::Auto).unwrap();
+    assert_eq!(
+        (pidmap.tier, pidmap.lock.kind),
+        (Tier::WaitOnly, Some(LockFamily::Spinlock))
+    );
+    assert_eq!(
+        pidmap.reasons[0],
+        "Holds cannot be measured: pidmap_lock is a spinlock, and only holds of reader-writer locks by write_lock_irq() are followed."
+    );
+    let fentry = ask("pidmap_lock", AttachChoice::Fentry).unwrap_err();
+    assert!(fentry.to_string().ends_with("Use --attach wait instead"));
+    let unknown = ask("css_set_lock", AttachChoice::Auto).unwrap();
+    assert_eq!((unknown.tier, unknown.lock.kind), (Tier::Exact, None));
+    let doubt = "What kind of lock css_set_lock is is not known";
+    let doubted = |plan: &AttachPlan| plan.reasons.iter().any(|reason| reason.starts_with(doubt));
+    assert!(doubted(&unknown) && !doubted(&tasklist), "{unknown:?}");
+}
+
+#[test]
+fn two_locks_of_one_name_are_refused() {
+    let mut two = debian_6_12();
+    two.locks[0].address = Some(0xffff_ffff_82a0_a0c0);
+    two.locks[0].more = vec![0xffff_ffff_82b0_a0c0];
+    assert_eq!(
+        plan(&two, &Request::default()).unwrap_err().to_string(),
+        "the address of the lock tasklist_lock is not known: /proc/kallsyms has 2 objects of this name, at \
+         0xffffffff82a0a0c0 and 0xffffffff82b0a0c0, and nothing tells which one is meant; follow one whose name is \
+         its own"
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What a verdict's numbers are worth.
 
-use super::{FEW_WAITS, contended, effect::effect, longest_holder, most_waiting};
+use super::{FEW_WAITS, effect::effect, load::load, longest_holder};
 use crate::{
     profile::Profile,
-    recording::schema::{Clock, Tier, WindowKind},
+    recording::schema::{Clock, LockFamily, Tier, WindowKind},
     units::{self, TimeUnit},
 };
 
@@ -16,19 +16,11 @@ const ONE_EVENT_SHARE: f64 = 0.25;
 
 /// What limits the numbers, the first first.
 pub(super) fn caveats(profile: &Profile) -> Vec<String> {
-    let mut all = Vec::new();
-    if profile.void() {
-        all.push(format!(
-            "This run is void: {} of the lock's events are missing, so nothing is concluded from \
-             the rest.",
-            units::percent(profile.losses.share())
-        ));
+    let mut all = of_the_run(profile);
+    if profile.void() || profile.intervals == 0 {
         return all;
     }
-    if profile.intervals == 0 {
-        all.push("Nothing was measured, so nothing can be said.".to_owned());
-        return all;
-    }
+    all.extend(instead(profile));
     all.extend(effect(profile));
     if profile.spans_not_reached() {
         all.push(
@@ -43,19 +35,19 @@ pub(super) fn caveats(profile: &Profile) -> Vec<String> {
     }
     all.extend(one_event(profile));
     if profile.losses.target_losses > 0 {
-        all.push(format!(
-            "{} of the lock's events are missing.",
-            units::percent(profile.losses.share())
-        ));
+        all.push(format!("{}.", profile.losses.missing()));
+    }
+    if let Some(lost) = profile.waits_are_lower_bounds() {
+        all.push(format!("Numbers of waits are lower bounds: {lost}."));
     }
     match profile.header.tier {
         Tier::Exact => {}
         Tier::Bounded => all.push("Holds are bounds here, not lengths (bounded tier).".to_owned()),
-        Tier::WaitOnly => all.push(
+        Tier::WaitOnly => all.push(format!(
             "Who holds the lock, and for how long, was not measured here (wait-only tier): this is \
-             who waits for it."
-                .to_owned(),
-        ),
+             who waits for it. {}",
+            for_holds(profile)
+        )),
         Tier::Unsupported => {
             all.push("This kernel lets nothing be measured (unsupported tier).".to_owned());
         }
@@ -65,18 +57,83 @@ pub(super) fn caveats(profile: &Profile) -> Vec<String> {
                 .to_owned(),
         ),
     }
-    match profile.header.clock {
-        Clock::Hardware => {}
-        Clock::EmulatedWall => all.push(
-            "Times are those of an emulated machine: compare them with each other, not with \
-             hardware."
-                .to_owned(),
-        ),
-        Clock::Instructions => all.push(
-            "Lengths are guest instructions on one CPU, and waits are not measured.".to_owned(),
-        ),
-    }
+    all.extend(of_the_clock(profile));
     all
+}
+
+/// What a run and its load are worth, whatever was measured. Where it is void, or nothing was, there is no more to say.
+pub(super) fn of_the_run(profile: &Profile) -> Vec<String> {
+    let void = profile.void_because();
+    let nothing = void.is_none() && profile.intervals == 0;
+    let void =
+        void.map(|why| format!("This run is void: {why}, so nothing is concluded from the rest."));
+    let nothing = nothing.then(|| "Nothing was measured, so nothing can be said.".to_owned());
+    void.into_iter()
+        .chain(load(profile))
+        .chain(nothing)
+        .collect()
+}
+
+/// What the nanoseconds are, where they are not the machine's own.
+pub(super) fn of_the_clock(profile: &Profile) -> Option<String> {
+    let text = match profile.header.clock {
+        Clock::Hardware => return None,
+        Clock::EmulatedWall => {
+            "Times are those of an emulated machine: compare them with each other, not with hardware."
+        }
+        Clock::Instructions => {
+            "Lengths are guest instructions on one CPU, and waits are not measured."
+        }
+    };
+    Some(text.to_owned())
+}
+
+/// What it would take to measure holds as well.
+fn for_holds(profile: &Profile) -> &'static str {
+    let header = &profile.header;
+    let budget = header.budget.as_ref();
+    let mut words = header.command_line.iter().map(String::as_str);
+    let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
+    let family = profile
+        .lock_family()
+        .filter(|_| !profile.follows_default_lock());
+    if family.is_some_and(|family| family != LockFamily::Rwlock) {
+        "Only holds of reader-writer locks by write_lock_irq() are followed, and this is none."
+    } else if asked_for {
+        "Without --attach wait holds are measured too, where the kernel allows it."
+    } else if budget.is_some_and(|budget| budget.allowed.is_some())
+        && header
+            .attach
+            .reasons
+            .iter()
+            .any(|reason| reason.starts_with("By the budget"))
+    {
+        "With a larger --budget holds are measured too."
+    } else {
+        "Holds take a kernel whose lock and unlock can be probed: `lockprof doctor` says what stands in the way."
+    }
+}
+
+/// Numbers that are of other windows than those that they were to be of.
+fn instead(profile: &Profile) -> Option<String> {
+    let kind = profile.instead()?;
+    let windows = profile.windows.of(kind);
+    let count = windows.map_or(0, |windows| windows.windows);
+    let of = match count {
+        0 => "the window".to_owned(),
+        count => units::count_of(count as usize, "window"),
+    };
+    let time = units::seconds(profile.measured_s);
+    Some(match kind {
+        WindowKind::Waits => format!(
+            "The run ended before its first window of holds: the numbers are those of {of} of waits ({time}), and \
+             nothing is known of holds."
+        ),
+        _ => format!(
+            "The run ended before its first window of holds: the numbers are those of {of} of spans ({time}), whose \
+             probes make holds longer."
+        ),
+    })
 }
 
 /// Windows that a budget left for waits alone: they are in no table.
@@ -96,7 +153,7 @@ fn waits_alone(profile: &Profile) -> Option<String> {
 fn few(profile: &Profile) -> Option<String> {
     let (events, what) = match profile.write_holds() {
         Some(holds) => (holds, "hold"),
-        None if profile.waits_known() => (contended(profile), "contended wait"),
+        None if profile.waits_known() => (profile.waits_seen().0, "contended wait"),
         None => return None,
     };
     let time = units::seconds(profile.measured_s);
@@ -115,12 +172,14 @@ fn few(profile: &Profile) -> Option<String> {
 /// A single event without which the verdict's shares would be others: of the site that is said to hold
 /// the lock longest, or of the one that is said to wait most.
 fn one_event(profile: &Profile) -> Vec<String> {
-    let hold = longest_holder(profile).map(|(site, hold)| (site, hold, "hold"));
-    let wait = most_waiting(profile).map(|(site, wait)| (site, wait, "wait"));
+    let hold = longest_holder(profile);
+    let hold = hold.map(|(site, hold)| (site.site.name().to_owned(), hold.clone(), "hold"));
+    let wait = profile.waiters().into_iter().next();
+    let wait = wait.map(|waiter| (waiter.who, waiter.waits, "wait"));
     let named = hold
         .into_iter()
         .chain(wait.filter(|(_, wait, ..)| wait.count() >= FEW_WAITS));
-    let heavy = named.filter_map(|(site, durations, what)| {
+    let heavy = named.filter_map(|(who, durations, what)| {
         let longest_ns = durations.max_at_least_ns()?;
         let share = longest_ns as f64 / durations.total_ns as f64;
         let at_least = if durations.max_is_bound() {
@@ -131,8 +190,7 @@ fn one_event(profile: &Profile) -> Vec<String> {
         // Of one event it goes without saying.
         (durations.measured() > 1 && share > ONE_EVENT_SHARE).then(|| {
             format!(
-                "A single {what} of {} took {at_least}{}: {} of the time of all its {what}s.",
-                site.site.name(),
+                "A single {what} of {who} took {at_least}{}: {} of the time of all its {what}s.",
                 profile.unit().format(longest_ns as f64),
                 units::percent(share.min(1.0)),
             )

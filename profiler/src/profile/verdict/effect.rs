@@ -2,7 +2,7 @@
 
 use crate::{
     profile::{Counted, Effect, EffectVerdict, KindEffect, Profile},
-    recording::schema::{Clock, WindowKind},
+    recording::schema::{Clock, Ended, WindowKind},
     units,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn effect(profile: &Profile) -> Vec<String> {
     let unknown = effect
         .kinds
         .iter()
-        .filter_map(|kind| not_known(kind, effect.of));
+        .filter_map(|kind| not_known(kind, effect.of, wanted(profile)));
     all.extend(unknown);
     all
 }
@@ -75,8 +75,20 @@ fn caution(kind: &KindEffect) -> Option<String> {
     }
 }
 
-/// Why an effect is not known, and which run would tell it.
-fn not_known(kind: &KindEffect, of: Counted) -> Option<String> {
+/// What has to go on for longer: a command that ended by itself does not take a longer run.
+fn wanted(profile: &Profile) -> &'static str {
+    let ended = profile.footer.as_ref().map(|footer| footer.ended);
+    let workload = profile.header.workload.as_ref();
+    let is_command = workload.is_some_and(|workload| !workload.is_bundled());
+    if is_command && ended == Some(Ended::LoadEnded) {
+        "a load that runs for"
+    } else {
+        "a run of"
+    }
+}
+
+/// Why an effect is not known, and what it takes to tell it.
+fn not_known(kind: &KindEffect, of: Counted, wanted: &str) -> Option<String> {
     let (events, who) = match of {
         Counted::Iterations => ("iterations", "the load"),
         Counted::TaskLives => ("task lives", "this machine"),
@@ -102,7 +114,13 @@ fn not_known(kind: &KindEffect, of: Counted) -> Option<String> {
         }
     };
     let longer = kind.more_s.map_or_else(String::new, |more_s| {
-        format!(" A run of {} would tell.", time(more_s))
+        let time = time(more_s);
+        // Only by how much pairs differ it can be said how many it takes: an estimate, as that is one.
+        if kind.interval.is_some() {
+            format!(" By estimate {wanted} {time} would tell.")
+        } else {
+            format!(" It takes {wanted} at least {time} to tell.")
+        }
     });
     Some(format!(
         "How much of its rate {who} keeps with {} is not known: {why}.{longer}",

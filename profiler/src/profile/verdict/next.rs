@@ -2,12 +2,10 @@
 
 use lockprof_abi::{Site, Span};
 
-use super::{
-    FEW_WAITS, SPAN_SHARE, behind, join, longest_holder, most_waiting, share, total_waited,
-};
+use super::{FEW_WAITS, SPAN_SHARE, behind, longest_holder, share};
 use crate::{
-    profile::{Contention, LockKind, Profile, SpanProfile, own_lock},
-    recording::schema::Detail,
+    profile::{Absence, Contention, LockKind, Profile, SpanProfile, own_lock},
+    recording::schema::{Detail, Kind},
     units,
 };
 
@@ -30,14 +28,26 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if !profile.holds_known() {
         return None;
     }
+    // What has not ended is said first, and is more than all that follows from what has.
+    let mut open = [Kind::Hold, Kind::Wait].into_iter();
+    if open.any(|kind| profile.open_of_target(kind).next().is_some()) {
+        return None;
+    }
     let (site, _) = longest_holder(profile)?;
     let held = profile.held_share().unwrap_or(0.0);
-    let waited = total_waited(profile) as f64;
-    if held < IDLE_SHARE && profile.waits_known() && waited < IDLE_SHARE * cpu_ns(profile) {
-        return Some(format!(
-            "That is little: {} is not what this machine waits for.",
-            profile.header.lock.name
-        ));
+    let (waits, waited_ns) = profile.waits_seen();
+    let little = held < IDLE_SHARE && (waited_ns as f64) < IDLE_SHARE * cpu_ns(profile);
+    if little && profile.target_waits_known() {
+        // That nobody waits is only said where somebody would have been seen to.
+        let known = waits > 0 || profile.absence_of_waits() == Absence::Certain;
+        return Some(if known {
+            format!(
+                "That is little: {} is not what this machine waits for.",
+                profile.header.lock.name
+            )
+        } else {
+            "That is little.".to_owned()
+        });
     }
     if let Some(readers) = unseen_readers(profile) {
         return Some(readers);
@@ -65,108 +75,200 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
         ),
         _ => format!(
             "Look at {} next: they take {share} of the {who} hold and have locks of their own.",
-            join(&names)
+            units::list(&names)
         ),
     })
 }
 
 /// Where who waits most waits behind readers, and nobody looked at them.
 fn unseen_readers(profile: &Profile) -> Option<String> {
-    let (site, _) = most_waiting(profile).filter(|(_, wait)| wait.count() >= FEW_WAITS)?;
-    let (holder, share) = behind(profile, site.site)?;
+    let most = profile.waiters().into_iter().next();
+    let most = most.filter(|waiter| waiter.waits.count() >= FEW_WAITS)?;
+    let (holder, share) = behind(profile, most.site?)?;
     let unseen = holder.is_none() && share > MOST && !profile.header.readers;
     unseen.then(|| {
         "How much of that was behind readers, and which, takes a run with --readers.".to_owned()
     })
 }
 
-/// Where nobody waited for this lock: the lock that this machine waits for most.
+/// Where nobody waited for this lock: what this machine waits for most.
 fn most_waited_for(profile: &Profile) -> Option<String> {
-    let waits_seen = profile.waits_known() && !profile.header.kernel.spin_waits_invisible;
-    if !waits_seen || total_waited(profile) > 0 {
+    if !profile.waits_known() || profile.waits_seen().0 > 0 {
         return None;
     }
-    let most = by_lock(profile)
-        .into_iter()
-        .max_by_key(|lock| lock.waited_ns)?;
-    let name = most.name();
-    let waited = profile.unit().format(most.waited_ns as f64);
-    let waits = match most.waits {
-        1 => "1 wait".to_owned(),
-        waits => format!("{} waits", units::count(waits)),
+    let all = elsewhere(profile);
+    let most = all.iter().max_by_key(|busy| (busy.waited_ns, busy.waits))?;
+    let name = most.name(profile);
+    let waits = units::count_of(most.waits as usize, "wait");
+    let but = match profile.spinlock_waits_invisible() {
+        Some(_) => "; waits for spinlocks are invisible here",
+        None => "",
     };
-    Some(if (most.waited_ns as f64) < IDLE_SHARE * cpu_ns(profile) {
-        format!("No lock is waited for much here: the most for {name}, {waited} in {waits}.")
+    if all.iter().all(|busy| busy.measured == 0) {
+        return Some(format!(
+            "Of the waits that were seen no length is known, since they were sampled: the most are for {name}, {waits}{but}."
+        ));
+    }
+    let waited = profile.unit().format(most.waited_ns as f64);
+    let open_ns = profile.open_waits_ns();
+    let waited_ns = all.iter().map(|busy| busy.waited_ns);
+    let waited_ns = waited_ns.fold(open_ns, u64::saturating_add);
+    Some(if (waited_ns as f64) < IDLE_SHARE * cpu_ns(profile) {
+        format!("Little waiting was seen: the most for {name}, {waited} in {waits}{but}.")
+    } else if open_ns > most.waited_ns {
+        format!(
+            "Beside the waits that had not ended, or not in their window, the most was for {name}: {waited} in \
+             {waits}{but}."
+        )
     } else {
-        format!("What this machine waits for most is {name}: {waited} in {waits}.")
+        format!("Most waiting was seen for {name}: {waited} in {waits}{but}.")
     })
 }
 
-/// All waits for one other lock.
-struct OtherLock<'a> {
-    /// Its entry with the most time.
-    entry: &'a Contention,
+/// What else is waited for.
+#[derive(Clone, Copy, Debug)]
+enum What<'a> {
+    /// A lock, by its entry with the most time.
+    Lock(&'a Contention),
+    /// All locks of a kind that the tables had no place for.
+    Others(LockKind),
+}
+
+/// All waits for one other lock, or for others of a kind, inside the holds of this lock and outside.
+#[derive(Clone, Copy, Debug)]
+struct Busy<'a> {
+    what: What<'a>,
     waits: u64,
+    /// Those with a length.
+    measured: u64,
     waited_ns: u64,
 }
 
-impl OtherLock<'_> {
-    /// Its name; of one without a name, who asks for it.
-    fn name(&self) -> String {
-        let kind = match self.entry.kind {
-            LockKind::Sleep => "sleeping lock",
-            kind => kind.name(),
+impl Busy<'_> {
+    /// A lock's name; of one without a name, who asks for it.
+    fn name(&self, profile: &Profile) -> String {
+        match self.what {
+            What::Lock(entry) => {
+                let kind = match entry.kind {
+                    LockKind::Sleep => "sleeping lock",
+                    kind => kind.name(),
+                };
+                match (&entry.name, &entry.caller) {
+                    (Some(name), _) => name.clone(),
+                    (None, Some(caller)) => format!("an unnamed {kind} of {caller}"),
+                    (None, None) => format!("the {kind} at {}", entry.lock()),
+                }
+            }
+            What::Others(kind) => {
+                let or_it = if self.may_be_target(profile) {
+                    format!(", {} perhaps among them", profile.header.lock.name)
+                } else {
+                    String::new()
+                };
+                format!("{} that the table had no place for{or_it}", plural(kind))
+            }
+        }
+    }
+
+    /// Whether they may be waits for the target lock: it is not known by its address, or was counted with others.
+    fn may_be_target(&self, profile: &Profile) -> bool {
+        let kind = match self.what {
+            What::Lock(entry) => entry.kind,
+            What::Others(kind) => kind,
         };
-        match (&self.entry.name, &self.entry.caller) {
-            (Some(name), _) => name.clone(),
-            (None, Some(caller)) => format!("an unnamed {kind} of {caller}"),
-            (None, None) => format!("the {kind} at {}", self.entry.lock()),
+        let families = kind.family().zip(profile.lock_family());
+        if families.is_some_and(|(this, target)| this != target) {
+            return false;
+        }
+        match self.what {
+            What::Lock(_) => {
+                let by_waits = profile.contention.iter().any(|entry| entry.is_target);
+                profile.header.lock.address.is_none() && !by_waits
+            }
+            // Its own waits are in a table of their own where its holds are followed.
+            What::Others(kind) => !(profile.measures_holds() && profile.is_told_by_site(kind)),
         }
     }
 }
 
-/// The other locks of the machine, over all who ask for them.
-fn by_lock(profile: &Profile) -> Vec<OtherLock<'_>> {
-    let mut all: Vec<OtherLock<'_>> = Vec::new();
-    for entry in profile.other_locks() {
-        let (waits, waited_ns) = (entry.waits.count(), entry.waits.total_ns);
-        let same = all
-            .iter_mut()
-            .find(|other| other.entry.address == entry.address);
+/// A kind of lock, where there are many.
+const fn plural(kind: LockKind) -> &'static str {
+    match kind {
+        LockKind::Spin => "spinlocks",
+        LockKind::SpinRead => "rwlocks (to read)",
+        LockKind::SpinWrite => "rwlocks (to write)",
+        LockKind::Mutex => "mutexes",
+        LockKind::SleepRead => "rwsems (to read)",
+        LockKind::SleepWrite => "rwsems (to write)",
+        LockKind::RealTime => "locks of a real-time kernel",
+        LockKind::PerCpu => "pcpu-sems",
+        LockKind::Sleep => "sleeping locks",
+    }
+}
+
+/// The other locks of the machine, over all who ask for them, and all others together by their kind.
+fn elsewhere(profile: &Profile) -> Vec<Busy<'_>> {
+    let mut all: Vec<Busy<'_>> = Vec::new();
+    for entry in profile.contention.iter().filter(|entry| !entry.is_target) {
+        let busy = Busy {
+            what: if entry.is_others {
+                What::Others(entry.kind)
+            } else {
+                What::Lock(entry)
+            },
+            waits: entry.waits.count(),
+            measured: entry.waits.measured(),
+            waited_ns: entry.waits.total_ns,
+        };
+        let same = all.iter_mut().find(|other| match (other.what, busy.what) {
+            (What::Lock(one), What::Lock(other)) => one.address == other.address,
+            (What::Others(one), What::Others(other)) => one == other,
+            _ => false,
+        });
         match same {
             Some(other) => {
-                other.waits = other.waits.saturating_add(waits);
-                other.waited_ns = other.waited_ns.saturating_add(waited_ns);
+                other.waits = other.waits.saturating_add(busy.waits);
+                other.measured = other.measured.saturating_add(busy.measured);
+                other.waited_ns = other.waited_ns.saturating_add(busy.waited_ns);
             }
-            None => all.push(OtherLock {
-                entry,
-                waits,
-                waited_ns,
-            }),
+            None => all.push(busy),
         }
     }
     all
 }
 
-/// Another lock of the machine for which more time was waited than for this one.
+/// Another lock of the machine for which more time was waited than for this one, as far as that is known.
 fn busier_lock(profile: &Profile) -> Option<String> {
-    let waited_ns = total_waited(profile);
-    let locks = by_lock(profile).into_iter();
+    let (waits, waited_ns) = profile.waits_seen();
+    let known = profile.target_waits_known();
+    let all = elsewhere(profile).into_iter();
     // A few waits, however long, are an accident.
-    let often = locks.filter(|lock| lock.waits >= FEW_WAITS);
-    let busiest = often.max_by_key(|lock| lock.waited_ns)?;
+    let often = all.filter(|busy| busy.waits >= FEW_WAITS);
+    let busiest = often.max_by_key(|busy| busy.waited_ns)?;
     let is_little = (busiest.waited_ns as f64) < IDLE_SHARE * cpu_ns(profile);
     if busiest.waited_ns <= waited_ns || is_little {
         return None;
     }
-    let unit = profile.unit();
-    Some(format!(
-        "Another lock is waited for longer: {}, {} in all, against {} for {}.",
-        busiest.name(),
-        unit.format(busiest.waited_ns as f64),
-        unit.format(waited_ns as f64),
-        profile.header.lock.name
-    ))
+    let (unit, lock) = (profile.unit(), &profile.header.lock.name);
+    let name = busiest.name(profile);
+    let waited = unit.format(busiest.waited_ns as f64);
+    // Of a lock whose waits nobody knows it is not said that another one has more; samples have no length.
+    let has_length = waits == 0 || waited_ns > 0;
+    let against = (known && has_length)
+        .then(|| format!(", against {} for {lock}", unit.format(waited_ns as f64)));
+    Some(match (busiest.what, against) {
+        (What::Lock(_), _) if busiest.may_be_target(profile) => format!(
+            "Most waiting was seen for {name}, {waited} in all; whether that is {lock} is not known."
+        ),
+        (What::Lock(_), Some(against)) => {
+            format!("Another lock is waited for longer: {name}, {waited} in all{against}.")
+        }
+        (What::Lock(_), None) => format!("Another lock is waited for: {name}, {waited} in all."),
+        (What::Others(_), against) => format!(
+            "Most waiting was seen for {name}, {waited} in all{}.",
+            against.unwrap_or_default()
+        ),
+    })
 }
 
 /// The spans inside the holds of a site and their own time, the longest first.

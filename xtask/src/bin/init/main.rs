@@ -4,10 +4,13 @@
 //! for each step and no thread, because on an idle guest every fork counts; it sleeps in poll()
 //! until a step prints or ends.
 
+mod container;
 mod machine;
+mod modules;
 mod output;
 mod smoke;
 mod steps;
+mod user;
 
 use std::fs;
 use std::path::Path;
@@ -21,8 +24,20 @@ use output::Port;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [smoke::CHECKS] => return checks(),
+        [smoke::CHECKS] => return ended(smoke::CHECKS, smoke::run()),
         [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
+        [modules::INSERT, file] => return ended(modules::INSERT, modules::insert(file)),
+        [modules::REMOVE, name] => return ended(modules::REMOVE, modules::remove(name)),
+        [
+            container::IN_CGROUP_NAMESPACE,
+            cgroup,
+            mounted,
+            capabilities,
+            ref program @ ..,
+        ] => {
+            let executed = container::execute(cgroup, mounted, capabilities, program);
+            return ended(container::IN_CGROUP_NAMESPACE, executed);
+        }
         _ => {}
     }
     // Whatever happens the guest must end: the host waits for it, and a PID 1 that returns is a
@@ -35,12 +50,12 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// As a step of a script, this program tries what tasks do in their lives.
-fn checks() -> ExitCode {
-    match smoke::run() {
+/// As a step of a script, this program does what no other one in the guest can.
+fn ended(what: &str, result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("smoke: {error:#}");
+            eprintln!("{what}: {error:#}");
             ExitCode::FAILURE
         }
     }

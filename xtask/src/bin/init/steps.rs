@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::thread::CapabilitySet;
 use xtask::vm::protocol::{GuestScript, Kind, Step, StepEnd};
 
 use crate::output::Port;
+use crate::user;
+
+/// The cgroup of a step that is starved.
+const STARVED: &str = "/sys/fs/cgroup/starved";
 
 /// Runs all steps, and waits for those in the background after the last one.
 pub fn run(port: &mut Port, script: &GuestScript) -> Result<()> {
@@ -26,12 +31,21 @@ pub fn run(port: &mut Port, script: &GuestScript) -> Result<()> {
         {
             other.signal(signal);
         }
+        if let Some(other) = step
+            .starve_step
+            .and_then(|earlier| running.get(&u16::try_from(earlier).ok()?))
+        {
+            other.starve()?;
+        }
         if let Some(earlier) = step.await_step {
             let earlier = u16::try_from(earlier).context("too many steps")?;
             while running.contains_key(&earlier) {
                 wait_for_news(port, &mut running, None)?;
             }
             sleep(port, &mut running, Duration::from_millis(step.delay_ms))?;
+        }
+        for path in &step.folders {
+            fs::create_dir_all(path).with_context(|| format!("cannot make {path}"))?;
         }
         for (path, content) in &step.writes {
             fs::write(path, content).with_context(|| format!("cannot write {path}"))?;
@@ -73,7 +87,13 @@ impl Running {
     fn start(step: &Step) -> io::Result<Self> {
         let (program, arguments) = step.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let started = Instant::now();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(mask) = step.unprivileged {
+            let capabilities = CapabilitySet::from_bits_retain(mask);
+            // SAFETY: between fork and exec only system calls are made, and no memory is allocated.
+            unsafe { command.pre_exec(move || user::become_nobody(capabilities)) };
+        }
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs([("PATH", "/bin"), ("HOME", "/"), ("TERM", "dumb")])
@@ -111,6 +131,20 @@ impl Running {
     fn signal(&self, signal: i32) {
         // SAFETY: takes integers only; the process is not reaped yet, so the id is still its own.
         unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
+    /// Keeps the process from the CPUs, in a way that its state does not tell (Documentation/admin-guide/cgroup-v2.rst:
+    /// a frozen process can be killed).
+    fn starve(&self) -> Result<()> {
+        fs::create_dir(STARVED).with_context(|| format!("cannot make {STARVED}"))?;
+        for (file, content) in [
+            ("cgroup.procs", self.child.id().to_string()),
+            ("cgroup.freeze", "1".to_owned()),
+        ] {
+            let path = format!("{STARVED}/{file}");
+            fs::write(&path, content).with_context(|| format!("cannot write {path}"))?;
+        }
+        Ok(())
     }
 
     /// Looks for the text that says that a background step is ready, across reads.

@@ -8,11 +8,18 @@ use anyhow::{Context, Result, bail};
 
 /// The lab's own.
 const LAB: &str = include_str!("../../../kernel.config");
+/// What is different in Linux 7.
+const LINUX_7: &str = include_str!("../../../kernel-7.config");
 
-/// What is asked for, in one text.
-pub fn fragment(user: Option<&Path>) -> Result<String> {
+/// What is asked for of a source of Debian's, by its series, or of a user's, in one text.
+pub fn fragment(series: Option<&str>, user: Option<&Path>) -> Result<String> {
+    let lab = if series.is_some_and(|series| series.starts_with("7.")) {
+        format!("{LAB}\n{LINUX_7}")
+    } else {
+        LAB.to_owned()
+    };
     let Some(path) = user else {
-        return Ok(LAB.to_owned());
+        return Ok(lab);
     };
     let more = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
@@ -27,7 +34,7 @@ pub fn fragment(user: Option<&Path>) -> Result<String> {
             number + 1
         );
     }
-    Ok(format!("{LAB}\n{more}\n"))
+    Ok(format!("{lab}\n{more}\n"))
 }
 
 fn is_known_form(line: &str) -> bool {
@@ -98,16 +105,26 @@ mod tests {
         let path = folder.path().join("fragment");
         fs::write(&path, "# words\nCONFIG_LOCKDEP=y\n\n").unwrap();
         assert!(
-            fragment(Some(&path))
+            fragment(None, Some(&path))
                 .unwrap()
                 .ends_with("CONFIG_LOCKDEP=y\n\n\n")
         );
         fs::write(&path, "CONFIG_A=y\nLOCKDEP\n").unwrap();
-        let error = fragment(Some(&path)).unwrap_err().to_string();
+        let error = fragment(None, Some(&path)).unwrap_err().to_string();
         assert!(
             error.contains(":2:") && error.contains("LOCKDEP"),
             "{error}"
         );
-        assert!(fragment(Some(Path::new("/nonexistent"))).is_err());
+        assert!(fragment(None, Some(Path::new("/nonexistent"))).is_err());
+    }
+
+    #[test]
+    fn linux_7_has_other_names() {
+        let of = |series| fragment(Some(series), None).unwrap();
+        let made = "CONFIG_PREEMPT_LAZY=y\nCONFIG_SYSCTL=y\n";
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (older, newer) = (lines(&of("6.12")), lines(&of("7.3")));
+        assert!(newer.starts_with(&older));
+        assert_eq!(check(&newer[older.len()..].join("\n"), made), Ok(()));
     }
 }

@@ -12,10 +12,12 @@
 mod config;
 mod key;
 mod make;
+mod own;
 mod patches;
 mod source;
 mod tree;
 
+pub use own::{BASE, BUILT_BY_TESTS, DEFERRED};
 pub use source::Source;
 
 use std::fs;
@@ -35,10 +37,6 @@ use tree::Tree;
 
 /// The file in a built kernel's folder that says what it was built from.
 pub const KEY: &str = "key";
-/// The kernel without any patch.
-pub const BASE: &str = "base";
-/// The patch that started this project, in its second version.
-pub const DEFERRED: &str = "defer-randomness-and-pids";
 
 /// `cargo xtask kernel build`.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,8 +48,8 @@ pub struct BuildRequest {
     /// they are applied in this order
     #[arg(long = "patch", value_name = "FILE")]
     pub patches: Vec<String>,
-    /// The kernel's source: a tree or a tarball [default: Debian's linux-source-6.12]
-    #[arg(long, value_name = "PATH")]
+    /// The kernel's source: a tree, a tarball, or Debian's of a series (debian:7.3) [default: debian:6.12]
+    #[arg(long, value_name = "PATH|debian:SERIES")]
     pub source: Option<PathBuf>,
     /// A fragment of configuration on top of the lab's
     #[arg(long, value_name = "FILE")]
@@ -59,18 +57,31 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
-    /// One of the project's own kernels: `base`, or the name of one of its patches.
+    /// One of the project's own kernels: one without patches, or the name of one of its patches.
     #[must_use]
     pub fn own(name: &str) -> Option<Self> {
-        let known = name == BASE || patches::own(name).is_some();
-        known.then(|| Self {
-            name: name.to_owned(),
-            patches: (name != BASE)
-                .then(|| name.to_owned())
-                .into_iter()
-                .collect(),
+        let own = own::find(name)?;
+        Some(Self {
+            name: own.name.to_owned(),
+            patches: own.patch.map(|_| own.name.to_owned()).into_iter().collect(),
+            source: Some(PathBuf::from(format!("{}{}", source::DEBIAN, own.series))),
             ..Self::default()
         })
+    }
+
+    /// What a user types to have it built.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut command = "cargo xtask kernel build".to_owned();
+        let source = self
+            .source
+            .iter()
+            .map(|path| ("source", path.display().to_string()));
+        let patches = self.patches.iter().map(|patch| ("patch", patch.clone()));
+        for (option, value) in source.chain(patches).chain([("name", self.name.clone())]) {
+            command += &format!(" --{option} {value}");
+        }
+        command
     }
 
     fn check(&self) -> Result<()> {
@@ -159,8 +170,8 @@ struct Inputs {
 impl Inputs {
     fn of(request: &BuildRequest) -> Result<Self> {
         let patches = patches::read(&request.patches)?;
-        let fragment = config::fragment(request.config.as_deref())?;
         let source = Source::find(request.source.as_deref())?;
+        let fragment = config::fragment(source.series(), request.config.as_deref())?;
         let compiler = make::compiler()?;
         let tree_key = Key::of([
             source.identity.as_bytes(),
@@ -234,12 +245,19 @@ mod tests {
 
     #[test]
     fn the_projects_kernels_are_known_by_name() {
+        let command = |name| BuildRequest::own(name).map(|request| request.command());
         assert_eq!(
-            BuildRequest::own(BASE).unwrap().patches,
-            Vec::<String>::new()
+            command(BASE).unwrap(),
+            "cargo xtask kernel build --source debian:6.12 --name base"
         );
-        assert_eq!(BuildRequest::own(DEFERRED).unwrap().patches, [DEFERRED]);
-        assert!(BuildRequest::own("nobody's").is_none());
+        assert_eq!(
+            command("defer-more-7.3").unwrap(),
+            "cargo xtask kernel build --source debian:7.3 --patch defer-more-7.3 --name defer-more-7.3"
+        );
+        assert_eq!(command("nobody's"), None);
+        for name in BUILT_BY_TESTS {
+            assert!(command(name).is_some(), "{name}");
+        }
     }
 
     #[test]

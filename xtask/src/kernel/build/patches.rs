@@ -7,30 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::own;
 use crate::{paths, process};
-
-/// The project's own, by name.
-const OWN: [(&str, &str); 3] = [
-    (
-        "defer-randomness",
-        include_str!("../../../patches/defer-randomness.patch"),
-    ),
-    (
-        "defer-randomness-and-pids",
-        include_str!("../../../patches/defer-randomness-and-pids.patch"),
-    ),
-    (
-        "defer-more",
-        include_str!("../../../patches/defer-more.patch"),
-    ),
-];
-
-/// The text of one of the project's own.
-pub fn own(name: &str) -> Option<&'static str> {
-    OWN.iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
-}
 
 /// A patch.
 #[derive(Clone, Debug)]
@@ -84,11 +62,15 @@ pub fn read(names: &[String]) -> Result<Vec<Patch>> {
     names
         .iter()
         .map(|name| {
-            let text = match own(name) {
+            let text = match own::find(name).and_then(|own| own.patch) {
                 Some(text) if !Path::new(name).is_file() => text.to_owned(),
                 _ => fs::read_to_string(name).with_context(|| {
-                    let known = OWN.map(|(known, _)| known).join(", ");
-                    format!("cannot read the patch {name} (the project's own are {known})")
+                    let own = own::ALL.iter().filter(|own| own.patch.is_some());
+                    let known: Vec<&str> = own.map(|own| own.name).collect();
+                    format!(
+                        "cannot read the patch {name} (the project's own are {})",
+                        known.join(", ")
+                    )
                 })?,
             };
             Ok(Patch {
@@ -339,10 +321,20 @@ mod tests {
 
     #[test]
     fn the_projects_patches_touch_what_they_say() {
-        for (name, text) in OWN {
+        for own in own::ALL {
+            let Some(text) = own.patch else { continue };
             let touched = touched(text);
-            assert!(touched.contains("kernel/exit.c"), "{name}: {touched:?}");
-            assert!(text.contains("License: GPL-2.0"), "{name}");
+            assert!(touched.contains("kernel/exit.c"), "{own:?}");
+            // What all the kernel includes would have all of it compiled again.
+            assert!(
+                touched.iter().all(|path| path.starts_with("kernel/")),
+                "{own:?}"
+            );
+            let source = format!(
+                "License: GPL-2.0, as the tree that it is against: Linux {0} (Debian's linux-source-{0})",
+                own.series
+            );
+            assert!(text.contains(&source), "{own:?}");
         }
     }
 }

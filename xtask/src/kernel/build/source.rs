@@ -14,9 +14,20 @@ use crate::{lock, paths, process};
 
 use super::key::Key;
 
-/// Debian's package, and the tarball in it.
-const PACKAGE: &str = "linux-source-6.12";
-const TARBALL: &str = "usr/src/linux-source-6.12.tar.xz";
+/// What a series stands behind that names Debian's source.
+pub const DEBIAN: &str = "debian:";
+/// The series that is built where nobody names a source.
+const SERIES: &str = "6.12";
+
+/// Debian's package of a series.
+fn package(series: &str) -> String {
+    format!("linux-source-{series}")
+}
+
+/// The tarball in it, which the cache has too.
+fn tarball(series: &str) -> String {
+    format!("{}.tar.xz", package(series))
+}
 
 /// A source.
 #[derive(Clone, Debug)]
@@ -24,6 +35,8 @@ pub struct Source {
     /// What tells it from others: for Debian's its version, for a tarball its content, for a tree the
     /// names, sizes and times of its files, which is what make itself goes by.
     pub identity: String,
+    /// Of Debian's.
+    series: Option<String>,
     form: Form,
 }
 
@@ -37,8 +50,11 @@ impl Source {
     /// The user's, or Debian's.
     pub fn find(user: Option<&Path>) -> Result<Self> {
         let Some(path) = user else {
-            return debian();
+            return debian(SERIES);
         };
+        if let Some(series) = path.to_str().and_then(|text| text.strip_prefix(DEBIAN)) {
+            return debian(series);
+        }
         if path.is_dir() {
             if !path.join("Kbuild").is_file() || !path.join("kernel/exit.c").is_file() {
                 bail!("{} is no source tree of a kernel", path.display());
@@ -50,12 +66,13 @@ impl Source {
             let key = Key::of([listing.join("\n").as_bytes()])?;
             return Ok(Self {
                 identity: format!("tree {}", key.as_str()),
+                series: None,
                 form: Form::Tree(path),
             });
         }
         if !path.is_file() {
             bail!(
-                "there is no source {}: --source takes a kernel's tree or its tarball",
+                "there is no source {}: --source takes a kernel's tree, its tarball, or {DEBIAN}{SERIES}",
                 path.display()
             );
         }
@@ -64,8 +81,15 @@ impl Source {
         let sum = text.split_whitespace().next().unwrap_or_default();
         Ok(Self {
             identity: format!("tarball {sum}"),
+            series: None,
             form: Form::Tarball(path.to_owned()),
         })
+    }
+
+    /// The series, where it is known.
+    #[must_use]
+    pub fn series(&self) -> Option<&str> {
+        self.series.as_deref()
     }
 
     /// Puts a copy into a folder that does not exist yet.
@@ -129,42 +153,58 @@ fn list(root: &Path, folder: &Path, listing: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The newest that is in the cache; else the one that the machine's own package sources offer.
-fn debian() -> Result<Source> {
+/// The newest of a series that is in the cache; else the one that the mirror of the machine's apt offers.
+fn debian(series: &str) -> Result<Source> {
+    if !series.starts_with(|first: char| first.is_ascii_digit()) || series.contains('/') {
+        bail!(
+            "{DEBIAN}{series}: Debian's sources are named by their series, such as {DEBIAN}{SERIES}"
+        );
+    }
     let sources = paths::make(paths::cache()?.join("kernels/sources"))?;
-    if let Some(source) = cached(&sources) {
+    if let Some(source) = cached(&sources, series) {
         return Ok(source);
     }
     apt::check_programs().context("give a kernel's source with --source instead")?;
     let folder = paths::make(paths::cache()?.join("apt"))?;
     let _lock = lock::take(&folder.join("lock"))?;
-    if let Some(source) = cached(&sources) {
+    if let Some(source) = cached(&sources, series) {
         return Ok(source);
     }
-    let apt = Apt::open(&folder.join("own"), &apt::own_sources()?)?;
-    let Some(version) = apt.candidate(PACKAGE)? else {
+    let package = package(series);
+    let fetched = apt::search(&folder, |apt| {
+        let version = apt.candidate(&package)?;
+        version
+            .map(|version| fetch(apt, series, &version, &sources))
+            .transpose()
+    })?;
+    if fetched.is_none() {
         bail!(
-            "the mirror that apt is set to has no package {PACKAGE}: give a kernel's source with \
+            "the mirror that apt is set to has no package {package}: give a kernel's source with \
              --source"
         );
-    };
-    let work = tempfile::Builder::new()
-        .prefix(".fetching-")
-        .tempdir_in(&sources)
-        .with_context(|| format!("cannot make a folder in {}", sources.display()))?;
-    let tree = apt.unpack(std::iter::once(PACKAGE.to_owned()), work.path())?;
-    let place = paths::make(work.path().join("done"))?;
-    let tarball = tree.join(TARBALL);
-    fs::rename(&tarball, place.join(file_name(&tarball)))
-        .with_context(|| format!("{PACKAGE} has no {TARBALL}"))?;
-    let destination = sources.join(&version);
-    fs::rename(&place, &destination)
-        .with_context(|| format!("cannot make {}", destination.display()))?;
-    cached(&sources).context("the source that was fetched is not there")
+    }
+    cached(&sources, series).context("the source that was fetched is not there")
 }
 
-fn cached(sources: &Path) -> Option<Source> {
-    let name = file_name(Path::new(TARBALL));
+/// Puts the tarball of a package into `sources`/VERSION/, whole or not at all.
+fn fetch(apt: &Apt, series: &str, version: &str, sources: &Path) -> Result<()> {
+    let work = tempfile::Builder::new()
+        .prefix(".fetching-")
+        .tempdir_in(sources)
+        .with_context(|| format!("cannot make a folder in {}", sources.display()))?;
+    let package = package(series);
+    let tree = apt.unpack(std::iter::once(package.clone()), work.path())?;
+    let place = paths::make(work.path().join("done"))?;
+    let name = tarball(series);
+    fs::rename(tree.join("usr/src").join(&name), place.join(&name))
+        .with_context(|| format!("{package} has no usr/src/{name}"))?;
+    let destination = sources.join(version);
+    fs::rename(&place, &destination)
+        .with_context(|| format!("cannot make {}", destination.display()))
+}
+
+fn cached(sources: &Path, series: &str) -> Option<Source> {
+    let name = tarball(series);
     let mut versions: Vec<String> = apt::files(sources)
         .ok()?
         .iter()
@@ -176,7 +216,8 @@ fn cached(sources: &Path) -> Option<Source> {
     let newest = versions.pop()?;
     Some(Source {
         form: Form::Tarball(sources.join(&newest).join(&name)),
-        identity: format!("{PACKAGE}={newest}"),
+        identity: format!("{}={newest}", package(series)),
+        series: Some(series.to_owned()),
     })
 }
 
@@ -205,5 +246,27 @@ mod tests {
         fs::write(tree.path().join("kernel/exit.c"), "ab").unwrap();
         assert_ne!(identity(), first);
         assert!(Source::find(Some(Path::new("/nonexistent.tar"))).is_err());
+        assert!(Source::find(Some(Path::new("debian:../x"))).is_err());
+    }
+
+    #[test]
+    fn the_newest_source_of_a_series_is_used() {
+        let sources = tempfile::tempdir().unwrap();
+        for (version, series) in [
+            ("6.12.9-1", "6.12"),
+            ("6.12.117-1", "6.12"),
+            ("7.3.4-1", "7.3"),
+        ] {
+            let folder = sources.path().join(version);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(tarball(series)), "").unwrap();
+        }
+        let found = |series| cached(sources.path(), series).map(|source| source.identity);
+        assert_eq!(
+            found("6.12").as_deref(),
+            Some("linux-source-6.12=6.12.117-1")
+        );
+        assert_eq!(found("7.3").as_deref(), Some("linux-source-7.3=7.3.4-1"));
+        assert_eq!(found("7.2"), None);
     }
 }

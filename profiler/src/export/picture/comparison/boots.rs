@@ -11,7 +11,7 @@ use super::{
     Subject, kernels,
 };
 use crate::{
-    compare::{Finding, Quantity, Verdict, signed_percent},
+    compare::{Finding, LockRow, Quantity, Verdict, signed_percent},
     export::{picture::HEAD, text::shorten},
     units::TimeUnit,
 };
@@ -58,7 +58,10 @@ fn findings(subject: Subject<'_>) -> Vec<&Finding> {
         .waits
         .iter()
         .filter(|finding| finding.verdict.is_change());
+    let every_lock = answers.every_lock.iter();
+    let classes = every_lock.flat_map(|locks| &locks.classes);
     all.chain(waits)
+        .chain(classes.filter_map(LockRow::finding))
         .filter(|finding| finding.quantity != Quantity::SiteHold(lockprof_abi::Site::Setsid))
         .take(MOST)
         .collect()
@@ -129,13 +132,13 @@ fn label(finding: &Finding, tick: f64, unit: TimeUnit) -> String {
 /// `-63.1 %: better`.
 fn outcome(finding: &Finding) -> String {
     let word = match finding.verdict {
-        Verdict::NotAsked => "no verdict",
-        Verdict::Noisy => "too noisy to tell",
-        Verdict::TooFew => "too few boots for a verdict",
-        verdict => verdict.word(),
+        Verdict::NotAsked => "no verdict".to_owned(),
+        Verdict::Noisy => "too noisy to tell".to_owned(),
+        Verdict::TooFew => format!("too few {}s for a verdict", finding.sampled.name()),
+        verdict => verdict.word().to_owned(),
     };
     match finding.change {
         Some(change) => format!("{}: {word}", signed_percent(change)),
-        None => word.to_owned(),
+        None => word,
     }
 }

@@ -13,7 +13,7 @@ use super::{
     palette::{KERNELS, QUIET},
 };
 use crate::{
-    compare::{Comparison, SettingComparison},
+    compare::{Comparison, Sampled, SettingComparison},
     export::text::shorten,
 };
 
@@ -79,7 +79,11 @@ impl ComparisonPicture {
         let cut = if heading { 0 } else { HEAD };
         let svg = draw(WIDTH, height, cut, |canvas| {
             if heading {
-                head(canvas, subject, self.title())?;
+                let title = match (self, setting.answers.sampled()) {
+                    (Self::Boots, Sampled::Recording) => "by recording",
+                    _ => self.title(),
+                };
+                head(canvas, subject, title)?;
             }
             match self {
                 Self::Boots => boots::draw(canvas, subject),

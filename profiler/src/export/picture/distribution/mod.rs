@@ -15,11 +15,10 @@ use super::{
     axis::Axis,
     canvas::{Canvas, Frame, Look, TEXT},
     palette::{QUIET, SiteStyle, style_of},
-    sheet,
+    sentence, sheet,
 };
 use crate::{
     profile::{Durations, Profile, Scale},
-    recording::schema::Clock,
     units::{self, TimeUnit, UNKNOWN},
 };
 
@@ -28,9 +27,14 @@ const PLOT_HEIGHT: i32 = 330;
 /// From a panel's left edge to its plot: the labels of the axis.
 const AXIS: i32 = 78;
 const PANEL: i32 = 505;
+/// Between two panels.
+const GAP: i32 = 30;
 /// From the plot's bottom to the first row of the legend.
 const LEGEND_TOP: i32 = 74;
 const LEGEND_ROW: i32 = 18;
+
+/// Characters of a sentence in the place of curves that fit a panel.
+const PANEL_SENTENCE: usize = 56;
 
 /// One line of a panel.
 struct Curve<'a> {
@@ -40,7 +44,7 @@ struct Curve<'a> {
 }
 
 /// Why there is nothing to draw, if there is nothing.
-pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+pub(super) fn absence(profile: &Profile) -> Option<String> {
     let seen = |durations: &Option<Durations>| {
         durations
             .as_ref()
@@ -49,14 +53,19 @@ pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
     let mut sites = profile.sites.iter();
     if sites.any(|site| seen(&site.hold) || seen(&site.wait)) {
         None
-    } else if profile.holds_known() {
-        Some("No hold and no wait was seen.")
     } else {
-        Some("No wait for the lock was seen, and holds are not measured in this tier.")
+        let sentences = profile.no_holds().into_iter().chain(profile.no_waits());
+        let sentences: Vec<String> = sentences.collect();
+        Some(if sentences.is_empty() {
+            "The waits that were seen are in the table.".to_owned()
+        } else {
+            sentences.join(" ")
+        })
     }
 }
 
-/// Complementary cumulative distributions of holds and waits.
+/// Complementary cumulative distributions of holds and waits. In a page, which says what was not measured, the other
+/// one has the room of both.
 pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     let holds = curves(profile, |site| site.hold.as_ref());
     let waits = curves(profile, |site| site.wait.as_ref());
@@ -70,18 +79,24 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     let title = Picture::Distribution.title();
     sheet(profile, setting, title, height, |canvas| {
         let unit = profile.unit();
-        let hold_less = if profile.holds_known() {
-            "No hold was seen."
-        } else {
-            "Holds are not measured in this tier."
-        };
-        panel(canvas, 20, "Holds", &holds, unit, hold_less)?;
-        let wait_less = match (profile.waits_known(), profile.header.clock) {
-            (true, _) => "No acquisition had to wait.",
-            (false, Clock::Instructions) => "Waits are not measured on the instruction clock.",
-            (false, _) => "Waits are not measured on this kernel.",
-        };
-        panel(canvas, 20 + PANEL + 30, "Waits", &waits, unit, wait_less)
+        let hold_less = profile.no_holds().unwrap_or_default();
+        let wait_less = profile.no_waits();
+        let wait_less =
+            wait_less.unwrap_or_else(|| "Those that were seen are in the table.".to_owned());
+        let (first, second) = ((20, PANEL), (20 + PANEL + GAP, PANEL));
+        let both = (20, 2 * PANEL + GAP);
+        match (setting, profile.holds_known(), profile.waits_known()) {
+            (Setting::OnPage, true, false) => {
+                panel(canvas, both, "Holds", &holds, unit, &hold_less)
+            }
+            (Setting::OnPage, false, true) => {
+                panel(canvas, both, "Waits", &waits, unit, &wait_less)
+            }
+            _ => {
+                panel(canvas, first, "Holds", &holds, unit, &hold_less)?;
+                panel(canvas, second, "Waits", &waits, unit, &wait_less)
+            }
+        }
     })
 }
 
@@ -104,7 +119,7 @@ fn curves<'a>(
 
 fn panel(
     canvas: &Canvas<'_>,
-    left: i32,
+    (left, width): (i32, i32),
     title: &str,
     curves: &[Curve<'_>],
     unit: TimeUnit,
@@ -113,7 +128,7 @@ fn panel(
     let frame = Frame {
         left: left + AXIS,
         top: PLOT_TOP,
-        right: left + PANEL - 30,
+        right: left + width - 30,
         bottom: PLOT_TOP + PLOT_HEIGHT,
     };
     canvas.text(
@@ -137,7 +152,7 @@ fn panel(
             (frame.left + frame.right) / 2,
             (frame.top + frame.bottom) / 2,
         );
-        return canvas.text(empty, middle, Look::CENTER.size(14).color(QUIET));
+        return sentence(canvas, empty, middle, PANEL_SENTENCE);
     }
     let all: Vec<&Durations> = curves.iter().map(|curve| curve.durations).collect();
     let x = length_axis(canvas, frame, &all, unit)?;

@@ -25,9 +25,6 @@ const TOP: i32 = 92;
 const MOST_ROWS: usize = 128;
 const MOST_COLUMNS: usize = 200;
 
-const UNKNOWN_HOLDS: &str =
-    "Holds are not measured in this tier: nobody can say who held the lock when.";
-
 /// Intervals that share a column, and what each row held in it; none where nobody looked.
 struct Column {
     from_s: f64,
@@ -36,13 +33,13 @@ struct Column {
 }
 
 /// Why there is nothing to draw, if there is nothing.
-pub(super) fn absence(profile: &Profile) -> Option<&'static str> {
+pub(super) fn absence(profile: &Profile) -> Option<String> {
     if profile.series.is_empty() {
-        Some("The recording has no interval.")
-    } else if !profile.holds_known() {
-        Some(UNKNOWN_HOLDS)
-    } else {
+        Some("The recording has no interval.".to_owned())
+    } else if profile.holds_known() {
         None
+    } else {
+        profile.no_holds()
     }
 }
 
@@ -73,11 +70,11 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         if drawn {
             let dashed = warm_up(canvas, map, profile, &time)?;
             let notes = [
-                dashed.then_some("dashed: the warm-up ends"),
+                dashed.then(|| format!("dashed: the {} ends", profile.before_measured())),
                 (profile.header.windows.is_some())
-                    .then_some("blank: without the probes of holds, or with more"),
+                    .then(|| "blank: without the probes of holds, or with more".to_owned()),
             ];
-            let notes: Vec<&str> = notes.into_iter().flatten().collect();
+            let notes: Vec<String> = notes.into_iter().flatten().collect();
             if !notes.is_empty() {
                 let look = Look::RIGHT.color(QUIET);
                 canvas.text(&notes.join("; "), (map.right, map.top - 14), look)?;
@@ -180,11 +177,12 @@ fn cells(
     )?;
     if most <= 0.0 {
         let sentence = if rows == 0 {
-            "No window with the probes of holds was reached."
+            "No window with the probes of holds was reached.".to_owned()
         } else {
-            "Nobody held the lock for writing."
+            let none = profile.no_holds();
+            none.unwrap_or_else(|| "No hold was seen in these intervals.".to_owned())
         };
-        canvas.text(sentence, (map.left, map.top + 16), Look::LEFT.color(QUIET))?;
+        canvas.text(&sentence, (map.left, map.top + 16), Look::LEFT.color(QUIET))?;
         return Ok(false);
     }
     canvas.fill(map, heat(0))?;

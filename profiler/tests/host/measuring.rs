@@ -1,86 +1,107 @@
-//! lockprof on the kernel that runs the tests: the contention tracepoints alone, which need only that
-//! root may load eBPF programs.
+//! What is measured, and what is said of it.
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        io::{BufRead as _, BufReader},
-        path::Path,
-        process::{Child, Command, Output, Stdio},
-    };
+    use std::fs;
 
     use serde_json::Value;
 
-    fn lockprof() -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockprof"));
-        command.stdin(Stdio::null());
-        command
+    use crate::fixture::{lockprof, possible, report};
+
+    /// Why two threads cannot contend a lock here, if they cannot.
+    fn one_cpu() -> Option<String> {
+        let cpus = std::thread::available_parallelism().unwrap().get();
+        (cpus < 2).then(|| "it may use one CPU".to_owned())
     }
 
-    /// Why the contention tracepoints cannot be used here, if they cannot.
-    fn obstacle() -> Option<String> {
-        let doctor = lockprof().args(["doctor", "--json"]).output().unwrap();
-        let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
-        if doctor["assumes_privileges"] == true {
-            return Some("not root".to_owned());
+    #[test]
+    fn waits_of_each_kind_are_proved_to_be_seen() {
+        let test = "waits_of_each_kind_are_proved_to_be_seen";
+        if !possible(test) {
+            return;
         }
-        (doctor["tier"] == "unsupported").then(|| doctor["reasons"].to_string())
-    }
-
-    /// Whether to go on; says by name that a test is skipped where not.
-    fn possible(test: &str) -> bool {
-        match obstacle() {
-            Some(why) => {
-                println!("SKIPPED {test}: {why}");
-                false
-            }
-            None => true,
+        if let Some(why) = one_cpu() {
+            println!("SKIPPED {test}: {why}");
+            return;
         }
-    }
-
-    fn report(folder: &Path) -> Value {
-        let Output { stdout, stderr, .. } = lockprof()
-            .args(["report", "--format", "json"])
-            .arg(folder)
+        let folder = tempfile::tempdir().unwrap();
+        let output = lockprof()
+            .args(["run", "--attach", "wait", "--warm-up", "0", "--no-report"])
+            .args(["--windows", "off", "-o"])
+            .arg(folder.path())
+            .args(["--", "sleep", "1"])
             .output()
             .unwrap();
-        serde_json::from_slice(&stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&stderr)))
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        let report = report(folder.path());
+        let controls = report["controls"].as_array().unwrap();
+        for family in ["mutex", "rwsem", "rwlock"] {
+            let proves = serde_json::json!({ "waits": family });
+            let of_this: Vec<&Value> = controls
+                .iter()
+                .filter(|control| control["proves"] == proves)
+                .collect();
+            // Before the measured time, and before the footer.
+            assert_eq!(of_this.len(), 2, "{family}: {controls:#?}");
+            // What was proved once stays so: on a busy machine threads may not get their CPUs at the same time.
+            let mut proved = of_this
+                .iter()
+                .filter(|control| control["outcome"] == "proved");
+            let seen = proved.next().and_then(|control| control["seen"].as_u64());
+            assert!(seen > Some(0), "{family}: {controls:#?}");
+        }
+        // Nothing here may contend one.
+        let percpu = serde_json::json!({ "waits": "percpu_rwsem" });
+        let percpu = controls.iter().find(|control| control["proves"] == percpu);
+        assert_eq!(percpu.unwrap()["outcome"], "not_proved");
+        assert_eq!(report["control_holds"], Value::Null);
+        assert_eq!(report["died"], Value::Null);
     }
 
-    /// `lockprof attach`, once it measures.
-    fn attached(folder: &Path) -> Child {
-        let mut child = lockprof()
+    /// Also a run whose last window has no probes tries at its end whether they see anything.
+    #[test]
+    fn a_run_that_ends_without_probes_is_proved_at_its_end() {
+        if !possible("a_run_that_ends_without_probes_is_proved_at_its_end") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // Five windows of 0.5 s, and half of the sixth, which has no probes.
+        let output = lockprof()
             .args([
-                "attach",
-                "--attach",
-                "wait",
-                "--interval",
-                "0.1",
-                "--no-report",
-                "-o",
+                "attach", "--attach", "wait", "--budget", "off", "-d", "2.75",
             ])
-            .arg(folder)
-            .stderr(Stdio::piped())
-            .spawn()
+            .args(["--windows", "0.5", "--no-report", "-o"])
+            .arg(folder.path())
+            .output()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        // Until the second reading, so that the recording has an interval.
-        let measuring = lines
-            .by_ref()
-            .filter(|line| line.as_ref().unwrap().contains("measuring "))
-            .nth(2);
-        assert!(measuring.is_some(), "it ended before it measured");
-        // The rest is read, so that the child never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        child
-    }
-
-    fn signal(child: &Child, signal: libc::c_int) {
-        let pid = child.id().try_into().unwrap();
-        // SAFETY: the child has not been waited for, so the number is its own.
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        // Nothing was attached in the last window, and what comes after it is lockprof's own.
+        let is_said = |line: &&str| line.contains("without probes ") || line.contains("ending ");
+        let mut said = error.lines().filter(is_said).peekable();
+        assert!(said.peek().is_some(), "{error}");
+        assert!(said.all(|line| !line.contains("waits/s")), "{error}");
+        let text = fs::read_to_string(folder.path().join("recording.jsonl")).unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let mut windows = lines
+            .iter()
+            .filter_map(|line| line["window"]["kind"].as_str());
+        assert_eq!(windows.next_back(), Some("bare"));
+        let mut footers = lines.iter().filter(|line| line["line"] == "footer");
+        let controls = footers.next().unwrap()["controls"].as_array().unwrap();
+        for family in ["mutex", "rwsem", "rwlock", "spinlock"] {
+            let proves = serde_json::json!({ "waits": family });
+            let control = controls.iter().find(|control| control["proves"] == proves);
+            assert_ne!(control.unwrap()["outcome"], "dead", "{controls:#?}");
+        }
+        if one_cpu().is_none() {
+            let is_proved = |control: &Value| control["outcome"] == "proved";
+            assert!(controls.iter().any(is_proved), "{controls:#?}");
+        }
     }
 
     #[test]
@@ -236,113 +257,13 @@ mod tests {
         assert!(output.status.success(), "{said}");
         let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
         assert!(page.starts_with("<!DOCTYPE html>"), "{page:.80}");
-        for section in ["verdict", "lengths", "time", "measured"] {
+        for section in ["verdict", "locks", "measured"] {
             assert!(
                 page.contains(&format!("<section id=\"{section}\"")),
                 "{section}"
             );
         }
         assert!(page.contains("wait-only tier"));
-    }
-
-    #[test]
-    fn a_signal_ends_it_in_order() {
-        if !possible("a_signal_ends_it_in_order") {
-            return;
-        }
-        for number in [libc::SIGINT, libc::SIGTERM] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut child = attached(folder.path());
-            signal(&child, number);
-            assert!(child.wait().unwrap().success());
-            let report = report(folder.path());
-            assert_eq!(report["ended"], "signal");
-            assert_eq!(report["cut_short"], false);
-        }
-    }
-
-    /// Processes with this word on their command line.
-    fn processes_with(word: &str) -> usize {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        processes
-            .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
-            .filter(|line| {
-                line.split(|byte| *byte == 0)
-                    .any(|found| found == word.as_bytes())
-            })
-            .count()
-    }
-
-    #[test]
-    fn a_command_that_is_ended_takes_along_what_it_has_started() {
-        if !possible("a_command_that_is_ended_takes_along_what_it_has_started") {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let seconds = "86399.25";
-        let output = lockprof()
-            .args(["run", "--attach", "wait", "--warm-up", "0", "-d", "1", "-o"])
-            .arg(folder.path())
-            .args(["--quiet", "--no-report", "--"])
-            .args(["sh", "-c", &format!("sleep {seconds} & wait")])
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
-        assert_eq!(processes_with(seconds), 0);
-    }
-
-    #[test]
-    fn what_was_measured_survives_sigkill() {
-        if !possible("what_was_measured_survives_sigkill") {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = attached(folder.path());
-        signal(&child, libc::SIGKILL);
-        assert!(!child.wait().unwrap().success());
-        let report = report(folder.path());
-        assert_eq!(report["cut_short"], true);
-        assert!(report["duration_s"].as_f64().unwrap() > 0.0);
-    }
-
-    #[test]
-    fn a_command_that_fails_is_said_to_have_failed() {
-        if !possible("a_command_that_fails_is_said_to_have_failed") {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let output = lockprof()
-            .args(["run", "--attach", "wait", "--quiet", "-o"])
-            .arg(folder.path())
-            .args(["--", "false"])
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(error.contains("the load ended with status 1"), "{error}");
-        assert!(fs::metadata(folder.path().join("recording.jsonl")).is_ok());
-    }
-
-    #[test]
-    fn a_command_that_does_not_exist_leaves_no_probe() {
-        if !possible("a_command_that_does_not_exist_leaves_no_probe") {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let output = lockprof()
-            .args(["run", "--attach", "wait", "--quiet", "-o"])
-            .arg(folder.path())
-            .args(["--", "/nonexistent/load"])
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            error.contains("cannot start the load /nonexistent/load"),
-            "{error}"
-        );
-        assert_eq!(error.lines().count(), 1, "said once: {error}");
     }
 
     /// The load alone is recorded without privileges, with what it did and nothing else.

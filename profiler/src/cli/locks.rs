@@ -1,0 +1,262 @@
+//! `lockprof locks`.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use lockprof_abi::{LockClass, WaitFilter, kind_bit};
+
+use super::{command_spec, common::CommonArguments, positive_seconds, report::GroupingArguments};
+use crate::{
+    daemon::{Budget, LocksRequest, Settings},
+    kernel::{AttachChoice, Kallsyms, Request},
+    probe::programs::WaiterTable,
+    profile::LockKind,
+    recording::{parse_address, schema::Detail},
+    units,
+};
+
+/// `lockprof locks`.
+#[derive(Args, Debug)]
+#[command(override_usage = "lockprof locks [OPTIONS] [-- COMMAND...]")]
+pub struct LocksArguments {
+    /// Measured seconds [default: until Ctrl-C, or until the command ends]
+    #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds)]
+    duration: Option<Duration>,
+    /// By what the table groups the waits for all locks.
+    #[command(flatten)]
+    pub grouping: GroupingArguments,
+    /// Only locks of these kinds
+    #[arg(long = "kind", value_name = "KIND", value_enum, value_delimiter = ',')]
+    kinds: Vec<KindWord>,
+    /// Only this lock: mmap_lock or siglock, a symbol of the kernel, or an address (0x…)
+    #[arg(long, value_name = "LOCK")]
+    lock: Option<String>,
+    /// Only waits of this process
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pid: Option<u32>,
+    /// Only waits of this task
+    #[arg(long, value_name = "TID", value_parser = clap::value_parser!(u32).range(1..))]
+    tid: Option<u32>,
+    /// Only waits in this cgroup: a folder below /sys/fs/cgroup, or its path there
+    #[arg(long, value_name = "CGROUP")]
+    cgroup: Option<PathBuf>,
+    /// Only waits that begin on this CPU
+    #[arg(long, value_name = "N")]
+    cpu: Option<u32>,
+    /// Only waits of at least so many microseconds
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    min_wait: Option<u64>,
+    /// What measuring may cost this machine on average, in per cent of what it does; off: whatever it costs
+    #[arg(
+        long,
+        value_name = "PERCENT|off",
+        default_value = "1%",
+        conflicts_with = "command"
+    )]
+    budget: Budget,
+    /// Places for contended locks on each CPU
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = places)]
+    lock_places: u32,
+    /// Places for waiting tasks and their owners on each CPU [default: up to 16384, with fewer the more CPUs]
+    #[arg(long, value_name = "N", value_parser = places)]
+    task_places: Option<u32>,
+    #[command(flatten)]
+    common: CommonArguments,
+    /// The command to look at the machine with: the waits are those of everybody, not of it alone
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// `--kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KindWord {
+    /// Locks that one has and others spin for
+    Spinlock,
+    /// Reader-writer locks that are spun for
+    Rwlock,
+    /// Mutexes
+    Mutex,
+    /// Reader-writer semaphores
+    Rwsem,
+    /// Reader-writer semaphores with a part on each CPU
+    PercpuRwsem,
+    /// Locks of a real-time kernel
+    RtMutex,
+    /// Semaphores, and what else the flags do not tell
+    Other,
+}
+
+impl KindWord {
+    fn has(self, kind: LockKind) -> bool {
+        self == match kind {
+            LockKind::Spin => Self::Spinlock,
+            LockKind::SpinRead | LockKind::SpinWrite => Self::Rwlock,
+            LockKind::Mutex => Self::Mutex,
+            LockKind::SleepRead | LockKind::SleepWrite => Self::Rwsem,
+            LockKind::PerCpu => Self::PercpuRwsem,
+            LockKind::RealTime => Self::RtMutex,
+            LockKind::Sleep => Self::Other,
+        }
+    }
+}
+
+/// What all places for waiting tasks together may take, where nobody asks for more.
+const WAITERS_BYTES: usize = 16 << 20;
+
+impl LocksArguments {
+    /// What is to be measured, and whether a report follows.
+    ///
+    /// # Errors
+    /// There is no such cgroup, or the command is empty.
+    pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
+        let (filter, only) = self.only()?;
+        let load = if self.command.is_empty() {
+            None
+        } else {
+            Some(command_spec(&self.command)?)
+        };
+        let request = Request {
+            attach: AttachChoice::Wait,
+            detail: Detail::Holds,
+            windows: self.common.has_windows(),
+            ..Request::default()
+        };
+        let settings = Settings {
+            locks: Some(LocksRequest {
+                table: WaiterTable {
+                    locks: self.lock_places,
+                    waiters: self.task_places.unwrap_or_else(task_places),
+                    only: filter,
+                },
+                only,
+            }),
+            budget: load.is_none().then_some(self.budget),
+            duration: self.duration,
+            load,
+            ..self.common.settings(request, launched)
+        };
+        Ok((settings, !self.common.no_report))
+    }
+
+    /// Which waits are looked at, for the programs and in words.
+    fn only(&self) -> Result<(WaitFilter, Vec<String>)> {
+        let mut filter = WaitFilter::EVERYTHING;
+        let mut words = Vec::new();
+        if !self.kinds.is_empty() {
+            filter.kinds = (0..64)
+                .filter(|&flags| self.kinds.iter().any(|word| word.has(LockKind::of(flags))))
+                .fold(0, |all, flags| all | kind_bit(flags));
+            let names = self
+                .kinds
+                .iter()
+                .filter_map(|word| word.to_possible_value());
+            let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+            words.push(format!("kind {}", names.join(" or ")));
+        }
+        if let Some(lock) = &self.lock {
+            match LockClass::from_name(lock) {
+                Some(class) => filter.class = class as u64,
+                None => filter.lock = address_of(lock)?,
+            }
+            words.push(format!("lock {lock}"));
+        }
+        if let Some(pid) = self.pid {
+            exists("process", pid)?;
+            filter.tgid = pid.into();
+            words.push(format!("process {pid}"));
+        }
+        if let Some(tid) = self.tid {
+            exists("task", tid)?;
+            filter.pid = tid.into();
+            words.push(format!("task {tid}"));
+        }
+        if let Some(cgroup) = &self.cgroup {
+            let (path, id) = cgroup_id(cgroup)?;
+            filter.cgroup = id;
+            words.push(format!("cgroup {path}"));
+        }
+        if let Some(cpu) = self.cpu {
+            filter.cpu = u64::from(cpu) + 1;
+            words.push(format!("waits that began on CPU {cpu}"));
+        }
+        if let Some(microseconds) = self.min_wait {
+            filter.shortest_ns = microseconds.saturating_mul(1000);
+            words.push(format!("waits of at least {microseconds} µs"));
+        }
+        Ok((filter, words))
+    }
+}
+
+/// The address of a lock that is named by it, or by its symbol.
+fn address_of(lock: &str) -> Result<u64> {
+    if lock.starts_with("0x") {
+        let address = parse_address(lock).filter(|&address| address != 0);
+        return address.with_context(|| format!("{lock} is no address"));
+    }
+    let symbols = Kallsyms::read()?;
+    match symbols.addresses_of_object(lock)[..] {
+        [address] => Ok(address),
+        [] if symbols.hidden() => bail!(
+            "the address of {lock} is hidden: run it with sudo, or name the lock by its address (0x…)"
+        ),
+        [] if !symbols.has_objects() => bail!(
+            "this kernel has no symbols of its data, so that {lock} cannot be found by its name: name it by its address \
+             (0x…), or look at mmap_lock or siglock, or at every lock"
+        ),
+        [] => bail!("this kernel has no variable {lock}"),
+        ref several => {
+            let several = several.iter().map(|address| format!("{address:#x}"));
+            bail!(
+                "several variables are called {lock}: name one of them by its address ({})",
+                units::list(&several.collect::<Vec<_>>())
+            )
+        }
+    }
+}
+
+/// A task that is not there waits for nothing: most likely it is another that is meant.
+fn exists(what: &str, pid: u32) -> Result<()> {
+    if Path::new(&format!("/proc/{pid}")).exists() {
+        Ok(())
+    } else {
+        bail!("there is no {what} {pid}")
+    }
+}
+
+/// The path of a cgroup and its number: that of its folder.
+fn cgroup_id(cgroup: &Path) -> Result<(String, u64)> {
+    let below = Path::new("/sys/fs/cgroup");
+    let folder = if cgroup.starts_with(below) {
+        cgroup.to_owned()
+    } else {
+        below.join(cgroup.strip_prefix("/").unwrap_or(cgroup))
+    };
+    let metadata = fs::metadata(&folder)
+        .with_context(|| format!("there is no cgroup {}", folder.display()))?;
+    Ok((folder.display().to_string(), metadata.ino()))
+}
+
+/// Places for waiting tasks: as many as fit into what all CPUs' together may take.
+fn task_places() -> u32 {
+    let cpus = aya::util::nr_cpus().unwrap_or(1).max(1);
+    let fit = WAITERS_BYTES / (cpus * size_of::<lockprof_abi::WaiterEntry>());
+    let fit = u32::try_from(fit).unwrap_or(u32::MAX).clamp(1024, 16384);
+    1 << fit.ilog2()
+}
+
+fn places(text: &str) -> Result<u32, String> {
+    let places: u32 = text
+        .parse()
+        .map_err(|_error| "not a number of places".to_owned())?;
+    if !(16..=1 << 18).contains(&places) {
+        return Err("between 16 and 262144".to_owned());
+    }
+    Ok(places.next_power_of_two())
+}

@@ -1,0 +1,172 @@
+//! Waits and holds that are open, as the programs keep them: pure.
+
+use lockprof_abi::{CpuState, LCB_F_SPIN, LCB_F_WRITE, Site, TaskSlot};
+
+use crate::recording::schema::Kind;
+
+/// A wait or a hold that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub kind: Kind,
+    /// The lock's address.
+    pub lock: u64,
+    /// The tracepoint's LCB_F_ flags.
+    pub flags: u32,
+    /// When it began (CLOCK_MONOTONIC, ns).
+    pub began_ns: u64,
+    /// The thread, where it is known.
+    pub pid: Option<u32>,
+    /// The CPU that spins, or on which the lock is held; `None` where the task sleeps.
+    pub cpu: Option<u32>,
+    /// The return address into who asked for the lock.
+    pub caller: Option<u64>,
+    /// The call stack's id.
+    pub stack: Option<u32>,
+    /// Of a hold.
+    pub site: Option<Site>,
+    /// The thread and the process that had the lock when the wait began, where that is known.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// The wait for which a task sleeps. One of another window may have ended when no program looked.
+pub fn of_task(slot: &TaskSlot, window: u32) -> Option<Open> {
+    (slot.lock != 0 && slot.window == window).then(|| Open {
+        kind: Kind::Wait,
+        lock: slot.lock,
+        flags: slot.flags,
+        began_ns: slot.began_ns,
+        pid: Some(slot.pid),
+        cpu: None,
+        caller: None,
+        stack: u32::try_from(slot.stack_id).ok(),
+        site: None,
+        owner: (slot.owner != 0).then_some((slot.owner_ids as u32, (slot.owner_ids >> 32) as u32)),
+    })
+}
+
+/// The spinning waits and the hold that are open on a CPU in this window; `target` is the lock that is followed.
+pub fn of_cpu(cpu: u32, state: &CpuState, target: u64, window: u32) -> Vec<Open> {
+    let open = |kind, lock, flags, began_ns| Open {
+        kind,
+        lock,
+        flags,
+        began_ns,
+        pid: None,
+        cpu: Some(cpu),
+        caller: None,
+        stack: None,
+        site: None,
+        owner: None,
+    };
+    let mut all = Vec::new();
+    if state.open_waits.seen == window + 1 {
+        let frames = &state.open_waits.frames;
+        let depth = (state.open_waits.depth as usize).min(frames.len());
+        let booked = frames[..depth].iter().filter(|frame| frame.ignored == 0);
+        all.extend(booked.map(|frame| Open {
+            pid: Some(frame.pid),
+            caller: (frame.caller != 0).then_some(frame.caller),
+            ..open(Kind::Wait, frame.lock, frame.flags, frame.began_ns)
+        }));
+    }
+    let mark = &state.wait_mark;
+    let waits = mark.began_ns != 0 && mark.ended_ns == 0 && mark.lasts_in == window;
+    let flags = LCB_F_SPIN | LCB_F_WRITE;
+    if waits {
+        all.push(open(Kind::Wait, target, flags, mark.began_ns));
+    }
+    // Who has asked and waits holds nothing.
+    let hold = &state.hold;
+    if hold.start_ns != 0 && hold.end_ns == 0 && hold.window == window && !waits {
+        all.push(Open {
+            pid: Some(hold.pid_tgid as u32).filter(|&pid| pid != 0),
+            site: Site::from_index(Site::slot(hold.site)),
+            ..open(Kind::Hold, target, flags, hold.start_ns)
+        });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use lockprof_abi::{LCB_F_MUTEX, NO_STACK};
+
+    use super::*;
+    use crate::probe::memory::zeroed_state;
+
+    const TARGET: u64 = 0xffff_ffff_8260_a080;
+
+    fn slot() -> TaskSlot {
+        TaskSlot {
+            lock: 64,
+            began_ns: 5,
+            pid: 42,
+            flags: LCB_F_MUTEX,
+            stack_id: 3,
+            window: 7,
+            ..TaskSlot::FREE
+        }
+    }
+
+    #[test]
+    fn a_sleep_is_open_in_its_own_window() {
+        let open = of_task(&slot(), 7).unwrap();
+        assert_eq!((open.pid, open.cpu, open.stack), (Some(42), None, Some(3)));
+        assert_eq!(of_task(&slot(), 8), None);
+        assert_eq!(of_task(&TaskSlot { lock: 0, ..slot() }, 7), None);
+        let stackless = TaskSlot {
+            stack_id: NO_STACK,
+            ..slot()
+        };
+        assert_eq!(of_task(&stackless, 7).unwrap().stack, None);
+    }
+
+    #[test]
+    fn a_cpu_spins_waits_or_holds() {
+        let mut state = zeroed_state();
+        assert_eq!(of_cpu(1, &state, TARGET, 7), []);
+        state.open_waits.seen = 8;
+        state.open_waits.depth = 2;
+        state.open_waits.frames[0].lock = 128;
+        state.open_waits.frames[0].pid = 42;
+        state.open_waits.frames[0].began_ns = 9;
+        // The inner lock of a wait that is there itself.
+        state.open_waits.frames[1].ignored = 1;
+        state.hold.start_ns = 20;
+        state.hold.window = 7;
+        state.hold.site = Site::Reap.index() as u32;
+        let kinds = |state: &CpuState| {
+            let open = of_cpu(1, state, TARGET, 7);
+            let kinds = open
+                .into_iter()
+                .map(|open| (open.kind, open.lock, open.began_ns));
+            kinds.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            kinds(&state),
+            [(Kind::Wait, 128, 9), (Kind::Hold, TARGET, 20)]
+        );
+        // A hold that was asked for begins where its wait ends.
+        state.open_waits.depth = 0;
+        state.wait_mark.began_ns = 21;
+        state.wait_mark.lasts_in = 7;
+        assert_eq!(kinds(&state), [(Kind::Wait, TARGET, 21)]);
+        state.wait_mark.ended_ns = 30;
+        state.wait_mark.lasts_in = 0;
+        assert_eq!(kinds(&state), [(Kind::Hold, TARGET, 20)]);
+        state.hold.end_ns = 40;
+        assert_eq!(kinds(&state), []);
+    }
+
+    #[test]
+    fn what_is_of_another_window_is_open_no_more() {
+        let mut state = zeroed_state();
+        state.open_waits.seen = 7;
+        state.open_waits.depth = 1;
+        state.wait_mark.began_ns = 21;
+        state.wait_mark.lasts_in = 6;
+        state.hold.start_ns = 20;
+        state.hold.window = 6;
+        assert_eq!(of_cpu(1, &state, TARGET, 7), []);
+    }
+}

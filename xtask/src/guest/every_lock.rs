@@ -1,0 +1,164 @@
+//! All contended locks of a guest: what they are called, who has them, and what a script sees of them.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::beside::counted;
+use super::summary::{Summary, equal};
+use super::{Lab, Verdict};
+use crate::bench::peers::Peers;
+use crate::vm::protocol::Step;
+
+/// Processes of the load, of three threads each, that wait for their process's mmap_lock.
+const PROCESSES: u64 = 2;
+/// What the script prints when it has been attached for a while.
+const READY: &str = "attached";
+/// By how much two counts of the same waits may differ: lockprof has what other tasks wait for, too, and not what
+/// waits before its measured time.
+const MOST_APART: f64 = 0.1;
+
+/// `lockprof locks` beside the load, into /out/locks.
+fn locks() -> Step {
+    let words = "lockprof locks --quiet --no-report --windows off --output /out/locks -- \
+                 lockprof workload mmap --tasks 6 --threads-each 3 --iterations 2000 --warm-up 0";
+    Step::new(words.split_whitespace())
+}
+
+/// The load's locks are one class, with a member for each process, whose owners are its own threads.
+pub fn all_locks_are_named(lab: &Lab<'_>) -> Result<Verdict> {
+    let outcome = lab.succeed(vec![locks()])?;
+    let summary = Summary::of(lab, &outcome, "locks")?;
+    let class = class(&summary, "mmap_lock")?;
+    equal("named by", text(class, "named_by")?, "task")?;
+    equal("kind", text(class, "kind")?, "rwsem")?;
+    let of_load = |row: &&Value| text(row, "name").is_ok_and(|name| name.starts_with("mmap "));
+    let members = list(class, "members")?;
+    let of_processes = members.iter().filter(of_load).count() as u64;
+    // The load's first process makes the others.
+    if !(PROCESSES..=PROCESSES + 1).contains(&of_processes) {
+        bail!("{of_processes} processes of the load are members of mmap_lock: {members:?}");
+    }
+    let waits = count(class, "count")?;
+    near("waits by process", sum(members.iter(), "count")?, waits)?;
+    let by_process = sum(summary.rows("/processes")?.iter(), "count")?;
+    let by_class = sum(summary.rows("/classes")?.iter(), "count")?;
+    near("waits by process and by class", by_process, by_class)?;
+    equal(
+        "waits without a place",
+        summary.count("/without_place/count")?,
+        0,
+    )?;
+    let owners = summary.rows("/owners")?.iter();
+    let of_class = owners.filter(|owner| owner["class"]["name"] == "mmap_lock");
+    let known: Vec<&Value> = of_class
+        .filter(|owner| {
+            let name = owner["owner"]["name"].as_str();
+            name.is_some_and(|name| name.starts_with("mmap "))
+        })
+        .collect();
+    let (owned, own_ns) = (
+        sum(known.iter().copied(), "waited_ns")?,
+        sum(known.iter().copied(), "by_own_process_ns")?,
+    );
+    note!(
+        "    {waits} waits for mmap_lock, {} of {} waited with an owner",
+        owned,
+        count(class, "waited_ns")?
+    );
+    if owned == 0 || own_ns * 10 < owned * 9 {
+        bail!("{own_ns} of {owned} ns were behind the waiting process itself: {known:?}");
+    }
+    // Its three states are of each wait whose owner was seen.
+    for owner in known {
+        let found = &owner["found"];
+        let states = ["on_cpu", "runnable", "asleep"].map(|state| found[state].as_u64());
+        let states: u64 = states.into_iter().flatten().sum();
+        equal("states", states, count(owner, "measured")?)?;
+    }
+    Ok(Verdict::Passed)
+}
+
+/// bpftrace, on the same tracepoints, counts as many waits for rwsems and as much waited time.
+pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
+    let script = format!(
+        "rawtracepoint:contention_begin
+             /comm == \"mmap\" && (arg1 == 2 || arg1 == 4) && @lock[tid] == 0/
+             {{ @lock[tid] = arg0; @began[tid] = nsecs; }}
+         rawtracepoint:contention_end /@lock[tid] != 0 && @lock[tid] == arg0/
+             {{ @waits = count(); @waited = sum(nsecs - @began[tid]); @lock[tid] = 0; }}
+         interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}
+         END {{ clear(@lock); clear(@began); }}"
+    );
+    let mut request = lab.request(vec![
+        Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY)),
+        locks(),
+        Step::ending(0, libc::SIGINT),
+    ]);
+    Peers::fetch()?.add_to(&mut request)?;
+    let outcome = super::succeed(&request)?;
+    let summary = Summary::of(lab, &outcome, "locks")?;
+    let rwsems = summary.rows("/classes")?.iter();
+    let rwsems: Vec<&Value> = rwsems.filter(|class| class["kind"] == "rwsem").collect();
+    for (what, of_script, of_lockprof) in [
+        (
+            "waits",
+            counted(&outcome, "waits")?,
+            sum(rwsems.iter().copied(), "count")?,
+        ),
+        (
+            "waited time",
+            counted(&outcome, "waited")?,
+            sum(rwsems.iter().copied(), "waited_ns")?,
+        ),
+    ] {
+        note!("    {what}: bpftrace {of_script}, lockprof {of_lockprof}");
+        let apart = of_script.abs_diff(of_lockprof) as f64 / of_script.max(1) as f64;
+        if of_script == 0 || apart > MOST_APART {
+            bail!("{what}: bpftrace has seen {of_script}, lockprof {of_lockprof}");
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
+/// Two tables are read one after the other, so that what is waited for in between is in one of them.
+fn near(what: &str, one: u64, other: u64) -> Result<()> {
+    if one.abs_diff(other) * 100 > other {
+        bail!("{what}: {one} and {other}");
+    }
+    Ok(())
+}
+
+fn class<'a>(summary: &'a Summary, name: &str) -> Result<&'a Value> {
+    let mut classes = summary.rows("/classes")?.iter();
+    classes
+        .find(|class| class["name"] == name)
+        .with_context(|| format!("no class is called {name}"))
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
+    row[field]
+        .as_str()
+        .with_context(|| format!("{field} is no text: {row}"))
+}
+
+fn list<'a>(row: &'a Value, field: &str) -> Result<&'a [Value]> {
+    row[field]
+        .as_array()
+        .map(Vec::as_slice)
+        .with_context(|| format!("{field} is no list: {row}"))
+}
+
+fn count(row: &Value, field: &str) -> Result<u64> {
+    row[field]
+        .as_u64()
+        .with_context(|| format!("{field} is no count: {row}"))
+}
+
+/// A field of all rows; 0 where it is not known.
+fn sum<'a>(rows: impl Iterator<Item = &'a Value>, field: &str) -> Result<u64> {
+    let numbers = rows.map(|row| match &row[field] {
+        Value::Null => Ok(0),
+        _ => count(row, field),
+    });
+    numbers.sum()
+}

@@ -1,0 +1,39 @@
+//! What attaching costs the kernel's verifier.
+
+use anyhow::{Context, Result, bail};
+
+use super::{Lab, Verdict, run};
+
+/// A program with which the verifier is done after so many instructions; the largest, lock_released, takes it 71,000.
+/// It gives up at a million (BPF_COMPLEXITY_LIMIT_INSNS of linux/bpf_verifier.h), and one emulated CPU verifies some
+/// 15,000 a second.
+const MOST_INSTRUCTIONS: u64 = 100_000;
+
+/// What the verifier has to follow is bounded, with all that may be booked at the end of a hold: a second value of a
+/// word that the rest goes on with doubles it, and with it the time to attach.
+pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
+    let load = "--workload forkexit --tasks 1 --iterations 50 --warm-up 0";
+    let request = lab.request(vec![run("verified", load).env("LOCKPROF_LOG", "debug")]);
+    let outcome = super::succeed(&request)?;
+    let log = String::from_utf8_lossy(&outcome.steps[0].stderr);
+    let mut programs = 0;
+    for line in log
+        .lines()
+        .filter(|line| line.contains("instructions verified"))
+    {
+        let told = line.rsplit_once(": ").context("a line without a number")?.1;
+        let count: u64 = told.split(' ').next().unwrap_or_default().parse()?;
+        programs += 1;
+        if count > MOST_INSTRUCTIONS {
+            bail!("more than {MOST_INSTRUCTIONS}: {line}");
+        }
+        if count > MOST_INSTRUCTIONS / 10 {
+            note!("    {}", line.rsplit("] ").next().unwrap_or(line));
+        }
+    }
+    // Two functions of the lock, two tracepoints, and what stands in its holds.
+    if programs < 5 {
+        bail!("of {programs} programs it was told what they took: {log}");
+    }
+    Ok(Verdict::Passed)
+}
