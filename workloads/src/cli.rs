@@ -30,6 +30,15 @@ Examples:
   threadspawn -t 4 --mode threads -d 5            four threads of one process, for five seconds
   threadspawn --iterations 1000 --warm-up 0       exactly 1000 threads, then stop")]
     Threadspawn(Options),
+    /// Create a thread by clone(2) alone, which ends at once, wait for its end, count
+    ///
+    /// A thread's life as in threadspawn, without what the C library does for it: no stack is mapped and protected, so
+    /// that more tasks end in a second and the process's mmap_lock is left alone.
+    #[command(after_help = "\
+Examples:
+  barethread -t 4                                 four processes of one thread more each, now and then
+  barethread --iterations 1000 --warm-up 0        exactly 1000 threads, then stop")]
+    Barethread(Options),
     /// Fork a process that exits at once, wait for it, count
     #[command(after_help = "\
 Examples:
@@ -77,6 +86,7 @@ impl WorkloadCommand {
     pub fn new(workload: Workload, options: Options) -> Self {
         match workload {
             Workload::Threadspawn => Self::Threadspawn(options),
+            Workload::Barethread => Self::Barethread(options),
             Workload::Forkexit => Self::Forkexit(options),
             Workload::Nullhold => Self::Nullhold(options),
             Workload::Signalgroup => Self::Signalgroup(options),
@@ -89,6 +99,7 @@ impl WorkloadCommand {
     pub fn workload(&self) -> Workload {
         match self {
             Self::Threadspawn(_) => Workload::Threadspawn,
+            Self::Barethread(_) => Workload::Barethread,
             Self::Forkexit(_) => Workload::Forkexit,
             Self::Nullhold(_) => Workload::Nullhold,
             Self::Signalgroup(_) => Workload::Signalgroup,
@@ -101,6 +112,7 @@ impl WorkloadCommand {
     pub fn options(&self) -> &Options {
         match self {
             Self::Threadspawn(options)
+            | Self::Barethread(options)
             | Self::Forkexit(options)
             | Self::Nullhold(options)
             | Self::Signalgroup(options)
@@ -123,6 +135,8 @@ impl WorkloadCommand {
 pub enum Workload {
     /// Threads created and joined.
     Threadspawn,
+    /// Threads created and waited for without the C library.
+    Barethread,
     /// Processes forked and waited for.
     Forkexit,
     /// The shortest hold of tasklist_lock for writing.
@@ -135,8 +149,9 @@ pub enum Workload {
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Threadspawn,
+        Self::Barethread,
         Self::Forkexit,
         Self::Nullhold,
         Self::Signalgroup,
@@ -148,6 +163,7 @@ impl Workload {
     pub fn name(self) -> &'static str {
         match self {
             Self::Threadspawn => "threadspawn",
+            Self::Barethread => "barethread",
             Self::Forkexit => "forkexit",
             Self::Nullhold => "nullhold",
             Self::Signalgroup => "signalgroup",
@@ -161,9 +177,11 @@ impl Workload {
         match self {
             // Each process has an mmap_lock of its own.
             Self::Mmap => Mode::Threads,
-            Self::Threadspawn | Self::Forkexit | Self::Nullhold | Self::Signalgroup => {
-                Mode::Processes
-            }
+            Self::Threadspawn
+            | Self::Barethread
+            | Self::Forkexit
+            | Self::Nullhold
+            | Self::Signalgroup => Mode::Processes,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! | workload | one iteration | what it does to the lock |
 //! |---|---|---|
 //! | `threadspawn` | create a thread with an empty body, join it | tasklist_lock held for writing by fork, exit and reap |
+//! | `barethread` | clone a thread that ends at once, wait for its end | as threadspawn, without what the C library does |
 //! | `forkexit` | fork, the child exits, wait for it | tasklist_lock held for writing by fork, exit and reap |
 //! | `nullhold` | `setsid()` by a session leader, refused with EPERM | the shortest hold of tasklist_lock for writing |
 //! | `signalgroup` | `kill(0, 0)` | tasklist_lock held for reading |
@@ -32,6 +33,7 @@
 //! away, the run ends at its next line. When the workload's main process dies, so do the workers.
 
 mod affinity;
+mod barethread;
 mod cli;
 mod driver;
 mod forkexit;

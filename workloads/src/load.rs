@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Workload, forkexit, limits, mmap, nullhold, signalgroup, threadspawn};
+use crate::{Workload, barethread, forkexit, limits, mmap, nullhold, signalgroup, threadspawn};
 
 /// A workload as the driver sees it.
 pub(crate) struct Load {
@@ -25,6 +25,7 @@ impl Load {
     pub(crate) fn of(workload: Workload) -> Self {
         match workload {
             Workload::Threadspawn => threadspawn::load(),
+            Workload::Barethread => barethread::load(),
             Workload::Forkexit => forkexit::load(),
             Workload::Nullhold => nullhold::load(),
             Workload::Signalgroup => signalgroup::load(),
@@ -58,10 +59,11 @@ pub(crate) enum Operation {
     Kill,
     Mmap,
     Munmap,
+    Clone,
 }
 
 impl Operation {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -72,6 +74,7 @@ impl Operation {
         Self::Kill,
         Self::Mmap,
         Self::Munmap,
+        Self::Clone,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -92,6 +95,7 @@ impl Operation {
             Self::Kill => "kill",
             Self::Mmap => "mmap",
             Self::Munmap => "munmap",
+            Self::Clone => "clone",
         }
     }
 }
@@ -117,10 +121,12 @@ impl Failure {
         let name = operation.name();
         match (operation, errno) {
             (_, 0) => format!("{name} succeeded, which it must not"),
-            (Operation::PthreadCreate | Operation::Fork, libc::EAGAIN) => format!(
-                "{name} failed with EAGAIN: a limit on the number of tasks is reached ({})",
-                limits::of_tasks()
-            ),
+            (Operation::PthreadCreate | Operation::Fork | Operation::Clone, libc::EAGAIN) => {
+                format!(
+                    "{name} failed with EAGAIN: a limit on the number of tasks is reached ({})",
+                    limits::of_tasks()
+                )
+            }
             (Operation::Mmap | Operation::Munmap, libc::ENOMEM) => format!(
                 "{name} failed with ENOMEM: a limit on a process's memory or mappings is reached, \
                  or no memory is left ({})",

@@ -43,13 +43,14 @@ fn as_many_tasks_end_as_the_machine_can() {
     if !possible("as_many_tasks_end_as_the_machine_can") {
         return;
     }
-    let tasks = thread::available_parallelism().unwrap().to_string();
+    // Some wait for the ends of their threads meanwhile.
+    let tasks = 2 * thread::available_parallelism().unwrap().get();
     let folder = tempfile::tempdir().unwrap();
     let mut command = lockprof();
     command.args(["run", "--attach", "wait", "--windows", "0.3", "--no-report"]);
     command.args(["--quiet", "-d", "3", "--warm-up", "0.5", "-o"]);
     command.arg(folder.path());
-    command.args(["--workload", "threadspawn", "--tasks", &tasks]);
+    command.args(["--workload", "barethread", "--tasks", &tasks.to_string()]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let report = report(folder.path());

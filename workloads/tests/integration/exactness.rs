@@ -23,7 +23,7 @@ fn iterations_are_exact() {
         let processes = if mode == Mode::Processes { 3 } else { 1 };
         let threads = if mode == Mode::Processes { 0 } else { 3 };
         let lives = match workload {
-            Workload::Threadspawn | Workload::Forkexit => 120,
+            Workload::Threadspawn | Workload::Barethread | Workload::Forkexit => 120,
             Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
         };
         assert_eq!(truth.tasks_created, processes + threads + lives);
@@ -51,7 +51,7 @@ fn threads_are_shared_out_among_processes() {
         assert_eq!((truth.iterations, truth.per_task_min), (280, 40));
         // Processes of three workers, of three and of one.
         let lives = match workload {
-            Workload::Threadspawn | Workload::Forkexit => 280,
+            Workload::Threadspawn | Workload::Barethread | Workload::Forkexit => 280,
             Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
         };
         assert_eq!(truth.tasks_created, 3 + 7 + lives, "{truth:?}");
