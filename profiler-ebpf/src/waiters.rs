@@ -153,6 +153,15 @@ impl LockClass {
         }
     }
 
+    /// The structure and its member.
+    #[must_use]
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::MmapLock => "mm_struct.mmap_lock",
+            Self::SigLock => "sighand_struct.siglock",
+        }
+    }
+
     /// What stands for the lock's address; no lock has it.
     #[must_use]
     pub const fn key(self) -> u64 {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use lockprof::{
     daemon::{Collector, Source},
-    kernel::Kallsyms,
+    kernel::{BtfFacts, Kallsyms},
     probe::memory::zeroed_state,
     recording::schema::Interval,
 };
@@ -113,7 +113,8 @@ fn main() -> ExitCode {
 
 fn refresh(arguments: &Arguments) -> Result<()> {
     let mut source = Busy::new(arguments.cpus);
-    let mut collector = Collector::new(arguments.cpus, Kallsyms::default(), 0);
+    let mut collector =
+        Collector::new(arguments.cpus, Kallsyms::default(), &BtfFacts::default(), 0);
     for _ in 0..arguments.refreshes {
         source.grow();
         let before_ns = cpu_time_ns();

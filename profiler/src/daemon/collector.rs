@@ -14,7 +14,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    kernel::Kallsyms,
+    kernel::{BtfFacts, Kallsyms},
     probe::memory::zeroed_state,
     recording::schema::{
         self, CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
@@ -49,7 +49,7 @@ pub struct Collector {
 impl Collector {
     /// Begins with counters at zero.
     #[must_use]
-    pub fn new(cpus: usize, symbols: Kallsyms, attached_ns: u64) -> Self {
+    pub fn new(cpus: usize, symbols: Kallsyms, btf: &BtfFacts, attached_ns: u64) -> Self {
         Self {
             cpus: vec![None; cpus],
             activity: vec![NOTHING; cpus],
@@ -57,7 +57,7 @@ impl Collector {
             cgroups: HashMap::new(),
             waiters: WaiterReadings::default(),
             longest: HashMap::new(),
-            names: Names::new(symbols, cpus),
+            names: Names::new(symbols, cpus, btf),
             cgroup_paths: CgroupPaths::open(),
             attached_ns,
         }
@@ -221,9 +221,12 @@ impl Collector {
     fn new_contention(&mut self, entry: &ContentionEntry) -> ContentionInterval {
         let others = entry.lock == OTHERS;
         let class = LockClass::from_key(entry.lock).map(|class| class.name().to_owned());
+        let name = class.or_else(|| self.names.lock(entry.lock).filter(|_| !others));
+        let is_nameless = name.is_none() && !others;
         ContentionInterval {
             lock: format!("{:#x}", entry.lock),
-            name: class.or_else(|| self.names.lock(entry.lock).filter(|_| !others)),
+            object: is_nameless.then(|| self.names.object(entry.lock)).flatten(),
+            name,
             flags: entry.flags,
             caller: (entry.caller != 0).then(|| self.names.frame(entry.caller)),
             stack: (entry.stack_id >= 0).then_some(entry.stack_id),
@@ -367,7 +370,7 @@ mod tests {
     #[test]
     fn only_active_cpus_are_read_and_in_the_end_all() {
         let symbols = Kallsyms::parse("").unwrap();
-        let mut collector = Collector::new(2, symbols, 0);
+        let mut collector = Collector::new(2, symbols, &BtfFacts::default(), 0);
         let mut source = Counters {
             holds: 0,
             held_ns: 0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{source::Source, symbols::Symbols};
 use crate::{
-    kernel::{CallerTexts, Kallsyms, PerCpu},
+    kernel::{BtfFacts, CallerTexts, Kallsyms, MemoryNodes, PerCpu, SlabCaches},
     profile::from_caller,
 };
 
@@ -36,6 +36,11 @@ pub struct Names {
     /// Whether the kernel's symbols tell locks: without CONFIG_KALLSYMS_ALL the nearest one is a marker of the linker.
     has_objects: bool,
     per_cpu: PerCpu,
+    nodes: MemoryNodes,
+    /// Where the kernel tells of which slab cache an address is.
+    slab_caches: Option<SlabCaches>,
+    /// What locks are in, by their addresses: it stays what it was when it was read first.
+    objects: HashMap<u64, Option<String>>,
     caller_texts: CallerTexts,
     known: HashMap<i32, KnownStack>,
     /// How many stacks were written down for a second time.
@@ -44,13 +49,18 @@ pub struct Names {
 
 impl Names {
     /// With the symbols that there are before anything is attached.
-    pub fn new(symbols: Kallsyms, cpus: usize) -> Self {
+    pub fn new(symbols: Kallsyms, cpus: usize, btf: &BtfFacts) -> Self {
+        // Where they cannot be asked a lock is named by another rule, and that is said.
+        let slab_caches = btf.slab.clone().map(SlabCaches::open);
         Self {
             caller_texts: CallerTexts::of(&symbols),
             // It looks at every symbol.
             has_objects: symbols.has_objects(),
             per_cpu: PerCpu::read(&symbols, cpus),
+            nodes: MemoryNodes::read(&symbols, btf.nodes.clone()),
             symbols: Symbols::new(symbols),
+            slab_caches: slab_caches.and_then(Result::ok),
+            objects: HashMap::new(),
             known: HashMap::new(),
             renamed: 0,
         }
@@ -71,7 +81,15 @@ impl Names {
             let offset = (offset != 0).then(|| format!("+{offset:#x}"));
             return Some(format!("{symbol}{}, CPU {cpu}", offset.unwrap_or_default()));
         }
-        self.symbols.object(lock)
+        let in_node = self.nodes.lock_at(lock);
+        in_node.or_else(|| self.symbols.object(lock))
+    }
+
+    /// What a lock without a name is in, by the kernel's slab caches.
+    pub fn object(&mut self, lock: u64) -> Option<String> {
+        let slab_caches = self.slab_caches.as_ref()?;
+        let object = self.objects.entry(lock);
+        object.or_insert_with(|| slab_caches.object(lock)).clone()
     }
 
     /// The number of a call stack in the recording, and the caller by it. It is written down where it is used for the
@@ -185,7 +203,7 @@ ffffffff81002000 T __traceiter_contention_begin
 ffffffff81003000 T queued_write_lock_slowpath
 ffffffff81004000 T release_task
 ";
-        let mut names = Names::new(Kallsyms::parse(symbols).unwrap(), 0);
+        let mut names = Names::new(Kallsyms::parse(symbols).unwrap(), 0, &BtfFacts::default());
         let stack = [
             // The program itself.
             0xffff_ffff_8400_0a90,

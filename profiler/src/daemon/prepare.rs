@@ -135,7 +135,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let (attached, attached_at) = (Instant::now(), Anchor::now());
 
     let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
-    let collector = Collector::new(cpus, symbols, attached_at.monotonic_ns);
+    let collector = Collector::new(cpus, symbols, &capabilities.btf, attached_at.monotonic_ns);
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
     let mut attach = target.attach();

@@ -256,10 +256,10 @@ fn symbols_text(capabilities: &Capabilities) -> String {
     if let Some(error) = &symbols.error {
         return format!("none: {error}");
     }
-    let objects = if symbols.objects {
-        "functions and objects (CONFIG_KALLSYMS_ALL)"
-    } else {
-        "functions only (no CONFIG_KALLSYMS_ALL)"
+    let objects = match &symbols.image {
+        Some(image) => format!("functions; objects of {image}"),
+        None if symbols.objects => "functions and objects (CONFIG_KALLSYMS_ALL)".to_owned(),
+        None => "functions only (no CONFIG_KALLSYMS_ALL, no System.map)".to_owned(),
     };
     let addresses = if symbols.hidden { "hidden" } else { "shown" };
     format!("{objects}, addresses {addresses}")

@@ -109,7 +109,8 @@ fn the_development_host() {
                   inlined
     preemption    voluntary
     BTF           /sys/kernel/btf/vmlinux
-    symbols       functions only (no CONFIG_KALLSYMS_ALL), addresses shown
+    symbols       functions only (no CONFIG_KALLSYMS_ALL, no System.map), addresses
+                  shown
     deferral      merged (as in Linux 6.15): it has free_pids and struct
                   release_task_post, and detach_pid takes 3 parameters
                   After a run, `lockprof report` says whether free_pid was seen

@@ -308,12 +308,11 @@ pub(super) fn open_raw_tracepoint(
     bpf_fd(BPF_RAW_TRACEPOINT_OPEN, &mut attr)
 }
 
-/// Runs a raw tracepoint's program here and now, with one argument; what it returned.
-pub(super) fn run(program: BorrowedFd<'_>, argument: u64) -> io::Result<u32> {
-    let context = [argument];
+/// Runs a raw tracepoint's program here and now, with these arguments; what it returned.
+pub(super) fn run(program: BorrowedFd<'_>, context: &[u64]) -> io::Result<u32> {
     let mut attr = TestRunAttr {
         program: program.as_raw_fd().cast_unsigned(),
-        context_size_in: size_of_val(&context) as u32,
+        context_size_in: size_of_val(context) as u32,
         context_in: address(context.as_ptr()),
         ..TestRunAttr::default()
     };

@@ -4,9 +4,13 @@
 //! The format is Documentation/bpf/btf.rst (6.12). Nothing is indexed for good: a look-up is one pass over the
 //! types, so that the 5 MB of a kernel's BTF is all the memory that it takes.
 
+mod members;
+
 use std::{fs, io};
 
 use thiserror::Error;
+
+pub use members::Members;
 
 /// Where the kernel shows its BTF (CONFIG_DEBUG_INFO_BTF; kernel/bpf/sysfs_btf.c, v5.4).
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -18,9 +22,6 @@ const HEADER_BYTES: usize = 24;
 const TYPE_BYTES: usize = 12;
 /// `struct btf_member`.
 const MEMBER_BYTES: usize = 12;
-
-/// How deep structs without a name are looked into.
-const DEEPEST: usize = 8;
 
 /// Why a BTF cannot be read.
 #[derive(Debug, Error)]
@@ -168,7 +169,7 @@ impl Btf {
     pub fn members(&self) -> Result<Members<'_>, BtfError> {
         let mut types = Vec::new();
         self.each(|kind_number, entry| types.push((kind_number, entry)))?;
-        Ok(Members { btf: self, types })
+        Ok(Members::of(self, types))
     }
 
     /// Calls `visit` with the kind of each type and the type.
@@ -218,62 +219,6 @@ impl Btf {
             .unwrap_or_default();
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(0);
         std::str::from_utf8(&bytes[..length]).unwrap_or_default()
-    }
-}
-
-/// The members of structures, with the types in memory while they are looked up.
-#[derive(Debug)]
-pub struct Members<'a> {
-    btf: &'a Btf,
-    /// Kinds and types, by their ids less 1: 0 is void.
-    types: Vec<(u32, Entry)>,
-}
-
-impl Members<'_> {
-    /// Where a struct has a member, in bytes: one of its own, or of structs and unions in it that have no name. A path
-    /// leads through the members named, the last of which is the one that is wanted. `None` where the kernel has no
-    /// such thing.
-    #[must_use]
-    pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
-        let (_, entry) = self.types.iter().find(|(kind_number, entry)| {
-            *kind_number == BtfKind::Struct.number()
-                && self.btf.name(entry.name_offset) == structure
-        })?;
-        let mut offset = 0;
-        let mut id = entry.id;
-        for member in path {
-            let (bytes, of_type) = self.member(id, member, DEEPEST)?;
-            offset += bytes;
-            id = of_type;
-        }
-        Some(offset)
-    }
-
-    /// Where a member is in a type, in bytes, and the type that it has.
-    fn member(&self, id: u32, wanted: &str, depth: usize) -> Option<(u32, u32)> {
-        let (kind_number, entry) = self.types.get(id.checked_sub(1)? as usize)?;
-        let depth = depth.checked_sub(1)?;
-        let word = |at| word(&self.btf.bytes, at);
-        match *kind_number {
-            // TYPEDEF, VOLATILE, CONST
-            8..=10 => self.member(entry.refers_to, wanted, depth),
-            // STRUCT, UNION
-            4 | 5 => (0..entry.members as usize).find_map(|index| {
-                let at = entry.extra + MEMBER_BYTES * index;
-                let of_type = word(at + 4)?;
-                // The upper byte is the size of a bit field, which has no address.
-                let bits = word(at + 8)?;
-                match self.btf.name(word(at)?) {
-                    name if name == wanted && bits >> 24 == 0 => Some((bits / 8, of_type)),
-                    "" => {
-                        let (inner, of_type) = self.member(of_type, wanted, depth)?;
-                        Some((bits / 8 + inner, of_type))
-                    }
-                    _ => None,
-                }
-            }),
-            _ => None,
-        }
     }
 }
 

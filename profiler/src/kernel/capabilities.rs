@@ -6,9 +6,11 @@ use lockprof_abi::KernelLayout;
 use serde::Serialize;
 
 use super::config::ConfigFacts;
+use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::{self, CapabilitySet};
+use super::slab::SlabLayout;
 use super::spin_waits::CpuFacts;
 
 /// What came of really trying something.
@@ -138,6 +140,12 @@ pub struct BtfFacts {
     /// Where the kernel's structures have what tells a lock's class and its owner.
     #[serde(skip)]
     pub layout: Option<KernelLayout>,
+    /// How to find out in what slab cache an address is.
+    #[serde(skip)]
+    pub slab: Option<SlabLayout>,
+    /// Where the kernel's memory nodes have their zones and locks.
+    #[serde(skip)]
+    pub nodes: Option<NodeLayout>,
     /// Where a task_struct has nvcsw, in bytes, with nivcsw behind it.
     pub task_switches: Option<u32>,
     /// The tracepoints of interrupts that it has, without `_entry`.
@@ -162,6 +170,8 @@ pub struct SymbolFacts {
     pub hidden: bool,
     /// Whether it has objects too (CONFIG_KALLSYMS_ALL).
     pub objects: bool,
+    /// The System.map or vmlinux that has told of them, where /proc/kallsyms has none.
+    pub image: Option<String>,
 }
 
 /// A lock's symbol.

@@ -69,6 +69,8 @@ pub(crate) fn debian_6_12() -> Capabilities {
             detach_pid_parameters: Some(2),
             frame_cast: None,
             layout: None,
+            slab: None,
+            nodes: None,
             task_switches: Some(2000),
             interrupts: vec!["local_timer".into(), "reschedule".into()],
         },
@@ -76,6 +78,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             error: None,
             hidden: false,
             objects: true,
+            image: None,
         },
         locks: vec![LockSymbol {
             name: DEFAULT_LOCK.into(),

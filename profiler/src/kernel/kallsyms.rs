@@ -1,10 +1,12 @@
 //! The kernel's symbols, from /proc/kallsyms (kernel/kallsyms.c, 6.12).
 
+mod image;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lockprof_abi::TextRange;
@@ -69,16 +71,23 @@ pub struct Kallsyms {
     names: String,
     /// The hash of a name up to its first dot in the upper half, the symbol in the lower; sorted.
     by_base: Vec<u64>,
+    /// The file that has told of the kernel's data, where /proc/kallsyms has none of it.
+    image: Option<PathBuf>,
     took: Duration,
 }
 
 impl Kallsyms {
-    /// Reads /proc/kallsyms. Its addresses are all zero for whom `kptr_restrict` hides them.
+    /// Reads /proc/kallsyms. Its addresses are all zero for whom `kptr_restrict` hides them. Where it has no data, that
+    /// comes from a System.map or vmlinux of this kernel, if there is one.
     ///
     /// # Errors
     /// Where the file cannot be read, or a line is not of its format.
     pub fn read() -> Result<Self, KallsymsError> {
-        Self::read_lines(&File::open(KALLSYMS)?, |_| true)
+        let mut symbols = Self::read_lines(&File::open(KALLSYMS)?, |_| true)?;
+        if !symbols.hidden() && !symbols.has_objects() {
+            symbols.image = image::complete(&mut symbols);
+        }
+        Ok(symbols)
     }
 
     /// Reads the symbols of modules and eBPF programs alone, from a file that was opened before.
@@ -107,6 +116,12 @@ impl Kallsyms {
         Ok(kallsyms)
     }
 
+    /// The System.map or vmlinux that has told of the kernel's data, where /proc/kallsyms has none of it.
+    #[must_use]
+    pub fn image(&self) -> Option<&Path> {
+        self.image.as_deref()
+    }
+
     /// How long it took to read them.
     #[must_use]
     pub const fn took(&self) -> Duration {
@@ -129,29 +144,31 @@ impl Kallsyms {
         if line.is_empty() {
             return Ok(());
         }
-        let symbol = (|| {
+        let added = (|| {
             let (address, rest) = line.split_once(' ')?;
             let (kind, rest) = rest.split_once(' ')?;
             let (name, module) = rest.split_once('\t').unwrap_or((rest, ""));
-            let symbol = Symbol {
-                address: u64::from_str_radix(address, 16).ok()?,
-                name: u32::try_from(self.names.len()).ok()?,
-                name_length: u16::try_from(name.len()).ok()?,
-                in_module: !module.is_empty(),
-                kind: *kind.as_bytes().first()?,
-            };
-            Some((symbol, name, module))
+            let address = u64::from_str_radix(address, 16).ok()?;
+            self.push(address, *kind.as_bytes().first()?, name, module)
         })();
-        let Some((symbol, name, module)) = symbol else {
-            return Err(KallsymsError::Malformed {
-                line: number,
-                text: line.chars().take(80).collect(),
-            });
-        };
+        added.ok_or_else(|| KallsymsError::Malformed {
+            line: number,
+            text: line.chars().take(80).collect(),
+        })
+    }
+
+    /// Adds a symbol, with its module in brackets; `None` where a name is too long. [`Self::finish`] has to follow.
+    fn push(&mut self, address: u64, kind: u8, name: &str, module: &str) -> Option<()> {
+        self.symbols.push(Symbol {
+            address,
+            name: u32::try_from(self.names.len()).ok()?,
+            name_length: u16::try_from(name.len()).ok()?,
+            in_module: !module.is_empty(),
+            kind,
+        });
         self.names.push_str(name);
         self.names.push_str(module);
-        self.symbols.push(symbol);
-        Ok(())
+        Some(())
     }
 
     fn finish(mut self) -> Self {

@@ -34,7 +34,7 @@ impl KernelMemory {
     /// Four bytes; 0 where there is nothing to be read. `None` where the program cannot be run.
     #[must_use]
     pub fn read_u32(&self, address: u64) -> Option<u32> {
-        run(self.0.as_fd(), address).ok()
+        run(self.0.as_fd(), &[address]).ok()
     }
 
     /// Eight bytes, as of [`Self::read_u32`].
@@ -42,5 +42,18 @@ impl KernelMemory {
     pub fn read_u64(&self, address: u64) -> Option<u64> {
         let half = |address| self.read_u32(address).map(u64::from);
         Some(half(address)? | half(address.wrapping_add(4))? << 32)
+    }
+
+    /// The text at an address, up to its zero, or its first `most` bytes.
+    #[must_use]
+    pub fn read_text(&self, address: u64, most: usize) -> Option<String> {
+        let mut bytes = Vec::new();
+        while bytes.len() < most && !bytes.contains(&0) {
+            let word = self.read_u32(address.wrapping_add(bytes.len() as u64))?;
+            bytes.extend(word.to_ne_bytes());
+        }
+        let end = bytes.iter().position(|byte| *byte == 0);
+        bytes.truncate(end.unwrap_or(most));
+        String::from_utf8(bytes).ok()
     }
 }

@@ -16,6 +16,7 @@ mod identity;
 mod kallsyms;
 mod machine;
 mod memory;
+mod nodes;
 mod null_hold;
 mod obstructions;
 mod others;
@@ -25,6 +26,7 @@ mod preemption;
 pub mod privileges;
 mod probing;
 mod sites;
+mod slab;
 mod spin_waits;
 mod text;
 mod trials;
@@ -40,6 +42,7 @@ pub use findings::{Finding, Preemption, Unlock};
 pub use forbidden::refuse;
 pub use identity::{kernel_identity, version};
 pub use kallsyms::{Kallsyms, KallsymsError};
+pub use nodes::{MemoryNodes, NodeLayout};
 pub use null_hold::hold_by_setpgid;
 pub use obstructions::Obstructions;
 pub use per_cpu::PerCpu;
@@ -54,5 +57,6 @@ pub use sites::{
     SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,
     hooked_functions, lock_function, site_functions, site_of_function, site_ranges,
 };
+pub use slab::{SlabCaches, SlabLayout};
 pub use spin_waits::{CpuFacts, Hypervisor, SpinWaits};
 pub use text::KernelText;

@@ -10,12 +10,14 @@ use super::capabilities::{
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
+use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
 use super::sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
     hooked_functions,
 };
+use super::slab::SlabLayout;
 use super::trials::{self, Targets};
 use super::{machine, others};
 
@@ -140,6 +142,7 @@ fn symbol_facts(
         error: None,
         hidden: kallsyms.hidden(),
         objects: kallsyms.has_objects(),
+        image: kallsyms.image().map(|path| path.display().to_string()),
     }
 }
 
@@ -206,6 +209,8 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
             .map(|name| (*name).to_owned())
             .collect(),
         layout: Some(layout(&members)),
+        slab: SlabLayout::of(&btf, &members)?,
+        nodes: NodeLayout::of(&members),
         task_switches: members.offset("task_struct", &["nvcsw"]),
         release_task_post: !btf
             .find(BtfKind::Struct, &["release_task_post"])?

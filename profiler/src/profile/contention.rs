@@ -88,6 +88,8 @@ pub struct PathWaits {
     pub address: u64,
     /// Its name, where it has one.
     pub name: Option<String>,
+    /// What its address is in by the kernel's slab caches.
+    pub object: Option<String>,
     /// The tracepoint's LCB_F_ flags.
     pub flags: u32,
     /// The return address into the function that asked for it, as in a call stack, where it was found
@@ -164,6 +166,7 @@ impl LongestWaits {
 #[derive(Debug)]
 struct EntrySum {
     name: Option<String>,
+    object: Option<String>,
     waits: Durations,
     /// The longest since the attach, as known after the intervals that were added.
     longest_ns: u64,
@@ -185,6 +188,7 @@ impl ContentionSum {
         };
         let sum = self.entries.entry(key).or_insert_with(|| EntrySum {
             name: None,
+            object: None,
             waits: Durations::new(Scale::Octaves),
             longest_ns: 0,
             is_of_these: false,
@@ -197,6 +201,9 @@ impl ContentionSum {
         }
         if interval.name.is_some() {
             sum.name = interval.name;
+        }
+        if sum.object.is_none() {
+            sum.object = interval.object;
         }
     }
 
@@ -213,13 +220,14 @@ impl ContentionSum {
             .map(|(key, sum)| {
                 let (address, flags, caller, stack, in_hold_of, is_others) = key;
                 let longest_ns = sum.is_of_these.then_some(sum.longest_ns);
-                let (name, mut waits) = (sum.name, sum.waits);
+                let (name, object, mut waits) = (sum.name, sum.object, sum.waits);
                 waits.longest_ns = longest_of_phase(&waits.histogram, longest_ns);
                 // Whenever that was, none is longer.
                 waits.at_most_ns = Some(sum.longest_ns).filter(|&ns| ns > 0);
                 PathWaits {
                     address,
                     name,
+                    object,
                     flags,
                     caller,
                     stack,

@@ -141,6 +141,7 @@ mod tests {
         PathWaits {
             address: 64,
             name: None,
+            object: None,
             flags: LCB_F_SPIN,
             caller: caller.map(str::to_owned),
             stack,

@@ -535,6 +535,10 @@ pub struct ContentionInterval {
     pub lock: String,
     /// Its name, where it has one.
     pub name: Option<String>,
+    /// What its address is in by the kernel's slab caches, as of when it was read first: `file.f_pos_lock` of an
+    /// object whose type is known, else the cache and the offset in its object, `kmalloc-512+0x18`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// The tracepoint's LCB_F_ flags.
     pub flags: u32,
     /// The return address into the function that asked for the lock, as in a call stack, where it was

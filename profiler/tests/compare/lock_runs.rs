@@ -85,6 +85,7 @@ fn contention(waits: &Waits, number: usize, side: u32) -> ContentionInterval {
     ContentionInterval {
         lock: waits.lock.0.to_owned(),
         name: waits.lock.1.map(str::to_owned),
+        object: None,
         flags: waits.flags,
         caller: Some(waits.caller.to_owned()),
         stack: None,

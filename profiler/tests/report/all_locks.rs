@@ -179,6 +179,7 @@ fn waits(
     ContentionInterval {
         lock: lock.to_owned(),
         name: name.map(str::to_owned),
+        object: None,
         flags,
         caller: Some(caller.to_owned()),
         stack: None,

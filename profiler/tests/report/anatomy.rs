@@ -81,6 +81,7 @@ fn an_inner_wait_is_inside_the_call_that_takes_its_lock() {
     let wait = |name: &str, ns| ContentionInterval {
         lock: "0xffffffff82611c40".into(),
         name: Some(name.into()),
+        object: None,
         flags: LCB_F_SPIN,
         caller: None,
         stack: None,

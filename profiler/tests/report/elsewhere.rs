@@ -31,6 +31,7 @@ fn waits(
     ContentionInterval {
         lock: lock.into(),
         name: name.map(str::to_owned),
+        object: None,
         flags,
         caller: None,
         stack: None,

@@ -32,6 +32,7 @@ fn contention(
     ContentionInterval {
         lock: lock.to_owned(),
         name: name.map(str::to_owned),
+        object: None,
         flags,
         caller: Some(
             if flags & LCB_F_SPIN == 0 {
@@ -165,6 +166,56 @@ fn six_hundred_processes_are_one_class() {
         ("spinlock of rcu_core", NamedBy::Caller)
     );
     assert_eq!(locks.without_place.count, 0);
+}
+
+#[test]
+fn a_lock_in_a_slab_is_named_by_what_it_is_in() {
+    let with_objects = recording(|interval| {
+        let entry = |lock, object: &str, flags| ContentionInterval {
+            object: Some(object.to_owned()),
+            ..contention(lock, None, flags, 2, 3_000)
+        };
+        interval.contention = vec![
+            entry("0x100", "file.f_pos_lock", LCB_F_MUTEX),
+            entry("0x200", "file.f_pos_lock", LCB_F_MUTEX),
+            entry("0x300", "kmalloc-512+0x18", LCB_F_SPIN),
+            // A kernel thread waits for the mmap_lock of a process that has not waited for it itself.
+            entry("0x400", "mm_struct.mmap_lock", LCB_F_READ),
+            // What is known of the lock by a task comes before.
+            entry("0x500", "kmalloc-1k+0x8", LCB_F_WRITE),
+        ];
+        interval.waiters.push(waiter(0x500, 1000, None));
+    });
+    let profile = profile_of(with_objects);
+    let mut classes: Vec<(String, NamedBy, usize)> = profile
+        .locks
+        .as_ref()
+        .unwrap()
+        .classes
+        .iter()
+        .map(|class| {
+            (
+                class.class.titled(),
+                class.class.named_by,
+                class.members.len(),
+            )
+        })
+        .collect();
+    classes.sort();
+    let expected = [
+        ("file.f_pos_lock (mutex)", NamedBy::Slab, 2),
+        ("kmalloc-512+0x18 (spinlock)", NamedBy::Slab, 1),
+        ("mmap_lock (rwsem)", NamedBy::Member, 2),
+    ];
+    assert_eq!(
+        classes,
+        expected.map(|(name, by, members)| (name.to_owned(), by, members))
+    );
+    let table = joined(&table(&profile));
+    assert!(
+        table.contains("slab: it is in an object of a slab cache"),
+        "{table}"
+    );
 }
 
 #[test]

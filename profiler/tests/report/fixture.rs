@@ -404,6 +404,7 @@ fn contention(holds_known: bool) -> Vec<ContentionInterval> {
     let entry = |lock: &str, name: Option<&str>, flags, stack, waits: u32| ContentionInterval {
         lock: lock.into(),
         name: name.map(str::to_owned),
+        object: None,
         flags,
         caller: None,
         stack: Some(stack),

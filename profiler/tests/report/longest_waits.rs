@@ -16,6 +16,7 @@ fn waits(lengths: &[u64], longest_ns: u64) -> ContentionInterval {
     ContentionInterval {
         lock: LOCK.into(),
         name: None,
+        object: None,
         flags: LCB_F_MUTEX,
         caller: Some("pipe_write+0x1".into()),
         stack: None,

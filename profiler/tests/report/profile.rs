@@ -137,6 +137,7 @@ fn sampled() -> Vec<Line> {
                 interval.contention.push(ContentionInterval {
                     lock: "0x1".to_owned(),
                     name: None,
+                    object: None,
                     flags: LCB_F_SPIN,
                     caller: None,
                     stack: None,

@@ -43,6 +43,30 @@ fn life(name: &str, attach: &str) -> Step {
     run(name, &format!("{load} --attach {attach}"))
 }
 
+/// Where /proc/kallsyms has functions alone, the lock's address is that of the System.map; a map of another kernel is
+/// left alone, and the address is learned.
+pub fn data_is_found_by_a_map(lab: &Lab<'_>) -> Result<Verdict> {
+    let with_map = |map: &str| {
+        let mut step = life(map, "fentry");
+        let words = ["/init", "without-data", map].map(str::to_owned);
+        step.argv.splice(0..0, words);
+        step
+    };
+    let outcome = lab.succeed(vec![
+        life("shown", "fentry"),
+        with_map("right"),
+        with_map("wrong"),
+    ])?;
+    let shown = Summary::of(lab, &outcome, "shown")?;
+    for (map, source) in [("right", "kallsyms"), ("wrong", "learned")] {
+        let found = Summary::of(lab, &outcome, map)?;
+        equal("source", found.text("/lock/address_source")?, source)?;
+        let (address, expected) = (found.text("/lock/address")?, shown.text("/lock/address")?);
+        equal("address", address, expected)?;
+    }
+    Ok(Verdict::Passed)
+}
+
 /// Where kallsyms hides the lock's address, the learned one is the same, and all sites are unknown.
 pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
     let outcome = lab.succeed(vec![

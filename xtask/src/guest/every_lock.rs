@@ -78,6 +78,25 @@ pub fn all_locks_are_named(lab: &Lab<'_>) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Where the kernel tells of which slab cache an address is, a lock in an object that no task points to is known by
+/// the kernel's own types: those who fork wait for their common ancestor's anon_vma.
+pub fn a_lock_in_a_slab_is_named(lab: &Lab<'_>) -> Result<Verdict> {
+    let words = "lockprof locks --quiet --no-report --windows off --output /out/slab -- \
+                 lockprof workload forkexit --tasks 6 --iterations 2000 --warm-up 0";
+    let outcome = lab.succeed(vec![Step::new(words.split_whitespace())])?;
+    let summary = Summary::of(lab, &outcome, "slab")?;
+    let class = class(&summary, "anon_vma.rwsem")?;
+    note!("    {} waits for anon_vma.rwsem", count(class, "count")?);
+    equal("named by", text(class, "named_by")?, "slab")?;
+    equal("kind", text(class, "kind")?, "rwsem")?;
+    for member in list(class, "members")? {
+        if !text(member, "name")?.starts_with("0xffff") {
+            bail!("{member} is not told by its address");
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
 /// bpftrace, on the same tracepoints, counts as many waits for rwsems and as much waited time.
 pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
     let script = format!(

@@ -71,6 +71,23 @@ pub fn a_cpu_comes_and_goes(lab: &Lab<'_>) -> Result<Verdict> {
     every_hold_was_seen(lab, &outcome)
 }
 
+/// The first CPU is not there when the run begins, and comes back in it: nothing relies on it.
+pub fn cpu_zero_is_offline(lab: &Lab<'_>) -> Result<Verdict> {
+    let file = "/sys/devices/system/cpu/cpu0/online";
+    let mut request = lab.request(vec![
+        Step::default().write(file, "0"),
+        attach("attached"),
+        null_holds(LOADS[0]),
+        null_holds(LOADS[1]),
+        null_holds(LOADS[2]).write(file, "1"),
+        Step::ending(1, libc::SIGINT),
+    ]);
+    // Linux lets the first CPU of an x86 go only if it is told so, and up to 6.4 (arch/x86/kernel/topology.c).
+    request.append.push("cpu0_hotplug".to_owned());
+    let outcome = super::succeed(&request)?;
+    every_hold_was_seen(lab, &outcome)
+}
+
 /// The kernel's clock is read from another device in the middle of the run: no hold is longer for that.
 pub fn the_clock_source_changes(lab: &Lab<'_>) -> Result<Verdict> {
     let file = "/sys/devices/system/clocksource/clocksource0/current_clocksource";

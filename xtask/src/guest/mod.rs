@@ -216,6 +216,13 @@ pub const TESTS: &[GuestTest] = &[
         "callers_agree_with_call_stacks",
         contention::callers_agree_with_call_stacks,
     ),
+    // Debian's 7.2 calls its data functions.
+    GuestTest {
+        name: "data_is_found_by_a_map",
+        kernels: &["debian:6.1", "debian:6.12"],
+        cpus: 1,
+        run: daemon::data_is_found_by_a_map,
+    },
     everywhere_alone(
         "a_hidden_address_is_learned",
         daemon::a_hidden_address_is_learned,
@@ -269,6 +276,12 @@ pub const TESTS: &[GuestTest] = &[
     },
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     GuestTest {
+        name: "a_lock_in_a_slab_is_named",
+        kernels: &["debian:7.2"],
+        cpus: 2,
+        run: every_lock::a_lock_in_a_slab_is_named,
+    },
+    GuestTest {
         name: "all_locks_agree_with_a_script",
         kernels: &["debian:6.12"],
         cpus: 2,
@@ -301,6 +314,12 @@ pub const TESTS: &[GuestTest] = &[
         kernels: &["debian:6.12"],
         cpus: 1,
         run: faults::a_span_without_room_is_absent,
+    },
+    GuestTest {
+        name: "cpu_zero_is_offline",
+        kernels: &["debian:6.1"],
+        cpus: 2,
+        run: faults::cpu_zero_is_offline,
     },
     GuestTest {
         name: "a_cpu_comes_and_goes",

@@ -48,6 +48,8 @@ pub enum NamedBy {
     Symbol,
     /// It is a member of a structure that the waiting task points to.
     Member,
+    /// It is in an object of one of the kernel's slab caches.
+    Slab,
     /// It is tasklist_lock, by who waited for it.
     Learned,
     /// Nothing but its kind and who asks for it is known.
@@ -65,6 +67,7 @@ impl NamedBy {
         match self {
             Self::Symbol => "symbol",
             Self::Member => "task",
+            Self::Slab => "slab",
             Self::Learned => "learned",
             Self::Caller => "caller",
             Self::Kind => "kind",
@@ -78,6 +81,9 @@ impl NamedBy {
         match self {
             Self::Symbol => "a symbol of the kernel is at its address, or shortly before it",
             Self::Member => "it is a member of a structure of the task that waits",
+            Self::Slab => {
+                "it is in an object of a slab cache: by the object's type, or the cache and the offset in it"
+            }
             Self::Learned => "by who waited for it",
             Self::Caller => "what it is is not known: its kind, and who asks for it most",
             Self::Kind => "neither what it is nor who asks for it is known",
@@ -95,6 +101,8 @@ pub(super) struct Naming<'a> {
     callers: HashMap<u64, String>,
     /// Names of locks that have one, by address.
     names: HashMap<u64, String>,
+    /// What locks are in by the kernel's slab caches, by address.
+    objects: HashMap<u64, String>,
 }
 
 impl<'a> Naming<'a> {
@@ -107,6 +115,7 @@ impl<'a> Naming<'a> {
     ) -> Self {
         let mut by_caller: HashMap<u64, BTreeMap<&str, (u64, u64)>> = HashMap::new();
         let mut names = HashMap::new();
+        let mut objects = HashMap::new();
         for wait in waits.iter().filter(|wait| !wait.is_others) {
             if let Some(caller) = wait.caller(stacks) {
                 let callers = by_caller.entry(wait.address).or_default();
@@ -116,6 +125,9 @@ impl<'a> Naming<'a> {
             }
             if let Some(name) = &wait.name {
                 names.insert(wait.address, name.clone());
+            }
+            if let Some(object) = &wait.object {
+                objects.insert(wait.address, object.clone());
             }
         }
         let callers = by_caller.into_iter().filter_map(|(address, callers)| {
@@ -138,6 +150,7 @@ impl<'a> Naming<'a> {
             members,
             callers: callers.collect(),
             names,
+            objects,
         }
     }
 
@@ -194,6 +207,20 @@ impl<'a> Naming<'a> {
         // Of another task's structure: that task has waited for it too.
         if let Some((class, _)) = self.members.get(&address) {
             return member_class(*class, family);
+        }
+        if let Some(object) = self.objects.get(&address) {
+            // What other tasks know as a member of their own structures.
+            let class = LockClass::ALL
+                .into_iter()
+                .find(|class| class.member() == object);
+            return class.map_or_else(
+                || Class {
+                    name: object.clone(),
+                    family,
+                    named_by: NamedBy::Slab,
+                },
+                |class| member_class(class, family),
+            );
         }
         let kind = family.map_or("lock", LockFamily::name);
         match self.callers.get(&address) {

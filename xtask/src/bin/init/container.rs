@@ -1,6 +1,6 @@
 //! A program in a cgroup namespace, as in a container.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -39,14 +39,35 @@ pub fn execute(cgroup: &str, mounted: &str, capabilities: &str, program: &[&str]
     Err(command.exec()).with_context(|| format!("cannot execute {name}"))
 }
 
-/// What is mounted from now on is seen in this namespace alone, and begins at its root.
-fn mount_own() -> Result<()> {
+/// Shows a file in the place of another one, to this process and what it executes.
+pub fn mount_privately(file: &str, place: &str) -> Result<()> {
+    // SAFETY: this process has one thread, and the call takes an integer.
+    succeed("unshare", unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    make_private()?;
+    let path = |path| CString::new(path).context("no path");
+    let (file, place) = (path(file)?, path(place)?);
+    let nothing = std::ptr::null();
+    // SAFETY: valid strings, and no data.
+    succeed("mount --bind", unsafe {
+        let kind = std::ptr::null();
+        libc::mount(file.as_ptr(), place.as_ptr(), kind, libc::MS_BIND, nothing)
+    })
+}
+
+/// What is mounted from now on is seen in this namespace alone.
+fn make_private() -> Result<()> {
     let nothing = std::ptr::null();
     // SAFETY: a valid path; the call reads nothing else.
     succeed("mount --make-rprivate", unsafe {
         let flags = libc::MS_REC | libc::MS_PRIVATE;
         libc::mount(nothing, c"/".as_ptr(), nothing, flags, nothing.cast())
-    })?;
+    })
+}
+
+/// What is mounted from now on is seen in this namespace alone, and begins at its root.
+fn mount_own() -> Result<()> {
+    let nothing = std::ptr::null::<libc::c_void>();
+    make_private()?;
     // SAFETY: a valid path.
     succeed("umount", unsafe {
         libc::umount2(HIERARCHY.as_ptr(), libc::MNT_DETACH)
@@ -54,7 +75,7 @@ fn mount_own() -> Result<()> {
     let kind = c"cgroup2".as_ptr();
     // SAFETY: valid strings, no flags, and no data.
     succeed("mount", unsafe {
-        libc::mount(kind, HIERARCHY.as_ptr(), kind, 0, nothing.cast())
+        libc::mount(kind, HIERARCHY.as_ptr(), kind, 0, nothing)
     })
 }
 

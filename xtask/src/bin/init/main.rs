@@ -10,6 +10,7 @@ mod modules;
 mod output;
 mod smoke;
 mod steps;
+mod symbols;
 mod user;
 
 use std::fs;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         ] => {
             let executed = container::execute(cgroup, mounted, capabilities, program);
             return ended(container::IN_CGROUP_NAMESPACE, executed);
+        }
+        [symbols::WITHOUT_DATA, map, ref program @ ..] => {
+            return ended(symbols::WITHOUT_DATA, symbols::execute(map, program));
         }
         _ => {}
     }
