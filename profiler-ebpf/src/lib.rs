@@ -39,6 +39,6 @@ pub use hold::{
 };
 pub use names::{Loss, Phase, Site, Span};
 pub use waiters::{
-    COMM_BYTES, KernelLayout, LockClass, OTHER_WAITERS_PLACES, OwnerState, UNKNOWN_OFFSET,
-    WaitFilter, WaiterEntry, kind_bit,
+    COMM_BYTES, KernelLayout, LockClass, MAX_CALLER_RANGES, OTHER_WAITERS_PLACES, OwnerState,
+    UNKNOWN_OFFSET, WaitFilter, WaiterEntry, kind_bit,
 };

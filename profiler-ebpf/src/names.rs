@@ -196,6 +196,9 @@ table_index! {
         /// No free place in the table of who waits for whom: the wait is counted among those of all others there,
         /// without its task and its owner.
         WaiterTableFull = "waiter_table_full",
+        /// Only waits that some function asks for are looked at, and of a wait it was not to be told who asked: it is
+        /// in no number.
+        CallerUnknown = "caller_unknown",
         /// No call stack could be taken for a wait.
         StackMissing = "stack_missing",
         /// No free place in the table of cgroups: the hold or wait is counted among those of all others.

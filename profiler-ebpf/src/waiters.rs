@@ -2,7 +2,7 @@
 
 use core::mem::size_of;
 
-use crate::OTHERS;
+use crate::{OTHERS, TextRange};
 
 /// An offset that the kernel's BTF does not tell.
 pub const UNKNOWN_OFFSET: u32 = u32::MAX;
@@ -71,6 +71,12 @@ impl KernelLayout {
     }
 }
 
+/// Ranges of functions among which who asks for a lock may be looked for.
+pub const MAX_CALLER_RANGES: usize = 16;
+
+/// How many words [`WaitFilter::to_words`] has.
+const FILTER_WORDS: usize = 8 + 2 * MAX_CALLER_RANGES;
+
 /// Which waits are looked at; a field that is 0 lets all pass.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +97,8 @@ pub struct WaitFilter {
     pub lock: u64,
     /// The [`LockClass`] by its number.
     pub class: u64,
+    /// The functions that ask for the lock; behind the last one they are empty. Without any, whoever asks.
+    pub callers: [TextRange; MAX_CALLER_RANGES],
 }
 
 impl WaitFilter {
@@ -104,12 +112,15 @@ impl WaitFilter {
         kinds: 0,
         lock: 0,
         class: 0,
+        callers: [TextRange::EMPTY; MAX_CALLER_RANGES],
     };
 
     /// As the programs' variable has it.
     #[must_use]
-    pub const fn to_words(&self) -> [u64; 8] {
-        [
+    pub fn to_words(&self) -> [u64; FILTER_WORDS] {
+        let mut words = [0; FILTER_WORDS];
+        let (first, callers) = words.split_at_mut(FILTER_WORDS - 2 * MAX_CALLER_RANGES);
+        first.copy_from_slice(&[
             self.tgid,
             self.pid,
             self.cgroup,
@@ -118,7 +129,11 @@ impl WaitFilter {
             self.kinds,
             self.lock,
             self.class,
-        ]
+        ]);
+        for (words, caller) in callers.chunks_exact_mut(2).zip(&self.callers) {
+            words.copy_from_slice(&[caller.start, caller.length]);
+        }
+        words
     }
 }
 
@@ -276,5 +291,5 @@ impl WaiterEntry {
 const _: () = {
     assert!(size_of::<WaiterEntry>() == 120);
     assert!(size_of::<KernelLayout>() == 44);
-    assert!(size_of::<WaitFilter>() == 64);
+    assert!(size_of::<WaitFilter>() == 8 * FILTER_WORDS);
 };

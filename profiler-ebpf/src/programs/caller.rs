@@ -151,6 +151,33 @@ fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
     (failed == 0).then_some(word)
 }
 
+/// Who waits for a lock that is slept for: the return address, by a walk of the stack, as the daemon finds it in the
+/// stack that is kept; 0 where it is not to be told. The task goes to sleep anyway.
+#[cold]
+#[inline(never)]
+pub fn find_of_sleep(context: *mut c_void) -> u64 {
+    let Some(search) = SEARCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: as in `search`.
+    let search = unsafe { &mut *search };
+    let bytes = walk_frames(context, search);
+    let between = constants::between_text();
+    let mut in_lock = false;
+    for frame in 0..SEARCHED_FRAMES {
+        let address = search.frames[frame];
+        if frame as i64 * 8 >= bytes {
+            return 0;
+        }
+        if between.contains(address) {
+            in_lock = true;
+        } else if in_lock {
+            return address;
+        }
+    }
+    0
+}
+
 /// What takes so long that the wait's length is not to be kept: the walk of a sample, or the search for
 /// a caller whose place is not known.
 #[cold]
@@ -237,23 +264,28 @@ fn walk(context: *mut c_void, search: &mut Search) -> bool {
     if !constants::take_stacks() {
         return false;
     }
+    let bytes = walk_frames(context, search);
+    for frame in 0..SEARCHED_FRAMES {
+        if frame as i64 * 8 < bytes && constants::lock_text().contains(search.frames[frame]) {
+            search.next = frame as u64;
+            return true;
+        }
+    }
+    false
+}
+
+/// The return addresses of the stack, the innermost first: how many bytes they are, negative where there are none.
+#[inline(always)]
+fn walk_frames(context: *mut c_void, search: &mut Search) -> i64 {
     // SAFETY: the helper writes no more than the array's size.
-    let bytes = unsafe {
+    unsafe {
         bpf_get_stack(
             context,
             search.frames.as_mut_ptr().cast(),
             size_of_val(&search.frames) as u32,
             0,
         )
-    };
-    for frame in 0..SEARCHED_FRAMES {
-        if frame as i64 * 8 < bytes as i64 && constants::lock_text().contains(search.frames[frame])
-        {
-            search.next = frame as u64;
-            return true;
-        }
     }
-    false
 }
 
 /// Reads the words above the context, as far as there are any.

@@ -3,7 +3,8 @@
 
 use aya_ebpf::Global;
 use lockprof_abi::{
-    KernelLayout, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange, UNKNOWN_OFFSET, WaitFilter,
+    KernelLayout, MAX_CALLER_RANGES, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange,
+    UNKNOWN_OFFSET, WaitFilter,
 };
 
 /// The address of the target lock.
@@ -204,4 +205,21 @@ pub fn is_filtered() -> bool {
 pub fn only(part: fn(&WaitFilter) -> *const u64) -> u64 {
     // SAFETY: as in `offset_of`.
     unsafe { core::ptr::read_volatile(part(&ONLY)) }
+}
+
+/// One of the functions that ask for the locks that are looked at; `None` past the last one.
+#[inline(always)]
+pub fn wanted_caller(index: usize) -> Option<TextRange> {
+    if index >= MAX_CALLER_RANGES {
+        return None;
+    }
+    // SAFETY: the index is in bounds, and otherwise as in `offset_of`.
+    let range = unsafe { core::ptr::read_volatile(&raw const ONLY.callers[index]) };
+    (range.length != 0).then_some(range)
+}
+
+/// Whether it matters who asks for a lock.
+#[inline(always)]
+pub fn callers_are_filtered() -> bool {
+    wanted_caller(0).is_some()
 }

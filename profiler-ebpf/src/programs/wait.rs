@@ -54,7 +54,9 @@ fn contention_began(ctx: RawTracePointContext) -> i32 {
     // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
     if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
         spin_began(&ctx, cpu, lock, flags);
-    } else {
+    } else if !constants::callers_are_filtered()
+        || waiters::is_by_wanted(cpu, caller::find_of_sleep(ctx.as_ptr()))
+    {
         sleep_began(&ctx, cpu, lock, flags);
     }
     0
@@ -146,6 +148,10 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
         frame.sampled = 0;
     } else {
         caller::find(ctx.as_ptr(), cpu, depth);
+        let caller = cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)].caller;
+        if constants::callers_are_filtered() && !waiters::is_by_wanted(cpu, caller) {
+            return;
+        }
     }
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };

@@ -10,8 +10,8 @@ use aya_ebpf::helpers::{
 };
 use lockprof_abi::{
     COMM_BYTES, CpuState, KernelLayout, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
-    LCB_F_SPIN, LCB_F_WRITE, LockClass, Loss, MAX_PROBES, OTHER_WAITERS_PLACES, OTHERS, OwnerState,
-    Phase, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
+    LCB_F_SPIN, LCB_F_WRITE, LockClass, Loss, MAX_CALLER_RANGES, MAX_PROBES, OTHER_WAITERS_PLACES,
+    OTHERS, OwnerState, Phase, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
 };
 
 use super::{
@@ -61,6 +61,27 @@ pub fn is_wanted(cpu: &CpuState, lock: u64, flags: u32) -> bool {
         return false;
     }
     is_of_wanted(lock, flags)
+}
+
+/// Whether a wait is to be looked at by who asked for the lock: by the return address, 0 where that is not known.
+#[cold]
+#[inline(never)]
+pub fn is_by_wanted(cpu: &mut CpuState, caller: u64) -> bool {
+    if is_control(cpu) {
+        return true;
+    }
+    if caller == 0 {
+        lose(cpu, Loss::CallerUnknown);
+        return false;
+    }
+    for index in 0..MAX_CALLER_RANGES {
+        match constants::wanted_caller(index) {
+            None => return false,
+            Some(range) if range.contains(caller) => return true,
+            Some(_) => {}
+        }
+    }
+    false
 }
 
 /// Whether a wait that has ended is to be counted: it may have begun before the measured time.

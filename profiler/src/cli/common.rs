@@ -97,6 +97,11 @@ impl CommonArguments {
         self.windows != WindowChoice::Off
     }
 
+    /// Whether call stacks of waiters are walked.
+    pub const fn walks_stacks(&self) -> bool {
+        self.stacks.sample_every() != 0
+    }
+
     /// What is to be measured, without a load and until somebody ends it.
     pub fn settings(&self, request: Request, launched: Instant) -> Settings {
         Settings {

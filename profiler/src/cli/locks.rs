@@ -10,12 +10,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use lockprof_abi::{LockClass, WaitFilter, kind_bit};
+use lockprof_abi::{LockClass, MAX_CALLER_RANGES, WaitFilter, kind_bit};
 
 use super::{command_spec, common::CommonArguments, positive_seconds, report::GroupingArguments};
 use crate::{
     daemon::{Budget, LocksRequest, Settings},
-    kernel::{AttachChoice, Kallsyms, Request},
+    kernel::{AttachChoice, CallerTexts, Kallsyms, Request},
     probe::programs::WaiterTable,
     profile::LockKind,
     recording::{parse_address, schema::Detail},
@@ -38,6 +38,11 @@ pub struct LocksArguments {
     /// Only this lock: mmap_lock or siglock, a symbol of the kernel, or an address (0x…)
     #[arg(long, value_name = "LOCK")]
     lock: Option<String>,
+    /// Only waits that this function of the kernel asked for, as the report names who asked, with what the compiler
+    /// made of it (FUNCTION.cold and the like); may be given several times. Waits of which it is not to be told who
+    /// asked are left out, and the report says how many there were
+    #[arg(long = "caller", value_name = "FUNCTION")]
+    callers: Vec<String>,
     /// Only waits of this process
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pid: Option<u32>,
@@ -116,7 +121,11 @@ impl LocksArguments {
     /// # Errors
     /// There is no such cgroup, or the command is empty.
     pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
-        let (filter, only) = self.only()?;
+        let Only {
+            filter,
+            words,
+            callers,
+        } = self.only()?;
         let load = if self.command.is_empty() {
             None
         } else {
@@ -135,7 +144,8 @@ impl LocksArguments {
                     waiters: self.task_places.unwrap_or_else(task_places),
                     only: filter,
                 },
-                only,
+                only: words,
+                callers,
             }),
             budget: load.is_none().then_some(self.budget),
             duration: self.duration,
@@ -145,8 +155,8 @@ impl LocksArguments {
         Ok((settings, !self.common.no_report))
     }
 
-    /// Which waits are looked at, for the programs and in words.
-    fn only(&self) -> Result<(WaitFilter, Vec<String>)> {
+    /// Which waits are looked at.
+    fn only(&self) -> Result<Only> {
         let mut filter = WaitFilter::EVERYTHING;
         let mut words = Vec::new();
         if !self.kinds.is_empty() {
@@ -166,6 +176,16 @@ impl LocksArguments {
                 None => filter.lock = address_of(lock)?,
             }
             words.push(format!("lock {lock}"));
+        }
+        let mut callers = Vec::new();
+        if !self.callers.is_empty() {
+            if !self.common.walks_stacks() {
+                bail!(
+                    "who asks for a lock that is slept for is known by its call stack: leave out --stacks none"
+                );
+            }
+            callers = callers_into(&mut filter, &self.callers, &Kallsyms::read()?)?;
+            words.push(format!("asked for by {}", callers.join(" or ")));
         }
         if let Some(pid) = self.pid {
             exists("process", pid)?;
@@ -190,8 +210,74 @@ impl LocksArguments {
             filter.shortest_ns = microseconds.saturating_mul(1000);
             words.push(format!("waits of at least {microseconds} µs"));
         }
-        Ok((filter, words))
+        Ok(Only {
+            filter,
+            words,
+            callers,
+        })
     }
+}
+
+/// Which waits are looked at.
+struct Only {
+    /// For the programs.
+    filter: WaitFilter,
+    words: Vec<String>,
+    /// The functions that ask, as reports name them.
+    callers: Vec<String>,
+}
+
+/// Has the filter let pass only waits that these functions asked for; their names, as reports have them.
+fn callers_into(
+    filter: &mut WaitFilter,
+    wanted: &[String],
+    symbols: &Kallsyms,
+) -> Result<Vec<String>> {
+    if symbols.hidden() {
+        bail!(
+            "/proc/kallsyms hides where functions are, so that nobody can tell who asks: run it with sudo"
+        );
+    }
+    let texts = CallerTexts::of(symbols);
+    if !texts.tell_sleepers() {
+        bail!(
+            "this kernel's symbols do not tell which functions are those of locks, so that nobody can tell who asks \
+             for one: leave out --caller, and look at the table by caller (--by caller)"
+        );
+    }
+    let mut names = Vec::new();
+    let mut ranges = Vec::new();
+    for function in wanted {
+        let called = symbols.functions_called(function);
+        if called.is_empty() {
+            bail!(
+                "this kernel has no function {function}: perhaps the compiler has put it into those that call it. \
+                 `lockprof locks --by caller` has who asks"
+            );
+        }
+        for (name, range) in called {
+            if texts.between.contains(range.start) {
+                bail!(
+                    "{name} is one of the functions of locks and of the scheduler, which are never said to have asked \
+                     for a lock: name the function that calls it. `lockprof locks --by caller` has who asks"
+                );
+            }
+            if !ranges.contains(&range) {
+                ranges.push(range);
+            }
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let Some(places) = filter.callers.get_mut(..ranges.len()) else {
+        bail!(
+            "{} functions of this kernel have these names, and {MAX_CALLER_RANGES} can be told apart: name fewer",
+            ranges.len()
+        );
+    };
+    places.copy_from_slice(&ranges);
+    Ok(names)
 }
 
 /// The address of a lock that is named by it, or by its symbol.

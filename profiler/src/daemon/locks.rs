@@ -20,6 +20,8 @@ pub struct LocksRequest {
     pub table: WaiterTable,
     /// What is let into them, in words.
     pub only: Vec<String>,
+    /// The functions whose waits are let in, as reports name them; none: everybody's.
+    pub callers: Vec<String>,
 }
 
 impl LocksRequest {

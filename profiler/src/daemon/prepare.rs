@@ -192,10 +192,12 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         .inspect_err(|_error| recording.discard())?;
 
     // On the instruction clock there are no waits, and every look would be in the numbers.
+    let callers = settings.locks.as_ref();
+    let callers = callers.map_or_else(Vec::new, |locks| locks.callers.clone());
     let watched = programs.as_ref().filter(|_| clock != Clock::Instructions);
     Ok(Session {
         settings: settings.clone(),
-        watch: watched.map(|programs| Watch::begin(programs, &collector)),
+        watch: watched.map(|programs| Watch::begin(programs, &collector, callers)),
         owners: settings.locks.is_some().then(Owners::default),
         collector,
         programs,

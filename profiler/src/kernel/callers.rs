@@ -38,6 +38,12 @@ impl CallerTexts {
         }
     }
 
+    /// Whether they tell who asks for a lock that is slept for, too.
+    #[must_use]
+    pub fn tell_sleepers(&self) -> bool {
+        self.between != self.lock
+    }
+
     /// The return address into who asked for the lock, by the addresses of a call stack, the innermost
     /// first. `None` where no lock function is in it.
     #[must_use]
@@ -73,6 +79,7 @@ ffffffff8100c000 T _etext
     fn the_caller_is_behind_lock_functions_and_the_scheduler() {
         let texts = CallerTexts::of(&Kallsyms::parse(SYMBOLS).unwrap());
         assert_eq!(texts.between.length, 0x3500);
+        assert!(texts.tell_sleepers());
         assert_eq!(texts.kernel.length, 0xc000);
         let tracing = 0xffff_ffff_8100_0100;
         let slow_path = 0xffff_ffff_8100_b410;
@@ -100,6 +107,7 @@ ffffffff8100c000 T _etext
         );
         let texts = CallerTexts::of(&Kallsyms::parse(&symbols).unwrap());
         assert_eq!(texts.between, texts.lock);
+        assert!(!texts.tell_sleepers());
     }
 
     #[test]

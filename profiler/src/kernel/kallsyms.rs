@@ -379,6 +379,39 @@ impl Kallsyms {
             .collect()
     }
 
+    /// The functions that reports call by this name, each with that name: all of it, as `foo.part.0 [module]`, or the
+    /// kernel's own `foo` and what the compiler made of it, or else those of modules.
+    #[must_use]
+    pub fn functions_called(&self, name: &str) -> Vec<(String, TextRange)> {
+        let (function, module) = match name.split_once(" [") {
+            Some((function, rest)) => (function, rest.strip_suffix(']')),
+            None => (name, None),
+        };
+        let of = |in_module: bool| -> Vec<(String, TextRange)> {
+            self.of_base(base_of(function))
+                .filter(|(_, symbol)| symbol.in_module == in_module)
+                .filter(|(_, symbol)| module.is_none() || self.module(symbol) == module)
+                .filter(|(_, symbol)| !function.contains('.') || self.name(symbol) == function)
+                .filter_map(|(index, symbol)| {
+                    let range = self.range(index, symbol)?;
+                    // Of several names at an address reports have one.
+                    let (function, module, _) = self.resolve_in_module(range.start)?;
+                    let name = match module {
+                        Some(module) => format!("{function} [{module}]"),
+                        None => function.to_owned(),
+                    };
+                    Some((name, range))
+                })
+                .collect()
+        };
+        let own = if name == function {
+            of(false)
+        } else {
+            Vec::new()
+        };
+        if own.is_empty() { of(true) } else { own }
+    }
+
     fn range(&self, index: usize, symbol: &Symbol) -> Option<TextRange> {
         if !symbol.is_text() || symbol.address == 0 {
             return None;

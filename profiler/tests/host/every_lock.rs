@@ -145,6 +145,51 @@ mod tests {
         assert!(error.contains("no_such_lock"), "{error}");
     }
 
+    /// Of one caller there are no other rows, whether the lock is slept or spun for, and both tables have the same.
+    #[test]
+    fn one_caller_alone_is_looked_at() {
+        if !possible("one_caller_alone_is_looked_at") {
+            return;
+        }
+        let load = load(4, &["--duration", "2"]);
+        let caller = |row: &Value| row["caller"].as_str().map(str::to_owned);
+        let all = tempfile::tempdir().unwrap();
+        success(&locks(all.path(), &[], &load).output().unwrap());
+        let all = report(all.path());
+        // The caller of most waits of each kind: there are several callers of each.
+        for kind in ["rwsem", "spinlock"] {
+            let classes = rows(&all, "classes").iter();
+            let classes = classes.filter(|class| class["kind"] == kind);
+            let callers = classes.flat_map(|class| rows(class, "callers"));
+            let most = callers.max_by_key(|caller| caller["count"].as_u64());
+            let wanted = caller(most.unwrap()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let options = ["--caller", wanted.as_str()];
+            let output = locks(folder.path(), &options, &load).output().unwrap();
+            let table = success(&output);
+            assert!(
+                table.contains(&format!("only asked for by {wanted}")),
+                "{table}"
+            );
+            let report = report(folder.path());
+            let classes = rows(&report, "classes");
+            let found: Vec<&Value> = classes
+                .iter()
+                .flat_map(|class| rows(class, "callers"))
+                .collect();
+            assert!(!found.is_empty(), "{kind} of {wanted}: {report:#}");
+            for row in found {
+                assert_eq!(caller(row).unwrap(), wanted, "{row}");
+            }
+            // The tables by class and by task are read one after the other.
+            let (by_class, by_task) = (sum(classes, "count"), sum(rows(&report, "tasks"), "count"));
+            assert!(
+                by_class.abs_diff(by_task) * 20 <= by_class.max(20),
+                "{by_class} and {by_task}"
+            );
+        }
+    }
+
     /// A filter lets nothing pass of lockprof's own, by which its probes are proved all the same.
     #[test]
     fn one_process_alone_is_looked_at() {
@@ -173,6 +218,14 @@ mod tests {
         for (options, message) in [
             (["--pid", "4194305"], "there is no process 4194305"),
             (["--tid", "4194305"], "there is no task 4194305"),
+            (
+                ["--caller", "no_such_function"],
+                "this kernel has no function no_such_function",
+            ),
+            (
+                ["--caller", "mutex_lock"],
+                "name the function that calls it",
+            ),
             (
                 ["--cgroup", "/no/such"],
                 "there is no cgroup /sys/fs/cgroup/no/such",

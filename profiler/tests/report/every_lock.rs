@@ -365,3 +365,48 @@ fn an_unknown_owner_is_unknown() {
     assert!(!table.contains("who had it when the wait began"), "{table}");
     assert!(table.contains("Known for 0 % of the time"), "{table}");
 }
+
+/// Who is looked at by its caller alone is named, and so is what is left out since nobody knows its caller.
+#[test]
+fn waits_without_a_caller_are_said_where_one_is_asked_for() {
+    let mut lines = busy();
+    for line in &mut lines {
+        match line {
+            Line::Header(header) => {
+                let plan = header.locks.as_mut().unwrap();
+                plan.only = vec!["asked for by __vm_munmap".to_owned()];
+            }
+            Line::Interval(interval) if interval.phase == Phase::Measured => {
+                interval.losses.insert("caller_unknown".to_owned(), 1200);
+            }
+            _ => {}
+        }
+    }
+    let said = "Of 2,400 waits it was not to be told who asked for the lock: they are in none of these numbers.";
+    let profile = profile_of(lines);
+    let of_one = joined(&table(&profile));
+    assert!(of_one.contains(said), "{of_one}");
+    assert!(of_one.contains("only asked for by __vm_munmap"), "{of_one}");
+    assert_eq!(json(&profile)["losses"]["counted"]["caller_unknown"], 2400);
+    let all = joined(&table(&profile_of(busy())));
+    assert!(!all.contains("who asked for the lock:"), "{all}");
+}
+
+/// Waits that nobody saw make those that were seen a lower bound.
+#[test]
+fn lost_waits_are_said_before_the_numbers() {
+    let mut lines = busy();
+    for line in &mut lines {
+        if let Line::Interval(interval) = line
+            && interval.phase == Phase::Measured
+        {
+            interval.losses.insert("task_slot_taken".to_owned(), 500);
+        }
+    }
+    let said =
+        "Numbers of waits are lower bounds: 1,000 waits for locks that nobody knows were lost";
+    let table_of_lost = joined(&table(&profile_of(lines)));
+    assert!(table_of_lost.contains(said), "{table_of_lost}");
+    let all = joined(&table(&profile_of(busy())));
+    assert!(!all.contains("Numbers of waits are lower bounds"), "{all}");
+}

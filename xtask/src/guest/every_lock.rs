@@ -17,16 +17,24 @@ const READY: &str = "attached";
 /// waits before its measured time.
 const MOST_APART: f64 = 0.1;
 
-/// `lockprof locks` beside the load, into /out/locks.
-fn locks() -> Step {
-    let words = "lockprof locks --quiet --no-report --windows off --output /out/locks -- \
-                 lockprof workload mmap --tasks 6 --threads-each 3 --iterations 2000 --warm-up 0";
-    Step::new(words.split_whitespace())
+/// Who asks for the load's locks when it maps memory, on every kernel.
+const MAPS: &str = "vm_mmap_pgoff";
+
+/// `lockprof locks` with options beside the load, into /out/locks.
+fn locks(options: &[&str]) -> Step {
+    let own = "lockprof locks --quiet --no-report --windows off --output /out/locks";
+    let load = "-- lockprof workload mmap --tasks 6 --threads-each 3 --iterations 2000 --warm-up 0";
+    let options = options.iter().copied();
+    Step::new(
+        own.split_whitespace()
+            .chain(options)
+            .chain(load.split_whitespace()),
+    )
 }
 
 /// The load's locks are one class, with a member for each process, whose owners are its own threads.
 pub fn all_locks_are_named(lab: &Lab<'_>) -> Result<Verdict> {
-    let outcome = lab.succeed(vec![locks()])?;
+    let outcome = lab.succeed(vec![locks(&[])])?;
     let summary = Summary::of(lab, &outcome, "locks")?;
     let class = class(&summary, "mmap_lock")?;
     equal("named by", text(class, "named_by")?, "task")?;
@@ -97,6 +105,27 @@ pub fn a_lock_in_a_slab_is_named(lab: &Lab<'_>) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Of what the load waits for, the programs let in what one function has asked for, in both tables.
+pub fn all_locks_of_one_caller(lab: &Lab<'_>) -> Result<Verdict> {
+    let outcome = lab.succeed(vec![locks(&["--caller", MAPS])])?;
+    let summary = Summary::of(lab, &outcome, "locks")?;
+    let waits = count(class(&summary, "mmap_lock")?, "count")?;
+    for class in summary.rows("/classes")? {
+        for caller in list(class, "callers")? {
+            equal("caller", text(caller, "caller")?, MAPS)?;
+        }
+    }
+    let by_class = sum(summary.rows("/classes")?.iter(), "count")?;
+    let by_process = sum(summary.rows("/processes")?.iter(), "count")?;
+    let unknown = summary.count("/losses/counted/caller_unknown")?;
+    note!("    {waits} waits for mmap_lock by {MAPS}; {unknown} waits of unknown callers");
+    near("waits by process and by class", by_process, by_class)?;
+    if waits == 0 || unknown > waits {
+        bail!("{unknown} waits of unknown callers, and {waits} of {MAPS}");
+    }
+    Ok(Verdict::Passed)
+}
+
 /// bpftrace, on the same tracepoints, counts as many waits for rwsems and as much waited time.
 pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
     let script = format!(
@@ -110,7 +139,7 @@ pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
     );
     let mut request = lab.request(vec![
         Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY)),
-        locks(),
+        locks(&[]),
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;

@@ -275,6 +275,10 @@ pub const TESTS: &[GuestTest] = &[
         run: beside::a_script_on_the_same_functions_sees_the_same,
     },
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
+    everywhere(
+        "all_locks_of_one_caller",
+        every_lock::all_locks_of_one_caller,
+    ),
     GuestTest {
         name: "a_lock_in_a_slab_is_named",
         kernels: &["debian:7.2"],

@@ -18,6 +18,7 @@ use self::{
 use super::{Collector, Source as _, cost};
 use crate::{
     probe::{memory::zeroed_state, programs::Programs},
+    profile::symbol_of,
     recording::schema::{InProgress, Kind, OpenEvent, Phase},
 };
 
@@ -36,17 +37,28 @@ pub(super) struct Watch {
     sleepers: Sleepers,
     crossings: Crossings,
     found: Option<InProgress>,
+    /// The functions whose waits are looked at, as reports name them; none: everybody's.
+    callers: Vec<String>,
 }
 
 impl Watch {
-    /// Looks for the first time; what sleeps now has slept since before the attach.
-    pub(super) fn begin(programs: &Programs, collector: &Collector) -> Self {
+    /// Looks for the first time; what sleeps now has slept since before the attach. What the programs see begin they
+    /// filter themselves: `callers` is for what has no event.
+    pub(super) fn begin(programs: &Programs, collector: &Collector, callers: Vec<String>) -> Self {
         let moment = moment(programs);
         Self {
             sleepers: Sleepers::begin(collector.names.symbols(), moment),
             crossings: Crossings::default(),
             found: None,
+            callers,
         }
+    }
+
+    /// Whether a wait without an event is looked at. Of one whose caller is not told the list says that.
+    fn is_wanted(&self, sleeper: &Sleeper) -> bool {
+        let caller = sleeper.slept_for.caller.as_deref().map(symbol_of);
+        let is_among = |caller| self.callers.iter().any(|wanted| wanted == caller);
+        self.callers.is_empty() || caller.is_none_or(is_among)
     }
 
     /// Looks again, unless that would cost too much.
@@ -65,7 +77,9 @@ impl Watch {
         let ended = self.sleepers.take_ended();
         if phase == Phase::Measured {
             for (pid, sleeper) in &ended {
-                self.crossings.add_unseen(*pid, sleeper);
+                if self.is_wanted(sleeper) {
+                    self.crossings.add_unseen(*pid, sleeper);
+                }
             }
         }
     }
@@ -126,6 +140,7 @@ impl Watch {
             events.push(event);
         }
         let asleep = asleep.into_iter();
+        let asleep = asleep.filter(|(_, sleeper)| self.is_wanted(sleeper));
         events.extend(asleep.map(|(pid, sleeper)| sleeper.event(pid, now_ns)));
         events.retain(|event| event.at_least_ns >= NOTABLE_SLEEP_NS);
         events.extend(self.keeping_cpus(programs, collector, now_ns));

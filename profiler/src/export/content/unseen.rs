@@ -61,6 +61,9 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::WaiterTableFull => {
             "a wait whose task and owner the table had no place for; it is among the others"
         }
+        Loss::CallerUnknown => {
+            "a wait of which it was not to be told who asked, where only some callers are looked at"
+        }
         Loss::StackMissing => "a wait of which no call stack could be taken",
         Loss::CgroupTableFull => {
             "a hold or wait whose cgroup the table had no place for; it is among the others"

@@ -37,6 +37,31 @@ fn functions_end_where_the_next_one_begins() {
 }
 
 #[test]
+fn functions_are_found_as_reports_call_them() {
+    let kallsyms = Kallsyms::parse(SAMPLE).unwrap();
+    let called = |name: &str| -> Vec<String> {
+        let functions = kallsyms.functions_called(name).into_iter();
+        functions.map(|(name, _)| name).collect()
+    };
+    assert_eq!(
+        called("copy_process"),
+        ["copy_process.cold", "copy_process"]
+    );
+    assert_eq!(called("copy_process.cold"), ["copy_process.cold"]);
+    assert_eq!(called("ptrace_attach"), ["ptrace_attach.isra.0"]);
+    // The kernel's own comes before a module's.
+    assert_eq!(called("release_task"), ["release_task"]);
+    assert_eq!(called("release_task [other]"), ["release_task [other]"]);
+    assert_eq!(called("release_task_alias"), ["release_task"]);
+    let none: [&str; 0] = [];
+    assert_eq!(called("release_task [another]"), none);
+    assert_eq!(called("tasklist_lock"), none);
+    assert_eq!(called("ptrace_attach.isra.1"), none);
+    let (_, range) = &kallsyms.functions_called("release_task")[0];
+    assert_eq!(Some(*range), kallsyms.range_of("release_task"));
+}
+
+#[test]
 fn names_lead_to_addresses_and_the_kernel_comes_before_modules() {
     let kallsyms = Kallsyms::parse(SAMPLE).unwrap();
     assert_eq!(

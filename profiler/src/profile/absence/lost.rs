@@ -125,7 +125,9 @@ impl Profile {
 
     /// Where some waits were seen, that many others were not. Where none was, what it means that none was says it.
     pub(in crate::profile) fn waits_are_lower_bounds(&self) -> Option<String> {
-        let is_said = || self.waits_seen().0 == 0 && !self.absence_of_waits().is_none();
+        // Of all locks together no sentence says that one of them was not waited for.
+        let of_one = self.locks.is_none();
+        let is_said = || of_one && self.waits_seen().0 == 0 && !self.absence_of_waits().is_none();
         // Those of the lock may be in tables of their own.
         let seen = seen_waits(&self.contention).max(self.waits_seen().0);
         if !self.waits_known() || seen == 0 || is_said() {

@@ -1,5 +1,7 @@
 //! The verdict on all contended locks: which class costs most, who asks for it, and who has it.
 
+use lockprof_abi::Loss;
+
 use super::{
     FEW_WAITS, Verdict,
     caveats::{of_the_clock, of_the_run},
@@ -71,8 +73,23 @@ fn caveats(profile: &Profile, locks: &Locks) -> Vec<String> {
             units::seconds(profile.measured_s)
         ));
     }
+    all.extend(callers_unknown(profile));
+    if let Some(lost) = profile.waits_are_lower_bounds() {
+        all.push(format!("Numbers of waits are lower bounds: {lost}."));
+    }
     all.extend(of_the_clock(profile));
     all
+}
+
+/// Waits that were left out since they may, or may not, have been asked for by those who are looked at.
+fn callers_unknown(profile: &Profile) -> Option<String> {
+    let unknown = profile.losses.counted.get(&Loss::CallerUnknown).copied();
+    let unknown = unknown.filter(|&unknown| unknown > 0)?;
+    Some(format!(
+        "Of {} it was not to be told who asked for the lock: {} in none of these numbers.",
+        units::count_of(unknown as usize, "wait"),
+        if unknown == 1 { "it is" } else { "they are" }
+    ))
 }
 
 /// Which class costs most.
