@@ -117,6 +117,10 @@ pub struct RunArguments {
     /// Whether the workers are processes or threads of one process [default: processes; of mmap, threads]
     #[arg(long, value_enum, conflicts_with = "command")]
     mode: Option<Mode>,
+    /// Of threads: how many workers of the bundled load share a process [default: all]
+    #[arg(long, value_name = "N", conflicts_with = "command",
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    threads_each: Option<u32>,
     /// Do not pin the workers of the bundled load to CPUs
     #[arg(long, conflicts_with = "command")]
     no_affinity: bool,
@@ -234,7 +238,18 @@ impl RunArguments {
     /// # Errors
     /// They contradict each other.
     pub fn check(&self) -> Result<(), clap::Error> {
+        let mode = self.workload.map(|workload| self.mode_of(workload));
+        if self.threads_each.is_some() && mode == Some(Mode::Processes) {
+            return Err(Arguments::command().error(
+                ErrorKind::ArgumentConflict,
+                "--threads-each needs --mode threads",
+            ));
+        }
         self.measure.check(self.detail)
+    }
+
+    fn mode_of(&self, workload: BundledLoad) -> Mode {
+        self.mode.unwrap_or_else(|| workload.default_mode())
     }
 
     /// What is to be measured, and whether a report follows.
@@ -271,7 +286,8 @@ impl RunArguments {
             workload,
             WorkloadOptions {
                 tasks: self.tasks.unwrap_or_else(online_cpus),
-                mode: self.mode.unwrap_or_else(|| workload.default_mode()),
+                mode: self.mode_of(workload),
+                threads_each: self.threads_each,
                 warm_up: self.warm_up.unwrap_or(defaults.warm_up),
                 duration: self.duration.unwrap_or(defaults.duration),
                 iterations: self.iterations,
@@ -479,6 +495,7 @@ mod tests {
             .command
         {
             Command::Run(arguments) => {
+                arguments.check().map_err(|error| error.to_string())?;
                 let settings = arguments.settings(Instant::now());
                 settings
                     .map(|(settings, _)| settings)
@@ -503,6 +520,25 @@ mod tests {
         };
         assert_eq!(workload.tasks, Some(24));
         assert_eq!(arguments[0], "threadspawn");
+        assert!(
+            !arguments
+                .iter()
+                .any(|word| word.starts_with("--threads-each"))
+        );
+    }
+
+    #[test]
+    fn threads_of_a_bundled_load_may_be_in_several_processes() {
+        let words = ["--workload", "mmap", "-t", "9", "--threads-each", "3"];
+        let settings = run(&words).expect("valid");
+        let Some(LoadSpec::Bundled { arguments, .. }) = settings.load else {
+            panic!("{:?}", settings.load);
+        };
+        let has = |word: &str| arguments.iter().any(|argument| argument == word);
+        assert!(
+            has("--threads-each=3") && has("--mode=threads"),
+            "{arguments:?}"
+        );
     }
 
     #[test]
@@ -539,6 +575,10 @@ mod tests {
         assert!(run(&["--workload", "threadspawn", "--", "make"]).is_err());
         assert!(run(&["-t", "2", "--", "make"]).is_err());
         assert!(run(&["--workload", "threadspawn", "-t", "0"]).is_err());
+        assert!(run(&["--threads-each", "2", "--", "make"]).is_err());
+        let of_processes = ["--workload", "threadspawn", "--threads-each", "2"];
+        let error = run(&of_processes).unwrap_err();
+        assert!(error.contains("needs --mode threads"), "{error}");
         assert!(run(&["--workload", "threadspawn", "-d", "0"]).is_err());
         assert!(run(&["--workload", "threadspawn", "-d", "nan"]).is_err());
         assert!(run(&["--workload", "threadspawn", "--interval", "-1"]).is_err());
