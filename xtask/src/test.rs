@@ -7,10 +7,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::bench::peers::Peers;
 use crate::guest::{self, Tally};
 use crate::setup::{self, Found, Purpose};
 use crate::toolchain::Environment;
 use crate::{bench, cargo, process, signals};
+
+/// The variable in which lockprof's tests find bpftrace with its arguments, as a list in JSON.
+const BPFTRACE: &str = "LOCKPROF_BPFTRACE";
 
 /// `cargo xtask test`.
 #[derive(Clone, Debug, Args)]
@@ -85,7 +89,7 @@ fn host_stages(report: &mut Report, environment: &Environment) -> Result<()> {
         "-D",
         "warnings",
     ])?;
-    let tests = cargo(&[
+    let mut tests = cargo(&[
         "test",
         "--workspace",
         "--locked",
@@ -93,6 +97,13 @@ fn host_stages(report: &mut Report, environment: &Environment) -> Result<()> {
         "--",
         "--show-output",
     ])?;
+    match Peers::fetch().and_then(|peers| peers.words_here()) {
+        Ok(words) => {
+            tests.env(BPFTRACE, words);
+        }
+        // Tests beside it are skipped, and say so.
+        Err(error) => eprintln!("tests beside bpftrace are without the newest one: {error:#}"),
+    }
     let mut docs = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"])?;
     docs.env("RUSTDOCFLAGS", "-D warnings");
     for (name, mut command) in [("fmt", format), ("clippy", lints)] {

@@ -18,6 +18,8 @@ mod output;
 #[cfg(test)]
 mod rates;
 #[cfg(test)]
+mod script;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod terminal;

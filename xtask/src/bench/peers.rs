@@ -150,6 +150,15 @@ impl Peers {
         Ok(command)
     }
 
+    /// The same as a list in JSON.
+    pub fn words_here(&self) -> Result<String> {
+        let command = self.bpftrace_here()?;
+        let arguments = command.get_args();
+        let words = [command.get_program()].into_iter().chain(arguments);
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        serde_json::to_string(&words).context("cannot name bpftrace")
+    }
+
     fn program(&self) -> PathBuf {
         self.tree.join("usr/bin").join(BPFTRACE)
     }
