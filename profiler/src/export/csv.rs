@@ -2,7 +2,7 @@
 //!
 //! | column | what |
 //! |---|---|
-//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `class`, `caller`, `owner`, `process`, `task`, `waiting_cgroup`, `longest`, `cgroup`, `cpu`, `series`, `loss` |
+//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `class`, `caller`, `owner`, `command`, `process`, `task`, `waiting_cgroup`, `longest`, `cgroup`, `cpu`, `series`, `loss` |
 //! | site | the site (of the waiter in `blame`, of the hold in `span`), the class of the lock in `caller` and `owner`; empty where there is none |
 //! | name | kind of window, span, holder, lock, task, cgroup, CPU or loss; `hold` or `wait` in `distribution` |
 //! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` and `longest` |
@@ -12,10 +12,12 @@
 //!
 //! A distribution is `section == "distribution"`: site, hold or wait, bounds of the bucket, count.
 
+mod every_lock;
+
 use anyhow::Result;
 
 use super::{Exporter, printable};
-use crate::profile::{Contention, Durations, Locks, Profile, SeriesPoint, Waits};
+use crate::profile::{Contention, Durations, Profile, SeriesPoint, Waits};
 
 const HEADER: &str = "section,site,name,from,to,metric,value,unit\n";
 
@@ -36,7 +38,7 @@ impl Exporter for Csv {
             self::contention(contention, &mut rows, time);
         }
         if let Some(locks) = &profile.locks {
-            every_lock(locks, &mut rows, time);
+            every_lock::rows(locks, &mut rows, time);
         }
         longest(profile, &mut rows, time);
         cgroups(profile, &mut rows, time);
@@ -72,58 +74,6 @@ impl Exporter for Csv {
             rows.add(row, "lost", None::<u64>, "count");
         }
         Ok(rows.text.into_bytes())
-    }
-}
-
-/// All locks by class, caller, owner, and who waited.
-fn every_lock(locks: &Locks, rows: &mut Rows, time: &str) {
-    for class in &locks.classes {
-        let row = Row {
-            section: "class",
-            name: &class.class.name,
-            ..Row::default()
-        };
-        rows.add(row, "waits", Some(class.waits.count()), "count");
-        rows.add(row, "waited", class.waits.known_total_ns(), time);
-        rows.lengths(row, "wait", Some(&class.waits), time);
-    }
-    for caller in &locks.callers {
-        let row = Row {
-            section: "caller",
-            site: &caller.class.name,
-            name: caller.caller.as_deref().unwrap_or(""),
-            ..Row::default()
-        };
-        rows.add(row, "waits", Some(caller.waits.count()), "count");
-        rows.add(row, "waited", caller.waits.known_total_ns(), time);
-    }
-    let mut sums = |row, waits: &Waits| {
-        rows.add(row, "waits", Some(waits.count), "count");
-        let known = waits.measured > 0;
-        rows.add(row, "waited", known.then_some(waits.waited_ns), time);
-    };
-    for owner in &locks.owners {
-        let row = Row {
-            section: "owner",
-            site: &owner.class.name,
-            name: &owner.owner.name,
-            ..Row::default()
-        };
-        sums(row, &owner.waits);
-    }
-    for (section, all) in [
-        ("process", &locks.processes),
-        ("task", &locks.tasks),
-        ("waiting_cgroup", &locks.cgroups),
-    ] {
-        for who in all {
-            let row = Row {
-                section,
-                name: &who.who.name,
-                ..Row::default()
-            };
-            sums(row, &who.waits);
-        }
     }
 }
 
@@ -163,6 +113,12 @@ impl Rows {
             self.text.push_str(&quoted(cell));
         }
         self.text.push('\n');
+    }
+
+    fn sums(&mut self, row: Row<'_>, waits: &Waits, unit: &str) {
+        self.add(row, "waits", Some(waits.count), "count");
+        let known = waits.measured > 0;
+        self.add(row, "waited", known.then_some(waits.waited_ns), unit);
     }
 
     fn lengths(&mut self, row: Row<'_>, kind: &str, durations: Option<&Durations>, unit: &str) {

@@ -15,19 +15,22 @@ pub enum Grouping {
     Task,
     /// By waiting process, and who it waited for.
     Process,
+    /// By the waiting process's name, and by those of whom it waited for.
+    Command,
     /// By the waiting task's cgroup.
     Cgroup,
 }
 
 impl Grouping {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Class,
         Self::Lock,
         Self::Caller,
         Self::Owner,
         Self::Task,
         Self::Process,
+        Self::Command,
         Self::Cgroup,
     ];
 
@@ -41,6 +44,7 @@ impl Grouping {
             Self::Owner => "owner",
             Self::Task => "task",
             Self::Process => "process",
+            Self::Command => "command",
             Self::Cgroup => "cgroup",
         }
     }

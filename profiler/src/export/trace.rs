@@ -1,11 +1,14 @@
 //! A trace as Chrome's JSON, which Perfetto opens: what each interval did, the share that each CPU
-//! held the lock as counters, and the longest holds and waits where they happened.
+//! held the lock as counters, and the longest holds and waits where they happened; of a recording of all locks
+//! how many tasks waited at a time, by class, and the longest waits.
 //!
 //! <https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU> has the format:
 //! `ts` and `dur` are in microseconds, `M` names a track, `X` is a slice, `C` a counter, `i` an instant.
 //!
 //! The format has no field for the clock of `ts`. So times are those of CLOCK_MONOTONIC, by which most tools can
 //! stamp their events too, and the moment of the attach is there by the other clocks as well.
+
+mod every_lock;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -33,11 +36,13 @@ pub struct Trace;
 
 impl Exporter for Trace {
     fn export(&self, profile: &Profile) -> Result<Vec<u8>> {
-        let lock = printable(&profile.header.lock.name);
+        let lock = match profile.locks {
+            Some(_) => "all contended locks".into(),
+            None => printable(&profile.header.lock.name),
+        };
         let mut events = vec![
             name("process_name", LOCK, INTERVALS, &lock),
             name("thread_name", LOCK, INTERVALS, "intervals"),
-            name("process_name", LONGEST, 0, "the longest holds and waits"),
         ];
         let cpus = cpus(profile);
         let axis = Axis::of(profile);
@@ -52,18 +57,9 @@ impl Exporter for Trace {
         if let Some(last) = profile.series.last() {
             events.extend(ends(last, &cpus, axis));
         }
-        for site in &profile.sites {
-            let hold = site.longest_hold.iter().map(|event| ("hold", event));
-            let wait = site.longest_wait.iter().map(|event| ("wait", event));
-            for (kind, event) in hold.chain(wait) {
-                events.push(name(
-                    "thread_name",
-                    LONGEST,
-                    event.cpu,
-                    &format!("CPU {}", event.cpu),
-                ));
-                events.push(longest(site.site.name(), kind, event, axis));
-            }
+        match &profile.locks {
+            Some(locks) => events.extend(every_lock::events(locks, axis)),
+            None => events.extend(longest_of_sites(profile, axis)),
         }
         let mut trace = json!({
             "displayTimeUnit": "ns",
@@ -82,7 +78,9 @@ impl Exporter for Trace {
         if let Some(at) = profile.header.attached_at {
             trace["otherData"]["attached_at"] = clocks(at);
         }
-        if profile.header.windows.is_some() {
+        if profile.locks.is_some() {
+            trace["otherData"]["waits"] = every_lock::ABOUT.into();
+        } else if profile.header.windows.is_some() {
             trace["otherData"]["counters"] = COUNTERS_IN_WINDOWS.into();
         }
         let mut bytes = serde_json::to_vec(&trace)?;
@@ -216,6 +214,22 @@ fn ends(last: &SeriesPoint, cpus: &[u32], axis: Axis) -> Vec<Value> {
 /// With zeroes before, so that tracks sort by number.
 fn held_name(cpu: u32) -> String {
     format!("held by CPU {cpu:03}")
+}
+
+/// The longest hold and wait of each site.
+fn longest_of_sites(profile: &Profile, axis: Axis) -> Vec<Value> {
+    let title = "the longest holds and waits";
+    let mut events = vec![name("process_name", LONGEST, 0, title)];
+    for site in &profile.sites {
+        let hold = site.longest_hold.iter().map(|event| ("hold", event));
+        let wait = site.longest_wait.iter().map(|event| ("wait", event));
+        for (kind, event) in hold.chain(wait) {
+            let cpu = format!("CPU {}", event.cpu);
+            events.push(name("thread_name", LONGEST, event.cpu, &cpu));
+            events.push(longest(site.site.name(), kind, event, axis));
+        }
+    }
+    events
 }
 
 fn longest(site: &str, kind: &str, event: &LongestEvent, axis: Axis) -> Value {

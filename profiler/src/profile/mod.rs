@@ -33,8 +33,8 @@ pub use effect::{Counted, EdgeEffect, Effect, EffectVerdict, KindEffect};
 pub use ground_truth::{Attached, GroundTruthCheck, SpanCalls};
 pub use histogram::{Histogram, Scale};
 pub use locks::{
-    CallerWaits, Class, ClassWaits, Doing, Locks, Member, NamedBy, Pair, Person, Stretch,
-    WaitedFor, Waits, WhoWaits,
+    Behind, CallerWaits, Class, ClassWaits, CommandWaits, Doing, Locks, LongWait, Member, NamedBy,
+    Pair, Person, Stretch, WaitedFor, Waits, WhoWaits,
 };
 pub use losses::Losses;
 pub use samples::{Samples, WaitPath, wait_paths};

@@ -11,7 +11,7 @@ use super::{
         ContentionSum, LockRange, by_caller, target_by_callers, target_by_site, target_told_by_site,
     },
     holds_known,
-    locks::{OverTime, SampleSum, WaiterSum},
+    locks::{LongWaits, OverTime, SampleSum, WaiterSum},
     spans::is_timed,
     waits_from_contention, waits_known,
 };
@@ -45,6 +45,7 @@ pub(super) struct Sums {
     owner_samples: SampleSum,
     /// Where waits are told by class.
     over_time: Option<OverTime>,
+    long_waits: LongWaits,
 }
 
 /// What sums amount to, with everything in its order.
@@ -82,6 +83,7 @@ impl Sums {
         self.intervals += 1;
         if let Some(over_time) = &mut self.over_time {
             over_time.add(&interval);
+            self.long_waits.add(&interval, longest_is_new);
         }
         interval.cpus.iter().for_each(|cpu| self.add_cpu(cpu));
         interval.spans.iter().for_each(|span| self.add_span(span));
@@ -131,6 +133,7 @@ impl Sums {
             // Times of waits that are none are not shown.
             self.contention = ContentionSum::default();
             self.over_time = None;
+            self.long_waits = LongWaits::default();
             self.blame.clear();
         }
         let waits_by_path = self.contention.finish();
@@ -154,6 +157,7 @@ impl Sums {
                 self.owner_samples.finish(),
             )
             .with_over_time(over_time)
+            .with_long_waits(self.long_waits, stacks)
         });
         Finished {
             locks,

@@ -22,7 +22,7 @@ const PROCESSES: u32 = 600;
 const WAITS: u32 = 3;
 const WAITED_NS: u64 = 6_000_000;
 
-fn contention(
+pub fn contention(
     lock: &str,
     name: Option<&str>,
     flags: u32,
@@ -54,7 +54,7 @@ fn contention(
     }
 }
 
-fn waiter(lock: u64, tgid: u32, owner: Option<Owner>) -> WaiterInterval {
+pub fn waiter(lock: u64, tgid: u32, owner: Option<Owner>) -> WaiterInterval {
     WaiterInterval {
         lock: format!("{lock:#x}"),
         class: Some("mmap_lock".to_owned()),
@@ -70,7 +70,7 @@ fn waiter(lock: u64, tgid: u32, owner: Option<Owner>) -> WaiterInterval {
 }
 
 /// A recording whose measured intervals have what `fill` gives them.
-fn recording(fill: impl Fn(&mut Interval)) -> Vec<Line> {
+pub fn recording(fill: impl Fn(&mut Interval)) -> Vec<Line> {
     let like = Synthetic {
         tier: Tier::WaitOnly,
         intervals: 2,
@@ -79,7 +79,7 @@ fn recording(fill: impl Fn(&mut Interval)) -> Vec<Line> {
     of_all_locks(like.lines(), fill)
 }
 
-fn busy() -> Vec<Line> {
+pub fn busy() -> Vec<Line> {
     recording(|interval| {
         let waits = PROCESSES * WAITS;
         let waited_ns = u64::from(PROCESSES) * WAITED_NS;
@@ -130,7 +130,7 @@ fn busy() -> Vec<Line> {
     })
 }
 
-fn by(profile: &Profile, grouping: Grouping) -> String {
+pub fn by(profile: &Profile, grouping: Grouping) -> String {
     let format = Format::Table {
         width: 100,
         color: false,

@@ -23,6 +23,8 @@ mod ended;
 #[cfg(test)]
 mod every_lock;
 #[cfg(test)]
+mod every_lock_longest;
+#[cfg(test)]
 mod every_lock_page;
 #[cfg(test)]
 mod every_lock_pictures;

@@ -10,7 +10,11 @@ use lockprof::{
 };
 use serde_json::Value;
 
-use crate::fixture::{Synthetic, classify};
+use crate::{
+    every_lock,
+    every_lock_pictures::eighty,
+    fixture::{Synthetic, classify, profile_of},
+};
 
 /// Makes every view of a recording.
 pub fn every_view(recording: Recording) {
@@ -209,7 +213,7 @@ fn waits_without_a_stack_are_under_their_site() {
             interval.contention.clear();
         }
     }
-    let profile = crate::fixture::profile_of(lines);
+    let profile = profile_of(lines);
     let bytes = Format::Folded.exporter().export(&profile).unwrap();
     let text = String::from_utf8(bytes).unwrap();
     assert!(
@@ -222,7 +226,7 @@ fn waits_without_a_stack_are_under_their_site() {
 /// numbers in counters, and slices of one row that do not overlap but lie in each other.
 #[test]
 fn a_trace_is_one_that_viewers_open() {
-    for synthetic in [
+    let of_one_lock = [
         Synthetic::default(),
         Synthetic {
             tier: Tier::WaitOnly,
@@ -233,8 +237,10 @@ fn a_trace_is_one_that_viewers_open() {
             footer: false,
             ..Synthetic::default()
         },
-    ] {
-        let mut profile = synthetic.profile();
+    ];
+    let profiles = of_one_lock.iter().map(Synthetic::profile);
+    let of_all_locks = profile_of(every_lock::busy());
+    for mut profile in profiles.chain([of_all_locks, eighty().profile()]) {
         profile.header.attached_at = Some(ANCHOR);
         let bytes = Format::Trace.exporter().export(&profile).unwrap();
         let trace: Value = serde_json::from_slice(&bytes).unwrap();
@@ -413,7 +419,7 @@ fn the_ending_is_no_warm_up() {
         lines.push(Line::Interval(ending));
     }
     lines.push(footer);
-    let profile = crate::fixture::profile_of(lines);
+    let profile = profile_of(lines);
     let text =
         |format: Format| String::from_utf8(format.exporter().export(&profile).unwrap()).unwrap();
     let table = Format::Table {
@@ -454,7 +460,7 @@ fn a_maximum_that_was_not_noted_is_said_to_be_a_bound() {
             }
         }
     }
-    let profile = crate::fixture::profile_of(lines);
+    let profile = profile_of(lines);
     let text =
         |format: Format| String::from_utf8(format.exporter().export(&profile).unwrap()).unwrap();
     let json: Value = serde_json::from_str(&text(Format::Json)).unwrap();

@@ -103,6 +103,7 @@ pub(super) enum Topic {
     ByOwner,
     ByTask,
     ByProcess,
+    ByCommand,
     ByCgroup,
     Trust,
     Forecast,

@@ -42,13 +42,22 @@ pub(super) fn contents(profile: &Profile, locks: &Locks, document: &Document) ->
             "Who has them and who waits for whom",
             owners(profile, document)?,
         );
-        let people = [Topic::ByProcess, Topic::ByTask, Topic::ByCgroup];
+        let people = [
+            Topic::ByCommand,
+            Topic::ByProcess,
+            Topic::ByTask,
+            Topic::ByCgroup,
+        ];
         let people: Vec<&Section> = people
             .into_iter()
             .filter_map(|topic| document.section(topic))
             .collect();
         if !people.is_empty() {
-            add("people", "By process, task and cgroup", sections(&people));
+            add(
+                "people",
+                "By command, process, task and cgroup",
+                sections(&people),
+            );
         }
         let by_lock = document.section(Topic::ByLock);
         if by_lock.is_some() {

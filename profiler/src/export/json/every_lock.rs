@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::durations;
 use crate::profile::{
-    Class, ClassWaits, Doing, Locks, Pair, Person, Profile, WaitedFor, Waits, WhoWaits,
+    Class, ClassWaits, CommandWaits, Doing, Locks, LongWait, Pair, Person, Profile, WaitedFor,
+    Waits, WhoWaits,
 };
 
 /// The fields of a recording of all locks; `null` in others.
@@ -34,11 +35,19 @@ pub(super) fn fields(profile: &Profile) -> Vec<(&'static str, Value)> {
             of(|locks| locks.processes.iter().map(who).collect()),
         ),
         (
+            "commands",
+            of(|locks| locks.commands.iter().map(command).collect()),
+        ),
+        (
             "waiting_cgroups",
             of(|locks| locks.cgroups.iter().map(who).collect()),
         ),
         ("pairs", of(|locks| locks.pairs.iter().map(pair).collect())),
         ("without_place", of(|locks| waits(&locks.without_place))),
+        (
+            "longest_waits",
+            of(|locks| locks.longest.iter().map(long_wait).collect()),
+        ),
     ]
 }
 
@@ -107,6 +116,41 @@ fn who(who: &WhoWaits) -> Value {
     value["most_for"] = named(class);
     value["most_for"]["waited_ns"] = (*ns).into();
     value
+}
+
+fn command(command: &CommandWaits) -> Value {
+    let mut value = waits(&command.waits);
+    value["name"] = command.name.clone().into();
+    value["processes"] = command.processes.into();
+    let (class, ns) = &command.most;
+    value["most_for"] = named(class);
+    value["most_for"]["waited_ns"] = (*ns).into();
+    let behind = command.behind.iter().map(|behind| {
+        let mut value = waits(&behind.waits);
+        value["owner"] = json!(behind.owner);
+        value["own_process"] = behind.is_own.into();
+        value["processes"] = behind.processes.into();
+        value
+    });
+    value["behind"] = behind.collect();
+    value
+}
+
+fn long_wait(wait: &LongWait) -> Value {
+    let waiter = wait.waiter.as_ref();
+    let (from_s, to_s) = wait.ended_in_s;
+    json!({
+        "ns": wait.ns,
+        "ended_after_s": from_s,
+        "ended_before_s": to_s,
+        "class": named(&wait.class),
+        "kind": wait.kind.name(),
+        "caller": wait.caller,
+        "task": waiter.map(|(task, _)| person(task)),
+        "process": waiter.map(|(_, process)| person(process)),
+        "owner": wait.owner.as_ref().map(person),
+        "owner_is_hint": wait.owner_is_hint,
+    })
 }
 
 fn owner(owner: &WaitedFor) -> Value {

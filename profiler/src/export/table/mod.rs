@@ -24,10 +24,11 @@ pub struct Table {
 }
 
 /// Groupings of all locks that a terminal shows where they are asked for.
-const ON_THE_PAGE: [Topic; 4] = [
+const ON_THE_PAGE: [Topic; 5] = [
     Topic::ByLock,
     Topic::ByTask,
     Topic::ByProcess,
+    Topic::ByCommand,
     Topic::ByCgroup,
 ];
 

@@ -1,7 +1,9 @@
 //! All contended locks of the machine, by class, by who waited, and by who had them.
 
 mod class;
+mod commands;
 mod doing;
+mod longest;
 mod over_time;
 mod people;
 mod sum;
@@ -9,7 +11,9 @@ mod sum;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use class::{Class, NamedBy};
+pub use commands::{Behind, CommandWaits};
 pub use doing::Doing;
+pub use longest::{LongWait, LongWaits};
 pub use over_time::{OverTime, Stretch};
 pub use people::{Pair, Person, WaitedFor, Waits, WhoWaits};
 
@@ -34,6 +38,8 @@ pub struct Locks {
     pub tasks: Vec<WhoWaits>,
     /// By waiting process.
     pub processes: Vec<WhoWaits>,
+    /// By the waiting process's name.
+    pub commands: Vec<CommandWaits>,
     /// By the waiting task's cgroup.
     pub cgroups: Vec<WhoWaits>,
     /// By class and the process that had the lock.
@@ -48,6 +54,8 @@ pub struct Locks {
     pub without_place: Waits,
     /// Waited time by class over the measured time, in its order.
     pub over_time: Vec<Stretch>,
+    /// The longest waits, the longest first.
+    pub longest: Vec<LongWait>,
     /// The place of each lock's class in [`Self::classes`].
     by_lock: BTreeMap<LockKey, usize>,
 }

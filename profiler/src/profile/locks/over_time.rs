@@ -58,7 +58,7 @@ pub(super) fn key_of(wait: &PathWaits) -> LockKey {
 }
 
 /// None where the address is none, and for waits inside a hold, which are of no class.
-fn key_of_interval(wait: &ContentionInterval) -> Option<LockKey> {
+pub(super) fn key_of_interval(wait: &ContentionInterval) -> Option<LockKey> {
     let in_hold_of = wait.in_hold_of.as_deref().and_then(Site::from_name);
     if in_hold_of.is_some() {
         return None;

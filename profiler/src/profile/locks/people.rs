@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Class, Locks, class::process_name};
+use super::{Class, Locks, class::process_name, commands::Commands};
 use crate::{
     recording::schema::{Owner, Task, WaiterInterval},
     units,
@@ -64,6 +64,16 @@ pub struct Person {
     pub id: u32,
     /// Its name with that number: `mmload 6712`; a cgroup's path.
     pub name: String,
+}
+
+impl Person {
+    /// A task by its name and number.
+    pub(super) fn task(task: &Task) -> Self {
+        Self {
+            id: task.pid,
+            name: format!("{} {}", known(&task.comm), task.pid),
+        }
+    }
 }
 
 /// Who waited.
@@ -132,6 +142,7 @@ struct OwnerSum {
 pub(super) struct People {
     tasks: BTreeMap<u32, PersonSum>,
     processes: BTreeMap<u32, PersonSum>,
+    commands: Commands,
     cgroups: BTreeMap<String, PersonSum>,
     owners: BTreeMap<(Class, u32), OwnerSum>,
     pairs: BTreeMap<(u32, Option<u32>), Waits>,
@@ -143,6 +154,7 @@ impl People {
     pub(super) fn add(&mut self, class: Class, waiter: WaiterInterval) {
         let mut waits = Waits::default();
         waits.add_waiter(&waiter);
+        self.commands.add(&class, &waiter);
         let task = &waiter.waiter;
         let process = Person {
             id: task.tgid,
@@ -156,10 +168,9 @@ impl People {
             *of_class = of_class.saturating_add(waits.waited_ns);
             sum.waits.add(&waits);
         };
-        let name = format!("{} {}", known(&task.comm), task.pid);
         sum(
             self.tasks.entry(task.pid).or_default(),
-            name,
+            Person::task(task).name,
             Some(process.clone()),
         );
         sum(
@@ -239,6 +250,7 @@ impl People {
         Locks {
             tasks: finish(self.tasks),
             processes: finish(self.processes),
+            commands: self.commands.finish(),
             cgroups: finish(self.cgroups.into_values().map(|sum| (0, sum))),
             owners,
             pairs,

@@ -1,5 +1,6 @@
 //! All contended locks of the machine: by class, by lock, by who asked, waited, and had them.
 
+mod commands;
 mod owners;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ pub(super) fn sections(profile: &Profile, by: Option<Grouping>) -> Vec<Section> 
             Grouping::Owner => owners::owners(profile, locks, rows),
             Grouping::Task => people(Topic::ByTask, "By task", "task", &locks.tasks, unit, rows),
             Grouping::Process => processes(locks, unit, rows),
+            Grouping::Command => commands::commands(locks, unit, rows),
             Grouping::Cgroup => cgroups(profile, locks, rows),
         };
         if section.blocks.is_empty() && by.is_some() {
