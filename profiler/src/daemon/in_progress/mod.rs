@@ -56,9 +56,7 @@ impl Watch {
 
     /// Whether a wait without an event is looked at. Of one whose caller is not told the list says that.
     fn is_wanted(&self, sleeper: &Sleeper) -> bool {
-        let caller = sleeper.slept_for.caller.as_deref().map(symbol_of);
-        let is_among = |caller| self.callers.iter().any(|wanted| wanted == caller);
-        self.callers.is_empty() || caller.is_none_or(is_among)
+        is_among(&self.callers, sleeper.slept_for.caller.as_deref())
     }
 
     /// Looks again, unless that would cost too much.
@@ -193,6 +191,13 @@ impl Watch {
     }
 }
 
+/// Whether a frame of who asks is of one of some functions, or any where there are none.
+fn is_among(callers: &[String], frame: Option<&str>) -> bool {
+    let caller = frame.map(symbol_of);
+    let is_one = |caller| callers.iter().any(|wanted| wanted == caller);
+    callers.is_empty() || caller.is_none_or(is_one)
+}
+
 fn moment(programs: &Programs) -> Moment {
     Moment {
         now_ns: cost::monotonic_ns(),
@@ -290,6 +295,16 @@ fn elsewhere_by_cpu(stat: &str) -> HashMap<u32, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_ask_for_is_left_out_and_what_nobody_is_known_to_is_not() {
+        let wanted = ["do_exit".to_owned(), "foo [bar]".to_owned()];
+        assert!(is_among(&wanted, Some("do_exit+0x12")));
+        assert!(is_among(&wanted, Some("foo [bar]+0x4")));
+        assert!(!is_among(&wanted, Some("foo+0x4")));
+        assert!(is_among(&wanted, None));
+        assert!(is_among(&[], Some("foo+0x4")));
+    }
 
     #[test]
     fn the_longest_are_listed_and_the_others_counted() {
