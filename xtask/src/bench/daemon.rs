@@ -21,6 +21,7 @@ use crate::kernel;
 use crate::process;
 use crate::setup;
 use crate::vm::Clock;
+use crate::vm::fdinfo::most_resident;
 use crate::vm::protocol::Step;
 
 /// A kernel that has room for so many CPUs.
@@ -285,15 +286,6 @@ fn timed(command: &mut Command) -> Result<(f64, u64)> {
     Ok((seconds, resident_bytes))
 }
 
-/// The largest resident memory so far, in bytes, by /proc/PID/status.
-fn most_resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,14 +298,5 @@ mod tests {
         assert!(bytes > 0 && bytes < ours.len() as u64 / 2, "{bytes} bytes");
         assert!(seconds >= 0.1);
         assert!(timed(Command::new("sh").args(["-c", "exit 5"])).is_err());
-    }
-
-    #[test]
-    fn the_kernels_words_are_understood() {
-        assert_eq!(
-            most_resident("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"),
-            Some(2 << 20)
-        );
-        assert_eq!(most_resident("State:\tZ (zombie)\n"), None);
     }
 }

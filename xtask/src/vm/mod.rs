@@ -3,6 +3,7 @@
 mod accelerator;
 pub mod console;
 pub mod cpio;
+pub mod fdinfo;
 pub mod initramfs;
 pub mod memory;
 mod outcome;

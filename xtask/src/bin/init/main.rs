@@ -18,6 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use xtask::vm::fdinfo;
 use xtask::vm::protocol::{GuestScript, Kind, OUT_DIR, SCRIPT_PATH};
 
 use output::Port;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         [smoke::CHECKS] => return ended(smoke::CHECKS, smoke::run()),
         [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
         [modules::INSERT, file] => return ended(modules::INSERT, modules::insert(file)),
+        [fdinfo::STEP] => return ended(fdinfo::STEP, print_fdinfo()),
         [modules::REMOVE, name] => return ended(modules::REMOVE, modules::remove(name)),
         [
             container::IN_CGROUP_NAMESPACE,
@@ -63,6 +65,12 @@ fn ended(what: &str, result: Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the kernel tells of everybody's programs, for the host.
+fn print_fdinfo() -> Result<()> {
+    println!("{}", serde_json::to_string(&fdinfo::of_all()?)?);
+    Ok(())
 }
 
 fn guest() -> Result<()> {
