@@ -90,7 +90,8 @@ fn instructions(text: &mut String, costs: &KernelCosts) {
     ));
 }
 
-fn added(value: &Added) -> String {
+/// What is added, and by how much measurements differ.
+pub(super) fn added(value: &Added) -> String {
     match value.differs_by {
         0.0 => format!("{:.0}", value.added),
         differs_by => format!("{:.0} ± {differs_by:.0}", value.added),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::contention_tables as contention;
 use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
+use super::locks::tables as locks;
 use super::results::{
     Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
 };
@@ -33,6 +34,11 @@ pub fn render(results: &Results) -> String {
     if let Some(part) = &results.waits {
         wait_tables::section(&mut text, part);
     }
+    locks::section(
+        &mut text,
+        results.locks_in_guest.as_ref(),
+        results.locks_on_host.as_ref(),
+    );
     if let Some(part) = &results.daemon {
         daemon(&mut text, part);
     }

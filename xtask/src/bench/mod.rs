@@ -12,6 +12,7 @@ pub mod kept;
 pub mod laboratory;
 pub mod load;
 pub mod loads;
+pub mod locks;
 pub mod markdown;
 pub mod observer;
 pub mod peers;
@@ -57,7 +58,7 @@ pub struct BenchOptions {
     /// Only this part; what the files have of the others stays
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<PartName>,
-    /// Only these kernels, in the deterministic part [default: debian:6.12 and debian:7.2]
+    /// Only these kernels, in the parts that count instructions [default: debian:6.12 and debian:7.2]
     #[arg(long, value_name = "KERNEL")]
     kernel: Vec<String>,
     /// Boots of each kernel in the deterministic part, which must agree within 1 %
@@ -89,15 +90,21 @@ pub enum PartName {
     Waits,
     /// Of those the guest's alone
     WaitsInGuest,
+    /// What `lockprof locks` costs a wait and takes of memory, in guests
+    LocksInGuest,
+    /// What it leaves of the throughput of the machine itself
+    LocksOnHost,
 }
 
 impl PartName {
     /// Those that look at other tools as well.
-    const WITH_PEERS: [Self; 4] = [
+    const WITH_PEERS: [Self; 6] = [
         Self::Deterministic,
         Self::Load,
         Self::Waits,
         Self::WaitsInGuest,
+        Self::LocksInGuest,
+        Self::LocksOnHost,
     ];
 }
 
@@ -182,9 +189,25 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         write(&mut results, &folder)?;
     }
     if options.only == Some(PartName::WaitsInGuest) {
-        let peers = peers.map_err(anyhow::Error::msg)?;
-        let found = wait_guest::run(&laboratory, &peers)?;
+        let peers = peers.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
+        let found = wait_guest::run(&laboratory, peers)?;
         put_guest(&mut results.waits, found, &with);
+        write(&mut results, &folder)?;
+    }
+    if wanted(PartName::LocksInGuest) {
+        let boots = usize::from(options.boots);
+        results.locks_in_guest = Some(Part {
+            with: with.clone(),
+            found: locks::in_guest(&laboratory, &peers, &kernels(&options.kernel), boots)?,
+        });
+        write(&mut results, &folder)?;
+    }
+    if wanted(PartName::LocksOnHost) {
+        let rounds = usize::from(options.rounds).max(locks::on_host::LEAST_ROUNDS);
+        results.locks_on_host = Some(Part {
+            with: with.clone(),
+            found: locks::on_host::run(&laboratory, &peers, rounds)?,
+        });
         write(&mut results, &folder)?;
     }
     Ok(true)

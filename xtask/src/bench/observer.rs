@@ -112,6 +112,26 @@ impl Observer {
         }
     }
 
+    /// `lockprof locks`, whatever it costs, with what else its command line says.
+    pub fn locks(name: &str, what: &str, more: &[&str]) -> Self {
+        let argv = ["lockprof", "locks", "--budget", "off"];
+        Self::of_all_locks(name, what, &argv, more)
+    }
+
+    /// lockprof's table of all locks, which has no owners and no names of tasks.
+    pub fn waits(name: &str, what: &str, more: &[&str]) -> Self {
+        let argv = ["lockprof", "attach", "--budget", "off", "--attach", "wait"];
+        Self::of_all_locks(name, what, &argv, more)
+    }
+
+    fn of_all_locks(name: &str, what: &str, argv: &[&str], more: &[&str]) -> Self {
+        let argv = [argv, &["--no-report", "--windows", "off"], more].concat();
+        Self {
+            recording: Some(name.to_owned()),
+            ..Self::program(name, what, &argv, "measuring")
+        }
+    }
+
     /// The same with calls that are measured on request alone.
     #[must_use]
     pub fn with_span(mut self, function: &str) -> Self {

@@ -82,12 +82,15 @@ impl Perf {
 
     /// It as an observer of all locks that are waited for, by their callers, as it is by default.
     pub fn observer() -> Observer {
-        Observer::silent(
-            "perf-lock-contention",
-            "perf lock contention -a -b",
-            &[PERF, "lock", "contention", "-a", "-b"],
-            ATTACHES_IN_MS,
-        )
+        Self::observer_by("perf-lock-contention", None)
+    }
+
+    /// The same by what an option says: addresses, waiting tasks, owners.
+    pub fn observer_by(name: &str, option: Option<&str>) -> Observer {
+        let words = [PERF, "lock", "contention", "-a", "-b"];
+        let argv: Vec<&str> = words.into_iter().chain(option).collect();
+        let what = format!("perf {}", argv[1..].join(" "));
+        Observer::silent(name, &what, &argv, ATTACHES_IN_MS)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::locks::results as locks;
 use super::statistics::{Interval, ratio_interval};
 use crate::signals;
 
@@ -28,6 +29,12 @@ pub struct Results {
     /// Waits, on the machine itself.
     #[serde(default)]
     pub waits: Option<Part<WaitCosts>>,
+    /// `lockprof locks`, in guests.
+    #[serde(default)]
+    pub locks_in_guest: Option<Part<locks::InGuest>>,
+    /// `lockprof locks`, on the machine itself.
+    #[serde(default)]
+    pub locks_on_host: Option<Part<locks::OnHost>>,
 }
 
 /// A part, and what it was measured with.

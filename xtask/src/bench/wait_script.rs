@@ -63,6 +63,11 @@ pub struct ScriptRun {
 impl ScriptRun {
     /// Starts it, and returns when everything is attached.
     pub fn start(peers: &Peers) -> Result<Self> {
+        Self::start_with(peers, SCRIPT)
+    }
+
+    /// The same with another script that says when it is attached.
+    pub fn start_with(peers: &Peers, script: &str) -> Result<Self> {
         let mut traceable = tempfile::NamedTempFile::new().context("cannot make a file")?;
         traceable
             .write_all(TRACEABLE.as_bytes())
@@ -74,7 +79,7 @@ impl ScriptRun {
             .arg(bpftrace.get_program())
             .args(bpftrace.get_args());
         command.arg("--traceable-functions").arg(traceable.path());
-        command.args(["-B", "line", "-f", "json", "-e", SCRIPT]);
+        command.args(["-B", "line", "-f", "json", "-e", script]);
         process::die_with_us(&mut command, libc::SIGINT);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(Stdio::piped());

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod lock;
+mod locks;
 mod seen;
 
 use super::results::Results;
@@ -68,6 +69,9 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     let mut kernels = results.deterministic.iter().map(|part| &part.found);
     goals.extend(lock::others(kernels.find(|costs| costs.kernel == KERNEL)));
     goals.extend(seen::goals(results.waits.as_ref().map(|part| &part.found)));
+    goals.extend(locks::goals(
+        results.locks_in_guest.as_ref().map(|part| &part.found),
+    ));
     goals.extend(daemon::goals(
         results.daemon.as_ref().map(|part| &part.found),
     ));

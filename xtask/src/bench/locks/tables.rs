@@ -1,0 +1,244 @@
+//! The section of BENCHMARKS.md about `lockprof locks`.
+
+use std::fmt::Write as _;
+
+use super::results::{InGuest, KernelWaits, Memory, OnHost, PerRun, WaitObserver};
+use super::{EMPTY, LOCKS};
+use crate::bench::contention_tables::added;
+use crate::bench::goals::mebibytes;
+use crate::bench::markdown::{measured_with, not_measured, table};
+use crate::bench::results::{ContendedCosts, Part};
+
+/// The section, where something was measured.
+pub fn section(
+    text: &mut String,
+    in_guest: Option<&Part<InGuest>>,
+    on_host: Option<&Part<OnHost>>,
+) {
+    if in_guest.is_none() && on_host.is_none() {
+        return;
+    }
+    text.push_str("\n## All contended locks\n\nWhat `lockprof locks` costs, beside others that look at every lock.\n");
+    if let Some(part) = in_guest {
+        for waits in &part.found.kernels {
+            kernel(text, waits);
+        }
+        memory(text, &part.found.memory);
+        not_measured(text, &part.found.not_measured);
+        measured_with(text, &part.with);
+    }
+    if let Some(part) = on_host {
+        host(text, &part.found);
+        not_measured(text, &part.found.not_measured);
+        measured_with(text, &part.with);
+    }
+}
+
+fn kernel(text: &mut String, waits: &KernelWaits) {
+    let _ = write!(
+        text,
+        "\n### {}, Linux {}: instructions of a wait\n",
+        waits.kernel, waits.release
+    );
+    if !waits.sleeping.is_empty() {
+        let _ = write!(
+            text,
+            "\nOne CPU whose clock counts its instructions, and six tasks in two processes that wait for \
+             their mmap_lock (`mmap --tasks 6 --threads-each 3`). How long the kernel says that programs run \
+             (`kernel.bpf_stats_enabled`) is in instructions then, for everybody's programs alike; means of two \
+             seconds after a second of the same, so that rows that are made once are not in them. What the kernel's \
+             own two readings of the clock take is in the first row, and in all others. Behind ± stands by how much \
+             {} boots with different seeds differ.\n\n",
+            waits.boots
+        );
+        let own = waits.sleeping.iter().find(|one| one.name == LOCKS);
+        text.push_str(&table(
+            &[
+                "observer",
+                "on contention_begin",
+                "on contention_end",
+                "a wait",
+                "without what the first row has",
+                "lockprof locks has of it",
+                "waits",
+            ],
+            sleeping_rows(&waits.sleeping, own),
+        ));
+    }
+    if !waits.spinning.is_empty() {
+        text.push_str(
+            "\nTwo CPUs that spin for tasklist_lock by `nullhold -t 2`, counted by the plugin as in the section \
+             about instructions; in one boot each.\n\n",
+        );
+        text.push_str(&table(
+            &[
+                "observer",
+                "added in a contended hold",
+                "added from contention_begin to the queue",
+                "both",
+                "contended holds",
+            ],
+            waits.spinning.iter().map(spinning_row),
+        ));
+    }
+}
+
+fn sleeping_rows<'a>(
+    all: &'a [WaitObserver],
+    own: Option<&'a WaitObserver>,
+) -> impl Iterator<Item = Vec<String>> + 'a {
+    let floor = floor(all);
+    all.iter().map(move |one| {
+        let net = floor.map(|floor| one.whole() - floor);
+        let share = own.zip(floor).map(|(own, floor)| {
+            let ratio = (own.whole() - floor) / (one.whole() - floor);
+            format!("{:.0} %", ratio * 100.0)
+        });
+        vec![
+            one.what.clone(),
+            per_run(one.began),
+            per_run(one.ended),
+            format!("{:.0}", one.whole()),
+            net.map_or("–".to_owned(), |net| format!("{net:.0}")),
+            share
+                .filter(|_| one.name != EMPTY)
+                .unwrap_or_else(|| "–".to_owned()),
+            one.waits.to_string(),
+        ]
+    })
+}
+
+/// What programs that do nothing seem to take.
+pub fn floor(all: &[WaitObserver]) -> Option<f64> {
+    let empty = all.iter().find(|one| one.name == EMPTY);
+    empty.map(WaitObserver::whole)
+}
+
+fn per_run(value: PerRun) -> String {
+    format!("{:.0} ± {:.0}", value.mean, value.differs_by)
+}
+
+fn spinning_row(one: &ContendedCosts) -> Vec<String> {
+    vec![
+        one.what.clone(),
+        added(&one.in_hold),
+        added(&one.to_the_queue),
+        format!("{:.0}", one.in_hold.added + one.to_the_queue.added),
+        one.holds.to_string(),
+    ]
+}
+
+fn memory(text: &mut String, sizes: &[Memory]) {
+    let Some(first) = sizes.first() else {
+        return;
+    };
+    let _ = write!(
+        text,
+        "\nMemory of `lockprof locks` by the number of possible CPUs, of which one is there, under the same load \
+         ({}). What is resident has those maps in it that the daemon has mapped.\n\n",
+        first.kernel
+    );
+    text.push_str(&table(
+        &["possible CPUs", "resident", "maps, by the kernel's account"],
+        sizes.iter().map(|size| {
+            let bytes = |bytes| format!("{:.1} MiB", mebibytes(bytes));
+            vec![
+                size.possible_cpus.to_string(),
+                bytes(size.resident_bytes),
+                bytes(size.map_bytes),
+            ]
+        }),
+    ));
+}
+
+fn host(text: &mut String, found: &OnHost) {
+    let _ = write!(
+        text,
+        "\n### On the machine itself, Linux {}\n\nBy the wall clock, `mmap --tasks 6 --threads-each 3` on {} CPUs: \
+         {:.0} iterations a second without an observer. Each observer had its turn of four seconds between two without \
+         any, in each of {} rounds, the first of which begins with another one each time; shares are of the geometric mean \
+         of the two turns around, and given are geometric means with their 95 % intervals by Student's t. The load average \
+         was {:.1} before and {:.1} after, of which the load has its part: an interval that reaches over 100 % says \
+         that the machine was too busy to tell.\n\n",
+        found.release,
+        found.cpus,
+        found.bare_per_second,
+        found.rounds,
+        found.busy[0],
+        found.busy[1],
+    );
+    text.push_str(&table(
+        &["observer", "throughput left", "95 % interval", "rounds"],
+        found.observers.iter().map(|one| {
+            let percent = |share: f64| format!("{:.1}", share * 100.0);
+            vec![
+                one.what.clone(),
+                format!("{} %", percent(one.share)),
+                format!("{} to {} %", percent(one.low), percent(one.high)),
+                one.ratios.len().to_string(),
+            ]
+        }),
+    ));
+    if let Some(memory) = &found.memory {
+        let _ = write!(
+            text,
+            "\nMeanwhile lockprof had {:.1} MiB resident at most, and its maps took {:.1} MiB.\n",
+            mebibytes(memory.resident_bytes),
+            mebibytes(memory.map_bytes),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observer(name: &str, began: f64, ended: f64) -> WaitObserver {
+        let per_run = |mean| PerRun {
+            mean,
+            differs_by: 1.0,
+        };
+        WaitObserver {
+            name: name.to_owned(),
+            what: name.to_owned(),
+            waits: 300,
+            began: per_run(began),
+            ended: per_run(ended),
+        }
+    }
+
+    #[test]
+    fn shares_leave_out_what_empty_programs_have() {
+        let mut text = String::new();
+        let found = InGuest {
+            kernels: vec![KernelWaits {
+                sleeping: vec![
+                    observer(EMPTY, 50.0, 50.0),
+                    observer(LOCKS, 150.0, 250.0),
+                    observer("perf", 450.0, 250.0),
+                ],
+                ..KernelWaits::default()
+            }],
+            ..InGuest::default()
+        };
+        let part = Part {
+            with: Vec::new(),
+            found,
+        };
+        section(&mut text, Some(&part), None);
+        for row in [
+            "| empty-tracepoints | 50 ± 1 | 50 ± 1 | 100 | 0 | – | 300 |",
+            "| locks | 150 ± 1 | 250 ± 1 | 400 | 300 | 100 % | 300 |",
+            "| perf | 450 ± 1 | 250 ± 1 | 700 | 600 | 50 % | 300 |",
+        ] {
+            assert!(text.contains(row), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_section() {
+        let mut text = String::new();
+        section(&mut text, None, None);
+        assert_eq!(text, "");
+    }
+}
