@@ -68,15 +68,14 @@ pub fn run(
     let (mut bare, mut ratios) = (Vec::new(), vec![Vec::new(); turns.len()]);
     for round in 0..rounds {
         let mut before = bench.rate()?;
-        bare.push(before);
+        bare.push(before.by_clock);
         for turn in 0..turns.len() {
             let index = (turn + round) % turns.len();
             let (rate, memory) = bench.with(&turns[index])?;
             let after = bench.rate()?;
-            ratios[index].push(rate / (before * after).sqrt());
-            bare.push(after);
+            ratios[index].push(rate.over(before, after));
+            bare.push(after.by_clock);
             before = after;
-            // The last one's is that of the whole of its kind.
             found.memory = memory.or(found.memory);
             signals::check()?;
         }
@@ -87,21 +86,48 @@ pub fn run(
     }
     found.busy[1] = load_average()?;
     found.bare_per_second = mean(bare.into_iter());
-    let each = turns.into_iter().zip(ratios);
-    found.observers = each
-        .map(|(turn, ratios)| {
-            let interval = ratio_interval(&ratios);
-            Throughput {
-                name: turn.name.to_owned(),
-                what: turn.what,
-                share: interval.middle,
-                low: interval.low,
-                high: interval.high,
-                ratios,
-            }
-        })
-        .collect();
+    let left = |of: fn(&Rate) -> f64| -> Vec<Throughput> {
+        let each = turns.iter().zip(&ratios);
+        each.map(|(turn, ratios)| turn.left(ratios.iter().map(of).collect()))
+            .collect()
+    };
+    found.observers = left(|ratio| ratio.by_clock);
+    found.by_cpu_time = left(|ratio| ratio.by_cpu_time);
     Ok(found)
+}
+
+/// Iterations a second, or a ratio of such.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate {
+    /// Of the clock.
+    by_clock: f64,
+    /// Of the load's CPU time.
+    by_cpu_time: f64,
+}
+
+impl Rate {
+    /// By the geometric mean of those around it.
+    fn over(self, before: Self, after: Self) -> Self {
+        let ratio = |of: fn(Self) -> f64| of(self) / (of(before) * of(after)).sqrt();
+        Self {
+            by_clock: ratio(|rate| rate.by_clock),
+            by_cpu_time: ratio(|rate| rate.by_cpu_time),
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn left(&self, ratios: Vec<f64>) -> Throughput {
+        let interval = ratio_interval(&ratios);
+        Throughput {
+            name: self.name.to_owned(),
+            what: self.what.clone(),
+            share: interval.middle,
+            low: interval.low,
+            high: interval.high,
+            ratios,
+        }
+    }
 }
 
 fn turns<'a>(peers: &'a Result<Peers, String>, found: &mut OnHost) -> Vec<Turn<'a>> {
@@ -140,19 +166,23 @@ impl Bench<'_> {
         Command::new(&self.laboratory.binaries.lockprof)
     }
 
-    /// Iterations a second.
-    fn rate(&self) -> Result<f64> {
+    /// One run of the load. Nobody else of our children ends meanwhile.
+    fn rate(&self) -> Result<Rate> {
         let mut load = self.lockprof();
         load.args(LOAD);
         load.args(["--warm-up", WARM_UP, "--duration", SECONDS]);
+        let began_s = cpu_time_of_children();
         let truth = loads::ground_truth_of(&process::output(&mut load)?)?;
-        truth
-            .per_second
-            .context("a load was stopped before it was measured")
+        let cpu_s = cpu_time_of_children() - began_s;
+        let by_clock = truth.per_second;
+        Ok(Rate {
+            by_clock: by_clock.context("a load was stopped before it was measured")?,
+            by_cpu_time: truth.iterations_attempted_total as f64 / cpu_s,
+        })
     }
 
     /// The same with an observer; of lockprof what memory it took.
-    fn with(&self, turn: &Turn<'_>) -> Result<(f64, Option<Memory>)> {
+    fn with(&self, turn: &Turn<'_>) -> Result<(Rate, Option<Memory>)> {
         match &turn.tool {
             Tool::Script(peers) => {
                 let script = ScriptRun::start_with(peers, &By::Lock.script())?;
@@ -217,6 +247,16 @@ fn end(mut child: Child) -> Result<()> {
     Ok(())
 }
 
+/// Seconds of CPU of all children that were waited for, and of theirs.
+fn cpu_time_of_children() -> f64 {
+    // SAFETY: a `rusage` is numbers alone, for which zeroes are valid.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the call writes one `rusage`, for which there is room; it cannot fail with these arguments.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut used) };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(used.ru_utime) + seconds(used.ru_stime)
+}
+
 /// That of the last minute.
 fn load_average() -> Result<f64> {
     let text = read("/proc/loadavg")?;
@@ -232,6 +272,24 @@ fn read(path: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_is_held_against_its_neighbours() {
+        let rate = |by_clock, by_cpu_time| Rate {
+            by_clock,
+            by_cpu_time,
+        };
+        let ratio = rate(9.0, 5.0).over(rate(4.0, 10.0), rate(9.0, 10.0));
+        assert_eq!(ratio, rate(1.5, 0.5));
+    }
+
+    #[test]
+    fn a_childs_cpu_time_is_counted_when_it_has_ended() {
+        let before_s = cpu_time_of_children();
+        let count = "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done";
+        process::output(Command::new("sh").args(["-c", count])).unwrap();
+        assert!(cpu_time_of_children() > before_s);
+    }
 
     #[test]
     fn without_bpftrace_lockprof_has_its_turns() {

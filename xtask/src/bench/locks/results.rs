@@ -89,6 +89,9 @@ pub struct OnHost {
     pub bare_per_second: f64,
     /// What is left with each observer.
     pub observers: Vec<Throughput>,
+    /// The same of the iterations in a second of the load's own CPU time, which others that want the CPUs do not
+    /// take.
+    pub by_cpu_time: Vec<Throughput>,
     /// While it runs there.
     pub memory: Option<Memory>,
     /// What could not be measured, and why.

@@ -7,7 +7,7 @@ use super::{EMPTY, LOCKS};
 use crate::bench::contention_tables::added;
 use crate::bench::goals::mebibytes;
 use crate::bench::markdown::{measured_with, not_measured, table};
-use crate::bench::results::{ContendedCosts, Part};
+use crate::bench::results::{ContendedCosts, Part, Throughput};
 
 /// The section, where something was measured.
 pub fn section(
@@ -155,11 +155,12 @@ fn host(text: &mut String, found: &OnHost) {
     let _ = write!(
         text,
         "\n### On the machine itself, Linux {}\n\nBy the wall clock, `mmap --tasks 6 --threads-each 3` on {} CPUs: \
-         {:.0} iterations a second without an observer. Each observer had its turn of four seconds between two without \
-         any, in each of {} rounds, the first of which begins with another one each time; shares are of the geometric mean \
-         of the two turns around, and given are geometric means with their 95 % intervals by Student's t. The load average \
-         was {:.1} before and {:.1} after, of which the load has its part: an interval that reaches over 100 % says \
-         that the machine was too busy to tell.\n\n",
+         {:.0} iterations a second without an observer. In each of {} rounds each observer had its turn of four seconds \
+         between two without any, and each round began with another one. Shares are of the geometric mean of the two turns \
+         around; given are geometric means over rounds with their 95 % intervals by Student's t: of the iterations in a \
+         second, and of those in a second of the load's own CPU time, in which its waits' programs are and others' \
+         work is not. The load average was {:.1} before and {:.1} after, of which the load has its part: an interval \
+         that reaches over 100 % says that the machine was too busy to tell.\n\n",
         found.release,
         found.cpus,
         found.bare_per_second,
@@ -167,15 +168,29 @@ fn host(text: &mut String, found: &OnHost) {
         found.busy[0],
         found.busy[1],
     );
+    let interval = |one: &Throughput| {
+        let [low, high] = [one.low, one.high].map(|share| share * 100.0);
+        format!("{low:.1} to {high:.1} %")
+    };
+    let rows = found.observers.iter().zip(&found.by_cpu_time);
     text.push_str(&table(
-        &["observer", "throughput left", "95 % interval", "rounds"],
-        found.observers.iter().map(|one| {
-            let percent = |share: f64| format!("{:.1}", share * 100.0);
+        &[
+            "observer",
+            "throughput left",
+            "95 % interval",
+            "left by CPU time",
+            "95 % interval",
+            "rounds",
+        ],
+        rows.map(|(by_clock, by_cpu_time)| {
+            let share = |one: &Throughput| format!("{:.1} %", one.share * 100.0);
             vec![
-                one.what.clone(),
-                format!("{} %", percent(one.share)),
-                format!("{} to {} %", percent(one.low), percent(one.high)),
-                one.ratios.len().to_string(),
+                by_clock.what.clone(),
+                share(by_clock),
+                interval(by_clock),
+                share(by_cpu_time),
+                interval(by_cpu_time),
+                by_clock.ratios.len().to_string(),
             ]
         }),
     ));
