@@ -18,7 +18,7 @@ const COMPARED: [(&str, &str, &[&str]); 3] = [
         &[PERF_CALLERS, PERF_TASKS, PERF_OWNERS],
     ),
     (
-        "owners, no call stacks (perf -o)",
+        "owners without call stacks (perf -o; lockprof has class, lock and task besides)",
         LOCKS_NO_STACKS,
         &[PERF_OWNERS],
     ),

@@ -41,6 +41,8 @@ pub const LOCKS: &str = "locks";
 pub const PERF_OWNERS: &str = "perf-owners";
 /// perf by callers, as it is by default.
 pub const PERF_CALLERS: &str = "perf-callers";
+/// perf by the locks' addresses.
+pub const PERF_LOCKS: &str = "perf-locks";
 /// perf by waiting task.
 pub const PERF_TASKS: &str = "perf-tasks";
 
@@ -148,7 +150,7 @@ fn own() -> Vec<Observer> {
 fn perf() -> Vec<Observer> {
     vec![
         Perf::observer_by(PERF_CALLERS, None),
-        Perf::observer_by("perf-locks", Some("-l")),
+        Perf::observer_by(PERF_LOCKS, Some("-l")),
         Perf::observer_by(PERF_TASKS, Some("-t")),
         Perf::observer_by(PERF_OWNERS, Some("-o")),
     ]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::results::{Memory, OnHost};
-use super::script::By;
+use super::script::{BPFTRACE_LOCK, By};
 use crate::bench::laboratory::Laboratory;
 use crate::bench::loads;
 use crate::bench::peers::Peers;
@@ -148,7 +148,7 @@ fn turns<'a>(peers: &'a Result<Peers, String>, found: &mut OnHost) -> Vec<Turn<'
     ];
     match peers {
         Ok(peers) => turns.push(Turn {
-            name: "bpftrace-lock",
+            name: BPFTRACE_LOCK,
             what: format!("bpftrace {} script by lock", peers.bpftrace),
             tool: Tool::Script(peers),
         }),

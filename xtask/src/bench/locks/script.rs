@@ -8,6 +8,11 @@ pub const READY: &str = "attached";
 /// Where a guest has it.
 const PLACE: &str = "/tmp/every_lock.bt";
 
+/// Its name by lock, in the results.
+pub const BPFTRACE_LOCK: &str = "bpftrace-lock";
+/// And by all that it can tell.
+pub const BPFTRACE_ALL: &str = "bpftrace-task-stack";
+
 /// What the script keeps waits apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -21,9 +26,9 @@ impl By {
     /// bpftrace with the script, in a guest.
     pub fn observer(self) -> Observer {
         let (name, what) = match self {
-            Self::Lock => ("bpftrace-lock", "bpftrace script by lock"),
+            Self::Lock => (BPFTRACE_LOCK, "bpftrace script by lock"),
             Self::TaskAndStack => (
-                "bpftrace-task-stack",
+                BPFTRACE_ALL,
                 "bpftrace script by lock, waiting task and call stack",
             ),
         };

@@ -3,11 +3,18 @@
 use std::fmt::Write as _;
 
 use super::results::{InGuest, KernelWaits, Memory, OnHost, PerRun, WaitObserver};
-use super::{EMPTY, LOCKS};
+use super::script::{BPFTRACE_ALL, BPFTRACE_LOCK};
+use super::{
+    EMPTY, LOCKS, LOCKS_NO_STACKS, PERF_CALLERS, PERF_LOCKS, PERF_OWNERS, PERF_TASKS, WAIT,
+    WAIT_NO_STACKS,
+};
 use crate::bench::contention_tables::added;
 use crate::bench::goals::mebibytes;
 use crate::bench::markdown::{measured_with, not_measured, table};
 use crate::bench::results::{ContendedCosts, Part, Throughput};
+
+/// By which share of what is added two measurements of it may differ.
+const AGREE_WITHIN: f64 = 0.5;
 
 /// The section, where something was measured.
 pub fn section(
@@ -51,18 +58,17 @@ fn kernel(text: &mut String, waits: &KernelWaits) {
              {} boots with different seeds differ.\n\n",
             waits.boots
         );
-        let own = waits.sleeping.iter().find(|one| one.name == LOCKS);
         text.push_str(&table(
             &[
                 "observer",
+                "tells waits apart by",
                 "on contention_begin",
                 "on contention_end",
                 "a wait",
                 "without what the first row has",
-                "lockprof locks has of it",
                 "waits",
             ],
-            sleeping_rows(&waits.sleeping, own),
+            sleeping_rows(&waits.sleeping),
         ));
     }
     if !waits.spinning.is_empty() {
@@ -83,29 +89,35 @@ fn kernel(text: &mut String, waits: &KernelWaits) {
     }
 }
 
-fn sleeping_rows<'a>(
-    all: &'a [WaitObserver],
-    own: Option<&'a WaitObserver>,
-) -> impl Iterator<Item = Vec<String>> + 'a {
+fn sleeping_rows(all: &[WaitObserver]) -> impl Iterator<Item = Vec<String>> {
     let floor = floor(all);
     all.iter().map(move |one| {
         let net = floor.map(|floor| one.whole() - floor);
-        let share = own.zip(floor).map(|(own, floor)| {
-            let ratio = (own.whole() - floor) / (one.whole() - floor);
-            format!("{:.0} %", ratio * 100.0)
-        });
         vec![
             one.what.clone(),
+            told_apart_by(&one.name).to_owned(),
             per_run(one.began),
             per_run(one.ended),
             format!("{:.0}", one.whole()),
             net.map_or("–".to_owned(), |net| format!("{net:.0}")),
-            share
-                .filter(|_| one.name != EMPTY)
-                .unwrap_or_else(|| "–".to_owned()),
             one.waits.to_string(),
         ]
     })
+}
+
+/// What an observer knows of a wait besides its length.
+fn told_apart_by(name: &str) -> &'static str {
+    match name {
+        WAIT_NO_STACKS | PERF_LOCKS | BPFTRACE_LOCK => "lock",
+        WAIT => "lock, call stack",
+        LOCKS_NO_STACKS => "class, lock, task, owner",
+        LOCKS => "class, lock, task, owner, call stack",
+        PERF_CALLERS => "call stack",
+        PERF_TASKS => "task",
+        PERF_OWNERS => "owner",
+        BPFTRACE_ALL => "lock, task, call stack",
+        _ => "–",
+    }
 }
 
 /// What programs that do nothing seem to take.
@@ -119,13 +131,20 @@ fn per_run(value: PerRun) -> String {
 }
 
 fn spinning_row(one: &ContendedCosts) -> Vec<String> {
-    vec![
-        one.what.clone(),
-        added(&one.in_hold),
-        added(&one.to_the_queue),
-        format!("{:.0}", one.in_hold.added + one.to_the_queue.added),
-        one.holds.to_string(),
-    ]
+    let (in_hold, to_the_queue) = (&one.in_hold, &one.to_the_queue);
+    let both = in_hold.added + to_the_queue.added;
+    let differs_by = in_hold.differs_by + to_the_queue.differs_by;
+    // One that was attached in one of its two measurements alone has no cost between the two.
+    let numbers = if differs_by > both * AGREE_WITHIN {
+        let why = format!("two measurements differ by {differs_by:.0}");
+        [why, "–".to_owned(), "–".to_owned()]
+    } else {
+        [added(in_hold), added(to_the_queue), format!("{both:.0}")]
+    };
+    let mut row = vec![one.what.clone()];
+    row.extend(numbers);
+    row.push(one.holds.to_string());
+    row
 }
 
 fn memory(text: &mut String, sizes: &[Memory]) {
@@ -223,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn shares_leave_out_what_empty_programs_have() {
+    fn a_wait_is_shown_without_what_empty_programs_have() {
         let mut text = String::new();
         let found = InGuest {
             kernels: vec![KernelWaits {
                 sleeping: vec![
                     observer(EMPTY, 50.0, 50.0),
                     observer(LOCKS, 150.0, 250.0),
-                    observer("perf", 450.0, 250.0),
+                    observer(PERF_OWNERS, 450.0, 250.0),
                 ],
                 ..KernelWaits::default()
             }],
@@ -242,12 +261,27 @@ mod tests {
         };
         section(&mut text, Some(&part), None);
         for row in [
-            "| empty-tracepoints | 50 ± 1 | 50 ± 1 | 100 | 0 | – | 300 |",
-            "| locks | 150 ± 1 | 250 ± 1 | 400 | 300 | 100 % | 300 |",
-            "| perf | 450 ± 1 | 250 ± 1 | 700 | 600 | 50 % | 300 |",
+            "| empty-tracepoints | – | 50 ± 1 | 50 ± 1 | 100 | 0 | 300 |",
+            "| locks | class, lock, task, owner, call stack | 150 ± 1 | 250 ± 1 | 400 | 300 | 300 |",
+            "| perf-owners | owner | 450 ± 1 | 250 ± 1 | 700 | 600 | 300 |",
         ] {
             assert!(text.contains(row), "{text}");
         }
+    }
+
+    #[test]
+    fn measurements_that_disagree_have_no_mean() {
+        let mut one = ContendedCosts {
+            what: "x".to_owned(),
+            holds: 300,
+            ..ContendedCosts::default()
+        };
+        (one.in_hold.added, one.in_hold.differs_by) = (200.0, 0.0);
+        (one.to_the_queue.added, one.to_the_queue.differs_by) = (300.0, 250.0);
+        assert_eq!(spinning_row(&one), ["x", "200", "300 ± 250", "500", "300"]);
+        one.in_hold.differs_by = 1.0;
+        let why = "two measurements differ by 251";
+        assert_eq!(spinning_row(&one), ["x", why, "–", "–", "300"]);
     }
 
     #[test]
