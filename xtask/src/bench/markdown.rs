@@ -34,11 +34,7 @@ pub fn render(results: &Results) -> String {
     if let Some(part) = &results.waits {
         wait_tables::section(&mut text, part);
     }
-    locks::section(
-        &mut text,
-        results.locks_in_guest.as_ref(),
-        results.locks_on_host.as_ref(),
-    );
+    locks::section(&mut text, results);
     if let Some(part) = &results.daemon {
         daemon(&mut text, part);
     }

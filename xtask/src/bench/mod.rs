@@ -37,7 +37,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::kernel;
+use crate::kernel::version;
 use crate::paths;
 use crate::setup::{self, Purpose};
 use crate::signals;
@@ -90,8 +90,10 @@ pub enum PartName {
     Waits,
     /// Of those the guest's alone
     WaitsInGuest,
-    /// What `lockprof locks` costs a wait and takes of memory, in guests
+    /// What `lockprof locks` costs a wait, in guests
     LocksInGuest,
+    /// What it takes of memory
+    LocksMemory,
     /// What it leaves of the throughput of the machine itself
     LocksOnHost,
 }
@@ -140,7 +142,11 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         for kernel in kernels(&options.kernel) {
             let boots = usize::from(options.boots);
             let found = deterministic::run(&laboratory, &kernel, Extent::Whole(&peers), boots)?;
-            put(&mut results.deterministic, found.clone().with(&with));
+            put(
+                &mut results.deterministic,
+                found.clone().with(&with),
+                kernel_of,
+            );
             // What was measured is not lost to what comes next.
             write(&mut results, &folder)?;
             if kernel == goals::KERNEL {
@@ -149,7 +155,7 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
                 found.throughput = found
                     .not_measured
                     .or_note("throughput of one task", of_one_task)?;
-                put(&mut results.deterministic, found.with(&with));
+                put(&mut results.deterministic, found.with(&with), kernel_of);
             }
             write(&mut results, &folder)?;
         }
@@ -195,10 +201,20 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         write(&mut results, &folder)?;
     }
     if wanted(PartName::LocksInGuest) {
-        let boots = usize::from(options.boots);
-        results.locks_in_guest = Some(Part {
+        for kernel in kernels(&options.kernel) {
+            let boots = usize::from(options.boots);
+            let part = Part {
+                with: with.clone(),
+                found: locks::in_guest(&laboratory, &peers, &kernel, boots)?,
+            };
+            put(&mut results.locks_in_guest, part, |waits| &waits.kernel);
+            write(&mut results, &folder)?;
+        }
+    }
+    if wanted(PartName::LocksMemory) {
+        results.locks_memory = Some(Part {
             with: with.clone(),
-            found: locks::in_guest(&laboratory, &peers, &kernels(&options.kernel), boots)?,
+            found: locks::memory::by_cpus(&laboratory)?,
         });
         write(&mut results, &folder)?;
     }
@@ -230,17 +246,21 @@ fn save(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Puts a kernel's costs in the place of what was known of it.
-fn put(all: &mut Vec<Part<KernelCosts>>, now: Part<KernelCosts>) {
-    all.retain(|old| old.found.kernel != now.found.kernel);
+/// Puts what was found of a kernel in the place of what was known of it.
+fn put<T>(all: &mut Vec<Part<T>>, now: Part<T>, kernel: fn(&T) -> &String) {
+    all.retain(|old| kernel(&old.found) != kernel(&now.found));
     all.push(now);
-    all.sort_by(|a, b| kernel::version::compare(&a.found.kernel, &b.found.kernel));
+    all.sort_by(|a, b| version::compare(kernel(&a.found), kernel(&b.found)));
+}
+
+fn kernel_of(costs: &KernelCosts) -> &String {
+    &costs.kernel
 }
 
 /// Puts what lockprof costs on a kernel in the place of what was known of that, and leaves what others cost.
 fn put_own(all: &mut Vec<Part<KernelCosts>>, now: KernelCosts, with: &[(String, String)]) {
     let Some(old) = all.iter_mut().find(|old| old.found.kernel == now.kernel) else {
-        return put(all, now.with(with));
+        return put(all, now.with(with), kernel_of);
     };
     let is_own = |name: &str| name.starts_with(OWN);
     let before = old.with.iter().find(|(what, _)| what == "lockprof");
@@ -307,8 +327,8 @@ mod tests {
             },
         };
         let mut all = vec![costs("debian:6.12", 1), costs("debian:7.2", 1)];
-        put(&mut all, costs("debian:7.2", 2));
-        put(&mut all, costs("debian:6.1", 2));
+        put(&mut all, costs("debian:7.2", 2), kernel_of);
+        put(&mut all, costs("debian:6.1", 2), kernel_of);
         let found = all
             .iter()
             .map(|part| (part.found.kernel.as_str(), part.found.boots));

@@ -29,9 +29,12 @@ pub struct Results {
     /// Waits, on the machine itself.
     #[serde(default)]
     pub waits: Option<Part<WaitCosts>>,
-    /// `lockprof locks`, in guests.
+    /// What `lockprof locks` costs a wait, kernel by kernel.
     #[serde(default)]
-    pub locks_in_guest: Option<Part<locks::InGuest>>,
+    pub locks_in_guest: Vec<Part<locks::KernelWaits>>,
+    /// Its memory, by the number of possible CPUs.
+    #[serde(default)]
+    pub locks_memory: Option<Part<Vec<locks::Memory>>>,
     /// `lockprof locks`, on the machine itself.
     #[serde(default)]
     pub locks_on_host: Option<Part<locks::OnHost>>,

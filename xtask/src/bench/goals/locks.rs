@@ -1,7 +1,7 @@
 //! What `lockprof locks` aims at: that a wait costs less than perf's, with the same information.
 
 use super::{Goal, KERNEL, goal};
-use crate::bench::locks::results::{InGuest, KernelWaits};
+use crate::bench::locks::results::KernelWaits;
 use crate::bench::locks::tables::floor;
 use crate::bench::locks::{
     KERNELS, LOCKS, LOCKS_NO_STACKS, PERF_CALLERS, PERF_OWNERS, PERF_TASKS, WAIT, WAIT_NO_STACKS,
@@ -30,9 +30,9 @@ const COMPARED: [(&str, &str, &[&str]); 3] = [
 ];
 
 /// Of each kernel that was measured, and of the one that the goals are about in any case.
-pub fn goals(found: Option<&InGuest>) -> Vec<Goal> {
+pub fn goals(found: &[&KernelWaits]) -> Vec<Goal> {
     let of = |kernel: &str| {
-        let mut all = found.into_iter().flat_map(|found| &found.kernels);
+        let mut all = found.iter().copied();
         all.find(|waits| waits.kernel == kernel)
     };
     let kernels = KERNELS.into_iter();
@@ -105,7 +105,7 @@ mod tests {
     use crate::bench::locks::EMPTY;
     use crate::bench::locks::results::{PerRun, WaitObserver};
 
-    fn found(all: &[(&str, f64)]) -> InGuest {
+    fn found(all: &[(&str, f64)]) -> KernelWaits {
         let sleeping = all.iter().map(|&(name, began)| WaitObserver {
             name: name.to_owned(),
             began: PerRun {
@@ -118,13 +118,10 @@ mod tests {
             },
             ..WaitObserver::default()
         });
-        InGuest {
-            kernels: vec![KernelWaits {
-                kernel: KERNEL.to_owned(),
-                sleeping: sleeping.collect(),
-                ..KernelWaits::default()
-            }],
-            ..InGuest::default()
+        KernelWaits {
+            kernel: KERNEL.to_owned(),
+            sleeping: sleeping.collect(),
+            ..KernelWaits::default()
         }
     }
 
@@ -140,7 +137,7 @@ mod tests {
             (PERF_TASKS, 500.0),
             (PERF_OWNERS, 500.0),
         ];
-        let goals = goals(Some(&found(&all)));
+        let goals = goals(&[&found(&all)]);
         let met: Vec<Option<bool>> = goals.iter().map(|goal| goal.met).collect();
         assert_eq!(met, [Some(true), Some(false), Some(false), None]);
         assert_eq!(goals[0].measured, "60.0 %");
@@ -152,7 +149,7 @@ mod tests {
     #[test]
     fn what_perf_could_not_be_asked_for_is_not_measured() {
         let all = [(EMPTY, 0.0), (LOCKS, 1500.0), (PERF_CALLERS, 1500.0)];
-        let goals = goals(Some(&found(&all)));
+        let goals = goals(&[&found(&all)]);
         assert!(goals.iter().all(|goal| goal.met.is_none()));
         assert!(goals.iter().all(|goal| goal.measured == NOT_MEASURED));
     }

@@ -69,9 +69,8 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     let mut kernels = results.deterministic.iter().map(|part| &part.found);
     goals.extend(lock::others(kernels.find(|costs| costs.kernel == KERNEL)));
     goals.extend(seen::goals(results.waits.as_ref().map(|part| &part.found)));
-    goals.extend(locks::goals(
-        results.locks_in_guest.as_ref().map(|part| &part.found),
-    ));
+    let kernels = results.locks_in_guest.iter().map(|part| &part.found);
+    goals.extend(locks::goals(&kernels.collect::<Vec<_>>()));
     goals.extend(daemon::goals(
         results.daemon.as_ref().map(|part| &part.found),
     ));

@@ -14,10 +14,11 @@ use super::laboratory::Laboratory;
 use super::observer::{self, Observer};
 use super::peers::Peers;
 use super::perf::Perf;
+use super::results::NotMeasured;
 use super::symbols::Symbols;
 use crate::guest::Lab;
 use crate::kernel;
-use results::{InGuest, KernelWaits};
+use results::KernelWaits;
 use script::By;
 
 /// The kernels.
@@ -46,49 +47,43 @@ pub const PERF_LOCKS: &str = "perf-locks";
 /// perf by waiting task.
 pub const PERF_TASKS: &str = "perf-tasks";
 
-/// Measures what is measured in guests.
+/// Measures one kernel, in guests: what does not depend on how busy the machine is.
 pub fn in_guest(
     laboratory: &Laboratory,
     peers: &Result<Peers, String>,
-    kernels: &[String],
+    kernel: &str,
     boots: usize,
-) -> Result<InGuest> {
-    let mut found = InGuest::default();
-    for kernel in kernels {
-        let image = kernel::resolve(kernel)?;
-        let lab = Lab::new(&image, &laboratory.binaries);
-        let mut waits = KernelWaits {
-            kernel: kernel.clone(),
-            boots,
-            ..KernelWaits::default()
-        };
-        for observers in groups(peers, &mut found, kernel) {
-            let peers = peers.as_ref().ok();
-            let what = format!("{kernel}: {}", names(&observers));
-            let seen = sleeping::run(laboratory, &lab, peers, &observers, boots);
-            if let Some((release, seen)) = found.not_measured.or_note(&what, seen)? {
-                waits.release = release;
-                waits.sleeping.extend(seen);
-            }
+) -> Result<KernelWaits> {
+    let image = kernel::resolve(kernel)?;
+    let lab = Lab::new(&image, &laboratory.binaries);
+    let mut waits = KernelWaits {
+        kernel: kernel.to_owned(),
+        boots,
+        ..KernelWaits::default()
+    };
+    for observers in groups(peers, &mut waits.not_measured) {
+        let peers = peers.as_ref().ok();
+        let seen = sleeping::run(laboratory, &lab, peers, &observers, boots);
+        let seen = waits.not_measured.or_note(&names(&observers), seen)?;
+        if let Some((release, seen)) = seen {
+            waits.release = release;
+            waits.sleeping.extend(seen);
         }
-        if let Err(why) = &laboratory.hold_counter {
-            let what = format!("{kernel}: locks that are spun for");
-            found.not_measured.note(&what, why);
-        } else {
-            let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
-            for observer in spinning(peers) {
-                let what = format!("{kernel}, spinning: {}", observer.what);
-                let peers = peers.as_ref().ok();
-                let one = [observer];
-                let seen = contended::run(laboratory, &lab, &symbols, peers, &one, SPINNING_BOOTS);
-                let seen = found.not_measured.or_note(&what, seen)?;
-                waits.spinning.extend(seen.into_iter().flatten());
-            }
-        }
-        found.kernels.push(waits);
     }
-    found.memory = memory::by_cpus(laboratory)?;
-    Ok(found)
+    if let Err(why) = &laboratory.hold_counter {
+        waits.not_measured.note("locks that are spun for", why);
+        return Ok(waits);
+    }
+    let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
+    for observer in spinning(peers) {
+        let what = format!("{}, where CPUs spin", observer.what);
+        let peers = peers.as_ref().ok();
+        let one = [observer];
+        let seen = contended::run(laboratory, &lab, &symbols, peers, &one, SPINNING_BOOTS);
+        let seen = waits.not_measured.or_note(&what, seen)?;
+        waits.spinning.extend(seen.into_iter().flatten());
+    }
+    Ok(waits)
 }
 
 fn names(observers: &[Observer]) -> String {
@@ -97,23 +92,17 @@ fn names(observers: &[Observer]) -> String {
 }
 
 /// Where tasks sleep: lockprof's own share a boot, and each of the others' tools has its own.
-fn groups(peers: &Result<Peers, String>, found: &mut InGuest, kernel: &str) -> Vec<Vec<Observer>> {
+fn groups(peers: &Result<Peers, String>, not_measured: &mut NotMeasured) -> Vec<Vec<Observer>> {
     let mut groups = vec![own()];
     match peers {
         Ok(peers) => {
             match &peers.perf {
                 Ok(_) => groups.push(perf()),
-                Err(why) => {
-                    let what = format!("{kernel}: perf lock contention -b");
-                    found.not_measured.note(&what, why);
-                }
+                Err(why) => not_measured.note("perf lock contention -b", why),
             }
             groups.push([By::Lock, By::TaskAndStack].map(By::observer).to_vec());
         }
-        Err(why) => {
-            let what = format!("{kernel}: other tools");
-            found.not_measured.note(&what, why);
-        }
+        Err(why) => not_measured.note("other tools", why),
     }
     groups
 }

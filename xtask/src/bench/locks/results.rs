@@ -4,17 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::results::{ContendedCosts, NotMeasured, Throughput};
 
-/// In guests: what does not depend on how busy the machine is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct InGuest {
-    /// Instructions of a wait, kernel by kernel.
-    pub kernels: Vec<KernelWaits>,
-    /// Memory, by the number of possible CPUs.
-    pub memory: Vec<Memory>,
-    /// What could not be measured, and why.
-    pub not_measured: NotMeasured,
-}
-
 /// What observers of all locks cost a wait on one kernel, in instructions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KernelWaits {
@@ -28,6 +17,8 @@ pub struct KernelWaits {
     pub sleeping: Vec<WaitObserver>,
     /// Each observer where CPUs spin for it.
     pub spinning: Vec<ContendedCosts>,
+    /// What could not be measured, and why.
+    pub not_measured: NotMeasured,
 }
 
 /// What the programs of one observer execute for a wait.

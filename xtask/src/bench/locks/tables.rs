@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::results::{InGuest, KernelWaits, Memory, OnHost, PerRun, WaitObserver};
+use super::results::{KernelWaits, Memory, OnHost, PerRun, WaitObserver};
 use super::script::{BPFTRACE_ALL, BPFTRACE_LOCK};
 use super::{
     EMPTY, LOCKS, LOCKS_NO_STACKS, PERF_CALLERS, PERF_LOCKS, PERF_OWNERS, PERF_TASKS, WAIT,
@@ -11,27 +11,31 @@ use super::{
 use crate::bench::contention_tables::added;
 use crate::bench::goals::mebibytes;
 use crate::bench::markdown::{measured_with, not_measured, table};
-use crate::bench::results::{ContendedCosts, Part, Throughput};
+use crate::bench::results::{ContendedCosts, Results, Throughput};
 
 /// By which share of what is added two measurements of it may differ.
 const AGREE_WITHIN: f64 = 0.5;
 
 /// The section, where something was measured.
-pub fn section(
-    text: &mut String,
-    in_guest: Option<&Part<InGuest>>,
-    on_host: Option<&Part<OnHost>>,
-) {
-    if in_guest.is_none() && on_host.is_none() {
+pub fn section(text: &mut String, results: &Results) {
+    let (in_guest, sizes, on_host) = (
+        &results.locks_in_guest,
+        &results.locks_memory,
+        &results.locks_on_host,
+    );
+    if in_guest.is_empty() && sizes.is_none() && on_host.is_none() {
         return;
     }
-    text.push_str("\n## All contended locks\n\nWhat `lockprof locks` costs, beside others that look at every lock.\n");
-    if let Some(part) = in_guest {
-        for waits in &part.found.kernels {
-            kernel(text, waits);
-        }
-        memory(text, &part.found.memory);
+    text.push_str(
+        "\n## All contended locks\n\nWhat `lockprof locks` costs, beside others that look at every lock.\n",
+    );
+    for part in in_guest {
+        kernel(text, &part.found);
         not_measured(text, &part.found.not_measured);
+        measured_with(text, &part.with);
+    }
+    if let Some(part) = sizes {
+        memory(text, &part.found);
         measured_with(text, &part.with);
     }
     if let Some(part) = on_host {
@@ -153,7 +157,7 @@ fn memory(text: &mut String, sizes: &[Memory]) {
     };
     let _ = write!(
         text,
-        "\nMemory of `lockprof locks` by the number of possible CPUs, of which one is there, under the same load \
+        "\n### Memory\n\n`lockprof locks` by the number of possible CPUs, of which one is there, under the same load \
          ({}). What is resident has those maps in it that the daemon has mapped.\n\n",
         first.kernel
     );
@@ -226,6 +230,7 @@ fn host(text: &mut String, found: &OnHost) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::results::Part;
 
     fn observer(name: &str, began: f64, ended: f64) -> WaitObserver {
         let per_run = |mean| PerRun {
@@ -244,22 +249,22 @@ mod tests {
     #[test]
     fn a_wait_is_shown_without_what_empty_programs_have() {
         let mut text = String::new();
-        let found = InGuest {
-            kernels: vec![KernelWaits {
-                sleeping: vec![
-                    observer(EMPTY, 50.0, 50.0),
-                    observer(LOCKS, 150.0, 250.0),
-                    observer(PERF_OWNERS, 450.0, 250.0),
-                ],
-                ..KernelWaits::default()
+        let found = KernelWaits {
+            sleeping: vec![
+                observer(EMPTY, 50.0, 50.0),
+                observer(LOCKS, 150.0, 250.0),
+                observer(PERF_OWNERS, 450.0, 250.0),
+            ],
+            ..KernelWaits::default()
+        };
+        let results = Results {
+            locks_in_guest: vec![Part {
+                with: Vec::new(),
+                found,
             }],
-            ..InGuest::default()
+            ..Results::default()
         };
-        let part = Part {
-            with: Vec::new(),
-            found,
-        };
-        section(&mut text, Some(&part), None);
+        section(&mut text, &results);
         for row in [
             "| empty-tracepoints | – | 50 ± 1 | 50 ± 1 | 100 | 0 | 300 |",
             "| locks | class, lock, task, owner, call stack | 150 ± 1 | 250 ± 1 | 400 | 300 | 300 |",
@@ -287,7 +292,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_has_no_section() {
         let mut text = String::new();
-        section(&mut text, None, None);
+        section(&mut text, &Results::default());
         assert_eq!(text, "");
     }
 }
