@@ -152,43 +152,50 @@ mod tests {
             return;
         }
         let load = load(4, &["--duration", "2"]);
-        let caller = |row: &Value| row["caller"].as_str().map(str::to_owned);
         let all = tempfile::tempdir().unwrap();
         success(&locks(all.path(), &[], &load).output().unwrap());
         let all = report(all.path());
-        // The caller of most waits of each kind: there are several callers of each.
+        // There are several callers of each kind, and what others on this machine spin for may be over.
         for kind in ["rwsem", "spinlock"] {
             let classes = rows(&all, "classes").iter();
             let classes = classes.filter(|class| class["kind"] == kind);
             let callers = classes.flat_map(|class| rows(class, "callers"));
-            let most = callers.max_by_key(|caller| caller["count"].as_u64());
-            let wanted = caller(most.unwrap()).unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            let options = ["--caller", wanted.as_str()];
-            let output = locks(folder.path(), &options, &load).output().unwrap();
-            let table = success(&output);
-            assert!(
-                table.contains(&format!("only asked for by {wanted}")),
-                "{table}"
-            );
-            let report = report(folder.path());
-            let classes = rows(&report, "classes");
-            let found: Vec<&Value> = classes
-                .iter()
-                .flat_map(|class| rows(class, "callers"))
-                .collect();
-            assert!(!found.is_empty(), "{kind} of {wanted}: {report:#}");
-            for row in found {
-                assert_eq!(caller(row).unwrap(), wanted, "{row}");
-            }
-            // The tables by class and by task are read one after the other, on a busy machine long after; what others
-            // ask for would be a multiple.
-            let (by_class, by_task) = (sum(classes, "count"), sum(rows(&report, "tasks"), "count"));
-            assert!(
-                by_class.abs_diff(by_task) * 4 <= by_class.max(20),
-                "{by_class} and {by_task}"
-            );
+            let mut callers: Vec<&Value> =
+                callers.filter(|row| row["caller"].is_string()).collect();
+            callers.sort_by_key(|row| std::cmp::Reverse(row["count"].as_u64()));
+            let names = callers.iter().filter_map(|row| row["caller"].as_str());
+            let names: Vec<&str> = names.take(4).collect();
+            let was_seen = names.iter().any(|name| is_alone(name, &load));
+            assert!(was_seen, "{kind}: nothing of {names:?}");
         }
+    }
+
+    /// Whether anything is seen of what a function asks for: nothing else is.
+    fn is_alone(wanted: &str, load: &[String]) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let output = locks(folder.path(), &["--caller", wanted], load).output();
+        let table = success(&output.unwrap());
+        let said = format!("only asked for by {wanted}");
+        assert!(table.contains(&said), "{table}");
+        let report = report(folder.path());
+        let classes = rows(&report, "classes");
+        let callers = classes.iter().flat_map(|class| rows(class, "callers"));
+        let of_others = callers.filter(|row| {
+            let caller = row["caller"].as_str();
+            caller.is_none_or(|caller| caller.split('.').next() != wanted.split('.').next())
+        });
+        // lockprof's own waits, by which its probes are proved, are let pass a moment before the last reading.
+        let of_others: Vec<Value> = of_others.cloned().collect();
+        assert!(sum(&of_others, "count") <= 3, "{wanted}: {of_others:?}");
+        // The tables by class and by task are read one after the other, on a busy machine long after; what others ask
+        // for would be a multiple.
+        let (by_class, by_task) = (sum(classes, "count"), sum(rows(&report, "tasks"), "count"));
+        println!("{wanted}: {by_class} by class, {by_task} by task");
+        assert!(
+            by_class.abs_diff(by_task) * 4 <= by_class.max(20),
+            "{by_class} and {by_task}"
+        );
+        by_class > 0
     }
 
     /// A filter lets nothing pass of lockprof's own, by which its probes are proved all the same.
