@@ -118,7 +118,8 @@ pub struct TaskSlot {
     pub owner: u64,
     /// Its pid, and in the upper half its process.
     pub owner_ids: u64,
-    /// What it did, by the number of an [`OwnerState`](crate::OwnerState), and [`READER_HINT`].
+    /// What it did, by the number of an [`OwnerState`](crate::OwnerState), with
+    /// [`READER_HINT`] and [`OWNER_SAMPLED`].
     pub owner_state: u32,
     /// The CPU that it was on, or had been on last.
     pub owner_cpu: u32,
@@ -126,6 +127,10 @@ pub struct TaskSlot {
 
 /// In [`TaskSlot::owner_state`]: the owner is one of those that read the lock.
 pub const READER_HINT: u32 = 1 << 8;
+/// In [`TaskSlot::owner_state`]: the owner's call stack was walked, so that the waiter came late.
+pub const OWNER_SAMPLED: u32 = 1 << 9;
+/// The bits of [`TaskSlot::owner_state`] that are the state.
+pub const OWNER_STATE_MASK: u32 = READER_HINT - 1;
 
 impl TaskSlot {
     /// A free place.

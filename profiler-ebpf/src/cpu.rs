@@ -302,8 +302,8 @@ pub struct CpuState {
     pub control_holds: u64,
     /// What the last search for a caller found: a site, by index.
     pub found_site: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Waits that found the lock's owner asleep, where its call stack may be taken.
+    pub found_asleep: u32,
     /// Searches for a waiter's caller that no sample was due for.
     pub searches: u32,
     /// Spinning waits before the next one that is sampled.

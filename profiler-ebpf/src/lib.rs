@@ -10,20 +10,20 @@
 #[cfg(test)]
 extern crate std;
 
-mod casting;
 mod contention;
 mod cpu;
 mod histogram;
 mod hold;
+mod kernel_calls;
 mod names;
+mod owners;
 mod waiters;
 
-pub use casting::{CAST_CALL, FRAME_TYPE_NAME, cast_call};
 pub use contention::{
     BETWEEN_TEXT_LIMIT, CGROUP_PLACES, CGROUP_SLOTS, CgroupEntry, ContentionEntry, LCB_F_MUTEX,
     LCB_F_PERCPU, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, MAX_PROBES, NO_STACK,
-    OTHER_CGROUPS, OTHERS, OTHERS_PLACES, READER_HINT, STACK_FRAMES, TASK_SLOTS, TaskSlot,
-    WAIT_OCTAVES,
+    OTHER_CGROUPS, OTHERS, OTHERS_PLACES, OWNER_SAMPLED, OWNER_STATE_MASK, READER_HINT,
+    STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
     ARMED, BLAME_COLUMNS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait, READ_DEPTH,
@@ -37,7 +37,9 @@ pub use histogram::{
 pub use hold::{
     EndedHold, HoldRing, HoldSlot, INTERRUPTED_FRAMES, MAX_BEHIND, RING_HOLDS, WaitMark, overlap_ns,
 };
+pub use kernel_calls::{FRAME_TYPE_NAME, KernelCall};
 pub use names::{Loss, Phase, Site, Span};
+pub use owners::{OWNER_FRAMES, OWNER_PLACES, OWNER_SAMPLE_EVERY, OwnerStack};
 pub use waiters::{
     COMM_BYTES, KernelLayout, LockClass, MAX_CALLER_RANGES, OTHER_WAITERS_PLACES, OwnerState,
     UNKNOWN_OFFSET, WaitFilter, WaiterEntry, kind_bit,

@@ -392,6 +392,7 @@ impl MeasureArguments {
                 ArrangementWord::Robust => Arrangement::Robust,
                 ArrangementWord::Inside => Arrangement::Inside,
             }),
+            owner_stacks: false,
         };
         Ok(Settings {
             bare: self.attach == AttachWord::Off,

@@ -10,8 +10,8 @@ use aya_ebpf::{
     maps::Array,
 };
 use lockprof_abi::{
-    ARMED, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, Phase, STACK_FRAMES, TASK_SLOTS,
-    TaskSlot, WaiterEntry,
+    ARMED, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OwnerStack, Phase, STACK_FRAMES,
+    TASK_SLOTS, TaskSlot, WaiterEntry,
 };
 
 /// One element a possible CPU; the loader sets the number.
@@ -33,6 +33,11 @@ pub static CGROUPS: Array<CgroupEntry> = Array::with_max_entries(1, BPF_F_MMAPAB
 /// A table of who waits for whom a possible CPU; the loader sets the number, 1 where that is not kept.
 #[map]
 pub static WAITERS: Array<WaiterEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Call stacks of sleeping owners, some places a possible CPU; the loader sets the number, 1 where they are not
+/// taken.
+#[map]
+pub static OWNERS: Array<OwnerStack> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Call stacks of waiters; the loader sets the number.
 #[map]

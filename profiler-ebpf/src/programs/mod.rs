@@ -9,6 +9,7 @@ mod hold;
 mod interrupts;
 mod learn;
 mod maps;
+mod owners;
 mod reader;
 mod site;
 mod span;

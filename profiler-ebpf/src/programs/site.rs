@@ -18,7 +18,7 @@ use core::{
 };
 
 use aya_ebpf::{bindings::pt_regs, helpers::generated::bpf_probe_read_kernel};
-use lockprof_abi::{CAST_CALL, CpuState, MAX_SITE_RANGES, Site};
+use lockprof_abi::{CpuState, KernelCall, MAX_SITE_RANGES, Site};
 
 use super::{constants, maps::SharedVariable};
 
@@ -154,7 +154,7 @@ pub fn read_cast<const OFFSET: usize>(pointer: *mut c_void, frame_type: u32) -> 
         asm!(
             ".quad {call}",
             "{word} = *(u64 *)(r0 + {offset})",
-            call = const CAST_CALL,
+            call = const KernelCall::ReadOnlyCast.marker(),
             offset = const OFFSET,
             word = lateout(reg) word,
             inlateout("r1") pointer => _,

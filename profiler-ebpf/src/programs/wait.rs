@@ -8,15 +8,17 @@
 //! `began` writes a frame before it raises the depth, and `ended` lowers the depth, when it has read
 //! its frame, to the frame that it found, which drops whatever an interrupt left above it.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
-    macros::raw_tracepoint,
-    programs::RawTracePointContext,
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
 };
 use lockprof_abi::{
-    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, READERS, TaskSlot,
-    WAIT_DEPTH, WRITERS,
+    CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, OWNER_SAMPLED,
+    READERS, TaskSlot, WAIT_DEPTH, WRITERS,
 };
 
 use super::{
@@ -24,6 +26,7 @@ use super::{
     contention::{self, Wait},
     hold,
     maps::{self, lose},
+    owners,
     waiters::{self, Waiter},
 };
 
@@ -33,8 +36,17 @@ const RT_MUTEX_IN_LOCK: u64 = 8;
 
 #[raw_tracepoint]
 fn contention_began(ctx: RawTracePointContext) -> i32 {
-    let lock: u64 = ctx.arg(0);
-    let flags: u32 = ctx.arg(1);
+    began::<false>(ctx.as_ptr(), ctx.arg(0), ctx.arg(1))
+}
+
+/// The same, as a tracing program, which may walk another task's call stack.
+#[btf_tracepoint(function = "contention_begin")]
+fn contention_began_by_btf(ctx: BtfTracePointContext) -> i32 {
+    began::<true>(ctx.as_ptr(), ctx.arg(0), ctx.arg(1))
+}
+
+#[inline(always)]
+fn began<const OWNER_STACKS: bool>(context: *mut c_void, lock: u64, flags: u32) -> i32 {
     let Some(cpu) = maps::cpu_state() else {
         return 0;
     };
@@ -53,11 +65,11 @@ fn contention_began(ctx: RawTracePointContext) -> i32 {
     }
     // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
     if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
-        spin_began(&ctx, cpu, lock, flags);
+        spin_began(context, cpu, lock, flags);
     } else if !constants::callers_are_filtered()
-        || waiters::is_by_wanted(cpu, caller::find_of_sleep(ctx.as_ptr()))
+        || waiters::is_by_wanted(cpu, caller::find_of_sleep(context))
     {
-        sleep_began(&ctx, cpu, lock, flags);
+        sleep_began::<OWNER_STACKS>(context, cpu, lock, flags);
     }
     0
 }
@@ -104,7 +116,7 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
+fn spin_began(context: *mut c_void, cpu: &mut CpuState, lock: u64, flags: u32) {
     let pid = bpf_get_current_pid_tgid() as u32;
     let seen = maps::window(cpu) + 1;
     let mut depth = cpu.open_waits.depth as usize;
@@ -147,7 +159,7 @@ fn spin_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: 
         frame.stack_id = NO_STACK;
         frame.sampled = 0;
     } else {
-        caller::find(ctx.as_ptr(), cpu, depth);
+        caller::find(context, cpu, depth);
         let caller = cpu.open_waits.frames[depth & (WAIT_DEPTH - 1)].caller;
         if constants::callers_are_filtered() && !waiters::is_by_wanted(cpu, caller) {
             return;
@@ -246,7 +258,12 @@ fn backwards(of_target: bool) -> Loss {
 }
 
 #[inline(always)]
-fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags: u32) {
+fn sleep_began<const OWNER_STACKS: bool>(
+    context: *mut c_void,
+    cpu: &mut CpuState,
+    lock: u64,
+    flags: u32,
+) {
     let pid = bpf_get_current_pid_tgid() as u32;
     let Some(slot) = maps::task_slot(pid) else {
         return;
@@ -267,10 +284,13 @@ fn sleep_began(ctx: &RawTracePointContext, cpu: &mut CpuState, lock: u64, flags:
     let stack_id = if maps::is_held(cpu) {
         NO_STACK
     } else {
-        contention::take_stack(ctx.as_ptr(), cpu)
+        contention::take_stack(context, cpu)
     };
     if constants::keep_waiters() {
         waiters::note_owner(slot, lock, flags);
+        if OWNER_STACKS && owners::is_due(cpu, slot) {
+            owners::take_stack(cpu, slot, lock, flags);
+        }
     }
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
@@ -314,12 +334,14 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         return;
     }
     let class = waiters::class_of(lock, slot.flags);
+    // The state is of this wait where there is an owner.
+    let sampled = slot.owner != 0 && slot.owner_state & OWNER_SAMPLED != 0;
     if constants::keep_waiters() {
         let waiter = Waiter {
             lock,
             class,
             flags: slot.flags,
-            sampled: false,
+            sampled,
             waited_ns,
         };
         if constants::is_filtered() && !waiters::counts(cpu, &waiter) {
@@ -335,7 +357,7 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
             flags: slot.flags,
             stack_id: slot.stack_id,
             hold_site: 0,
-            sampled: false,
+            sampled,
             waited_ns,
         },
     );

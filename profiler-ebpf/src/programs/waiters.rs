@@ -11,7 +11,7 @@ use aya_ebpf::helpers::{
 use lockprof_abi::{
     COMM_BYTES, CpuState, KernelLayout, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
     LCB_F_SPIN, LCB_F_WRITE, LockClass, Loss, MAX_CALLER_RANGES, MAX_PROBES, OTHER_WAITERS_PLACES,
-    OTHERS, OwnerState, Phase, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
+    OTHERS, OWNER_STATE_MASK, OwnerState, Phase, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
 };
 
 use super::{
@@ -177,6 +177,24 @@ pub const fn key_of(lock: u64, class: u32) -> u64 {
 #[inline(never)]
 pub fn note_owner(slot: &mut TaskSlot, lock: u64, flags: u32) {
     slot.owner = 0;
+    let Some((task, hint)) = owner_of(lock, flags).filter(|&(task, _)| task != 0) else {
+        return;
+    };
+    let Some(ids) = ids_of(task) else {
+        return;
+    };
+    slot.owner_ids = ids;
+    slot.owner_state = state_of(task) | hint;
+    slot.owner_cpu = offset_of(|layout| &raw const layout.task_cpu)
+        .and_then(|offset| read_u32(task + offset))
+        .unwrap_or(0);
+    slot.owner = task;
+}
+
+/// Who has a lock that is slept for, by the address of its task_struct, or 0; with [`READER_HINT`] where it is one of
+/// those that read the lock.
+#[inline(always)]
+pub fn owner_of(lock: u64, flags: u32) -> Option<(u64, u32)> {
     let is_mutex = flags & LCB_F_MUTEX != 0;
     let offset = if is_mutex {
         offset_of(|layout| &raw const layout.mutex_owner)
@@ -187,26 +205,13 @@ pub fn note_owner(slot: &mut TaskSlot, lock: u64, flags: u32) {
     } else {
         None
     };
-    let Some(owner) = offset.and_then(|offset| read_u64(lock + offset)) else {
-        return;
+    let owner = read_u64(lock + offset?)?;
+    let hint = if !is_mutex && owner & READER_OWNED != 0 {
+        READER_HINT
+    } else {
+        0
     };
-    let task = owner & !OWNER_FLAGS;
-    if task == 0 {
-        return;
-    }
-    let Some(ids) = ids_of(task) else {
-        return;
-    };
-    let mut state = state_of(task);
-    if !is_mutex && owner & READER_OWNED != 0 {
-        state |= READER_HINT;
-    }
-    slot.owner_ids = ids;
-    slot.owner_state = state;
-    slot.owner_cpu = offset_of(|layout| &raw const layout.task_cpu)
-        .and_then(|offset| read_u32(task + offset))
-        .unwrap_or(0);
-    slot.owner = task;
+    Some((owner & !OWNER_FLAGS, hint))
 }
 
 /// A task's pid, and in the upper half its process: they stand one behind the other (include/linux/sched.h, 5.19 to
@@ -218,7 +223,7 @@ fn ids_of(task: u64) -> Option<u64> {
 
 /// What a task does, by the number of an [`OwnerState`].
 #[inline(always)]
-fn state_of(task: u64) -> u32 {
+pub fn state_of(task: u64) -> u32 {
     let on_cpu = offset_of(|layout| &raw const layout.task_on_cpu);
     let state = offset_of(|layout| &raw const layout.task_state);
     if on_cpu.and_then(|offset| read_u32(task + offset)) == Some(1) {
@@ -310,12 +315,18 @@ fn name_owner(entry: &mut WaiterEntry, slot: &TaskSlot) {
     if ids_of(slot.owner) != Some(slot.owner_ids) {
         return;
     }
+    read_comm(slot.owner + offset, &mut entry.owner_comm);
+}
+
+/// Reads a task's name.
+#[inline(always)]
+pub fn read_comm(address: u64, into: &mut [u8; COMM_BYTES]) {
     // SAFETY: the helper checks the address that it reads, and writes no more than the name.
     unsafe {
         bpf_probe_read_kernel(
-            entry.owner_comm.as_mut_ptr().cast(),
+            into.as_mut_ptr().cast(),
             COMM_BYTES as u32,
-            (slot.owner + offset) as *const _,
+            address as *const _,
         );
     }
 }
@@ -335,7 +346,7 @@ fn count(entry: &mut WaiterEntry, wait: &Waiter, slot: Option<&TaskSlot>) {
         return;
     };
     entry.owner_cpu = slot.owner_cpu;
-    let state = (slot.owner_state & !READER_HINT) as usize;
+    let state = (slot.owner_state & OWNER_STATE_MASK) as usize;
     if let Some(count) = entry.states.get_mut(state) {
         *count += 1;
     }
@@ -345,7 +356,7 @@ fn count(entry: &mut WaiterEntry, wait: &Waiter, slot: Option<&TaskSlot>) {
 }
 
 #[inline(always)]
-fn read_u64(address: u64) -> Option<u64> {
+pub fn read_u64(address: u64) -> Option<u64> {
     let mut word = 0_u64;
     // SAFETY: the helper checks the address that it reads, and writes no more than the word.
     let failed = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, address as *const _) };
@@ -353,7 +364,7 @@ fn read_u64(address: u64) -> Option<u64> {
 }
 
 #[inline(always)]
-fn read_u32(address: u64) -> Option<u32> {
+pub fn read_u32(address: u64) -> Option<u32> {
     let mut word = 0_u32;
     // SAFETY: as in `read_u64`.
     let failed = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 4, address as *const _) };

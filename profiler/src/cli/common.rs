@@ -97,8 +97,8 @@ impl CommonArguments {
         self.windows != WindowChoice::Off
     }
 
-    /// Whether call stacks of waiters are walked.
-    pub const fn walks_stacks(&self) -> bool {
+    /// Whether call stacks are taken.
+    pub fn takes_stacks(&self) -> bool {
         self.stacks.sample_every() != 0
     }
 

@@ -135,6 +135,7 @@ impl LocksArguments {
             attach: AttachChoice::Wait,
             detail: Detail::Holds,
             windows: self.common.has_windows(),
+            owner_stacks: self.common.takes_stacks(),
             ..Request::default()
         };
         let settings = Settings {
@@ -179,7 +180,7 @@ impl LocksArguments {
         }
         let mut callers = Vec::new();
         if !self.callers.is_empty() {
-            if !self.common.walks_stacks() {
+            if !self.common.takes_stacks() {
                 bail!(
                     "who asks for a lock that is slept for is known by its call stack: leave out --stacks none"
                 );

@@ -101,7 +101,7 @@ impl Session {
             });
         }
         if let Some(owners) = &mut self.owners {
-            interval.owner_samples = owners.take();
+            interval.owner_samples = owners.take(self.programs.as_ref(), &mut self.collector.names);
         }
         let window = self.window_until(next, reading);
         interval.window = window;

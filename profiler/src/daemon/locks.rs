@@ -10,7 +10,7 @@ use super::{cgroups::CgroupPaths, source::Source};
 use crate::{
     kernel::Capabilities,
     probe::programs::WaiterTable,
-    recording::schema::{LocksPlan, Owner, Task, WaiterInterval},
+    recording::schema::{LocksPlan, Owner, OwnerStacks, Task, WaiterInterval},
 };
 
 /// What is asked for.
@@ -27,12 +27,17 @@ pub struct LocksRequest {
 impl LocksRequest {
     /// As the recording has it.
     #[must_use]
-    pub fn to_recording(&self, capabilities: &Capabilities) -> LocksPlan {
+    pub fn to_recording(
+        &self,
+        capabilities: &Capabilities,
+        owner_stacks: OwnerStacks,
+    ) -> LocksPlan {
         let layout = capabilities.btf.layout.unwrap_or(KernelLayout::UNKNOWN);
         LocksPlan {
             only: self.only.clone(),
             places: [self.table.locks, self.table.waiters],
             untold: untold(&layout),
+            owner_stacks: Some(owner_stacks),
         }
     }
 }
@@ -144,15 +149,12 @@ impl WaiterReadings {
     }
 
     fn task(&mut self, pid: u32, tgid: u32, comm: &[u8; COMM_BYTES]) -> Task {
-        let comm = name(comm);
+        let comm = task_name(comm);
         let process = if pid == tgid {
             None
         } else {
             let known = self.processes.entry(tgid);
-            let named = known.or_insert_with(|| {
-                let bytes = std::fs::read(format!("/proc/{tgid}/comm")).ok()?;
-                Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
-            });
+            let named = known.or_insert_with(|| process_of(tgid));
             named.clone().filter(|process| *process != comm)
         };
         Task {
@@ -164,7 +166,14 @@ impl WaiterReadings {
     }
 }
 
-fn name(comm: &[u8; COMM_BYTES]) -> String {
+/// The name of a process, as /proc has it.
+pub(super) fn process_of(tgid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{tgid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned())
+}
+
+/// A task's name, as the kernel has it.
+pub(super) fn task_name(comm: &[u8; COMM_BYTES]) -> String {
     let end = comm.iter().position(|byte| *byte == 0);
     String::from_utf8_lossy(&comm[..end.unwrap_or(COMM_BYTES)]).into_owned()
 }

@@ -26,6 +26,7 @@ mod progress;
 mod run_time;
 mod source;
 mod symbols;
+mod target;
 mod turns;
 mod windows;
 

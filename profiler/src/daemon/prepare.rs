@@ -1,14 +1,8 @@
 //! From a request to attached probes and the recording's header.
 
-use std::{
-    env,
-    ffi::OsString,
-    io,
-    time::{Duration, Instant},
-};
+use std::{env, ffi::OsString, io, time::Instant};
 
 use anyhow::{Context as _, Result};
-use lockprof_abi::{KernelLayout, TextRange};
 
 use super::{
     Collector, Settings, advice,
@@ -24,28 +18,20 @@ use super::{
     owners::Owners,
     place,
     progress::Progress,
+    target::Target,
     windows::{self, Schedule},
 };
 use crate::{
-    guard::Patience,
     kernel::{
-        AttachChoice, AttachPlan, CallerTexts, Capabilities, DEFAULT_LOCK, Kallsyms, Request,
-        UNLOCK_FUNCTION, kernel_identity, lock_function, plan,
+        AttachChoice, AttachPlan, Capabilities, DEFAULT_LOCK, Kallsyms, Request, kernel_identity,
+        plan,
         privileges::{self, Measuring},
-        site_ranges,
     },
     offspring::Mark,
-    probe::{
-        controls::Circumstances,
-        learn,
-        programs::{Constants, Programs},
-    },
+    probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{
-            AddressSource, Anchor, Attach, Clock, Detail, Header, Line, Lock, Method, SCHEMA, Tier,
-            WindowKind,
-        },
+        schema::{Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
     },
     report,
 };
@@ -95,7 +81,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         // As where their addresses are hidden.
         Kallsyms::default()
     });
-    let (target, symbols) = match plan {
+    let (mut target, symbols) = match plan {
         Some(plan) => Target::find(settings, plan, &capabilities, symbols)?,
         None => (Target::none(&settings.request.lock), symbols),
     };
@@ -165,7 +151,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         clock,
         tier,
         attach,
-        lock: target.lock,
+        lock: target.lock.clone(),
         detail: settings.request.detail,
         readers: settings.request.readers,
         cgroups: settings.cgroups,
@@ -177,10 +163,9 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
             foresight.to_recording(decision, budget::Speed::assumed())
         }),
         warm_up_s: Some(settings.warm_up.as_secs_f64()),
-        locks: settings
-            .locks
-            .as_ref()
-            .map(|locks| locks.to_recording(&capabilities)),
+        locks: settings.locks.as_ref().map(|locks| {
+            locks.to_recording(&capabilities, target.owner_stacks(settings, &capabilities))
+        }),
         interval_s: settings.interval.as_secs_f64(),
         emulated_by: settings.emulated_by,
         loss_threshold: settings.loss_threshold,
@@ -274,168 +259,4 @@ fn within_budget(
     let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
     lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
-}
-
-/// What is to be followed, and by which probes.
-struct Target {
-    lock: Lock,
-    /// None where nothing is to be attached.
-    plan: Option<(AttachPlan, Constants)>,
-}
-
-impl Target {
-    fn none(lock: &str) -> Self {
-        Self {
-            lock: Lock {
-                name: lock.to_owned(),
-                address: None,
-                address_source: AddressSource::Unknown,
-                bytes: None,
-                kind: None,
-            },
-            plan: None,
-        }
-    }
-
-    fn find(
-        settings: &Settings,
-        plan: AttachPlan,
-        capabilities: &Capabilities,
-        symbols: Kallsyms,
-    ) -> Result<(Self, Kallsyms)> {
-        let lock = find_lock(&plan)?;
-        let mut constants = constants(settings, &plan, &symbols, &lock)?;
-        constants.frame_cast = capabilities.btf.frame_cast;
-        constants.task_switches = capabilities.btf.task_switches.unwrap_or(0);
-        constants.layout = capabilities.btf.layout.unwrap_or(KernelLayout::UNKNOWN);
-        let target = Self {
-            lock,
-            plan: Some((plan, constants)),
-        };
-        Ok((target, symbols))
-    }
-
-    /// How the measured time is cut into windows of at least this length, where anything is attached.
-    fn schedule(&self, shortest: Option<Duration>, run: Option<Duration>) -> Option<Schedule> {
-        let (plan, _) = self.plan.as_ref()?;
-        Some(Schedule::new(&plan.kinds, shortest?, run))
-    }
-
-    /// Loads the programs, where there are any, and attaches those of the first window.
-    fn attach_programs(
-        &self,
-        first: Option<WindowKind>,
-        heart: &Heart,
-    ) -> Result<Option<Programs>> {
-        let Some((plan, constants)) = &self.plan else {
-            heart.attach_nothing();
-            return Ok(None);
-        };
-        let first = first.or(plan.kinds.first().copied());
-        load_and_attach(constants, plan, first, heart).map(Some)
-    }
-
-    fn tier(&self) -> Tier {
-        self.plan.as_ref().map_or(Tier::Off, |(plan, _)| plan.tier)
-    }
-
-    fn method(&self) -> Method {
-        let plan = self.plan.as_ref();
-        plan.map_or(Method::Off, |(plan, _)| plan.method)
-    }
-
-    fn attach(&self) -> Attach {
-        match &self.plan {
-            Some((plan, _)) => plan.to_recording(),
-            None => Attach {
-                method: Method::Off,
-                arrangement: None,
-                reasons: vec!["Nothing was attached: asked for by --attach off.".to_owned()],
-                probes: Vec::new(),
-            },
-        }
-    }
-}
-
-/// A kernel that offers the cast may still refuse a program that uses it: then it is done without.
-fn load_and_attach(
-    constants: &Constants,
-    plan: &AttachPlan,
-    first: Option<WindowKind>,
-    heart: &Heart,
-) -> Result<Programs> {
-    let attempt = |constants: &Constants| {
-        let mut programs = Programs::load(constants, plan)?;
-        heart.beat_for(&programs, Patience::Changing);
-        if let Some(kind) = first {
-            programs.attach(kind)?;
-        }
-        Ok(programs)
-    };
-    attempt(constants).or_else(|error| {
-        if constants.frame_cast.is_none() {
-            return Err(error);
-        }
-        log::info!("trying again without bpf_rdonly_cast: {error:#}");
-        attempt(&Constants {
-            frame_cast: None,
-            ..constants.clone()
-        })
-    })
-}
-
-/// The lock with its address, learned where kallsyms hides it.
-fn find_lock(plan: &AttachPlan) -> Result<Lock> {
-    let address = match plan.lock.source {
-        AddressSource::Learned => {
-            let address = learn::tasklist_lock(plan.method)
-                .with_context(|| format!("cannot learn the address of {}", plan.lock.name))?;
-            Some(address)
-        }
-        AddressSource::Kallsyms | AddressSource::Stacks | AddressSource::Unknown => {
-            plan.lock.address
-        }
-    };
-    Ok(Lock {
-        name: plan.lock.name.clone(),
-        address: address.map(|address| format!("{address:#x}")),
-        address_source: plan.lock.source,
-        bytes: plan.lock.bytes,
-        kind: plan.lock.kind,
-    })
-}
-
-fn constants(
-    settings: &Settings,
-    plan: &AttachPlan,
-    symbols: &Kallsyms,
-    lock: &Lock,
-) -> Result<Constants> {
-    let target_lock = lock
-        .address
-        .as_deref()
-        .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
-        .unwrap_or(0);
-    Ok(Constants {
-        target_lock,
-        lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
-        unlock_function: symbols
-            .range_of(UNLOCK_FUNCTION)
-            .unwrap_or(TextRange::EMPTY),
-        read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
-        sites: site_ranges(symbols),
-        // By fentry the next task books a hold only where the release itself has switched its holder out.
-        keep_task: plan.method == Method::Kprobe,
-        task_switches: 0,
-        layout: KernelLayout::UNKNOWN,
-        waiters: settings.locks.as_ref().map(|locks| locks.table),
-        cgroups: settings.cgroups,
-        callers: CallerTexts::of(symbols),
-        sample_every: settings.sample_every,
-        frame_cast: None,
-        cpus: u32::try_from(
-            aya::util::nr_cpus()
-                .map_err(|(path, error)| anyhow::anyhow!("cannot read {path}: {error}"))?,
-        )?,
-    })
 }

@@ -72,6 +72,7 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
             SpinWaits::Unknown => "it is not known whether they are visible",
         },
     );
+    table.row("lock owners", &owners_text(capabilities));
     if let Some(cause) = capabilities.obstructions.cause(Method::Kprobe) {
         table.row("in the way", &cause);
     }
@@ -85,6 +86,17 @@ pub fn render_table(capabilities: &Capabilities, plan: &AttachPlan) -> String {
     table.text.push('\n');
     table.privileges(capabilities);
     table.text
+}
+
+/// How `lockprof locks` finds where the owner of a lock sleeps.
+fn owners_text(capabilities: &Capabilities) -> String {
+    match capabilities.trials.owner_stacks.obstacle() {
+        None => {
+            "where they sleep is found by a program, of short waits too: tried with a small one"
+                .to_owned()
+        }
+        Some(why) => format!("where they sleep is found by looks into /proc alone: {why}"),
+    }
 }
 
 /// Where tasks may be switched, and what of lockprof is inside a hold because of it.

@@ -34,6 +34,8 @@ fn a_kernel_that_allows_everything() {
                   inside a hold.
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
+    lock owners   where they sleep is found by a program, of short waits too: tried
+                  with a small one
     lockdown      none
     privileges    euid 0, every capability of use here
     settings      kptr_restrict=0, perf_event_paranoid=2,
@@ -117,6 +119,8 @@ fn the_development_host() {
                   inside a hold.
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
+    lock owners   where they sleep is found by a program, of short waits too: tried
+                  with a small one
     lockdown      none
     privileges    euid 0, every capability of use here
     settings      kptr_restrict=0, perf_event_paranoid=2,
@@ -186,6 +190,7 @@ fn without_root() -> Capabilities {
         &mut trials.kretprobe,
         &mut trials.raw_tracepoint,
         &mut trials.kernel_reads,
+        &mut trials.owner_stacks,
     ] {
         *trial = untried.clone();
     }
@@ -219,6 +224,8 @@ fn without_root_it_says_what_can_be_known() {
                   inside a hold.
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
+    lock owners   where they sleep is found by looks into /proc alone: only root may
+                  try
     lockdown      none
     privileges    euid 1000, no capability of use here
     settings      kptr_restrict=1, perf_event_paranoid=2,

@@ -33,6 +33,8 @@ pub(super) enum ProgramKind {
     Fentry(u32),
     /// BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT.
     Fexit(u32),
+    /// BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, on the tracepoint whose type has this BTF id.
+    BtfTracepoint(u32),
 }
 
 impl ProgramKind {
@@ -43,6 +45,7 @@ impl ProgramKind {
             Self::RawTracepoint => (17, 0, 0),
             Self::Fentry(function) => (26, 24, function),
             Self::Fexit(function) => (26, 25, function),
+            Self::BtfTracepoint(tracepoint) => (26, 23, tracepoint),
         }
     }
 }

@@ -137,6 +137,8 @@ pub struct BtfFacts {
     pub detach_pid_parameters: Option<u32>,
     /// How programs may read a trampoline's frame without a helper; since Linux 6.2.
     pub frame_cast: Option<FrameCast>,
+    /// How programs may look at a task by its pid; since Linux 6.2.
+    pub task_calls: Option<TaskCalls>,
     /// Where the kernel's structures have what tells a lock's class and its owner.
     #[serde(skip)]
     pub layout: Option<KernelLayout>,
@@ -159,6 +161,15 @@ pub struct FrameCast {
     pub function: u32,
     /// The type as which a frame is read.
     pub frame_type: u32,
+}
+
+/// Functions by which a program gets a task and gives it back, by their numbers in BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskCalls {
+    /// `bpf_task_from_pid` (kernel/bpf/helpers.c, v6.2).
+    pub from_pid: u32,
+    /// `bpf_task_release` (kernel/bpf/helpers.c, v6.2).
+    pub release: u32,
 }
 
 /// What /proc/kallsyms says.
@@ -216,6 +227,8 @@ pub struct Trials {
     pub raw_tracepoint: Trial,
     /// A program that calls bpf_probe_read_kernel.
     pub kernel_reads: Trial,
+    /// A tracing program on contention_begin that walks the call stack of a task that is not the current one.
+    pub owner_stacks: Trial,
 }
 
 impl Trials {
@@ -229,6 +242,7 @@ impl Trials {
             kretprobe,
             raw_tracepoint,
             kernel_reads,
+            owner_stacks,
         } = self;
         let too_many = std::io::Error::from_raw_os_error(libc::EMFILE).to_string();
         [
@@ -238,6 +252,7 @@ impl Trials {
             kretprobe,
             raw_tracepoint,
             kernel_reads,
+            owner_stacks,
         ]
         .into_iter()
         .filter_map(Trial::obstacle)

@@ -68,6 +68,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             release_task_post: false,
             detach_pid_parameters: Some(2),
             frame_cast: None,
+            task_calls: None,
             layout: None,
             slab: None,
             nodes: None,
@@ -95,6 +96,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
             kretprobe: Trial::Works,
             raw_tracepoint: Trial::Works,
             kernel_reads: Trial::Works,
+            owner_stacks: Trial::Works,
         },
         obstructions: Obstructions::default(),
         others: Others::default(),
@@ -151,7 +153,8 @@ pub(crate) fn hide_addresses(capabilities: &mut Capabilities, kptr_restrict: i64
     capabilities.locks[0].address = None;
 }
 
-/// The machine that lockprof is developed on: 6.18 that refuses tracing programs.
+/// The machine that lockprof is developed on: 6.18 that refuses tracing programs on functions, and takes those on
+/// tracepoints.
 pub(crate) fn development_host() -> Capabilities {
     let mut host = debian_6_12();
     host.uname.release = "6.18.44".into();

@@ -217,6 +217,7 @@ impl Capabilities {
             &mut root.trials.kretprobe,
             &mut root.trials.raw_tracepoint,
             &mut root.trials.kernel_reads,
+            &mut root.trials.owner_stacks,
         ] {
             if trial.is_untried() {
                 *trial = Trial::Works;

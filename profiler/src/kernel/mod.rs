@@ -35,7 +35,7 @@ pub use btf::{Btf, BtfError, BtfKind, BtfType};
 pub use callers::CallerTexts;
 pub use capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, Machine, Others, Settings,
-    SharedHook, SymbolFacts, Trial, Trials, Uname, User,
+    SharedHook, SymbolFacts, TaskCalls, Trial, Trials, Uname, User,
 };
 pub use config::ConfigFacts;
 pub use findings::{Finding, Preemption, Unlock};
@@ -48,7 +48,7 @@ pub use obstructions::Obstructions;
 pub use per_cpu::PerCpu;
 pub use plan::{
     AttachChoice, AttachPlan, PlanError, PlannedLock, PlannedProbe, ProbeKind, Request, Role, plan,
-    span_has_left, span_program_stem,
+    sees_waits_begin, span_has_left, span_program_stem,
 };
 pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;

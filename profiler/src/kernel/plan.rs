@@ -22,7 +22,9 @@ use crate::recording::schema::{
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
-pub use probes::{PlannedProbe, ProbeKind, Role, span_has_left, span_program_stem};
+pub use probes::{
+    PlannedProbe, ProbeKind, Role, sees_waits_begin, span_has_left, span_program_stem,
+};
 
 /// What `--attach` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,6 +59,8 @@ pub struct Request {
     pub arrangement: Option<Arrangement>,
     /// Whether calls inside holds have windows of their own, or are measured with everything else.
     pub windows: bool,
+    /// Whether the call stacks of sleeping owners of locks are taken, where the kernel allows it.
+    pub owner_stacks: bool,
 }
 
 impl Default for Request {
@@ -69,6 +73,7 @@ impl Default for Request {
             lock: DEFAULT_LOCK.to_owned(),
             arrangement: None,
             windows: true,
+            owner_stacks: false,
         }
     }
 }
@@ -108,6 +113,20 @@ impl AttachPlan {
     pub fn has(&self, role: Role, kind: WindowKind) -> bool {
         self.attachable()
             .any(|probe| probe.role == role && probe.windows.contains(&kind))
+    }
+
+    /// Whether a program takes the call stacks of sleeping owners.
+    #[must_use]
+    pub fn takes_owner_stacks(&self) -> bool {
+        self.attachable()
+            .any(|probe| probe.kind == ProbeKind::BtfTracepoint)
+    }
+
+    /// Takes no call stacks of owners: the kernel has refused the program that would.
+    pub fn leave_out_owner_stacks(&mut self) {
+        self.probes
+            .iter_mut()
+            .for_each(PlannedProbe::leave_out_owner_stacks);
     }
 
     /// The plan as the recording has it.

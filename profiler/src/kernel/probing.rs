@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::{FRAME_TYPE_NAME, KernelLayout, UNKNOWN_OFFSET};
+use lockprof_abi::{FRAME_TYPE_NAME, KernelCall, KernelLayout, UNKNOWN_OFFSET};
 
 use super::btf::{Btf, BtfError, BtfKind, BtfType, Members};
 use super::capabilities::{
-    BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, Trials, User,
+    BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, TaskCalls, Trials,
+    User,
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
@@ -82,6 +83,7 @@ impl Capabilities {
             &Targets {
                 lock: id_of(LOCK_FUNCTION),
                 unlock: id_of(UNLOCK_FUNCTION),
+                tasks: tasks(&btf, id_of(TRACEPOINT_BEGAN)),
             },
         );
         let (machine, cpu) = machine::machine(pv_spin_locks);
@@ -101,6 +103,15 @@ impl Capabilities {
             others,
         }
     }
+}
+
+/// How a tracing program at contention_begin may look at other tasks, or why it may not.
+fn tasks(btf: &BtfFacts, tracepoint: Result<u32, String>) -> Result<(u32, TaskCalls), String> {
+    let tracepoint = tracepoint?;
+    let calls = btf
+        .task_calls
+        .ok_or("this kernel has no bpf_task_from_pid (Linux 6.2 and later have)")?;
+    Ok((tracepoint, calls))
 }
 
 fn make_trials(user: &User, targets: &Targets) -> Trials {
@@ -158,7 +169,7 @@ fn lock_symbol(kallsyms: Option<&Kallsyms>, name: &str) -> LockSymbol {
     }
 }
 
-/// What BTF says, and the ids of the functions that it has.
+/// What BTF says, and the ids of the functions that it has, and of the type of contention_begin.
 fn btf_facts(
     names: &[&str],
     functions: &mut BTreeMap<String, FunctionFacts>,
@@ -195,17 +206,21 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         .collect();
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     let tracepoints = btf.find(BtfKind::Typedef, &wanted)?;
-    let has = |name: &str| {
-        let of = |found: &BtfType<'_>| found.name.strip_prefix(TRACEPOINT_TYPE) == Some(name);
-        tracepoints.iter().any(of)
+    let tracepoint = |name: &str| {
+        let of = |found: &&BtfType<'_>| found.name.strip_prefix(TRACEPOINT_TYPE) == Some(name);
+        tracepoints.iter().find(of).map(|found| found.id)
     };
+    let number = |kind, name| -> Result<Option<u32>, BtfError> {
+        Ok(btf.find(kind, &[name])?.first().map(|found| found.id))
+    };
+    let called = |call: KernelCall| number(BtfKind::Func, call.name());
     let members = btf.members()?;
     let facts = BtfFacts {
         error: None,
-        contention_tracepoints: has("contention_begin"),
+        contention_tracepoints: tracepoint(TRACEPOINT_BEGAN).is_some(),
         interrupts: INTERRUPTS
             .iter()
-            .filter(|name| has(&format!("{name}_entry")))
+            .filter(|name| tracepoint(&format!("{name}_entry")).is_some())
             .map(|name| (*name).to_owned())
             .collect(),
         layout: Some(layout(&members)),
@@ -219,21 +234,21 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
             Some(prototype) => btf.parameters(prototype)?,
             None => None,
         },
-        frame_cast: {
-            let number = |kind, name| -> Result<Option<u32>, BtfError> {
-                Ok(btf.find(kind, &[name])?.first().map(|found| found.id))
-            };
-            number(BtfKind::Func, "bpf_rdonly_cast")?
-                .zip(number(BtfKind::Struct, FRAME_TYPE_NAME)?)
-                .map(|(function, frame_type)| FrameCast {
-                    function,
-                    frame_type,
-                })
-        },
+        frame_cast: called(KernelCall::ReadOnlyCast)?
+            .zip(number(BtfKind::Struct, FRAME_TYPE_NAME)?)
+            .map(|(function, frame_type)| FrameCast {
+                function,
+                frame_type,
+            }),
+        task_calls: called(KernelCall::TaskFromPid)?
+            .zip(called(KernelCall::TaskRelease)?)
+            .map(|(from_pid, release)| TaskCalls { from_pid, release }),
     };
+    let began = tracepoint(TRACEPOINT_BEGAN).map(|id| (TRACEPOINT_BEGAN.to_owned(), id));
     let ids = functions
         .iter()
         .map(|function| (function.name.to_owned(), function.id))
+        .chain(began)
         .collect();
     Ok((facts, ids))
 }

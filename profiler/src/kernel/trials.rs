@@ -3,10 +3,12 @@
 
 use std::os::fd::AsFd as _;
 
+use lockprof_abi::KernelCall;
+
 use super::bpf_syscall::{
     Counter, ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program,
 };
-use super::capabilities::{Trial, Trials};
+use super::capabilities::{TaskCalls, Trial, Trials};
 use super::machine::{first_cpu_online, line_of};
 use super::null_hold::hold_by_setpgid;
 use super::obstructions::Obstructions;
@@ -68,6 +70,8 @@ pub(super) struct Targets {
     pub(super) lock: Result<u32, String>,
     /// That of the unlock function.
     pub(super) unlock: Result<u32, String>,
+    /// That of the type of contention_begin, and the functions by which a program gets a task.
+    pub(super) tasks: Result<(u32, TaskCalls), String>,
 }
 
 /// No trial was made, for this reason. That the kernel offers no kprobes can be seen all the same.
@@ -85,7 +89,8 @@ pub(super) fn untried(reason: &str) -> Trials {
         kprobe: kprobe.clone(),
         kretprobe: kprobe,
         raw_tracepoint: untried.clone(),
-        kernel_reads: untried,
+        kernel_reads: untried.clone(),
+        owner_stacks: untried,
     }
 }
 
@@ -105,6 +110,7 @@ pub(super) fn all(targets: &Targets) -> Trials {
             kretprobe: kprobe,
             raw_tracepoint: raw_tracepoint(),
             kernel_reads: kernel_reads(),
+            owner_stacks: owner_stacks(&targets.tasks),
         };
     }
     Trials {
@@ -124,6 +130,7 @@ pub(super) fn all(targets: &Targets) -> Trials {
         kretprobe: kprobe(LOCK_FUNCTION, true),
         raw_tracepoint: raw_tracepoint(),
         kernel_reads: kernel_reads(),
+        owner_stacks: owner_stacks(&targets.tasks),
     }
 }
 
@@ -240,6 +247,47 @@ fn kernel_reads() -> Trial {
     match load(ProgramKind::RawTracepoint, READS_KERNEL) {
         Ok(_program) => Trial::Works,
         Err(error) => refused("loading a program that calls bpf_probe_read_kernel", &error),
+    }
+}
+
+/// `r1 = 1; r0 = bpf_task_from_pid(r1); if r0 == 0 goto the end; r6 = r0; r1 = r0; r2 = fp - 64; r3 = 64; r4 = 0;
+/// bpf_get_task_stack(r1, r2, r3, r4); r1 = r6; bpf_task_release(r1); r0 = 0; exit`.
+fn walks_a_task(calls: TaskCalls) -> [u64; 14] {
+    let call = KernelCall::instruction;
+    [
+        instruction(0xb7, 1, 0, 1),
+        call(calls.from_pid),
+        instruction(0x15, 0, 9, 0),
+        instruction(0xbf, 6, 0, 0),
+        instruction(0xbf, 1, 0, 0),
+        instruction(0xbf, 2 | (10 << 4), 0, 0),
+        instruction(0x07, 2, 0, -64),
+        instruction(0xb7, 3, 0, 64),
+        instruction(0xb7, 4, 0, 0),
+        instruction(0x85, 0, 0, 141),
+        instruction(0xbf, 1 | (6 << 4), 0, 0),
+        call(calls.release),
+        EMPTY[0],
+        EMPTY[1],
+    ]
+}
+
+/// Loading it is all that a kernel may refuse: any tracing program may stand at a tracepoint.
+fn owner_stacks(tasks: &Result<(u32, TaskCalls), String>) -> Trial {
+    let (tracepoint, calls) = match tasks {
+        Ok(tasks) => *tasks,
+        Err(error) => {
+            return Trial::Refused {
+                error: error.clone(),
+            };
+        }
+    };
+    match load(ProgramKind::BtfTracepoint(tracepoint), &walks_a_task(calls)) {
+        Ok(_program) => Trial::Works,
+        Err(error) => refused(
+            "loading a small tracing program that walks another task's stack",
+            &error,
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use aya::{
     Btf, Ebpf,
     programs::{
         Link as _, Program, ProgramError, ProgramFd, fentry::FEntryLink, fexit::FExitLink,
-        kprobe::KProbeLink, raw_trace_point::RawTracePointLink,
+        kprobe::KProbeLink, raw_trace_point::RawTracePointLink, tp_btf::BtfTracePointLink,
     },
 };
 use aya_log::EbpfLogger;
@@ -35,6 +35,7 @@ enum OwnedLink {
     FExit(FExitLink),
     KProbe(KProbeLink),
     RawTracePoint(RawTracePointLink),
+    BtfTracePoint(BtfTracePointLink),
 }
 
 impl OwnedLink {
@@ -44,6 +45,7 @@ impl OwnedLink {
             Self::FExit(link) => link.detach(),
             Self::KProbe(link) => link.detach(),
             Self::RawTracePoint(link) => link.detach(),
+            Self::BtfTracePoint(link) => link.detach(),
         }
     }
 }
@@ -65,8 +67,12 @@ impl Links {
     /// # Errors
     /// The kernel refuses a program.
     pub fn load(mut ebpf: Ebpf, plan: &AttachPlan) -> Result<(Self, Vec<Loaded>)> {
-        let tracing =
-            |probe: &PlannedProbe| matches!(probe.kind, ProbeKind::FEntry | ProbeKind::FExit);
+        let tracing = |probe: &PlannedProbe| {
+            matches!(
+                probe.kind,
+                ProbeKind::FEntry | ProbeKind::FExit | ProbeKind::BtfTracepoint
+            )
+        };
         let btf = if plan.attachable().any(tracing) {
             Some(Btf::from_sys_fs().context("cannot read the kernel's BTF")?)
         } else {
@@ -189,6 +195,9 @@ fn load_once(program: &mut Program, btf: Option<&Btf>, probe: &PlannedProbe) -> 
         (Program::FExit(program), ProbeKind::FExit) => program.load(target, btf()?)?,
         (Program::KProbe(program), ProbeKind::Kprobe | ProbeKind::Kretprobe) => program.load()?,
         (Program::RawTracePoint(program), ProbeKind::RawTracepoint) => program.load()?,
+        (Program::BtfTracePoint(program), ProbeKind::BtfTracepoint) => {
+            program.load(target, btf()?)?
+        }
         (_, kind) => bail!("the program is not of kind {kind:?}"),
     }
     Ok(())
@@ -239,6 +248,10 @@ fn link(program: &mut Program, target: &str) -> Result<OwnedLink> {
         Program::RawTracePoint(program) => {
             let link = program.attach(target)?;
             OwnedLink::RawTracePoint(program.take_link(link)?)
+        }
+        Program::BtfTracePoint(program) => {
+            let link = program.attach()?;
+            OwnedLink::BtfTracePoint(program.take_link(link)?)
         }
         _ => bail!("the program is of a kind that lockprof does not attach"),
     })

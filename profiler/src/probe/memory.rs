@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, RunControl, Site, TaskSlot, WaitMark, WaitStack,
-    WaiterEntry, bucket_of,
+    CgroupEntry, ContentionEntry, CpuState, OwnerStack, RunControl, Site, TaskSlot, WaitMark,
+    WaitStack, WaiterEntry, bucket_of,
 };
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
@@ -29,6 +29,8 @@ unsafe impl Shared for CgroupEntry {}
 unsafe impl Shared for TaskSlot {}
 // SAFETY: as above.
 unsafe impl Shared for WaiterEntry {}
+// SAFETY: as above.
+unsafe impl Shared for OwnerStack {}
 
 /// A mapped array. Unmapped when dropped.
 #[derive(Debug)]
@@ -130,6 +132,20 @@ impl<T: Shared> MappedArray<T> {
     #[must_use]
     pub fn first_word(&self, index: usize) -> u64 {
         self.words(index)[0].load(Ordering::Relaxed)
+    }
+}
+
+impl MappedArray<OwnerStack> {
+    /// Takes out what is in a place, and frees it for the next. Whether there was anything.
+    pub fn take(&self, index: usize, into: &mut OwnerStack) -> bool {
+        let first = &self.words(index)[0];
+        // The program writes this word last, and nothing more until it is 0.
+        let taken = first.load(Ordering::Acquire) != 0;
+        if taken {
+            self.read(index, into);
+            first.store(0, Ordering::Release);
+        }
+        taken
     }
 }
 

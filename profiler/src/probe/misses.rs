@@ -14,7 +14,10 @@ pub fn read(programs: &Programs, release: &str) -> BTreeMap<String, Option<u64>>
         .map(|attached| {
             let recursion = field(&information(attached), "recursion_misses");
             let links = match attached.probe.kind {
-                ProbeKind::FEntry | ProbeKind::FExit | ProbeKind::RawTracepoint => Some(0),
+                ProbeKind::FEntry
+                | ProbeKind::FExit
+                | ProbeKind::RawTracepoint
+                | ProbeKind::BtfTracepoint => Some(0),
                 ProbeKind::Kprobe | ProbeKind::Kretprobe => link_info::kprobe_missed(attached.id),
             };
             let missed = if counts_suppressed(attached.probe.kind, release) {
@@ -32,7 +35,10 @@ pub fn read(programs: &Programs, release: &str) -> BTreeMap<String, Option<u64>>
 /// dd8657894c11); so is a kretprobe that found no free instance (commit 3acf8ace6823).
 fn counts_suppressed(kind: ProbeKind, release: &str) -> bool {
     match kind {
-        ProbeKind::FEntry | ProbeKind::FExit | ProbeKind::RawTracepoint => true,
+        ProbeKind::FEntry
+        | ProbeKind::FExit
+        | ProbeKind::RawTracepoint
+        | ProbeKind::BtfTracepoint => true,
         ProbeKind::Kprobe | ProbeKind::Kretprobe => version(release) >= Some((6, 7)),
     }
 }

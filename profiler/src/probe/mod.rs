@@ -1,8 +1,8 @@
 //! The kernel side from user space: loading, attaching, reading and detaching the programs.
 
 pub mod calibrate;
-pub mod casting;
 pub mod controls;
+pub mod kernel_calls;
 pub mod learn;
 mod link_info;
 pub mod links;

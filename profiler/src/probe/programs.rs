@@ -10,17 +10,17 @@ use aya::{
 use aya_log::EbpfLogger;
 use lockprof_abi::{
     ARMED, CGROUP_PLACES, CgroupEntry, ContentionEntry, CpuState, KernelLayout,
-    OTHER_WAITERS_PLACES, OTHERS_PLACES, Phase, READERS, RELEASES, RunControl, SiteRanges,
-    TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
+    OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
+    RunControl, SiteRanges, TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
 };
 
 use super::{
-    casting::Casting,
+    kernel_calls::PatchedObject,
     links::{Links, Loaded},
     memory::MappedArray,
 };
 use crate::{
-    kernel::{AttachPlan, CallerTexts, FrameCast, Role},
+    kernel::{AttachPlan, CallerTexts, FrameCast, Role, TaskCalls},
     recording::schema::WindowKind,
 };
 
@@ -59,6 +59,8 @@ pub struct Constants {
     pub sample_every: u32,
     /// How the programs may read their trampolines' frames without a helper.
     pub frame_cast: Option<FrameCast>,
+    /// How they may take the call stacks of sleeping owners, where they are to.
+    pub owner_stacks: Option<TaskCalls>,
     /// Where the kernel's structures have what tells a lock's class and its owner.
     pub layout: KernelLayout,
     /// What is kept of all locks, where that is asked for.
@@ -96,6 +98,8 @@ pub struct Programs {
     pub cgroups: MappedArray<CgroupEntry>,
     /// The tables of who waits for whom; empty where that is not kept.
     pub waiters: MappedArray<WaiterEntry>,
+    /// Call stacks of sleeping owners; free where they are not taken.
+    pub owners: MappedArray<OwnerStack>,
     /// Tasks between two events.
     pub tasks: MappedArray<TaskSlot>,
     /// Call stacks of waiters.
@@ -110,7 +114,7 @@ impl Programs {
     /// # Errors
     /// The kernel refuses a map or a program.
     pub fn load(constants: &Constants, plan: &AttachPlan) -> Result<Self> {
-        let casting = Casting::of(constants.frame_cast);
+        let patched = PatchedObject::new(constants.frame_cast, constants.owner_stacks);
         let flags = [constants.cgroups, constants.keep_task].map(u32::from);
         let [cgroups, keep_task] = &flags;
         let lock_function = [
@@ -142,6 +146,9 @@ impl Programs {
         let waiter_entries = constants.waiters.map_or(1, |table| {
             constants.cpus * (table.waiters + OTHER_WAITERS_PLACES)
         });
+        let owner_places = constants
+            .owner_stacks
+            .map_or(1, |_| constants.cpus * OWNER_PLACES);
         let only = constants
             .waiters
             .map_or(WaitFilter::EVERYTHING, |table| table.only);
@@ -158,7 +165,7 @@ impl Programs {
             .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
             .override_global("SITE_RANGES", &sites, true)
-            .override_global("FRAME_TYPE", &casting.frame_type, true)
+            .override_global("FRAME_TYPE", &patched.frame_type, true)
             .override_global("KEEP_CGROUPS", cgroups, true)
             .override_global("KEEP_TASK", keep_task, true)
             .override_global("TASK_SWITCHES", &constants.task_switches, true)
@@ -175,9 +182,10 @@ impl Programs {
             .map_max_entries("CPUS", constants.cpus)
             .map_max_entries("CONTENTION", contention_places)
             .map_max_entries("WAITERS", waiter_entries)
+            .map_max_entries("OWNERS", owner_places)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("STACKS", STACKS)
-            .load(casting.object())
+            .load(patched.object())
             .context("cannot create the maps of the eBPF programs")?;
         let cpus = constants.cpus as usize;
         let stacks = ebpf
@@ -188,10 +196,11 @@ impl Programs {
             MappedArray::open(&ebpf, "CONTENTION", contention_places as usize)?,
             MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
             MappedArray::open(&ebpf, "WAITERS", waiter_entries as usize)?,
+            MappedArray::open(&ebpf, "OWNERS", owner_places as usize)?,
             MappedArray::open(&ebpf, "TASKS", TASK_SLOTS as usize)?,
         );
         let (links, loaded) = Links::load(ebpf, plan)?;
-        let (cpus, contention, cgroups, waiters, tasks) = mapped;
+        let (cpus, contention, cgroups, waiters, owners, tasks) = mapped;
         Ok(Self {
             links: Some(links),
             loaded,
@@ -210,6 +219,7 @@ impl Programs {
             contention,
             cgroups,
             waiters,
+            owners,
             tasks,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             target_lock: constants.target_lock,

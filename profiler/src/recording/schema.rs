@@ -14,7 +14,9 @@ pub use super::budget::BudgetPlan;
 pub use super::controls::{Control, Died, HoldsControl, LockFamily, Misses, Proof, Proves};
 pub use super::in_progress::{CutWaits, InProgress, OpenEvent};
 pub use super::killed::Killed;
-pub use super::waiters::{LocksPlan, Owner, OwnerSample, Task, WaiterInterval};
+pub use super::waiters::{
+    LocksPlan, Owner, OwnerSample, OwnerStacks, SampledBy, Task, WaiterInterval,
+};
 pub use super::windows::{Done, SPANS_EVERY_S, Window, WindowKind, WindowPlan};
 
 /// The schema that this program writes, and the newest that it reads.

@@ -13,6 +13,46 @@ pub struct LocksPlan {
     /// What the kernel's BTF does not tell, so that it was not kept: parts of a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untold: Vec<String>,
+    /// How the call stacks of sleeping owners are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_stacks: Option<OwnerStacks>,
+}
+
+/// How the call stacks of sleeping owners are found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct OwnerStacks {
+    /// How; looks into /proc there are in any case.
+    pub by: SampledBy,
+    /// By a program: of which of a CPU's waits that find the owner asleep, every so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
+    /// By looks into /proc alone: why, as a part of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How it was seen what an owner does.
+#[derive(
+    Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SampledBy {
+    /// By the program at the beginning of a wait: what kept a sleeping owner when somebody came.
+    Tracepoint,
+    /// By a look into /proc: what an owner did while others waited.
+    #[default]
+    Proc,
+}
+
+impl SampledBy {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tracepoint => "tracepoint",
+            Self::Proc => "proc",
+        }
+    }
 }
 
 /// The waits of one task for one lock behind one owner.
@@ -46,14 +86,20 @@ pub struct WaiterInterval {
     pub sampled: Option<u32>,
 }
 
-/// What owners of locks did while others waited, as /proc showed it.
+/// What owners of locks did when others came to wait, or while they waited.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct OwnerSample {
     /// The lock's address, in hexadecimal with 0x.
     pub lock: String,
     /// The tracepoint's LCB_F_ flags of who waited.
     pub flags: u32,
-    /// Who had the lock when the youngest of these waits had begun.
+    /// How it was seen.
+    #[serde(default)]
+    pub by: SampledBy,
+    /// By a program: the lock was read, so that this is one of those that had read it: a hint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reader_hint: bool,
+    /// Who had the lock: when the wait began, by a program; when the youngest of the waits had begun, by /proc.
     pub owner: Task,
     /// The letter for its state: `R` runs or is ready to, `D` and `S` sleep (proc_pid_stat(5)).
     pub state: char,

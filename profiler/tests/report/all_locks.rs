@@ -150,6 +150,7 @@ pub fn of_all_locks(mut lines: Vec<Line>, mut fill: impl FnMut(&mut Interval)) -
                     only: Vec::new(),
                     places: [2048, 16384],
                     untold: Vec::new(),
+                    owner_stacks: None,
                 });
             }
             Line::Interval(interval) => {

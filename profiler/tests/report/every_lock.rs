@@ -5,7 +5,8 @@ use lockprof::{
     export::{Format, Grouping},
     profile::{NamedBy, Profile},
     recording::schema::{
-        ContentionInterval, Interval, Line, Owner, OwnerSample, Phase, Tier, WaiterInterval,
+        ContentionInterval, Interval, Line, Owner, OwnerSample, Phase, SampledBy, Tier,
+        WaiterInterval,
     },
 };
 use lockprof_abi::{LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE};
@@ -116,7 +117,7 @@ pub fn busy() -> Vec<Line> {
             longest_ns: 30_000_000,
             ..waiter(0x10000, 77, None)
         });
-        interval.owner_samples = vec![OwnerSample {
+        let slept = OwnerSample {
             lock: "0x10000".to_owned(),
             flags: LCB_F_WRITE,
             owner: task(1002, 1000, "mmload"),
@@ -126,7 +127,16 @@ pub fn busy() -> Vec<Line> {
                 "folio_wait_bit+0x2".to_owned(),
             ],
             seen: 4,
-        }];
+            ..OwnerSample::default()
+        };
+        let by_program = OwnerSample {
+            by: SampledBy::Tracepoint,
+            reader_hint: true,
+            stack: vec!["down_read+0x1".to_owned()],
+            seen: 3,
+            ..slept.clone()
+        };
+        interval.owner_samples = vec![slept, by_program];
     })
 }
 
@@ -236,6 +246,13 @@ fn who_waits_for_another_process_is_told() {
         table.contains("asleep in io_schedule < folio_wait_bit"),
         "{table}"
     );
+    // What a program has seen is counted apart.
+    assert!(
+        table.contains("by 6 of the waits that found them asleep"),
+        "{table}"
+    );
+    assert!(table.contains("asleep in down_read; a reader"), "{table}");
+    assert!(table.contains("by 8 looks into /proc"), "{table}");
     let processes = by(&profile, Grouping::Process);
     assert!(
         processes.contains("ps 77 mmload 1000 4 80.0 ms 20.0 ms"),

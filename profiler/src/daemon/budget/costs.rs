@@ -3,6 +3,7 @@
 //! The numbers are BENCHMARKS.md's, in instructions, the larger of those of Linux 6.12 and 7.2. A machine's
 //! own null hold tells how long an instruction of them takes there.
 
+use crate::kernel::sees_waits_begin;
 use crate::recording::schema::{Arrangement, Method, NullHold, RunTime, WindowKind};
 
 /// Nanoseconds an instruction, before anything is measured: a slow machine's.
@@ -90,14 +91,14 @@ impl Speed {
         else {
             return Self::assumed();
         };
-        let of = |program: &str| {
-            let found = run_time.iter().find(|time| time.program == program);
+        let of = |is_it: fn(&str) -> bool| {
+            let found = run_time.iter().find(|time| is_it(&time.program));
             found.map(|time| time.ns_per_run)
         };
         Self {
             ns_per_instruction: null_hold.p50_ns / known.null_hold,
-            wait_ns: of("contention_began")
-                .zip(of("contention_ended"))
+            wait_ns: of(sees_waits_begin)
+                .zip(of(|program| program == "contention_ended"))
                 .map(|(began, ended)| began + ended),
             measured: true,
         }

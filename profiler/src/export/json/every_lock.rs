@@ -169,6 +169,8 @@ fn doing(doing: &Doing) -> Value {
     json!({
         "class": named(&doing.class),
         "owner": doing.owner,
+        "by": doing.by.name(),
+        "reader_hint": doing.reader_hint,
         "threads": doing.threads,
         "state": doing.state,
         "stack": doing.stack,

@@ -1,7 +1,7 @@
 //! Which probes are planned, by name and in order.
 
 use super::super::capabilities::FunctionFacts;
-use super::super::examples::{debian_6_12, hide_addresses, lose};
+use super::super::examples::{debian_6_12, hide_addresses, lose, refused};
 use super::super::preemption::PreemptionMode;
 use super::super::sites::READ_UNLOCK_FUNCTION;
 use super::*;
@@ -289,4 +289,36 @@ fn sites_are_said_to_be_unknown_where_addresses_are_hidden() {
     assert!(!says_so(&capabilities));
     hide_addresses(&mut capabilities, 2);
     assert!(says_so(&capabilities));
+}
+
+#[test]
+fn stacks_of_owners_are_taken_where_they_are_asked_for_and_allowed() {
+    let request = Request {
+        attach: AttachChoice::Wait,
+        owner_stacks: true,
+        ..Request::default()
+    };
+    let mut capabilities = debian_6_12();
+    let by_btf = [
+        "contention_ended raw_tp contention_end",
+        "contention_began_by_btf tp_btf contention_begin",
+    ];
+    let without = [
+        "contention_ended raw_tp contention_end",
+        "contention_began raw_tp contention_begin",
+    ];
+    assert_eq!(names(&capabilities, &request), by_btf);
+    let mut planned = plan(&capabilities, &request).unwrap();
+    assert!(planned.takes_owner_stacks());
+    planned.leave_out_owner_stacks();
+    assert!(!planned.takes_owner_stacks());
+    capabilities.trials.owner_stacks = refused("Operation not permitted");
+    assert_eq!(names(&capabilities, &request), without);
+    let refused = plan(&capabilities, &request).unwrap();
+    assert_eq!(planned.probes, refused.probes);
+    let unasked = Request {
+        owner_stacks: false,
+        ..request
+    };
+    assert_eq!(names(&debian_6_12(), &unasked), without);
 }

@@ -11,6 +11,17 @@ use super::super::sites::{
 use super::{Request, contention_obstacle};
 use crate::recording::schema::{Arrangement, Method, WindowKind};
 
+/// The program at the beginning of a wait.
+const BEGAN: &str = "contention_began";
+/// The same, where it takes the call stacks of sleeping owners.
+const BEGAN_BY_BTF: &str = "contention_began_by_btf";
+
+/// Whether a program is the one at the beginning of a wait, by its name in a recording.
+#[must_use]
+pub fn sees_waits_begin(program: &str) -> bool {
+    [BEGAN, BEGAN_BY_BTF].contains(&program)
+}
+
 /// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +36,8 @@ pub enum ProbeKind {
     Kretprobe,
     /// A raw tracepoint.
     RawTracepoint,
+    /// A tracing program at a tracepoint, which is stopped and counted like a raw tracepoint's.
+    BtfTracepoint,
 }
 
 impl ProbeKind {
@@ -37,6 +50,7 @@ impl ProbeKind {
             Self::Kprobe => "kprobe",
             Self::Kretprobe => "kretprobe",
             Self::RawTracepoint => "raw_tp",
+            Self::BtfTracepoint => "tp_btf",
         }
     }
 }
@@ -84,6 +98,16 @@ pub struct PlannedProbe {
     pub windows: Vec<WindowKind>,
     /// Why this kernel has no place for it; `None` where it has one.
     pub absent: Option<String>,
+}
+
+impl PlannedProbe {
+    /// As it is without the stacks of owners.
+    pub(super) fn leave_out_owner_stacks(&mut self) {
+        if self.kind == ProbeKind::BtfTracepoint {
+            BEGAN.clone_into(&mut self.program);
+            self.kind = ProbeKind::RawTracepoint;
+        }
+    }
 }
 
 /// The part of a program's name that stands for a span: the function's without leading underscores,
@@ -135,7 +159,7 @@ pub(super) fn in_order(
         list.spans(Span::ALL.iter().copied().filter(wanted));
     }
     list.windows = kinds.to_vec();
-    list.contention();
+    list.contention(request.owner_stacks && capabilities.trials.owner_stacks.works());
     if exact {
         let of_holds = kinds.iter().filter(|kind| **kind != WindowKind::Waits);
         let of_holds: Vec<WindowKind> = of_holds.copied().collect();
@@ -178,15 +202,18 @@ impl List<'_> {
         }
     }
 
-    fn contention(&mut self) {
+    fn contention(&mut self, owner_stacks: bool) {
         let absent = contention_obstacle(self.capabilities);
-        for (program, target) in [
-            ("contention_ended", TRACEPOINT_ENDED),
-            ("contention_began", TRACEPOINT_BEGAN),
-        ] {
+        let began = if owner_stacks {
+            (BEGAN_BY_BTF, ProbeKind::BtfTracepoint)
+        } else {
+            (BEGAN, ProbeKind::RawTracepoint)
+        };
+        let ended = ("contention_ended", ProbeKind::RawTracepoint);
+        for ((program, kind), target) in [(ended, TRACEPOINT_ENDED), (began, TRACEPOINT_BEGAN)] {
             self.probes.push(PlannedProbe {
                 program: program.to_owned(),
-                kind: ProbeKind::RawTracepoint,
+                kind,
                 target: target.to_owned(),
                 role: Role::Contention,
                 windows: self.windows.clone(),

@@ -9,7 +9,7 @@ use super::{
     },
     spins,
 };
-use crate::{recording::schema::LockFamily, units};
+use crate::{kernel::sees_waits_begin, recording::schema::LockFamily, units};
 
 /// Losses each of which was a hold of the lock: what is lost was there.
 const LOST_HOLDS: &[Loss] = &[
@@ -153,6 +153,6 @@ fn seen_waits(contention: &[Contention]) -> u64 {
 
 /// Runs of the programs that see waits, each of which is one that was not seen to begin or to end: or both.
 fn refused_waits(losses: &Losses) -> Lost {
-    let began = losses.refused(|program| program == "contention_began");
+    let began = losses.refused(sees_waits_begin);
     began.or(losses.refused(|program| program == "contention_ended"))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use crate::recording::schema::{OwnerSample, WaiterInterval};
+use crate::recording::schema::{OwnerSample, SampledBy, WaiterInterval};
 
 /// Adds up who waited for whom over intervals.
 #[derive(Debug, Default)]
@@ -44,8 +44,9 @@ fn add(sum: &mut WaiterInterval, other: WaiterInterval) {
     }
 }
 
-/// What tells samples apart: the lock, how it was waited for, the owner, its state and its stack.
-type SampleKey = (String, u32, u32, char, Vec<String>);
+/// What tells samples apart: the lock, how it was waited for, how it was seen and whether as a hint, the owner, its
+/// state and its stack.
+type SampleKey = (String, u32, SampledBy, bool, u32, char, Vec<String>);
 
 /// Adds up what owners were seen to do over intervals.
 #[derive(Debug, Default)]
@@ -57,6 +58,8 @@ impl SampleSum {
         let key = (
             sample.lock.clone(),
             sample.flags,
+            sample.by,
+            sample.reader_hint,
             sample.owner.pid,
             sample.state,
             sample.stack.clone(),

@@ -4,7 +4,7 @@ use super::{rest, share, sums};
 use crate::{
     export::content::{Column, Emphasis, Grid, Section, Topic},
     profile::{Doing, Locks, Profile, WaitedFor, symbol_of},
-    recording::schema::LockFamily,
+    recording::schema::{LockFamily, LocksPlan, SampledBy},
     units::{self, UNKNOWN},
 };
 
@@ -32,18 +32,28 @@ pub(super) fn owners(profile: &Profile, locks: &Locks, rows: usize) -> Section {
         return section;
     }
     section.sentence(about_owners(profile, locks), Emphasis::Quiet);
-    doing(&mut section, locks, rows);
+    let every = profile.header.locks.as_ref().and_then(stacks_every);
+    for by in [SampledBy::Tracepoint, SampledBy::Proc] {
+        doing(&mut section, locks, by, every, rows);
+    }
     section
 }
 
-/// What owners were seen to do while others waited.
-fn doing(section: &mut Section, locks: &Locks, rows: usize) {
-    if locks.doing.is_empty() {
+/// Of which waits a program took the stack of a sleeping owner.
+fn stacks_every(plan: &LocksPlan) -> Option<u32> {
+    plan.owner_stacks.as_ref()?.every
+}
+
+/// What owners were seen to do in one of the two ways, which are added up apart: the one counts waits, the other the
+/// time that they last.
+fn doing(section: &mut Section, locks: &Locks, by: SampledBy, every: Option<u32>, rows: usize) {
+    let seen: Vec<&Doing> = locks.doing.iter().filter(|doing| doing.by == by).collect();
+    if seen.is_empty() {
         return;
     }
-    let all: u64 = locks.doing.iter().map(|doing| doing.seen).sum();
+    let all: u64 = seen.iter().map(|doing| doing.seen).sum();
     let mut grid = Grid::new(&["owner", "class"], &["seen"]).and("doing", Column::Text);
-    for doing in locks.doing.iter().take(rows) {
+    for doing in seen.iter().take(rows) {
         let owner = match doing.threads {
             1 => doing.owner.clone(),
             threads => format!("{} × {threads}", doing.owner),
@@ -55,29 +65,44 @@ fn doing(section: &mut Section, locks: &Locks, rows: usize) {
             what_it_did(doing),
         ]);
     }
-    section.sentence(
-        format!(
+    let text = match by {
+        SampledBy::Tracepoint => where_they_slept(all, every),
+        SampledBy::Proc => format!(
             "What they did while others waited, by {} looks into /proc, ten a second at most:",
             units::count(all)
         ),
-        Emphasis::Plain,
-    );
+    };
+    section.sentence(text, Emphasis::Plain);
     section.grid(grid);
-    rest(section, locks.doing.len(), rows);
+    rest(section, seen.len(), rows);
+}
+
+/// What the program at the beginning of a wait has looked at.
+fn where_they_slept(all: u64, every: Option<u32>) -> String {
+    let every = every.map_or_else(String::new, |every| {
+        format!(", one in {every} of a CPU's at most")
+    });
+    format!(
+        "Where they slept when others came to wait, by {} of the waits that found them asleep{every}, whose lengths are \
+         not kept:",
+        units::count(all)
+    )
 }
 
 /// A state, and the innermost functions of a stack: `asleep in io_schedule < folio_wait_bit_common`.
 fn what_it_did(doing: &Doing) -> String {
     let frames = doing.stack.iter().map(|frame| symbol_of(frame));
     let frames: Vec<&str> = frames.take(INNERMOST).collect();
-    match doing.state {
+    let hint = if doing.reader_hint { "; a reader" } else { "" };
+    let what = match doing.state {
         'R' => "on a CPU, or ready".to_owned(),
         _ if !frames.is_empty() => format!("asleep in {}", frames.join(" < ")),
         'D' | 'S' => "asleep".to_owned(),
         'T' | 't' => "stopped".to_owned(),
         'Z' | 'X' => "had ended".to_owned(),
         state => format!("state {state}"),
-    }
+    };
+    format!("{what}{hint}")
 }
 
 /// What an owner did: `on CPU 90 %, ready 10 %`.
@@ -144,6 +169,10 @@ fn about_owners(profile: &Profile, locks: &Locks) -> String {
         .filter(|untold| !untold.is_empty())
     {
         text += &format!(" This kernel's BTF does not tell {}.", units::list(untold));
+    }
+    let stacks = plan.and_then(|plan| plan.owner_stacks.as_ref());
+    if let Some(why) = stacks.and_then(|stacks| stacks.why.as_ref()) {
+        text += &format!(" Where they sleep is known by looks into /proc alone: {why}.");
     }
     text
 }
