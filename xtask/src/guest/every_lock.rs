@@ -168,6 +168,60 @@ pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Tasks write to one terminal, and whoever has its lock sleeps with it for less time than between two looks into
+/// /proc: the program at the beginning of a wait has seen where, in as many of the waits as it says, where the kernel
+/// allows it.
+pub fn owners_are_found_asleep(lab: &Lab<'_>) -> Result<Verdict> {
+    let words = "lockprof locks --quiet --no-report --windows off --output /out/terminal -- \
+                 /init write-terminal";
+    let outcome = lab.succeed(vec![Step::new(words.split_whitespace())])?;
+    let summary = Summary::of(lab, &outcome, "terminal")?;
+    let stacks = summary.value("/looked_at/owner_stacks")?;
+    let doing = summary.rows("/owners_doing")?.iter();
+    let seen: Vec<&Value> = doing.filter(|row| row["by"] == "tracepoint").collect();
+    if stacks["by"] == "proc" {
+        let why = text(stacks, "why")?;
+        note!("    by looks into /proc alone: {why}");
+        if !why.contains("bpf_task_from_pid") || !seen.is_empty() {
+            bail!("stacks of owners, by {stacks}: {seen:?}");
+        }
+        return Ok(Verdict::Passed);
+    }
+    let every = count(stacks, "every")?;
+    let writing = seen.iter().filter(|row| {
+        let stack = row["stack"].as_array();
+        let mut frames = stack.into_iter().flatten().filter_map(Value::as_str);
+        frames.any(|frame| frame.starts_with("n_tty_write+"))
+    });
+    let writing = sum(writing.copied(), "seen")?;
+    let seen = sum(seen.into_iter(), "seen")?;
+    let asleep = summary.rows("/owners")?.iter();
+    let asleep: u64 = asleep
+        .filter_map(|row| row["found"]["asleep"].as_u64())
+        .sum();
+    // Locks that are spun for have samples of their own.
+    let sleeping = summary.rows("/classes")?.iter();
+    let sleeping = sleeping.filter(|class| class["kind"] == "mutex" || class["kind"] == "rwsem");
+    let sampled = sum(sleeping, "sampled")?;
+    note!(
+        "    {asleep} waits found the owner asleep, {sampled} more were sampled: {seen} stacks, {writing} of \
+         them in n_tty_write"
+    );
+    // All CPUs together have at most one more of each than what they have counted is a multiple of.
+    if seen < 5 || seen > sampled || writing * 3 < seen * 2 {
+        bail!("{seen} stacks of {sampled} samples, {writing} of them in n_tty_write");
+    }
+    if sampled * every > asleep + sampled + u64::from(lab.cpus) * every {
+        bail!("{sampled} samples of {asleep} waits, and one of {every} is wanted");
+    }
+    // An interrupt may wait for a lock while the program runs: the kernel counts that.
+    let lost = summary.lost_while_attached;
+    if lost * 1000 > sum(summary.rows("/classes")?.iter(), "count")? {
+        bail!("{lost} events were lost");
+    }
+    Ok(Verdict::Passed)
+}
+
 /// Two tables are read one after the other, so that what is waited for in between is in one of them.
 fn near(what: &str, one: u64, other: u64) -> Result<()> {
     if one.abs_diff(other) * 100 > other {

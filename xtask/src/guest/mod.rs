@@ -285,6 +285,10 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 2,
         run: every_lock::a_lock_in_a_slab_is_named,
     },
+    everywhere(
+        "all_locks_owners_are_found_asleep",
+        every_lock::owners_are_found_asleep,
+    ),
     GuestTest {
         name: "all_locks_agree_with_a_script",
         kernels: &["debian:6.12"],

@@ -11,6 +11,7 @@ mod output;
 mod smoke;
 mod steps;
 mod symbols;
+mod terminal;
 mod user;
 
 use std::fs;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [smoke::CHECKS] => return ended(smoke::CHECKS, smoke::run()),
         [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
+        [terminal::WRITE] => return ended(terminal::WRITE, terminal::run()),
         [modules::INSERT, file] => return ended(modules::INSERT, modules::insert(file)),
         [fdinfo::STEP] => return ended(fdinfo::STEP, print_fdinfo()),
         [modules::REMOVE, name] => return ended(modules::REMOVE, modules::remove(name)),
