@@ -58,8 +58,8 @@ fn kernel(text: &mut String, waits: &KernelWaits) {
              their mmap_lock (`mmap --tasks 6 --threads-each 3`). How long the kernel says that programs run \
              (`kernel.bpf_stats_enabled`) is in instructions then, for everybody's programs alike; means of two \
              seconds after a second of the same, so that rows that are made once are not in them. What the kernel's \
-             own two readings of the clock take is in the first row, and in all others. Behind ± stands by how much \
-             {} boots with different seeds differ.\n\n",
+             own two readings of the clock take is in the first row, and in all others; so is an interrupt that came \
+             while a program ran. Behind ± stands by how much {} boots with different seeds differ.\n\n",
             waits.boots
         );
         text.push_str(&table(
