@@ -23,7 +23,7 @@ use aya_ebpf::{
 };
 use lockprof_abi::{BETWEEN_TEXT_LIMIT, CpuState, NO_STACK, WAIT_DEPTH};
 
-use super::{constants, contention, maps::SharedVariable, site::read_cast};
+use super::{constants, contention, maps::SharedVariable, memory::read_u64};
 
 /// Return addresses that are passed over: the slow path's, the lock function's, and some of a mutex or
 /// semaphore.
@@ -137,18 +137,10 @@ fn read_distance(offset: u64) -> usize {
     unsafe { read_volatile(distance_of(offset)) as usize }
 }
 
-/// A word of the stack: without a helper where the kernel allows it.
+/// A word of the stack.
 #[inline(always)]
 fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
-    let address = context.cast::<u64>().wrapping_add(place).cast();
-    let frame_type = constants::frame_type();
-    if frame_type != 0 {
-        return Some(read_cast::<0>(address, frame_type));
-    }
-    let mut word = 0;
-    // SAFETY: the helper checks the address that it reads, and writes no more than the word.
-    let failed = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, address) };
-    (failed == 0).then_some(word)
+    read_u64(context.cast::<u64>().wrapping_add(place) as u64)
 }
 
 /// Who waits for a lock that is slept for: the return address, by a walk of the stack, as the daemon finds it in the

@@ -9,6 +9,7 @@ mod hold;
 mod interrupts;
 mod learn;
 mod maps;
+mod memory;
 mod owners;
 mod reader;
 mod site;

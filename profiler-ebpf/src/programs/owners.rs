@@ -17,7 +17,8 @@ use lockprof_abi::{
 use super::{
     constants::{self, offset_of, only},
     maps,
-    waiters::{class_of, owner_of, read_comm, read_u32, read_u64, state_of},
+    memory::{read_u32, read_u64},
+    waiters::{class_of, owner_of, read_comm, state_of},
 };
 
 /// Whether the owner in a waiter's place sleeps, and its call stack is to be taken.

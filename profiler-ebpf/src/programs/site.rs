@@ -12,15 +12,14 @@
 //! come or gone, has another word in that place, which is not among the return addresses kept.
 
 use core::{
-    arch::asm,
     ffi::c_void,
     ptr::{read_volatile, write_volatile},
 };
 
 use aya_ebpf::{bindings::pt_regs, helpers::generated::bpf_probe_read_kernel};
-use lockprof_abi::{CpuState, KernelCall, MAX_SITE_RANGES, Site};
+use lockprof_abi::{CpuState, MAX_SITE_RANGES, Site};
 
-use super::{constants, maps::SharedVariable};
+use super::{constants, maps::SharedVariable, memory::read_cast};
 
 /// Words after the context's beginning that are searched, the first argument included.
 const FRAME_WORDS: usize = 8;
@@ -139,33 +138,6 @@ fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
     }
     let mut word = [0];
     read_frame(context, place & (FRAME_WORDS - 1), &mut word).then_some(word[0])
-}
-
-/// Reads the word at an offset, in bytes, from a pointer that the kernel lets us read as another type
-/// (kernel/bpf/helpers.c, bpf_rdonly_cast, v6.2): the access is a load that may fault, and then gives
-/// 0.
-#[inline(always)]
-pub fn read_cast<const OFFSET: usize>(pointer: *mut c_void, frame_type: u32) -> u64 {
-    let word: u64;
-    // SAFETY: the first instruction calls bpf_rdonly_cast, which user space has put in its place; it
-    // takes its arguments in r1 and r2, returns in r0, and may change r1 to r5. The verifier checks the
-    // load that follows.
-    unsafe {
-        asm!(
-            ".quad {call}",
-            "{word} = *(u64 *)(r0 + {offset})",
-            call = const KernelCall::ReadOnlyCast.marker(),
-            offset = const OFFSET,
-            word = lateout(reg) word,
-            inlateout("r1") pointer => _,
-            inlateout("r2") u64::from(frame_type) => _,
-            lateout("r0") _,
-            lateout("r3") _,
-            lateout("r4") _,
-            lateout("r5") _,
-        );
-    }
-    word
 }
 
 /// Reads words of the trampoline's frame, from this one on; whether the kernel let us.

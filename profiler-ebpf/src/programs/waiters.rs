@@ -17,6 +17,7 @@ use lockprof_abi::{
 use super::{
     constants::{self, offset_of, only},
     maps::{self, lose},
+    memory::{read_u32, read_u64},
     task,
 };
 
@@ -218,7 +219,7 @@ pub fn owner_of(lock: u64, flags: u32) -> Option<(u64, u32)> {
 /// 7.3).
 #[inline(always)]
 fn ids_of(task: u64) -> Option<u64> {
-    read_u64(task + offset_of(|layout| &raw const layout.task_pid)?)
+    read_u64(task + offset_of(|layout| &raw const layout.task_pid)?).filter(|ids| *ids != 0)
 }
 
 /// What a task does, by the number of an [`OwnerState`].
@@ -353,20 +354,4 @@ fn count(entry: &mut WaiterEntry, wait: &Waiter, slot: Option<&TaskSlot>) {
     if slot.owner_state & READER_HINT != 0 {
         entry.reader_hints += 1;
     }
-}
-
-#[inline(always)]
-pub fn read_u64(address: u64) -> Option<u64> {
-    let mut word = 0_u64;
-    // SAFETY: the helper checks the address that it reads, and writes no more than the word.
-    let failed = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, address as *const _) };
-    (failed == 0).then_some(word)
-}
-
-#[inline(always)]
-pub fn read_u32(address: u64) -> Option<u32> {
-    let mut word = 0_u32;
-    // SAFETY: as in `read_u64`.
-    let failed = unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 4, address as *const _) };
-    (failed == 0).then_some(word)
 }
