@@ -82,8 +82,10 @@ pub fn cpu_zero_is_offline(lab: &Lab<'_>) -> Result<Verdict> {
         null_holds(LOADS[2]).write(file, "1"),
         Step::ending(1, libc::SIGINT),
     ]);
-    // Linux lets the first CPU of an x86 go only if it is told so, and up to 6.4 (arch/x86/kernel/topology.c).
+    // Linux lets the first CPU go only where it is told so, it is one of Intel's, and up to 6.4
+    // (arch/x86/kernel/topology.c).
     request.append.push("cpu0_hotplug".to_owned());
+    request.cpu_properties = Some("vendor=GenuineIntel".to_owned());
     let outcome = super::succeed(&request)?;
     every_hold_was_seen(lab, &outcome)
 }

@@ -107,6 +107,7 @@ fn trial(request: &VmRequest) -> Result<()> {
     let trial = VmRequest {
         cpus: 2,
         memory_mib: Some(512),
+        cpu_properties: None,
         plugin: None,
         files: Vec::new(),
         script: GuestScript::default(),

@@ -83,6 +83,8 @@ pub struct VmRequest {
     pub clock: Clock,
     /// More arguments for the kernel.
     pub append: Vec<String>,
+    /// More properties of its CPUs, `NAME=VALUE,…`.
+    pub cpu_properties: Option<String>,
     /// A plugin of QEMU's and its arguments, `FILE,NAME=VALUE,…`.
     pub plugin: Option<String>,
     /// Files for the guest, beside init: lockprof at /bin/lockprof, for one.
@@ -109,6 +111,7 @@ impl VmRequest {
             memory_mib: None,
             clock: Clock::Wall,
             append: Vec::new(),
+            cpu_properties: None,
             plugin: None,
             files: vec![GuestFile {
                 guest: "/bin/lockprof".to_owned(),
@@ -197,6 +200,7 @@ fn run_with(request: &VmRequest, accelerator: Accelerator) -> Result<VmOutcome> 
         clock: request.clock,
         accelerator,
         append: &request.append,
+        cpu_properties: request.cpu_properties.as_deref(),
         plugin: request.plugin.as_deref(),
         console: &console,
         results: &results,

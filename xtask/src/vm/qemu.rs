@@ -38,6 +38,8 @@ pub struct Machine<'a> {
     pub accelerator: Accelerator,
     /// More arguments for the kernel.
     pub append: &'a [String],
+    /// More properties of its CPUs, `NAME=VALUE,…`.
+    pub cpu_properties: Option<&'a str>,
     /// A plugin of QEMU's and its arguments, `FILE,NAME=VALUE,…`.
     pub plugin: Option<&'a str>,
     /// The file that the guest's first serial port writes to.
@@ -61,27 +63,25 @@ impl Machine<'_> {
             "-display",
             "none",
         ]);
+        // With the hypervisor bit a guest spins in virt_spin_lock(), which emits no contention event; with cx16,
+        // Debian's 6.12 and 7.2 crash under emulation with several CPUs.
+        let model = match self.accelerator {
+            Accelerator::Kvm => "host,-hypervisor",
+            Accelerator::Tcg => "qemu64,-cx16,-hypervisor",
+        };
+        let more = self.cpu_properties.map(|more| format!(",{more}"));
+        add(&["-cpu", &format!("{model}{}", more.unwrap_or_default())]);
         match (self.accelerator, self.clock) {
-            // With the hypervisor bit a guest spins in virt_spin_lock(), which emits no contention
-            // event; with cx16, Debian's 6.12 and 7.2 crash under emulation with several CPUs.
-            (Accelerator::Kvm, _) => add(&["-accel", "kvm", "-cpu", "host,-hypervisor"]),
-            (Accelerator::Tcg, Clock::Wall) => {
-                add(&[
-                    "-accel",
-                    "tcg,thread=multi",
-                    "-cpu",
-                    "qemu64,-cx16,-hypervisor",
-                ]);
-            }
+            (Accelerator::Kvm, _) => add(&["-accel", "kvm"]),
+            (Accelerator::Tcg, Clock::Wall) => add(&["-accel", "tcg,thread=multi"]),
             // One instruction is 2^0 ns, and an idle guest's clock jumps to its next timer.
             (Accelerator::Tcg, Clock::Instructions) => {
                 add(&[
                     "-accel",
                     "tcg,thread=single",
-                    "-cpu",
-                    "qemu64,-cx16,-hypervisor",
+                    "-icount",
+                    "shift=0,sleep=off",
                 ]);
-                add(&["-icount", "shift=0,sleep=off"]);
             }
         }
         add(&["-smp", &self.cpus.to_string()]);
@@ -173,6 +173,7 @@ mod tests {
             clock,
             accelerator,
             append: &["nokaslr".to_owned()],
+            cpu_properties: None,
             plugin: None,
             console: Path::new("/tmp/a,b/console"),
             results: Path::new("/tmp/a,b/results"),
