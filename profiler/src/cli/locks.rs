@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use lockprof_abi::{LockClass, MAX_CALLER_RANGES, WaitFilter, kind_bit};
+use lockprof_abi::{
+    ContentionEntry, LockClass, MAX_CALLER_RANGES, WaitFilter, WaiterEntry, kind_bit,
+};
 
 use super::{command_spec, common::CommonArguments, positive_seconds, report::GroupingArguments};
 use crate::{
@@ -66,9 +68,9 @@ pub struct LocksArguments {
         conflicts_with = "command"
     )]
     budget: Budget,
-    /// Places for contended locks on each CPU
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = places)]
-    lock_places: u32,
+    /// Places for contended locks on each CPU [default: up to 2048, with fewer the more CPUs]
+    #[arg(long, value_name = "N", value_parser = places)]
+    lock_places: Option<u32>,
     /// Places for waiting tasks and their owners on each CPU [default: up to 16384, with fewer the more CPUs]
     #[arg(long, value_name = "N", value_parser = places)]
     task_places: Option<u32>,
@@ -112,8 +114,11 @@ impl KindWord {
     }
 }
 
-/// What all places for waiting tasks together may take, where nobody asks for more.
+/// What all CPUs' places for contended locks may take together, and for waiting tasks, where nobody asks for more.
+const LOCKS_BYTES: usize = 32 << 20;
 const WAITERS_BYTES: usize = 16 << 20;
+/// So many each CPU has at least.
+const LEAST_PLACES: u32 = 256;
 
 impl LocksArguments {
     /// What is to be measured, and whether a report follows.
@@ -141,8 +146,12 @@ impl LocksArguments {
         let settings = Settings {
             locks: Some(LocksRequest {
                 table: WaiterTable {
-                    locks: self.lock_places,
-                    waiters: self.task_places.unwrap_or_else(task_places),
+                    locks: self
+                        .lock_places
+                        .unwrap_or_else(|| fit::<ContentionEntry>(LOCKS_BYTES, 2048)),
+                    waiters: self
+                        .task_places
+                        .unwrap_or_else(|| fit::<WaiterEntry>(WAITERS_BYTES, 16384)),
                     only: filter,
                 },
                 only: words,
@@ -330,12 +339,12 @@ fn cgroup_id(cgroup: &Path) -> Result<(String, u64)> {
     Ok((folder.display().to_string(), metadata.ino()))
 }
 
-/// Places for waiting tasks: as many as fit into what all CPUs' together may take.
-fn task_places() -> u32 {
+/// Places on each CPU: as many as fit into what all CPUs' together may take.
+fn fit<Entry>(bytes: usize, most: u32) -> u32 {
     let cpus = aya::util::nr_cpus().unwrap_or(1).max(1);
-    let fit = WAITERS_BYTES / (cpus * size_of::<lockprof_abi::WaiterEntry>());
-    let fit = u32::try_from(fit).unwrap_or(u32::MAX).clamp(1024, 16384);
-    1 << fit.ilog2()
+    let fit = bytes / (cpus * size_of::<Entry>());
+    let fit = u32::try_from(fit).unwrap_or(most);
+    1 << fit.clamp(LEAST_PLACES, most).ilog2()
 }
 
 fn places(text: &str) -> Result<u32, String> {

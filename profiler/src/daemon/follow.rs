@@ -308,7 +308,10 @@ impl Session {
 
     /// Said when there is no load to wait for.
     fn what_is_measured(&self) -> String {
-        let lock = &self.settings.request.lock;
+        let lock = match &self.settings.locks {
+            Some(_) => "all contended locks",
+            None => &self.settings.request.lock,
+        };
         match self.settings.duration {
             Some(length) => format!("measuring {lock} for {} s", length.as_secs_f64()),
             None => format!("measuring {lock} until Ctrl-C"),
