@@ -77,9 +77,10 @@ impl Collector {
         let mut sums = Sums::default();
         let mut after = zeroed_state();
         let nothing = zeroed_state();
-        let mut active = Vec::new();
         let mut longest = Vec::new();
         let mut cgroups = Vec::new();
+        let mut contention = Vec::new();
+        let mut waiters = Vec::new();
         for number in 0..self.cpus.len() {
             // Before the state is read: what is counted meanwhile is seen the next time.
             let activity = Some(source.activity(number));
@@ -87,10 +88,11 @@ impl Collector {
                 continue;
             }
             self.activity[number] = activity;
-            active.push(number);
             source.read_cpu(number, &mut after);
-            // At once, so that both are of the same holds.
+            // At once, so that all are of the same holds and waits.
             cgroups.extend(cgroups_of(source, number));
+            contention.extend(self.changed_contention(source, number));
+            waiters.extend(self.waiters.changed(source, number));
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             interval.cpus.extend(delta::cpu(number, before, &after));
             if let Some(control) = &mut interval.control {
@@ -108,8 +110,8 @@ impl Collector {
         // time.
         interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
         self.cgroups(cgroups, interval);
-        self.contention(source, &active, interval);
-        interval.waiters = self.waiters.read(source, &active, &mut self.cgroup_paths);
+        self.contention(source, contention, interval);
+        interval.waiters = self.waiters.sum(waiters, &mut self.cgroup_paths);
         interval.spans = sums.spans();
         interval.calls_outside = sums.calls_outside();
         interval.blame = sums.blame();
@@ -176,14 +178,38 @@ impl Collector {
         }
     }
 
-    fn contention(&mut self, source: &impl Source, active: &[usize], interval: &mut Interval) {
-        let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
-        let mut after = ContentionEntry::FREE;
-        self.names.look();
-        for place in places(active, source.contention_places()) {
-            if !source.read_contention(place, &mut after) {
+    /// What has changed in a CPU's table of contended locks since the last reading.
+    fn changed_contention(
+        &self,
+        source: &impl Source,
+        cpu: usize,
+    ) -> Vec<(usize, ContentionEntry)> {
+        let mut entry = ContentionEntry::FREE;
+        let places = source.contention_places();
+        let mut changed = Vec::new();
+        for place in cpu * places..(cpu + 1) * places {
+            if !source.read_contention(place, &mut entry) {
                 continue;
             }
+            let known = self.contention.get(&place);
+            if known.is_none_or(|before| {
+                (before.sampled, before.octaves) != (entry.sampled, entry.octaves)
+            }) {
+                changed.push((place, entry));
+            }
+        }
+        changed
+    }
+
+    fn contention(
+        &mut self,
+        source: &impl Source,
+        changed: Vec<(usize, ContentionEntry)>,
+        interval: &mut Interval,
+    ) {
+        let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
+        self.names.look();
+        for (place, after) in changed {
             let before = self.contention.insert(place, after);
             let before = before.unwrap_or(ContentionEntry::FREE);
             let (pairs, waits) = delta::sparse(&before.octaves, &after.octaves);
@@ -291,12 +317,6 @@ fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, 
             .read_cgroup(place, &mut entry)
             .then_some((place, entry))
     })
-}
-
-/// The numbers over all CPUs of the places in the tables of these ones.
-fn places(cpus: &[usize], places: usize) -> impl Iterator<Item = usize> {
-    cpus.iter()
-        .flat_map(move |cpu| cpu * places..(cpu + 1) * places)
 }
 
 #[cfg(test)]

@@ -81,20 +81,33 @@ pub(super) struct WaiterReadings {
 type Key = (u64, u32, u32, u32);
 
 impl WaiterReadings {
-    /// What happened since the last reading on these CPUs.
-    pub(super) fn read(
+    /// What has changed in a CPU's table since the last reading.
+    pub(super) fn changed(&self, source: &impl Source, cpu: usize) -> Vec<(usize, WaiterEntry)> {
+        let mut entry = WaiterEntry::FREE;
+        let places = source.waiter_places();
+        let mut changed = Vec::new();
+        for place in cpu * places..(cpu + 1) * places {
+            if !source.read_waiter(place, &mut entry) {
+                continue;
+            }
+            let known = self.entries.get(&place);
+            if known
+                .is_none_or(|before| (before.waits, before.sampled) != (entry.waits, entry.sampled))
+            {
+                changed.push((place, entry));
+            }
+        }
+        changed
+    }
+
+    /// What happened since the last reading, by what has changed.
+    pub(super) fn sum(
         &mut self,
-        source: &impl Source,
-        cpus: &[usize],
+        changed: Vec<(usize, WaiterEntry)>,
         cgroups: &mut CgroupPaths,
     ) -> Vec<WaiterInterval> {
         let mut sums: BTreeMap<Key, WaiterInterval> = BTreeMap::new();
-        let places = source.waiter_places();
-        let mut after = WaiterEntry::FREE;
-        for place in cpus.iter().flat_map(|cpu| cpu * places..(cpu + 1) * places) {
-            if !source.read_waiter(place, &mut after) {
-                continue;
-            }
+        for (place, after) in changed {
             let before = self.entries.insert(place, after);
             let before = before.unwrap_or(WaiterEntry::FREE);
             let waits = after.waits.wrapping_sub(before.waits);
