@@ -16,7 +16,7 @@ use crate::{paths, process};
 /// Where a guest has it.
 pub const PERF: &str = "/bin/perf";
 /// perf attaches without a word; so long it takes at most, with several CPUs by the wall clock.
-const ATTACHES_IN_MS: u64 = 4000;
+pub const ATTACHES_IN_MS: u64 = 4000;
 /// What perf is built without: it is to be one static program that has eBPF.
 const WITHOUT: [&str; 16] = [
     "NO_LIBPYTHON=1",
@@ -46,22 +46,33 @@ pub struct Perf {
 }
 
 impl Perf {
+    /// The one in the user's cache, if it has been built.
+    pub fn built() -> Result<Option<Self>> {
+        let perf = Self::of(&Source::find(None)?)?;
+        Ok(Some(perf).filter(|perf| perf.program.is_file()))
+    }
+
+    fn of(source: &Source) -> Result<Self> {
+        let name = source.identity.replace(['=', '/', ' '], "-");
+        let folder = paths::make(paths::cache()?.join("peers").join(format!("perf-{name}")))?;
+        Ok(Self {
+            program: folder.join("perf"),
+            source: source.identity.clone(),
+        })
+    }
+
     /// Builds it into the user's cache, unless it is there.
     pub fn build() -> Result<Self> {
         let source = Source::find(None)?;
-        let name = source.identity.replace(['=', '/', ' '], "-");
-        let folder = paths::make(paths::cache()?.join("peers").join(format!("perf-{name}")))?;
-        let perf = Self {
-            program: folder.join("perf"),
-            source: source.identity.clone(),
-        };
+        let perf = Self::of(&source)?;
         if perf.program.is_file() {
             return Ok(perf);
         }
+        let folder = perf.program.parent().context("perf is in no folder")?;
         setup::ensure(Purpose::Peers)?;
         let work = tempfile::Builder::new()
             .prefix(".building-")
-            .tempdir_in(&folder)
+            .tempdir_in(folder)
             .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
         let tree = work.path().join("source");
         eprintln!("bench: building perf from {}", perf.source);

@@ -7,6 +7,8 @@ use super::beside::counted;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::bench::peers::Peers;
+use crate::bench::perf::{ATTACHES_IN_MS, PERF, Perf};
+use crate::vm::VmOutcome;
 use crate::vm::protocol::Step;
 
 /// Processes of the load, of three threads each, that wait for their process's mmap_lock.
@@ -144,25 +146,75 @@ pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
     ]);
     Peers::fetch()?.add_to(&mut request)?;
     let outcome = super::succeed(&request)?;
-    let summary = Summary::of(lab, &outcome, "locks")?;
+    let of_script = [counted(&outcome, "waits")?, counted(&outcome, "waited")?];
+    rwsems_agree(lab, &outcome, "bpftrace", of_script)
+}
+
+/// perf lock contention, with its own programs of eBPF, counts as many waits for rwsems of the load's tasks and as much
+/// waited time.
+pub fn all_locks_agree_with_perf(lab: &Lab<'_>) -> Result<Verdict> {
+    let Some(perf) = Perf::built()? else {
+        return Ok(Verdict::Skipped(
+            "perf with its eBPF programs is not built: `cargo xtask bench` builds it".to_owned(),
+        ));
+    };
+    let words = [
+        PERF,
+        "lock",
+        "contention",
+        "-a",
+        "-b",
+        "-t",
+        "-Y",
+        "rwsem",
+        "-x",
+        ",",
+    ];
+    let mut request = lab.request(vec![
+        Step::new(words).background(None),
+        locks(&[]).delay(ATTACHES_IN_MS),
+        Step::ending(0, libc::SIGINT),
+    ]);
+    request.files.push(perf.file());
+    let outcome = super::succeed(&request)?;
+    let said = [&outcome.steps[0].stdout[..], &outcome.steps[0].stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    // Waits, their time in nanoseconds, the longest, their mean, the task, its name.
+    let mut of_perf = [0_u64; 2];
+    for line in said.lines() {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        if let [waits, waited_ns, _, _, _, "mmap"] = fields[..] {
+            for (sum, field) in of_perf.iter_mut().zip([waits, waited_ns]) {
+                let number: u64 = field
+                    .parse()
+                    .with_context(|| format!("no number in {line}"))?;
+                *sum += number;
+            }
+        }
+    }
+    if of_perf[0] == 0 {
+        bail!("perf has seen no wait of the load: {said}");
+    }
+    rwsems_agree(lab, &outcome, "perf", of_perf)
+}
+
+/// Another tool has seen as many waits for rwsems, and as many nanoseconds of them.
+fn rwsems_agree(
+    lab: &Lab<'_>,
+    outcome: &VmOutcome,
+    tool: &str,
+    of_tool: [u64; 2],
+) -> Result<Verdict> {
+    let summary = Summary::of(lab, outcome, "locks")?;
     let rwsems = summary.rows("/classes")?.iter();
     let rwsems: Vec<&Value> = rwsems.filter(|class| class["kind"] == "rwsem").collect();
-    for (what, of_script, of_lockprof) in [
-        (
-            "waits",
-            counted(&outcome, "waits")?,
-            sum(rwsems.iter().copied(), "count")?,
-        ),
-        (
-            "waited time",
-            counted(&outcome, "waited")?,
-            sum(rwsems.iter().copied(), "waited_ns")?,
-        ),
-    ] {
-        note!("    {what}: bpftrace {of_script}, lockprof {of_lockprof}");
-        let apart = of_script.abs_diff(of_lockprof) as f64 / of_script.max(1) as f64;
-        if of_script == 0 || apart > MOST_APART {
-            bail!("{what}: bpftrace has seen {of_script}, lockprof {of_lockprof}");
+    let whats = [("waits", "count"), ("waited time", "waited_ns")];
+    for ((what, field), of_tool) in whats.into_iter().zip(of_tool) {
+        let of_lockprof = sum(rwsems.iter().copied(), field)?;
+        note!("    {what}: {tool} {of_tool}, lockprof {of_lockprof}");
+        let apart = of_tool.abs_diff(of_lockprof) as f64 / of_tool.max(1) as f64;
+        if of_tool == 0 || apart > MOST_APART {
+            bail!("{what}: {tool} has seen {of_tool}, lockprof {of_lockprof}");
         }
     }
     Ok(Verdict::Passed)

@@ -295,6 +295,12 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 2,
         run: every_lock::all_locks_agree_with_a_script,
     },
+    GuestTest {
+        name: "all_locks_agree_with_perf",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: every_lock::all_locks_agree_with_perf,
+    },
     everywhere(
         "nothing_begins_without_a_beat",
         silence::nothing_begins_without_a_beat,
