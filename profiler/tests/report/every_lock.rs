@@ -179,6 +179,27 @@ fn six_hundred_processes_are_one_class() {
 }
 
 #[test]
+fn a_cgroup_is_of_its_container() {
+    let id = "0123456789abcdef".repeat(4);
+    let path = format!("/system.slice/docker-{id}.scope");
+    let profile = profile_of(recording(|interval| {
+        interval.waiters = vec![WaiterInterval {
+            cgroup: path.clone(),
+            ..waiter(0x100, 1000, None)
+        }];
+    }));
+    let table = by(&profile, Grouping::Cgroup);
+    assert!(
+        table.contains("docker 0123456789ab: /system.slice/docker-"),
+        "{table}"
+    );
+    let row = &json(&profile)["waiting_cgroups"][0];
+    assert_eq!(row["who"]["name"], path);
+    assert_eq!(row["container"]["runtime"], "docker");
+    assert_eq!(row["container"]["id"], id);
+}
+
+#[test]
 fn a_lock_in_a_slab_is_named_by_what_it_is_in() {
     let with_objects = recording(|interval| {
         let entry = |lock, object: &str, flags| ContentionInterval {

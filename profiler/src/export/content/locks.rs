@@ -6,7 +6,7 @@ use lockprof_abi::{CGROUP_SLOTS, Loss};
 
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
-    profile::{Contention, Profile},
+    profile::{Contention, Profile, cgroup_title},
     recording::schema::{CgroupInterval, OTHER_CGROUPS, Tier},
     units::{self, TimeUnit},
 };
@@ -167,7 +167,7 @@ pub(super) fn cgroups(profile: &Profile) -> Section {
         .collect();
     named.sort_by_key(|(_, totals)| std::cmp::Reverse(totals.held_ns));
     for (cgroup, totals) in named.iter().take(ROWS) {
-        row(cgroup, totals);
+        row(&cgroup_title(cgroup), totals);
     }
     if let Some(others) = others {
         row(OTHER_CGROUPS, others);

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::durations;
 use crate::profile::{
-    Class, ClassWaits, CommandWaits, Doing, Locks, LongWait, Pair, Person, Profile, WaitedFor,
-    Waits, WhoWaits,
+    Class, ClassWaits, CommandWaits, Container, Doing, Locks, LongWait, Pair, Person, Profile,
+    WaitedFor, Waits, WhoWaits,
 };
 
 /// The fields of a recording of all locks; `null` in others.
@@ -40,7 +40,7 @@ pub(super) fn fields(profile: &Profile) -> Vec<(&'static str, Value)> {
         ),
         (
             "waiting_cgroups",
-            of(|locks| locks.cgroups.iter().map(who).collect()),
+            of(|locks| locks.cgroups.iter().map(cgroup).collect()),
         ),
         ("pairs", of(|locks| locks.pairs.iter().map(pair).collect())),
         ("without_place", of(|locks| waits(&locks.without_place))),
@@ -115,6 +115,14 @@ fn who(who: &WhoWaits) -> Value {
     let (class, ns) = &who.most;
     value["most_for"] = named(class);
     value["most_for"]["waited_ns"] = (*ns).into();
+    value
+}
+
+fn cgroup(cgroup: &WhoWaits) -> Value {
+    let mut value = who(cgroup);
+    let container = Container::of(&cgroup.who.name);
+    value["container"] =
+        json!(container.map(|Container { runtime, id }| json!({"runtime": runtime, "id": id})));
     value
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     export::Grouping,
-    profile::{Durations, Locks, NamedBy, Profile, Waits, WhoWaits},
+    profile::{Durations, Locks, NamedBy, Profile, Waits, WhoWaits, cgroup_title},
     recording::schema::LockFamily,
     units::{self, TimeUnit, UNKNOWN},
 };
@@ -213,7 +213,11 @@ fn people(
     let mut grid = Grid::new(texts, &["waits", "waited"]).and("mean", Column::Derived);
     for who in all.iter().take(rows) {
         let (class, _) = &who.most;
-        let names = [who.who.name.clone()]
+        let name = match topic {
+            Topic::ByCgroup => cgroup_title(&who.who.name),
+            _ => who.who.name.clone(),
+        };
+        let names = [name]
             .into_iter()
             .chain(who.process.iter().map(|process| process.name.clone()))
             .chain([class.name.clone()]);
