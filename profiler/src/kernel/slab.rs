@@ -143,11 +143,12 @@ impl SlabCaches {
     }
 
     /// What an address is in: `file.f_pos_lock` for a lock of an object whose type is known, else the cache and the
-    /// offset in its object, as `kmalloc-512+0x18`. `None` where it is in no slab.
+    /// offset in its object, as `kmalloc-512+0x18`. `None` where it is in no slab, or in one of several caches that the
+    /// kernel has merged, since their objects are alike (`slab_nomerge` of kernel-parameters.txt): its name is that of
+    /// the first of them. Those of kmalloc have anything in them by their name.
     #[must_use]
     pub fn object(&self, address: u64) -> Option<String> {
-        let place = self.place(address)?;
-        Some(describe(&place, &self.layout.locks))
+        describe(&self.place(address)?, &self.layout.locks)
     }
 
     fn place(&self, address: u64) -> Option<Place> {
@@ -176,15 +177,16 @@ fn offset_in_object(address: u64, order: u32, size: u32, red_zone: u32) -> Optio
     Some(in_object.saturating_sub(red_zone.into()))
 }
 
-fn describe(place: &Place, locks: &BTreeMap<String, Vec<(u32, String)>>) -> String {
-    let of_cache = locks.get(&place.cache).filter(|_| !place.is_shared);
-    let lock = of_cache.into_iter().flatten();
-    lock.clone()
-        .find(|(offset, _)| u64::from(*offset) == place.offset)
-        .map_or_else(
-            || format!("{}+{:#x}", place.cache, place.offset),
-            |(_, member)| member.clone(),
-        )
+fn describe(place: &Place, locks: &BTreeMap<String, Vec<(u32, String)>>) -> Option<String> {
+    if place.is_shared && !place.cache.starts_with("kmalloc-") {
+        return None;
+    }
+    let mut locks = locks.get(&place.cache).into_iter().flatten();
+    let lock = locks.find(|(offset, _)| u64::from(*offset) == place.offset);
+    Some(lock.map_or_else(
+        || format!("{}+{:#x}", place.cache, place.offset),
+        |(_, member)| member.clone(),
+    ))
 }
 
 /// A program that returns a field of the cache in which the address is that is its first argument, shifted to the
@@ -229,12 +231,16 @@ mod tests {
             is_shared,
         };
         let described = |place| describe(&place, &locks);
-        assert_eq!(described(place("filp", 0x38, false)), "file.f_pos_lock");
-        assert_eq!(described(place("filp", 0x38, true)), "filp+0x38");
-        assert_eq!(described(place("filp", 0x40, false)), "filp+0x40");
+        let some = |name: &str| Some(name.to_owned());
         assert_eq!(
-            described(place("kmalloc-512", 24, false)),
-            "kmalloc-512+0x18"
+            described(place("filp", 0x38, false)),
+            some("file.f_pos_lock")
+        );
+        assert_eq!(described(place("filp", 0x38, true)), None);
+        assert_eq!(described(place("filp", 0x40, false)), some("filp+0x40"));
+        assert_eq!(
+            described(place("kmalloc-512", 24, true)),
+            some("kmalloc-512+0x18")
         );
     }
 }
