@@ -59,7 +59,9 @@ pub fn take_stack(cpu: &CpuState, slot: &mut TaskSlot, lock: u64, flags: u32) {
         return;
     };
     let owner = owner_of(lock, flags);
-    let slept = switches_of(task) == before && state_of(task) == OwnerState::Asleep as u32;
+    let slept = before.is_some()
+        && switches_of(task) == before
+        && state_of(task) == OwnerState::Asleep as u32;
     if !slept || owner != Some((task, slot.owner_state & lockprof_abi::READER_HINT)) {
         return;
     }

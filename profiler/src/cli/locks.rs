@@ -68,10 +68,10 @@ pub struct LocksArguments {
         conflicts_with = "command"
     )]
     budget: Budget,
-    /// Places for contended locks on each CPU [default: up to 2048, with fewer the more CPUs]
+    /// Places for contended locks on each CPU [default: 2048, and from 128 CPUs on fewer, down to 256]
     #[arg(long, value_name = "N", value_parser = places)]
     lock_places: Option<u32>,
-    /// Places for waiting tasks and their owners on each CPU [default: up to 16384, with fewer the more CPUs]
+    /// Places for waiting tasks and their owners on each CPU [default: 16384 to 256, the fewer the more CPUs]
     #[arg(long, value_name = "N", value_parser = places)]
     task_places: Option<u32>,
     #[command(flatten)]
@@ -114,7 +114,8 @@ impl KindWord {
     }
 }
 
-/// What all CPUs' places for contended locks may take together, and for waiting tasks, where nobody asks for more.
+/// What all CPUs' places for contended locks are to take together, and for waiting tasks, where nobody asks for more
+/// and each CPU has the least with that.
 const LOCKS_BYTES: usize = 32 << 20;
 const WAITERS_BYTES: usize = 16 << 20;
 /// So many each CPU has at least.
@@ -199,6 +200,7 @@ impl LocksArguments {
         }
         if let Some(pid) = self.pid {
             exists("process", pid)?;
+            is_process(pid)?;
             filter.tgid = pid.into();
             words.push(format!("process {pid}"));
         }
@@ -323,6 +325,19 @@ fn exists(what: &str, pid: u32) -> Result<()> {
         Ok(())
     } else {
         bail!("there is no {what} {pid}")
+    }
+}
+
+/// A thread has a folder in /proc too, and is no process.
+fn is_process(pid: u32) -> Result<()> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mut lines = status.lines();
+    let process = lines.find_map(|line| line.strip_prefix("Tgid:").map(str::trim));
+    match process {
+        Some(process) if process != pid.to_string() => {
+            bail!("{pid} is a thread of process {process}: use --tid {pid}, or --pid {process}")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// Characters of a refusal that a report repeats.
+const LONGEST_REASON: usize = 200;
+
 /// What is to be followed, and by which probes.
 pub(super) struct Target {
     /// The lock.
@@ -98,7 +101,10 @@ impl Target {
             done => return done.map(Some),
         };
         log::info!("trying again without the stacks of owners: {refused:#}");
-        self.no_owner_stacks = Some(format!("{refused:#}"));
+        // What the verifier has to say is in the log.
+        let why = format!("{refused:#}");
+        let line = why.lines().next().unwrap_or_default();
+        self.no_owner_stacks = Some(line.chars().take(LONGEST_REASON).collect());
         plan.leave_out_owner_stacks();
         constants.owner_stacks = None;
         load_and_attach(constants, plan, first, heart).map(Some)

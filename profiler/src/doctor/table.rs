@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{ProbePoint, is_hoped_for, offered, probe_points};
 use crate::kernel::{
     AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, PreemptionMode, Request, Role,
-    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Unlock, privileges,
+    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Trial, Unlock, privileges,
 };
 use crate::recording::schema::{Arrangement, Deferral, Detail, Method, Tier};
 
@@ -94,6 +94,9 @@ fn owners_text(capabilities: &Capabilities) -> String {
         None => {
             "where they sleep is found by a program, of short waits too: tried with a small one"
                 .to_owned()
+        }
+        Some(why) if matches!(capabilities.trials.owner_stacks, Trial::Untried { .. }) => {
+            format!("whether a program may find where they sleep is not known: {why}")
         }
         Some(why) => format!("where they sleep is found by looks into /proc alone: {why}"),
     }

@@ -9,6 +9,8 @@ use super::memory::KernelMemory;
 const NODES: &str = "node_data";
 /// The type of a node.
 const NODE: &str = "pglist_data";
+/// A node has no more zones (`MAX_NR_ZONES` of include/generated/bounds.h, x86-64).
+const MOST_ZONES: u32 = 6;
 /// Longer names of zones are cut; "Movable" is the longest.
 const LONGEST_NAME: usize = 8;
 
@@ -85,13 +87,15 @@ impl MemoryNodes {
             return Some(format!("{lock}, node {node}"));
         }
         let in_zones = offset.checked_sub(self.layout.zones)?;
-        let in_zone = in_zones.checked_rem(self.layout.zone_bytes)?;
+        let zone = in_zones.checked_div(self.layout.zone_bytes)?;
+        let in_zone = (zone < MOST_ZONES).then(|| in_zones % self.layout.zone_bytes)?;
         let lock = lock_at(&self.layout.zone_locks, in_zone)?;
         let zone = address - u64::from(in_zone);
         let memory = self.memory.as_ref()?;
         let name = memory.read_u64(zone + u64::from(self.layout.zone_name))?;
         let name = memory.read_text(name, LONGEST_NAME)?;
-        Some(format!("{lock}, {name} of node {node}"))
+        // What has no name is behind the node's last zone.
+        (!name.is_empty()).then(|| format!("{lock}, {name} of node {node}"))
     }
 }
 

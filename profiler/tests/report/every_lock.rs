@@ -428,6 +428,16 @@ fn waits_without_a_caller_are_said_where_one_is_asked_for() {
     assert_eq!(json(&profile)["losses"]["counted"]["caller_unknown"], 2400);
     let all = joined(&table(&profile_of(busy())));
     assert!(!all.contains("who asked for the lock:"), "{all}");
+    // Where nothing else was seen, they may all be of that caller.
+    let nothing = profile_of(recording(|interval| {
+        interval.contention.clear();
+        interval.losses.insert("caller_unknown".to_owned(), 1200);
+    }));
+    let said = nothing.no_waits_for("any lock that was looked at");
+    assert!(
+        said.contains("of 2,400 waits it was not to be told who asked"),
+        "{said}"
+    );
 }
 
 /// Waits that nobody saw make those that were seen a lower bound.

@@ -116,6 +116,18 @@ impl Profile {
         self.too_many(self.lost_waits())
     }
 
+    /// Waits that a filter by caller has left out, since it was not to be told who asked.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let lost = self.losses_of_main.some(&[Loss::CallerUnknown]);
+        (lost.count > 0).then(|| {
+            let waits = if lost.count == 1 { "wait" } else { "waits" };
+            format!(
+                "of {} {waits} it was not to be told who asked",
+                units::count(lost.count)
+            )
+        })
+    }
+
     /// Waits for any lock that were not seen, or not whole.
     fn lost_waits(&self) -> Lost {
         let losses = &self.losses_of_main;

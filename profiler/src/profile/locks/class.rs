@@ -44,9 +44,10 @@ impl Class {
 /// The rule that has named a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NamedBy {
-    /// The kernel has a symbol for the lock, or for what it is in.
+    /// The kernel has a symbol for the lock, or for what it is in, or of what leads there: memory nodes.
     Symbol,
-    /// It is a member of a structure that the waiting task points to.
+    /// It is a member of a structure that the waiting task points to, or of the same of another task, by that task's own
+    /// waits or by its slab cache.
     Member,
     /// It is in an object of one of the kernel's slab caches.
     Slab,
@@ -79,8 +80,12 @@ impl NamedBy {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Symbol => "a symbol of the kernel is at its address, or shortly before it",
-            Self::Member => "it is a member of a structure of the task that waits",
+            Self::Symbol => {
+                "a symbol of the kernel is at its address or shortly before it, or leads to what it is in"
+            }
+            Self::Member => {
+                "it is a member of a structure of the task that waits, or of another one's"
+            }
             Self::Slab => {
                 "it is in an object of a slab cache: by the object's type, or the cache and the offset in it"
             }

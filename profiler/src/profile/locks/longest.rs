@@ -66,11 +66,16 @@ impl LongWaits {
             let Some(lock) = key_of_interval(wait) else {
                 continue;
             };
-            // Both tables have its length, to the nanosecond.
-            let mut waiters = interval.waiters.iter();
-            let waiter = waiters.find(|waiter| {
-                waiter.longest_ns == wait.longest_ns && waiter.flags == wait.flags && !waiter.others
+            // Both tables have its length, to the nanosecond. Where two rows have it, it is not known whose it was.
+            let mut waiters = interval.waiters.iter().filter(|waiter| {
+                let is_same = match &waiter.class {
+                    Some(_) => waiter.class == wait.name,
+                    None => waiter.lock == wait.lock,
+                };
+                let is_its = waiter.longest_ns == wait.longest_ns && waiter.flags == wait.flags;
+                is_same && is_its && !waiter.others
             });
+            let waiter = waiters.next().filter(|_| waiters.next().is_none());
             let candidate = Candidate {
                 ns: wait.longest_ns,
                 ended_in_s: ((interval.at_s - interval.seconds).max(0.0), interval.at_s),

@@ -156,7 +156,7 @@ fn about_owners(profile: &Profile, locks: &Locks) -> String {
     } else {
         format!(
             "Known for {} of the time waited for mutexes and rwsems, which alone tell who has them; others had no \
-             owner any more when somebody came.",
+             owner any more when somebody came, or it was not to be read.",
             share(owned.min(sleeping), sleeping)
         )
     };
