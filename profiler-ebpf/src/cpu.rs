@@ -102,7 +102,7 @@ impl SiteRanges {
 pub struct RunControl {
     /// The [`Phase`], by index.
     pub phase: u16,
-    /// What is attached: [`ARMED`], [`RELEASES`], [`WRITERS`] and [`READERS`].
+    /// What is attached: [`ARMED`], [`RELEASES`], [`WRITERS`] and [`READERS`]; and [`CONTROLS`].
     pub attached: u16,
     /// The number of the window, or of the edge between two: what began in another one is dropped.
     pub window: u32,
@@ -117,6 +117,8 @@ pub const RELEASES: u16 = 1 << 1;
 pub const WRITERS: u16 = 1 << 2;
 /// The same for readers.
 pub const READERS: u16 = 1 << 3;
+/// Controls are made: waits of lockprof's own threads pass every filter.
+pub const CONTROLS: u16 = 1 << 4;
 
 /// A span in progress.
 #[repr(C)]

@@ -26,9 +26,10 @@ pub use contention::{
     STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
-    ARMED, BLAME_COLUMNS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait, READ_DEPTH,
-    READERS, READERS_COLUMN, RELEASES, ReadFrame, ReadStack, RunControl, SiteRange, SiteRanges,
-    SiteState, SpanSlot, SpanTotals, TextRange, WAIT_DEPTH, WRITERS, WaitFrame, WaitStack,
+    ARMED, BLAME_COLUMNS, CONTROLS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait,
+    READ_DEPTH, READERS, READERS_COLUMN, RELEASES, ReadFrame, ReadStack, RunControl, SiteRange,
+    SiteRanges, SiteState, SpanSlot, SpanTotals, TextRange, WAIT_DEPTH, WRITERS, WaitFrame,
+    WaitStack,
 };
 pub use histogram::{
     BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,

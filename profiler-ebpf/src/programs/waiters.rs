@@ -9,9 +9,9 @@ use aya_ebpf::helpers::{
     generated::bpf_probe_read_kernel,
 };
 use lockprof_abi::{
-    COMM_BYTES, CpuState, KernelLayout, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
+    COMM_BYTES, CONTROLS, CpuState, KernelLayout, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_RT,
     LCB_F_SPIN, LCB_F_WRITE, LockClass, Loss, MAX_CALLER_RANGES, MAX_PROBES, OTHER_WAITERS_PLACES,
-    OTHERS, OWNER_STATE_MASK, OwnerState, Phase, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
+    OTHERS, OWNER_STATE_MASK, OwnerState, READER_HINT, TaskSlot, WaiterEntry, kind_bit,
 };
 
 use super::{
@@ -39,11 +39,11 @@ pub struct Waiter {
 /// How the names of lockprof's own threads begin.
 const OWN_NAME: u64 = u64::from_le_bytes(*b"lockprof");
 
-/// Whether somebody waits by whom it is proved, outside of the measured time, that the programs see anything: a thread
-/// of lockprof's own, by its name, for its number depends on a pid namespace.
+/// Whether somebody waits by whom it is proved that the programs see anything: a thread of lockprof's own, by its name,
+/// for its number depends on a pid namespace.
 #[inline(always)]
 fn is_control(cpu: &CpuState) -> bool {
-    if maps::phase(cpu) == Phase::Measured.index() {
+    if !maps::attached(cpu, CONTROLS) {
         return false;
     }
     let name = bpf_get_current_comm().unwrap_or_default();

@@ -224,8 +224,8 @@ fn without_root_it_says_what_can_be_known() {
                   inside a hold.
     spin waits    visible, as a lower bound (the first waiter emits no event): the
                   CPU has no hypervisor bit
-    lock owners   where they sleep is found by looks into /proc alone: only root may
-                  try
+    lock owners   whether a program may find where they sleep is not known: only
+                  root may try
     lockdown      none
     privileges    euid 1000, no capability of use here
     settings      kptr_restrict=1, perf_event_paranoid=2,

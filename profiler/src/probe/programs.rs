@@ -9,7 +9,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    ARMED, CGROUP_PLACES, CgroupEntry, ContentionEntry, CpuState, KernelLayout,
+    ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, CpuState, KernelLayout,
     OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
     RunControl, SiteRanges, TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
 };
@@ -274,6 +274,18 @@ impl Programs {
     pub fn tell(&self, phase: Phase) {
         self.change(|control| RunControl {
             phase: phase as u16,
+            ..control
+        });
+    }
+
+    /// Has waits of lockprof's own threads pass every filter, or be as all others.
+    pub fn let_controls_pass(&self, pass: bool) {
+        self.change(|control| RunControl {
+            attached: if pass {
+                control.attached | CONTROLS
+            } else {
+                control.attached & !CONTROLS
+            },
             ..control
         });
     }
