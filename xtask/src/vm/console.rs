@@ -94,6 +94,21 @@ fn was_no_breakpoint<'a>(splat: &str, mut after: impl Iterator<Item = &'a str>) 
     before.is_some_and(|byte| byte.len() == 2 && *byte != "cc")
 }
 
+/// Whether this splat is of a stall, and a CPU stands at a function's first instruction, where the kernel rewrites calls,
+/// and at no breakpoint.
+///
+/// Who comes to such a breakpoint when it is no more is sent back to the same address (kprobe_int3_handler of
+/// arch/x86/kernel/kprobes/core.c, 6.1 to 7.2), for there is an instruction again; with the stale
+/// translation of [`was_no_breakpoint`] it is a breakpoint forever.
+fn stands_at_no_breakpoint<'a>(splat: &str, mut after: impl Iterator<Item = &'a str>) -> bool {
+    let is_first = |line: &str| line.contains("RIP: ") && line.contains("+0x0/");
+    if !splat.contains("stall") || !after.any(is_first) {
+        return false;
+    }
+    let code = after.next().and_then(|line| line.split_once("Code: "));
+    code.is_some_and(|(_, bytes)| bytes.contains("<e8>") || bytes.contains("<0f> 1f 44 00 00"))
+}
+
 /// A console's text, line by line.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -126,11 +141,13 @@ impl Console {
     }
 
     /// The splat, if it is a fault of the emulator and none of the guest: a CPU that has executed a
-    /// breakpoint where, as the same splat shows, none stands.
+    /// breakpoint where, as the same splat shows, none stands, once or forever.
     pub fn emulators_fault(&self) -> Option<&str> {
         let splat = self.splat()?;
         let after = self.text.lines().skip_while(|line| *line != splat);
-        was_no_breakpoint(splat, after).then_some(splat)
+        let is_emulators =
+            was_no_breakpoint(splat, after.clone()) || stands_at_no_breakpoint(splat, after);
+        is_emulators.then_some(splat)
     }
 
     /// Everything so far, whole lines only.
@@ -221,6 +238,44 @@ mod tests {
             let console = console(first, code);
             assert!(console.splat().is_some());
             assert_eq!(console.emulators_fault(), None, "{first}, {code}");
+        }
+    }
+
+    #[test]
+    fn a_breakpoint_that_is_executed_forever_is_the_emulators() {
+        let console = |first: &str, place: &str, code: &str| {
+            let mut console = Console::default();
+            let lines = format!(
+                "[ 28.6] {first}\n[ 28.6] CPU: 0 PID: 157\n[ 28.6] RIP: 0010:{place}/0x30\n[ 28.6] Code: {code}\n"
+            );
+            console.push(lines.as_bytes());
+            console
+        };
+        let (stall, place) = (
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "_raw_write_unlock_irq+0x0",
+        );
+        for code in ["0f 1f 40 00 <e8> 8b 9d 34 2b", "cc cc <0f> 1f 44 00 00 55"] {
+            let console = console(stall, place, code);
+            assert!(console.emulators_fault().is_some(), "{code}");
+        }
+        for (first, place, code) in [
+            (stall, place, "0f 1f 40 00 <cc> 8b 9d 34 2b"),
+            (stall, place, "0f 1f 40 00 <f3> 90 eb fc"),
+            (
+                stall,
+                "queued_write_lock_slowpath+0x81",
+                "0f 1f 40 00 <e8> 8b 9d 34 2b",
+            ),
+            (
+                "watchdog: BUG: soft lockup",
+                place,
+                "0f 1f 40 00 <e8> 8b 9d 34 2b",
+            ),
+        ] {
+            let console = console(first, place, code);
+            assert!(console.splat().is_some());
+            assert_eq!(console.emulators_fault(), None, "{first}, {place}, {code}");
         }
     }
 
