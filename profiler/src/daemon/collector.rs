@@ -11,7 +11,7 @@ use super::{
     delta::{self, Sums},
     locks::WaiterReadings,
     names::Names,
-    source::Source,
+    source::{Source, entries},
 };
 use crate::{
     kernel::{BtfFacts, Kallsyms},
@@ -183,22 +183,14 @@ impl Collector {
         &self,
         source: &impl Source,
         cpu: usize,
-    ) -> Vec<(usize, ContentionEntry)> {
-        let mut entry = ContentionEntry::FREE;
-        let places = source.contention_places();
-        let mut changed = Vec::new();
-        for place in cpu * places..(cpu + 1) * places {
-            if !source.read_contention(place, &mut entry) {
-                continue;
-            }
-            let known = self.contention.get(&place);
-            if known.is_none_or(|before| {
-                (before.sampled, before.octaves) != (entry.sampled, entry.octaves)
-            }) {
-                changed.push((place, entry));
-            }
-        }
-        changed
+    ) -> impl Iterator<Item = (usize, ContentionEntry)> {
+        let read = |place, into: &mut _| source.read_contention(place, into);
+        let all = entries(cpu, source.contention_places(), ContentionEntry::FREE, read);
+        all.filter(|(place, after)| {
+            let before = self.contention.get(place);
+            let before = before.unwrap_or(&ContentionEntry::FREE);
+            (before.sampled, before.octaves) != (after.sampled, after.octaves)
+        })
     }
 
     fn contention(
@@ -214,9 +206,6 @@ impl Collector {
             let before = before.unwrap_or(ContentionEntry::FREE);
             let (pairs, waits) = delta::sparse(&before.octaves, &after.octaves);
             let sampled = u64::from(after.sampled.wrapping_sub(before.sampled));
-            if waits + sampled == 0 {
-                continue;
-            }
             let (lock, caller) = (after.lock, after.caller);
             let key = (lock, after.flags, caller, after.stack_id, after.hold_site);
             let (sum, octaves) = sums
@@ -310,13 +299,8 @@ struct Noted {
 
 /// The totals by cgroup of a CPU, by their places in the table over all CPUs.
 fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, CgroupEntry)> {
-    let places = source.cgroup_places();
-    (cpu * places..(cpu + 1) * places).filter_map(move |place| {
-        let mut entry = CgroupEntry::FREE;
-        source
-            .read_cgroup(place, &mut entry)
-            .then_some((place, entry))
-    })
+    let read = |place, into: &mut _| source.read_cgroup(place, into);
+    entries(cpu, source.cgroup_places(), CgroupEntry::FREE, read)
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use lockprof_abi::{
     COMM_BYTES, KernelLayout, LockClass, OTHERS, OwnerState, UNKNOWN_OFFSET, WaiterEntry,
 };
 
-use super::{cgroups::CgroupPaths, source::Source};
+use super::{
+    cgroups::CgroupPaths,
+    source::{Source, entries},
+};
 use crate::{
     kernel::Capabilities,
     probe::programs::WaiterTable,
@@ -82,22 +85,17 @@ type Key = (u64, u32, u32, u32);
 
 impl WaiterReadings {
     /// What has changed in a CPU's table since the last reading.
-    pub(super) fn changed(&self, source: &impl Source, cpu: usize) -> Vec<(usize, WaiterEntry)> {
-        let mut entry = WaiterEntry::FREE;
-        let places = source.waiter_places();
-        let mut changed = Vec::new();
-        for place in cpu * places..(cpu + 1) * places {
-            if !source.read_waiter(place, &mut entry) {
-                continue;
-            }
-            let known = self.entries.get(&place);
-            if known
-                .is_none_or(|before| (before.waits, before.sampled) != (entry.waits, entry.sampled))
-            {
-                changed.push((place, entry));
-            }
-        }
-        changed
+    pub(super) fn changed(
+        &self,
+        source: &impl Source,
+        cpu: usize,
+    ) -> impl Iterator<Item = (usize, WaiterEntry)> {
+        let read = |place, into: &mut _| source.read_waiter(place, into);
+        let all = entries(cpu, source.waiter_places(), WaiterEntry::FREE, read);
+        all.filter(|(place, after)| {
+            let before = self.entries.get(place).unwrap_or(&WaiterEntry::FREE);
+            (before.waits, before.sampled) != (after.waits, after.sampled)
+        })
     }
 
     /// What happened since the last reading, by what has changed.
@@ -112,9 +110,6 @@ impl WaiterReadings {
             let before = before.unwrap_or(WaiterEntry::FREE);
             let waits = after.waits.wrapping_sub(before.waits);
             let sampled = after.sampled.wrapping_sub(before.sampled);
-            if waits == 0 && sampled == 0 {
-                continue;
-            }
             let key = (after.lock, after.pid, after.owner_pid, after.flags);
             let sum = sums
                 .entry(key)

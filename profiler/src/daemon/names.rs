@@ -37,7 +37,7 @@ pub struct Names {
     has_objects: bool,
     per_cpu: PerCpu,
     nodes: MemoryNodes,
-    /// Where the kernel tells of which slab cache an address is.
+    /// Where the kernel tells of which slab cache an address is, and somebody wants to know.
     slab_caches: Option<SlabCaches>,
     /// What locks are in, by their addresses: it stays what it was when it was read first.
     objects: HashMap<u64, Option<String>>,
@@ -50,8 +50,6 @@ pub struct Names {
 impl Names {
     /// With the symbols that there are before anything is attached.
     pub fn new(symbols: Kallsyms, cpus: usize, btf: &BtfFacts) -> Self {
-        // Where they cannot be asked a lock is named by another rule, and that is said.
-        let slab_caches = btf.slab.clone().map(SlabCaches::open);
         Self {
             caller_texts: CallerTexts::of(&symbols),
             // It looks at every symbol.
@@ -59,11 +57,18 @@ impl Names {
             per_cpu: PerCpu::read(&symbols, cpus),
             nodes: MemoryNodes::read(&symbols, btf.nodes.clone()),
             symbols: Symbols::new(symbols),
-            slab_caches: slab_caches.and_then(Result::ok),
+            slab_caches: None,
             objects: HashMap::new(),
             known: HashMap::new(),
             renamed: 0,
         }
+    }
+
+    /// Has the kernel's slab caches asked what locks are in. Where they cannot be, a lock is named by another rule, and
+    /// that is said.
+    pub fn ask_slab_caches(&mut self, btf: &BtfFacts) {
+        let layout = btf.slab.clone();
+        self.slab_caches = layout.and_then(|layout| SlabCaches::open(layout).ok());
     }
 
     /// Looks which modules there are.

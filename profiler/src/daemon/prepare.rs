@@ -121,13 +121,15 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let (attached, attached_at) = (Instant::now(), Anchor::now());
 
     let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
-    let collector = Collector::new(cpus, symbols, &capabilities.btf, attached_at.monotonic_ns);
+    let mut collector = Collector::new(cpus, symbols, &capabilities.btf, attached_at.monotonic_ns);
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
     let mut attach = target.attach();
     if settings.locks.is_some() {
         // Nobody asked for less than there is.
         attach.reasons.clear();
+        // Reports of one lock have no classes of others.
+        collector.names.ask_slab_caches(&capabilities.btf);
     }
     let sight = Sight::new(Circumstances {
         method: attach.method,

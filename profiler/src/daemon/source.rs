@@ -29,6 +29,19 @@ pub trait Source {
     fn stack(&self, id: u32) -> Option<Vec<u64>>;
 }
 
+/// What stands in a CPU's part of a table, by the places over all CPUs, of which each CPU has so many.
+pub(super) fn entries<Entry: Copy>(
+    cpu: usize,
+    places: usize,
+    free: Entry,
+    read: impl Fn(usize, &mut Entry) -> bool,
+) -> impl Iterator<Item = (usize, Entry)> {
+    (cpu * places..(cpu + 1) * places).filter_map(move |place| {
+        let mut entry = free;
+        read(place, &mut entry).then_some((place, entry))
+    })
+}
+
 impl Source for Programs {
     fn cpus(&self) -> usize {
         self.cpus.len()

@@ -18,7 +18,7 @@ use super::sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
     hooked_functions,
 };
-use super::slab::SlabLayout;
+use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
 
@@ -193,11 +193,11 @@ fn btf_facts(
 
 fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfError> {
     let btf = Btf::from_sys_fs()?;
-    let functions = btf.find(BtfKind::Func, names)?;
-    let detach_pid = functions
-        .iter()
-        .find(|function| function.name == "detach_pid")
-        .map(|function| function.refers_to);
+    let called = KernelCall::ALL.map(KernelCall::name);
+    let wanted = [names, &called, &[slab::FUNCTION]].concat();
+    let functions = btf.find(BtfKind::Func, &wanted)?;
+    let function = |name: &str| functions.iter().find(|function| function.name == name);
+    let call = |call: KernelCall| function(call.name()).map(|function| function.id);
     let wanted: Vec<String> = INTERRUPTS
         .iter()
         .map(|name| format!("{name}_entry"))
@@ -210,10 +210,6 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
         let of = |found: &&BtfType<'_>| found.name.strip_prefix(TRACEPOINT_TYPE) == Some(name);
         tracepoints.iter().find(of).map(|found| found.id)
     };
-    let number = |kind, name| -> Result<Option<u32>, BtfError> {
-        Ok(btf.find(kind, &[name])?.first().map(|found| found.id))
-    };
-    let called = |call: KernelCall| number(BtfKind::Func, call.name());
     let members = btf.members()?;
     let facts = BtfFacts {
         error: None,
@@ -224,24 +220,22 @@ fn read_btf(names: &[&str]) -> Result<(BtfFacts, BTreeMap<String, u32>), BtfErro
             .map(|name| (*name).to_owned())
             .collect(),
         layout: Some(layout(&members)),
-        slab: SlabLayout::of(&btf, &members)?,
+        slab: function(slab::FUNCTION).and_then(|of_cache| SlabLayout::of(of_cache.id, &members)),
         nodes: NodeLayout::of(&members),
         task_switches: members.offset("task_struct", &["nvcsw"]),
-        release_task_post: !btf
-            .find(BtfKind::Struct, &["release_task_post"])?
-            .is_empty(),
-        detach_pid_parameters: match detach_pid {
-            Some(prototype) => btf.parameters(prototype)?,
+        release_task_post: members.id("release_task_post").is_some(),
+        detach_pid_parameters: match function("detach_pid") {
+            Some(detach_pid) => btf.parameters(detach_pid.refers_to)?,
             None => None,
         },
-        frame_cast: called(KernelCall::ReadOnlyCast)?
-            .zip(number(BtfKind::Struct, FRAME_TYPE_NAME)?)
+        frame_cast: call(KernelCall::ReadOnlyCast)
+            .zip(members.id(FRAME_TYPE_NAME))
             .map(|(function, frame_type)| FrameCast {
                 function,
                 frame_type,
             }),
-        task_calls: called(KernelCall::TaskFromPid)?
-            .zip(called(KernelCall::TaskRelease)?)
+        task_calls: call(KernelCall::TaskFromPid)
+            .zip(call(KernelCall::TaskRelease))
             .map(|(from_pid, release)| TaskCalls { from_pid, release }),
     };
     let began = tracepoint(TRACEPOINT_BEGAN).map(|id| (TRACEPOINT_BEGAN.to_owned(), id));

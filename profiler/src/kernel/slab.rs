@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::bpf_syscall::{ProgramKind, load, run};
-use super::btf::{Btf, BtfError, BtfKind, Members};
+use super::btf::Members;
 use super::memory::KernelMemory;
 use super::trials::instruction;
 
 /// The kernel function that tells an address's cache (mm/slab_common.c, v6.13). Debian's 6.12 has none.
-const FUNCTION: &str = "bpf_get_kmem_cache";
+pub(super) const FUNCTION: &str = "bpf_get_kmem_cache";
 /// Bits of `kmem_cache_order_objects.x` below a slab's order (`OO_SHIFT` of mm/slub.c, 5.19 to 7.3).
 const ORDER_SHIFT: u32 = 16;
 /// Pages are of so many bytes (x86-64).
@@ -77,26 +77,22 @@ pub struct SlabLayout {
 }
 
 impl SlabLayout {
-    /// Reads it; `None` where the kernel does not tell of which cache an address is.
-    pub(super) fn of(btf: &Btf, members: &Members<'_>) -> Result<Option<Self>, BtfError> {
-        let functions = btf.find(BtfKind::Func, &[FUNCTION])?;
+    /// For a kernel in whose BTF [`FUNCTION`] has this number; `None` where its caches are built in another way.
+    pub(super) fn of(function: u32, members: &Members<'_>) -> Option<Self> {
         let offset = |path: &[&str]| members.offset("kmem_cache", path);
-        let layout = || {
-            Some(Self {
-                function: functions.first()?.id,
-                name: offset(&["name"])?,
-                size: offset(&["size"])?,
-                order: offset(&["oo", "x"])?,
-                least_order: offset(&["min", "x"])?,
-                sharers: offset(&["refcount"])?,
-                red_zone: offset(&["red_left_pad"]),
-                locks: OBJECTS
-                    .iter()
-                    .map(|(cache, structure)| ((*cache).to_owned(), members.locks_of(structure)))
-                    .collect(),
-            })
-        };
-        Ok(layout())
+        Some(Self {
+            function,
+            name: offset(&["name"])?,
+            size: offset(&["size"])?,
+            order: offset(&["oo", "x"])?,
+            least_order: offset(&["min", "x"])?,
+            sharers: offset(&["refcount"])?,
+            red_zone: offset(&["red_left_pad"]),
+            locks: OBJECTS
+                .iter()
+                .map(|(cache, structure)| ((*cache).to_owned(), members.locks_of(structure)))
+                .collect(),
+        })
     }
 }
 

@@ -108,13 +108,18 @@ fn person(person: &Person) -> Value {
     json!({"id": (person.id != 0).then_some(person.id), "name": person.name})
 }
 
+/// The class that was waited for the longest, and how long.
+fn most((class, waited_ns): &(Class, u64)) -> Value {
+    let mut value = named(class);
+    value["waited_ns"] = (*waited_ns).into();
+    value
+}
+
 fn who(who: &WhoWaits) -> Value {
     let mut value = waits(&who.waits);
     value["who"] = person(&who.who);
     value["process"] = who.process.as_ref().map_or(Value::Null, person);
-    let (class, ns) = &who.most;
-    value["most_for"] = named(class);
-    value["most_for"]["waited_ns"] = (*ns).into();
+    value["most_for"] = most(&who.most);
     value
 }
 
@@ -130,9 +135,7 @@ fn command(command: &CommandWaits) -> Value {
     let mut value = waits(&command.waits);
     value["name"] = command.name.clone().into();
     value["processes"] = command.processes.into();
-    let (class, ns) = &command.most;
-    value["most_for"] = named(class);
-    value["most_for"]["waited_ns"] = (*ns).into();
+    value["most_for"] = most(&command.most);
     let behind = command.behind.iter().map(|behind| {
         let mut value = waits(&behind.waits);
         value["owner"] = json!(behind.owner);

@@ -54,7 +54,7 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut offset = 0;
-        let mut id = self.structure(structure)?.id;
+        let mut id = self.id(structure)?;
         for member in path {
             let (bytes, of_type) = self.member(id, member, DEEPEST)?;
             offset += bytes;
@@ -67,6 +67,12 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn size(&self, structure: &str) -> Option<u32> {
         self.structure(structure).map(|entry| entry.refers_to)
+    }
+
+    /// A struct's number.
+    #[must_use]
+    pub fn id(&self, structure: &str) -> Option<u32> {
+        self.structure(structure).map(|entry| entry.id)
     }
 
     fn structure(&self, name: &str) -> Option<&Entry> {
