@@ -14,7 +14,7 @@ const BETWEEN_READINGS: u64 = 2;
 
 /// Cgroups beyond those that the table of a CPU has room for have a row together: no hold is missing.
 pub fn cgroups_without_a_place_are_the_others(lab: &Lab<'_>) -> Result<Verdict> {
-    let attach = "lockprof attach --windows off --budget off --detail holds --cgroups --no-report --output /out/run";
+    let attach = "lockprof attach --windows off --budget off --arrangement inside --detail holds --cgroups --no-report --output /out/run";
     let mut steps = vec![Step::new(attach.split(' ')).background(Some(MEASURING))];
     // Init goes from cgroup to cgroup, and what it starts there forks and ends there.
     steps.extend((0..CGROUPS).map(|number| {
