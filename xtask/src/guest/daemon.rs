@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
+use crate::kernel::SYMBOLS;
 use crate::vm::VmOutcome;
+use crate::vm::initramfs::GuestFile;
 use crate::vm::protocol::Step;
 
 /// What `lockprof attach` prints when its measured time has begun.
@@ -46,24 +48,52 @@ fn life(name: &str, attach: &str) -> Step {
 /// Where /proc/kallsyms has functions alone, the lock's address is that of the System.map; a map of another kernel is
 /// left alone, and the address is learned.
 pub fn data_is_found_by_a_map(lab: &Lab<'_>) -> Result<Verdict> {
-    let with_map = |map: &str| {
-        let mut step = life(map, "fentry");
-        let words = ["/init", "without-data", map].map(str::to_owned);
-        step.argv.splice(0..0, words);
-        step
-    };
-    let outcome = lab.succeed(vec![
-        life("shown", "fentry"),
-        with_map("right"),
-        with_map("wrong"),
-    ])?;
-    let shown = Summary::of(lab, &outcome, "shown")?;
-    for (map, source) in [("right", "kallsyms"), ("wrong", "learned")] {
-        let found = Summary::of(lab, &outcome, map)?;
-        equal("source", found.text("/lock/address_source")?, source)?;
-        let (address, expected) = (found.text("/lock/address")?, shown.text("/lock/address")?);
-        equal("address", address, expected)?;
-    }
+    let steps = vec![shown(), without_data("right"), without_data("wrong")];
+    let outcome = lab.succeed(steps)?;
+    let shown = Summary::of(lab, &outcome, SHOWN)?;
+    found_by(lab, &outcome, &shown, "right", "kallsyms")?;
+    found_by(lab, &outcome, &shown, "wrong", "learned")
+}
+
+/// The same by the kernel's own image with symbols, as its build leaves it.
+pub fn data_is_found_by_an_image(lab: &Lab<'_>) -> Result<Verdict> {
+    let mut request = lab.request(vec![shown(), without_data("image")]);
+    request.files.push(GuestFile {
+        guest: "/vmlinux".to_owned(),
+        host: lab.image().with_file_name(SYMBOLS),
+    });
+    let outcome = super::succeed(&request)?;
+    let shown = Summary::of(lab, &outcome, SHOWN)?;
+    found_by(lab, &outcome, &shown, "image", "kallsyms")
+}
+
+/// The name of the run in which the kernel shows all its symbols.
+const SHOWN: &str = "shown";
+
+fn shown() -> Step {
+    life(SHOWN, "fentry")
+}
+
+/// A run in which it shows those of functions alone.
+fn without_data(map: &str) -> Step {
+    let mut step = life(map, "fentry");
+    let words = ["/init", "without-data", map].map(str::to_owned);
+    step.argv.splice(0..0, words);
+    step
+}
+
+/// The lock was found in this way, and where it is.
+fn found_by(
+    lab: &Lab<'_>,
+    outcome: &VmOutcome,
+    shown: &Summary,
+    name: &str,
+    source: &str,
+) -> Result<Verdict> {
+    let found = Summary::of(lab, outcome, name)?;
+    equal("source", found.text("/lock/address_source")?, source)?;
+    let (address, expected) = (found.text("/lock/address")?, shown.text("/lock/address")?);
+    equal("address", address, expected)?;
     Ok(Verdict::Passed)
 }
 

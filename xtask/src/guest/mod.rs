@@ -223,6 +223,12 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 1,
         run: daemon::data_is_found_by_a_map,
     },
+    GuestTest {
+        name: "data_is_found_by_an_image",
+        kernels: &[build::BASE],
+        cpus: 1,
+        run: daemon::data_is_found_by_an_image,
+    },
     everywhere_alone(
         "a_hidden_address_is_learned",
         daemon::a_hidden_address_is_learned,

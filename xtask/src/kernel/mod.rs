@@ -16,6 +16,8 @@ use crate::paths;
 
 /// The bootable image's file name in a kernel's folder.
 pub const IMAGE: &str = "vmlinuz";
+/// And its image with symbols, of a kernel that was built here.
+pub const SYMBOLS: &str = "vmlinux";
 /// The configuration's file name in a kernel's folder.
 pub const CONFIG: &str = "config";
 

@@ -9,7 +9,7 @@ use object::{
     SymbolSection,
 };
 
-use super::Kallsyms;
+use super::{Kallsyms, Symbol};
 use crate::kernel::machine::line_of;
 
 /// Where distributions put the file of nm's output, with the release behind it.
@@ -78,9 +78,12 @@ fn read_image(cache: &ReadCache<File>) -> Option<Kallsyms> {
         };
         let kind = match (symbol.kind(), symbol.section()) {
             (SymbolKind::Text, _) => b't',
-            (SymbolKind::Data, _) | (_, SymbolSection::Absolute) => b'd',
-            // Assembly and the linker give what they name no type.
-            (SymbolKind::Label, SymbolSection::Section(index)) if !is_text(index) => b'd',
+            (SymbolKind::Data, _) => b'd',
+            // Of its own files' constants assembly leaves the names.
+            (_, SymbolSection::Absolute) if symbol.is_global() => b'd',
+            // Assembly and the linker give what they name no type, such as _stext.
+            (SymbolKind::Unknown, SymbolSection::Section(index)) if is_text(index) => b't',
+            (SymbolKind::Unknown, SymbolSection::Section(_)) => b'd',
             _ => continue,
         };
         if let Ok(name) = symbol.name() {
@@ -105,7 +108,8 @@ impl Kallsyms {
             };
             let name = image.name(symbol);
             // The borders of the kernel's parts are in both.
-            if !self.has(name) && self.push(address, symbol.kind, name, "").is_none() {
+            let is_there = self.own(name).next().is_some();
+            if !is_there && self.push(address, symbol.kind, name, "").is_none() {
                 break;
             }
         }
@@ -122,16 +126,22 @@ impl Kallsyms {
         let mut matches = 0;
         for function in functions {
             let address = function.address.wrapping_add(moved);
-            let mut here = self.named(image.name(function)).peekable();
+            let mut here = self.own(image.name(function)).peekable();
             if here.peek().is_none() {
                 continue;
             }
-            if !here.any(|(_, symbol)| symbol.address == address) {
+            if !here.any(|symbol| symbol.address == address) {
                 return None;
             }
             matches += 1;
         }
         (matches >= least).then_some(moved)
+    }
+
+    /// The kernel's own symbols of this name: modules have theirs, of which its image knows nothing.
+    fn own<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Symbol> {
+        let all = self.named(name).map(|(_, symbol)| symbol);
+        all.filter(|symbol| !symbol.in_module)
     }
 }
 
@@ -168,6 +178,7 @@ ffffffff83000200 t read
 ffffffff83000300 t read
 ffffffff83009000 T _etext
 ffffffffc0000000 t in_a_module\t[module]
+ffffffffc0000100 t gone_at_boot\t[module]
 ";
 
     fn taken(map: &str, least: usize) -> Option<Kallsyms> {

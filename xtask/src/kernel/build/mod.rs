@@ -3,7 +3,7 @@
 //! ```text
 //! kernels/sources/VERSION/   what was fetched
 //! kernels/trees/KEY/         a source tree and its objects, by source, configuration and compiler
-//! kernels/built/NAME/        finished: vmlinuz, config, release, key
+//! kernels/built/NAME/        finished: vmlinuz, vmlinux, config, release, key
 //! ```
 //!
 //! A patch is put into the tree, built with the objects that are there, and taken out again: a patched
@@ -22,15 +22,16 @@ pub use source::Source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{CONFIG, IMAGE, Kernel};
+use super::{CONFIG, IMAGE, Kernel, SYMBOLS};
 use crate::apt::write;
 use crate::setup::{self, Purpose};
-use crate::{lock, paths};
+use crate::{lock, paths, process};
 
 use key::Key;
 use tree::Tree;
@@ -200,7 +201,9 @@ fn kernel(request: &BuildRequest, folder: &Path) -> Kernel {
 /// Whether a kernel lies there that was built from the same.
 fn is_finished(folder: &Path, key: &Key) -> bool {
     fs::read_to_string(folder.join(KEY)).is_ok_and(|text| text.trim() == key.as_str())
-        && folder.join(IMAGE).is_file()
+        && [IMAGE, SYMBOLS]
+            .iter()
+            .all(|file| folder.join(file).is_file())
 }
 
 /// Puts a kernel where it belongs, whole or not at all.
@@ -214,6 +217,11 @@ fn finish(tree: &Tree, release: &str, key: &Key, destination: &Path) -> Result<(
         fs::copy(&from, work.path().join(to))
             .with_context(|| format!("cannot copy {}", from.display()))?;
     }
+    // What describes the source to a debugger is most of it.
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o");
+    strip.args([work.path().join(SYMBOLS), tree.symbols()]);
+    process::output(&mut strip)?;
     write(&work.path().join("release"), release)?;
     write(&work.path().join(KEY), key.as_str())?;
     if destination.exists() {
@@ -265,8 +273,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::of([&b"a"[..]]).unwrap();
         assert!(!is_finished(folder.path(), &key));
-        fs::write(folder.path().join(IMAGE), "").unwrap();
-        assert!(!is_finished(folder.path(), &key));
+        for file in [IMAGE, SYMBOLS] {
+            fs::write(folder.path().join(file), "").unwrap();
+            assert!(!is_finished(folder.path(), &key));
+        }
         fs::write(folder.path().join(KEY), key.as_str()).unwrap();
         assert!(is_finished(folder.path(), &key));
         assert!(!is_finished(folder.path(), &Key::of([&b"b"[..]]).unwrap()));

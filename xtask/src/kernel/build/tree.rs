@@ -57,6 +57,11 @@ impl Tree {
         self.objects.join("arch/x86/boot/bzImage")
     }
 
+    /// Where make leaves the image with its symbols.
+    pub fn symbols(&self) -> PathBuf {
+        self.objects.join("vmlinux")
+    }
+
     /// Where make has the configuration.
     pub fn config(&self) -> PathBuf {
         self.objects.join(".config")
