@@ -46,12 +46,6 @@ pub struct Perf {
 }
 
 impl Perf {
-    /// The one in the user's cache, if it has been built.
-    pub fn built() -> Result<Option<Self>> {
-        let perf = Self::of(&Source::find(None)?)?;
-        Ok(Some(perf).filter(|perf| perf.program.is_file()))
-    }
-
     fn of(source: &Source) -> Result<Self> {
         let name = source.identity.replace(['=', '/', ' '], "-");
         let folder = paths::make(paths::cache()?.join("peers").join(format!("perf-{name}")))?;
