@@ -7,7 +7,10 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::toolchain::Environment;
-use crate::{paths, process};
+use crate::vm::VmRequest;
+use crate::vm::initramfs::GuestFile;
+use crate::vm::protocol::GuestScript;
+use crate::{checkout, process};
 
 /// Debian's and rustup's name of this machine; static glibc links fine on it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -23,10 +26,25 @@ pub struct StaticBinaries {
     pub empty_probes: PathBuf,
 }
 
+impl StaticBinaries {
+    /// A boot on two CPUs by the wall clock, with lockprof at /bin/lockprof.
+    #[must_use]
+    pub fn request(&self, kernel: PathBuf, script: GuestScript) -> VmRequest {
+        let lockprof = GuestFile {
+            guest: "/bin/lockprof".to_owned(),
+            host: self.lockprof.clone(),
+        };
+        VmRequest {
+            files: vec![lockprof],
+            ..VmRequest::new(kernel, self.init.clone(), script)
+        }
+    }
+}
+
 /// Cargo, as it was called for us, in the root of the checkout.
 pub fn cargo() -> Result<Command> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(paths::workspace()?);
+    command.current_dir(checkout::root()?);
     Ok(command)
 }
 
@@ -73,7 +91,7 @@ pub fn build(environment: &Environment, binaries: &[(&str, &str)]) -> Result<Pat
     command
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("CARGO_TARGET_DIR", paths::target()?.join("static"));
+        .env("CARGO_TARGET_DIR", checkout::target()?.join("static"));
     process::run(&mut command)?;
     let folder = static_folder()?;
     for (_, binary) in binaries {
@@ -85,5 +103,8 @@ pub fn build(environment: &Environment, binaries: &[(&str, &str)]) -> Result<Pat
 }
 
 fn static_folder() -> Result<PathBuf> {
-    Ok(paths::target()?.join("static").join(TARGET).join("release"))
+    Ok(checkout::target()?
+        .join("static")
+        .join(TARGET)
+        .join("release"))
 }

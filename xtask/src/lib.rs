@@ -3,10 +3,12 @@
 pub mod apt;
 pub mod bench;
 pub mod cargo;
+pub mod checkout;
 pub mod compare;
 pub mod doctor;
 pub mod guest;
 pub mod kernel;
+pub mod kernels;
 pub mod lock;
 pub mod paths;
 pub mod process;

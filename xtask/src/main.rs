@@ -6,11 +6,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::bench::{self, BenchOptions};
 use xtask::compare::{self, CompareOptions};
-use xtask::kernel::build::BuildRequest;
+use xtask::kernels::{self, KernelCommand};
 use xtask::run::{RunOptions, VmCommand};
 use xtask::setup::Purpose;
 use xtask::test::TestOptions;
-use xtask::{doctor, kernel, run, setup, signals, test};
+use xtask::{doctor, run, setup, signals, test};
 
 /// Set-up, build, tests and the lab of lockprof.
 #[derive(Debug, Parser)]
@@ -38,23 +38,7 @@ enum Task {
     Vm(VmCommand),
     /// The kernels for VMs
     #[command(subcommand)]
-    Kernel(KernelTask),
-}
-
-#[derive(Debug, Subcommand)]
-enum KernelTask {
-    /// Show the kernels that are in the cache
-    List,
-    /// Fetch a kernel of Debian's into the cache
-    Fetch {
-        /// debian:SERIES, such as debian:6.12
-        name: String,
-        /// Look for a newer one even if the series is in the cache
-        #[arg(long)]
-        update: bool,
-    },
-    /// Build a kernel from source, with or without patches
-    Build(BuildRequest),
+    Kernel(KernelCommand),
 }
 
 fn main() -> ExitCode {
@@ -72,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn perform(task: Task) -> Result<ExitCode> {
-    if matches!(task, Task::Doctor | Task::Kernel(KernelTask::List)) {
+    if matches!(task, Task::Doctor | Task::Kernel(KernelCommand::List)) {
         signals::end_with_the_reader();
     }
     match task {
@@ -85,17 +69,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Bench(options) => bench::bench(&options).map(from_success),
         Task::Compare(options) => compare::compare(&options),
         Task::Vm(options) => run::vm(&options),
-        Task::Kernel(KernelTask::List) => kernel::list().map(|()| ExitCode::SUCCESS),
-        Task::Kernel(KernelTask::Fetch { name, update }) => {
-            let kernel = kernel::fetch(&name, update)?;
-            println!("{}", kernel.image.display());
-            Ok(ExitCode::SUCCESS)
-        }
-        Task::Kernel(KernelTask::Build(request)) => {
-            let kernel = kernel::build::ensure(&request)?;
-            println!("{}", kernel.image.display());
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::Kernel(command) => kernels::perform(&command).map(|()| ExitCode::SUCCESS),
     }
 }
 

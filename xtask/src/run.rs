@@ -106,7 +106,7 @@ impl MachineOptions {
                 steps: true,
                 console: self.console,
             },
-            ..VmRequest::new(kernel.image, binaries, script)
+            ..binaries.request(kernel.image, script)
         })
     }
 

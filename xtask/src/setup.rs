@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernel::build;
 use crate::toolchain::{self, BPF_LINKER, BpfToolchain, Environment};
 use crate::{cargo, lock, paths, process, signals};
 
@@ -38,21 +39,6 @@ pub enum Purpose {
     /// Building the peers of the bench as well.
     Peers,
 }
-
-/// What building a kernel takes: the package, and a file that it brings.
-const KERNEL_BUILD: [(&str, &str); 11] = [
-    ("bc", "/usr/bin/bc"),
-    ("binutils", "/usr/bin/ld"),
-    ("bison", "/usr/bin/bison"),
-    ("dwarves", "/usr/bin/pahole"),
-    ("flex", "/usr/bin/flex"),
-    ("gcc", "/usr/bin/gcc"),
-    ("libelf-dev", "/usr/include/libelf.h"),
-    ("libssl-dev", "/usr/include/openssl/ssl.h"),
-    ("make", "/usr/bin/make"),
-    ("patch", "/usr/bin/patch"),
-    ("xz-utils", "/usr/bin/xz"),
-];
 
 /// What building perf with its eBPF programs takes besides.
 const PEERS_BUILD: [(&str, &str); 5] = [
@@ -102,7 +88,7 @@ impl Found {
             toolchain: toolchain::bpf_toolchain(),
             linker: toolchain::linker()?.is_some(),
             linker_build_lacks: lacking(&LINKER_BUILD),
-            kernel_build_lacks: lacking(&KERNEL_BUILD),
+            kernel_build_lacks: lacking(&build::PACKAGES),
             peers_build_lacks: lacking(&PEERS_BUILD),
             cc: there("cc"),
             qemu: there(crate::vm::qemu::QEMU),

@@ -9,7 +9,7 @@ use super::deterministic::{self, Extent};
 use super::laboratory::Laboratory;
 use super::reference;
 use super::results::{FILE, KernelCosts, Results};
-use crate::paths;
+use crate::checkout;
 use crate::toolchain::Environment;
 use crate::vm::Clock;
 use crate::workers;
@@ -26,7 +26,7 @@ const BOOTS: usize = 1;
 
 /// Measures lockprof again, and fails where a number has grown.
 pub fn run(environment: &Environment) -> Result<()> {
-    let committed = Results::read(&paths::workspace()?)?;
+    let committed = Results::read(&checkout::root()?)?;
     if committed.deterministic.is_empty() {
         bail!("there is no {FILE} to compare with: `cargo xtask bench` makes it");
     }

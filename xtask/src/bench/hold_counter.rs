@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo;
-use crate::paths;
+use crate::checkout;
 use crate::process;
 use crate::toolchain::Environment;
 use crate::vm::qemu::{QEMU, escape};
@@ -86,7 +86,7 @@ pub fn build(environment: &Environment) -> Result<Result<PathBuf, String>> {
         "hold-counter",
     ]);
     process::run(&mut command)?;
-    Ok(Ok(paths::target()?.join("release/libhold_counter.so")))
+    Ok(Ok(checkout::target()?.join("release/libhold_counter.so")))
 }
 
 /// Whether a QEMU can load the plugin, by what it says of itself.

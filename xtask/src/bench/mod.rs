@@ -37,8 +37,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
+use crate::checkout;
 use crate::kernel::version;
-use crate::paths;
 use crate::setup::{self, Purpose};
 use crate::signals;
 use deterministic::Extent;
@@ -112,7 +112,7 @@ impl PartName {
 
 /// Runs the bench, and writes its files.
 pub fn bench(options: &BenchOptions) -> Result<bool> {
-    let folder = paths::workspace()?;
+    let folder = checkout::root()?;
     if options.tables {
         write(&mut Results::read(&folder)?, &folder)?;
         return Ok(true);

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::vm::qemu::QEMU;
-use crate::{paths, process};
+use crate::{checkout, process};
 
 /// The bench's own files, which change while it runs.
 const NOT_RESULTS: [&str; 3] = [
@@ -55,7 +55,7 @@ pub fn read() -> Result<Vec<(String, String)>> {
 /// What git says in the checkout; nothing where there is none.
 fn git(arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("git");
-    command.args(arguments).current_dir(paths::workspace()?);
+    command.args(arguments).current_dir(checkout::root()?);
     Ok(process::output(&mut command).unwrap_or_default())
 }
 

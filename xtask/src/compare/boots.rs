@@ -113,7 +113,7 @@ impl Boot {
         let mut request = VmRequest {
             cpus,
             clock,
-            ..VmRequest::new(kernel.image.clone(), binaries, GuestScript::default())
+            ..binaries.request(kernel.image.clone(), GuestScript::default())
         };
         // A machine that cannot tell is an emulated one.
         let accelerator = vm::accelerator(&request).unwrap_or(vm::Accelerator::Tcg);

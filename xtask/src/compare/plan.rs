@@ -10,6 +10,7 @@ use super::load::LoadArguments;
 use super::schedule;
 use crate::cargo::StaticBinaries;
 use crate::kernel::{self, Kernel, build};
+use crate::kernels;
 use crate::vm;
 
 /// `cargo xtask compare`.
@@ -228,7 +229,7 @@ impl NamedKernel {
     /// that this checkout would build.
     pub(super) fn find(&self) -> Result<Kernel> {
         match build::BuildRequest::own(&self.kernel) {
-            Some(request) => build::ensure(&request),
+            Some(request) => kernels::build(&request),
             None => kernel::resolve(&self.kernel),
         }
     }

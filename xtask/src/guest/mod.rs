@@ -40,6 +40,7 @@ use anyhow::{Result, bail};
 
 use crate::cargo::StaticBinaries;
 use crate::kernel::{self, Kernel, build};
+use crate::kernels;
 use crate::signals;
 use crate::vm::protocol::{GuestScript, Step};
 use crate::vm::{self, VmOutcome, VmRequest};
@@ -92,7 +93,7 @@ impl<'a> Lab<'a> {
         let script = GuestScript::of(steps);
         VmRequest {
             cpus: self.cpus,
-            ..VmRequest::new(self.kernel.image.clone(), self.binaries, script)
+            ..self.binaries.request(self.kernel.image.clone(), script)
         }
     }
 
@@ -417,7 +418,7 @@ fn find(name: &str, over: Duration) -> Result<Result<Kernel, String>> {
             "{minutes} minutes are over, and to build this kernel would take the tests past the hour: `{command}`"
         )));
     }
-    build::ensure(&request).map(Ok)
+    kernels::build(&request).map(Ok)
 }
 
 /// Runs the tests whose name contains `filter`, kernel by kernel, and never stops at a failure.

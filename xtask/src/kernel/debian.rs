@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::image::{CONFIG, IMAGE};
 use super::version::{self, Package};
 use crate::apt::{self, Apt, files, write};
 use crate::{paths, process};
@@ -48,7 +49,7 @@ pub fn fetch(series: &str, apt_folder: &Path, kernels: &Path) -> Result<PathBuf>
 
 fn unpack(apt: &Apt, package: &Package, kernels: &Path) -> Result<PathBuf> {
     let destination = kernels.join(&package.version);
-    if destination.join(super::IMAGE).is_file() {
+    if destination.join(IMAGE).is_file() {
         return Ok(destination);
     }
     // Beside the destination, so that the last step is a rename.
@@ -73,7 +74,7 @@ fn unpack(apt: &Apt, package: &Package, kernels: &Path) -> Result<PathBuf> {
     match fs::rename(&kernel, &destination) {
         Ok(()) => Ok(destination),
         // Somebody else has fetched it meanwhile.
-        Err(_) if destination.join(super::IMAGE).is_file() => Ok(destination),
+        Err(_) if destination.join(IMAGE).is_file() => Ok(destination),
         Err(error) => Err(error).with_context(|| format!("cannot make {}", destination.display())),
     }
 }
@@ -99,7 +100,7 @@ fn find_kernel(tree: &Path) -> Option<(String, Vec<(PathBuf, &'static str)>)> {
         .find(|folder| folder.join("vmlinuz").is_file());
     let new = new.map(|folder| (name(folder), folder.join("vmlinuz"), folder.join("config")));
     let (release, image, config) = old.or(new)?;
-    let parts = [(image, super::IMAGE), (config, super::CONFIG)];
+    let parts = [(image, IMAGE), (config, CONFIG)];
     Some((
         release,
         parts
@@ -128,13 +129,7 @@ mod tests {
             fs::create_dir_all(image.parent().unwrap()).unwrap();
             fs::write(&image, "").unwrap();
             let found = find_kernel(tree.path()).unwrap();
-            assert_eq!(
-                found,
-                (
-                    "6.1.0-56".to_owned(),
-                    vec![(image.clone(), crate::kernel::IMAGE)]
-                )
-            );
+            assert_eq!(found, ("6.1.0-56".to_owned(), vec![(image.clone(), IMAGE)]));
             fs::write(tree.path().join(config), "").unwrap();
             assert_eq!(find_kernel(tree.path()).unwrap().1.len(), 2);
         }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Kernel;
+use super::image::Kernel;
+use super::version;
 use crate::apt::{self, Apt, files, write};
 use crate::{lock, paths, process};
 
@@ -125,7 +126,7 @@ fn fetch(lists: &Path, packages: &[String], version: &str, destination: &Path) -
 
 fn is_offered(apt: &Apt, package: &str, version: &str) -> Result<bool> {
     let listed = process::output(apt.command("apt-cache").args(["madison", package]))?;
-    let offered = super::version::parse_madison(&listed);
+    let offered = version::parse_madison(&listed);
     Ok(offered.iter().any(|one| one.version == version))
 }
 

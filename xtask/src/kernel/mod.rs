@@ -3,8 +3,7 @@
 pub mod build;
 mod debian;
 pub mod headers;
-pub mod sources;
-pub mod suites;
+mod image;
 pub mod version;
 
 use std::fs;
@@ -12,37 +11,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::paths;
+use crate::{lock, paths};
+use image::IMAGE;
 
-/// The bootable image's file name in a kernel's folder.
-pub const IMAGE: &str = "vmlinuz";
-/// And its image with symbols, of a kernel that was built here.
-pub const SYMBOLS: &str = "vmlinux";
-/// The configuration's file name in a kernel's folder.
-pub const CONFIG: &str = "config";
+pub use image::{Kernel, SYMBOLS};
 
 /// The kernels that `cargo xtask test` boots.
 pub const TESTED: [&str; 3] = ["debian:6.1", "debian:6.12", "debian:7.2"];
 /// The kernel of `--vm` alone.
 pub const DEFAULT: &str = "debian:6.12";
-
-/// A kernel that can be booted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kernel {
-    /// What the user calls it.
-    pub name: String,
-    /// Its bzImage.
-    pub image: PathBuf,
-}
-
-impl Kernel {
-    /// What a built kernel was built from, as one word.
-    #[must_use]
-    pub fn key(&self) -> Option<String> {
-        let text = fs::read_to_string(self.image.with_file_name(build::KEY)).ok()?;
-        Some(text.trim().to_owned())
-    }
-}
 
 /// What a user's KERNEL means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +90,7 @@ fn debian_image(series: &str, update: bool) -> Result<PathBuf> {
     }
     // Two set-ups at once would disturb each other's lists.
     let apt = paths::make(paths::cache()?.join("apt"))?;
-    let _lock = crate::lock::take(&apt.join("lock"))?;
+    let _lock = lock::take(&apt.join("lock"))?;
     if !update && let Some(cached) = newest_in(&kernels) {
         return Ok(cached.join(IMAGE));
     }

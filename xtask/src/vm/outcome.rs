@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::Show;
 use super::memory::GuestMemory;
 use super::protocol::{Frame, Kind, StepEnd};
+use super::request::Show;
+use crate::paths;
 
 /// What a step did.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +94,7 @@ impl VmOutcome {
             }
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
-                crate::paths::make(parent.to_owned())?;
+                paths::make(parent.to_owned())?;
             }
             fs::write(&path, content)
                 .with_context(|| format!("cannot write {}", path.display()))?;

@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::{Accelerator, Clock};
+use super::accelerator::Accelerator;
+use super::clock::Clock;
 use crate::process;
 
 /// The program.

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
+use super::clock::Clock;
 use super::console::Console;
 use super::memory::GuestMemory;
+use super::outcome::VmOutcome;
 use super::protocol::{Frame, Kind};
-use super::{Clock, Show, VmOutcome, VmRequest};
+use super::request::{Show, VmRequest};
 use crate::signals;
 
 /// A boot that has not reached init by then never will; each CPU more is another thread that is
@@ -211,7 +213,6 @@ mod tests {
 
     use super::super::protocol::{GuestScript, Step};
     use super::*;
-    use crate::cargo::StaticBinaries;
 
     #[test]
     fn the_time_limit_follows_the_commands() {
@@ -221,13 +222,8 @@ mod tests {
         assert_eq!(duration(&words("lockprof run -d7")), 11.0);
         assert_eq!(duration(&words("lockprof run -- sleep -d 5")), 15.0);
         assert_eq!(duration(&words("lockprof run -d inf")), 15.0);
-        let binaries = StaticBinaries {
-            lockprof: PathBuf::new(),
-            init: PathBuf::new(),
-            empty_probes: PathBuf::new(),
-        };
         let steps = vec![Step::new(["x", "-d", "6"]), Step::new(["y", "-d6"])];
-        let mut request = VmRequest::new(PathBuf::new(), &binaries, GuestScript::of(steps));
+        let mut request = VmRequest::new(PathBuf::new(), PathBuf::new(), GuestScript::of(steps));
         assert_eq!(timeout(&request).as_secs(), 140 + 100);
         request.cpus = 1;
         request.clock = Clock::Instructions;

@@ -28,16 +28,27 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{CONFIG, IMAGE, Kernel, SYMBOLS};
+use super::image::{CONFIG, IMAGE, KEY, Kernel, SYMBOLS};
 use crate::apt::write;
-use crate::setup::{self, Purpose};
 use crate::{lock, paths, process};
 
 use key::Key;
 use tree::Tree;
 
-/// The file in a built kernel's folder that says what it was built from.
-pub const KEY: &str = "key";
+/// What building a kernel takes: the package, and a file that it brings.
+pub const PACKAGES: [(&str, &str); 11] = [
+    ("bc", "/usr/bin/bc"),
+    ("binutils", "/usr/bin/ld"),
+    ("bison", "/usr/bin/bison"),
+    ("dwarves", "/usr/bin/pahole"),
+    ("flex", "/usr/bin/flex"),
+    ("gcc", "/usr/bin/gcc"),
+    ("libelf-dev", "/usr/include/libelf.h"),
+    ("libssl-dev", "/usr/include/openssl/ssl.h"),
+    ("make", "/usr/bin/make"),
+    ("patch", "/usr/bin/patch"),
+    ("xz-utils", "/usr/bin/xz"),
+];
 
 /// `cargo xtask kernel build`.
 #[derive(Clone, Debug, Default, Args)]
@@ -85,7 +96,8 @@ impl BuildRequest {
         command
     }
 
-    fn check(&self) -> Result<()> {
+    /// Fails where the name cannot be a kernel's.
+    pub fn check(&self) -> Result<()> {
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         if self.name.is_empty()
             || !self.name.chars().all(allowed)
@@ -100,14 +112,13 @@ impl BuildRequest {
     }
 }
 
-/// Builds a kernel, unless it has been built from the same before.
+/// Builds a kernel, unless it has been built from the same before. Nobody installs [`PACKAGES`] here.
 ///
 /// # Errors
 /// A patch does not apply, an option is not to be had, a tool is missing, or make fails. What is not
 /// finished is never taken for a kernel.
 pub fn ensure(request: &BuildRequest) -> Result<Kernel> {
     request.check()?;
-    setup::ensure(Purpose::Kernels)?;
     let inputs = Inputs::of(request)?;
     let kernels = paths::make(paths::cache()?.join("kernels"))?;
     let built = paths::make(kernels.join("built"))?;

@@ -1,15 +1,18 @@
 //! A private apt: its lists and its cache lie in lockprof's own folder, so the machine's apt sees
 //! nothing of it and no privileges are needed.
 
+mod sources;
+mod suites;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::kernel::sources::{self, Source};
-use crate::kernel::suites::{self, Release};
 use crate::{paths, process};
+use sources::Source;
+use suites::Release;
 
 /// A package manager of our own, over some sources.
 pub struct Apt {
