@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use lab::process;
+use lab::vm::VmRequest;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::GuestScript;
 
+use crate::checkout;
 use crate::toolchain::Environment;
-use crate::vm::VmRequest;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::GuestScript;
-use crate::{checkout, process};
 
 /// Debian's and rustup's name of this machine; static glibc links fine on it.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -63,7 +64,7 @@ pub fn build_static(environment: &Environment) -> Result<StaticBinaries> {
         &[
             ("lockprof", "lockprof"),
             ("lockprof", "lockprof-empty-probes"),
-            ("xtask", "guest-init"),
+            ("lab", "guest-init"),
         ],
     )?;
     let folder = static_folder()?;

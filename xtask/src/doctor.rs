@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use anyhow::Result;
+use lab::{paths, process, vm};
 
 use crate::setup::{self, Found, Purpose};
-use crate::{paths, process, toolchain, vm};
+use crate::toolchain;
 
 /// A line of the table.
 struct Row {

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use clap::Subcommand;
+use lab::kernel::build::{self, BuildRequest};
+use lab::kernel::{self, Kernel};
 
-use crate::kernel::build::{self, BuildRequest};
-use crate::kernel::{self, Kernel};
 use crate::setup::{self, Purpose};
 
 /// `cargo xtask kernel`.

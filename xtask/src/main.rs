@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use lab::signals;
 use xtask::bench::{self, BenchOptions};
 use xtask::compare::{self, CompareOptions};
 use xtask::kernels::{self, KernelCommand};
 use xtask::run::{RunOptions, VmCommand};
 use xtask::setup::Purpose;
 use xtask::test::TestOptions;
-use xtask::{doctor, run, setup, signals, test};
+use xtask::{doctor, run, setup, test};
 
 /// Set-up, build, tests and the lab of lockprof.
 #[derive(Debug, Parser)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lab::vm::protocol::{GuestScript, OUT_DIR, Step};
+use lab::vm::{self, Clock, Show, VmOutcome, VmRequest};
+use lab::{kernel, process};
 
 use crate::cargo::{self, StaticBinaries};
 use crate::setup::{self, Purpose};
-use crate::vm::protocol::{GuestScript, OUT_DIR, Step};
-use crate::vm::{self, Clock, Show, VmOutcome, VmRequest};
-use crate::{kernel, process};
 
 /// The recording's file name in the folder that `lockprof run -o` names.
 const RECORDING: &str = "recording.jsonl";

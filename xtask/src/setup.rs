@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lab::kernel::build;
+use lab::{lock, paths, process, signals};
 
-use crate::kernel::build;
+use crate::cargo;
 use crate::toolchain::{self, BPF_LINKER, BpfToolchain, Environment};
-use crate::{cargo, lock, paths, process, signals};
 
 /// What LLVM's packages install and bpf-linker's build asks for.
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
@@ -91,7 +92,7 @@ impl Found {
             kernel_build_lacks: lacking(&build::PACKAGES),
             peers_build_lacks: lacking(&PEERS_BUILD),
             cc: there("cc"),
-            qemu: there(crate::vm::qemu::QEMU),
+            qemu: there(lab::vm::qemu::QEMU),
             strace: there("strace"),
             browser: BROWSERS.into_iter().any(there),
             patch: there("patch"),

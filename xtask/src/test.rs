@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lab::{process, signals};
 
 use crate::bench::peers::Peers;
 use crate::guest::{self, Tally};
 use crate::setup::{self, Found, Purpose};
 use crate::toolchain::Environment;
-use crate::{bench, cargo, process, signals};
+use crate::{bench, cargo};
 
 /// The variable in which lockprof's tests find bpftrace with its arguments, as a list in JSON.
 const BPFTRACE: &str = "LOCKPROF_BPFTRACE";

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-
-use crate::{paths, process};
+use lab::{paths, process};
 
 /// The version of bpf-linker that the project is built with.
 pub const BPF_LINKER: &str = "0.13.0";

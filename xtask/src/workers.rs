@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Result, anyhow};
-
-use crate::signals;
+use lab::signals;
 
 /// Does the work for each of the items, by so many workers at once, and returns what came of it in the
 /// items' order. No worker takes another item once a signal is pending, and that is the error then.

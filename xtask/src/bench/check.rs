@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use lab::vm::Clock;
 
 use super::KERNELS;
 use super::deterministic::{self, Extent};
@@ -11,7 +12,6 @@ use super::reference;
 use super::results::{FILE, KernelCosts, Results};
 use crate::checkout;
 use crate::toolchain::Environment;
-use crate::vm::Clock;
 use crate::workers;
 
 /// By how much a number may grow, as a share.

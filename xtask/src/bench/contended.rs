@@ -3,6 +3,8 @@
 //! and on the way into the queue, where nothing is waited for.
 
 use anyhow::{Context, Result, bail};
+use lab::vm::protocol::Step;
+use lab::vm::{Clock, VmOutcome};
 
 use super::hold_counter::{self, Section};
 use super::laboratory::Laboratory;
@@ -14,8 +16,6 @@ use super::script::{Places, Script, Settle};
 use super::statistics::mean;
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
 use crate::guest::{self, Lab};
-use crate::vm::protocol::Step;
-use crate::vm::{Clock, VmOutcome};
 
 /// CPUs, and as many tasks: the waiter always finds the queue empty, so that it joins it at once.
 const CPUS: u32 = 2;

@@ -8,6 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use lab::kernel;
+use lab::process;
+use lab::vm::Clock;
+use lab::vm::fdinfo::most_resident;
+use lab::vm::protocol::Step;
 
 use super::laboratory::Laboratory;
 use super::loads;
@@ -17,12 +22,7 @@ use super::results::{
 };
 use super::statistics::median;
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::process;
 use crate::setup;
-use crate::vm::Clock;
-use crate::vm::fdinfo::most_resident;
-use crate::vm::protocol::Step;
 
 /// A kernel that has room for so many CPUs.
 const SIZES_KERNEL: &str = "debian:6.1";
@@ -242,7 +242,7 @@ fn compare(laboratory: &Laboratory, recording: &Recording) -> Result<CompareCost
     command.arg("compare");
     let mut bytes = 0;
     for (side, option) in [("before", None), ("after", Some("--vs"))] {
-        let side_folder = crate::paths::make(folder.path().join(side))?;
+        let side_folder = lab::paths::make(folder.path().join(side))?;
         for boot in 0..COMPARED_BOOTS {
             let text = recording.of_boot(&format!("{side}-{boot}"))?;
             let path = side_folder.join(format!("{boot}.jsonl"));

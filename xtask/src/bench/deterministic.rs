@@ -1,6 +1,9 @@
 //! The deterministic part: instructions of a guest with one CPU, whose clock counts them.
 
 use anyhow::{Context, Result, bail};
+use lab::kernel;
+use lab::vm::protocol::Step;
+use lab::vm::{Clock, VmOutcome, VmRequest};
 
 use super::bpftrace::{self, Form};
 use super::contended;
@@ -17,9 +20,6 @@ use super::statistics::{mean, relative_spread};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
 use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::vm::protocol::Step;
-use crate::vm::{Clock, VmOutcome, VmRequest};
 use crate::workers;
 
 /// Lock-unlock pairs in one measurement. A timer's interrupt comes every one to four million

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lab::process;
+use lab::vm::qemu::{QEMU, escape};
 
 use crate::cargo;
 use crate::checkout;
-use crate::process;
 use crate::toolchain::Environment;
-use crate::vm::qemu::{QEMU, escape};
 
 /// QEMU from this version on has another plugin interface.
 const TOO_NEW: u32 = 9;

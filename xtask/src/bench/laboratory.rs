@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use lab::vm::VmRequest;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::Step;
 
 use super::daemon::REFRESH;
 use super::hold_counter;
@@ -10,9 +13,6 @@ use super::observer::EMPTY_PROBES;
 use crate::cargo::{self, StaticBinaries};
 use crate::guest::Lab;
 use crate::toolchain::Environment;
-use crate::vm::VmRequest;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::Step;
 
 /// Everything that was built.
 #[derive(Clone, Debug)]

@@ -2,6 +2,9 @@
 //! turns within one boot.
 
 use anyhow::{Context, Result};
+use lab::kernel;
+use lab::vm::VmOutcome;
+use lab::vm::protocol::Step;
 
 use super::bpftrace::{self, Form};
 use super::laboratory::Laboratory;
@@ -11,9 +14,6 @@ use super::peers::Peers;
 use super::results::{LoadCosts, Throughput};
 use super::statistics::{mean, ratio_interval};
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::vm::VmOutcome;
-use crate::vm::protocol::Step;
 
 /// The kernel of this part.
 pub const KERNEL: &str = "debian:6.12";

@@ -1,10 +1,9 @@
 //! The bundled loads as steps of a guest, and what they say that they did.
 
 use anyhow::{Result, anyhow, bail};
+use lab::vm::StepOutcome;
+use lab::vm::protocol::Step;
 use workloads::{GroundTruth, WorkloadLine, parse_line};
-
-use crate::vm::StepOutcome;
-use crate::vm::protocol::Step;
 
 /// How often one task's life takes the lock for writing: fork, exit and reap.
 pub const HOLDS_OF_A_LIFE: u32 = 3;

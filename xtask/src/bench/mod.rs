@@ -36,11 +36,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use lab::kernel::version;
+use lab::signals;
 
 use crate::checkout;
-use crate::kernel::version;
 use crate::setup::{self, Purpose};
-use crate::signals;
 use deterministic::Extent;
 use laboratory::Laboratory;
 use peers::Peers;

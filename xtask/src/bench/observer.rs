@@ -1,6 +1,6 @@
 //! What is attached while a load runs: nothing, programs that do nothing, lockprof, or a peer.
 
-use crate::vm::protocol::Step;
+use lab::vm::protocol::Step;
 
 /// Where the lock is taken, and where it is released.
 pub const LOCK: &str = "_raw_write_lock_irq";

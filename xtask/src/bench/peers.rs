@@ -5,6 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lab::apt;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::{self, Clock, VmRequest};
+use lab::{lock, paths, process};
 
 use super::bpftrace::{self, Form};
 use super::laboratory::Laboratory;
@@ -12,11 +16,7 @@ use super::perf::Perf;
 use super::results::first_line;
 use super::script::{Script, Settle};
 use super::symbols::NO_RANDOM_ADDRESSES;
-use crate::apt;
 use crate::guest::Lab;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::{self, Clock, VmRequest};
-use crate::{lock, paths, process};
 
 /// The package, and its program.
 const BPFTRACE: &str = "bpftrace";
@@ -102,7 +102,7 @@ impl Peers {
         form: Form,
     ) -> Result<Result<(), String>> {
         let tried = self.try_to_trace(laboratory, lab, form);
-        crate::signals::check()?;
+        lab::signals::check()?;
         Ok(tried.unwrap_or_else(|error| Err(first_line(&error))))
     }
 
@@ -218,7 +218,7 @@ fn newest(cache: &Path) -> Result<Option<Peers>> {
         let version = name.strip_prefix(BPFTRACE)?.strip_prefix('-')?.to_owned();
         Some(Peers::of(version, path))
     });
-    Ok(found.max_by(|a, b| crate::kernel::version::compare(&a.bpftrace, &b.bpftrace)))
+    Ok(found.max_by(|a, b| lab::kernel::version::compare(&a.bpftrace, &b.bpftrace)))
 }
 
 /// The first of some places below a tree that exists.

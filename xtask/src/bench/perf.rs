@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use lab::kernel::build::Source;
+use lab::vm::initramfs::GuestFile;
+use lab::{paths, process};
 
 use super::observer::Observer;
-use crate::kernel::build::Source;
 use crate::setup::{self, Purpose};
-use crate::vm::initramfs::GuestFile;
-use crate::{paths, process};
 
 /// Where a guest has it.
 pub const PERF: &str = "/bin/perf";

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use lab::vm::VmOutcome;
 use serde_json::Value;
 
 use super::statistics::median;
-use crate::vm::VmOutcome;
 
 /// A recording's lines.
 #[derive(Clone, Debug)]

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use lab::vm::Clock;
+use lab::vm::protocol::{GuestScript, Step};
 use serde_json::Value;
 
 use super::hold_counter::{self, CountedHold};
@@ -15,8 +17,6 @@ use super::script::Settle;
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols, marked};
 use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
-use crate::vm::Clock;
-use crate::vm::protocol::{GuestScript, Step};
 
 /// Holds at each site.
 const HOLDS: &str = "10000";

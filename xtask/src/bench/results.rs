@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use lab::signals;
 use serde::{Deserialize, Serialize};
 
 use super::locks::results as locks;
 use super::statistics::{Interval, ratio_interval};
-use crate::signals;
 
 /// The layout of the file.
 const SCHEMA: u32 = 2;

@@ -1,8 +1,9 @@
 //! The order of one boot's measurements: each observer between two loads without it.
 
+use lab::vm::protocol::Step;
+
 use super::observer::Observer;
 use super::symbols;
-use crate::vm::protocol::Step;
 
 /// How long a script waits, in milliseconds.
 #[derive(Clone, Copy, Debug)]

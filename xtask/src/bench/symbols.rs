@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use lab::vm::VmRequest;
+use lab::vm::protocol::Step;
 
 use super::{observer, reference};
 use crate::guest;
-use crate::vm::VmRequest;
-use crate::vm::protocol::Step;
 
 /// Written to by the steps of a script: a call of this function begins the next section of what the
 /// hold counter counts (kernel/utsname_sysctl.c).

@@ -3,6 +3,8 @@
 //! does not.
 
 use anyhow::{Context, Result};
+use lab::kernel;
+use lab::vm::{Clock, VmOutcome};
 
 use super::laboratory::Laboratory;
 use super::loads;
@@ -11,8 +13,6 @@ use super::results::OneTask;
 use super::script::{Script, Settle};
 use super::statistics::{mean, ratio_interval};
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::vm::{Clock, VmOutcome};
 use crate::workers;
 
 /// Boots, each of which is a sample.

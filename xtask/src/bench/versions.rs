@@ -4,9 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::Result;
+use lab::process;
+use lab::vm::qemu::QEMU;
 
-use crate::vm::qemu::QEMU;
-use crate::{checkout, process};
+use crate::checkout;
 
 /// The bench's own files, which change while it runs.
 const NOT_RESULTS: [&str; 3] = [

@@ -2,6 +2,8 @@
 //! do not have.
 
 use anyhow::{Context, Result};
+use lab::kernel;
+use lab::vm::protocol::Step;
 
 use super::laboratory::Laboratory;
 use super::loads;
@@ -11,8 +13,6 @@ use super::results::{Beside, SeenWaits, Waits};
 use super::waits::{LOAD, of_summary, spins};
 use crate::guest::summary::Summary;
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::vm::protocol::Step;
 
 /// The kernel.
 const KERNEL: &str = "debian:6.12";

@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use lab::process;
 use serde_json::Value;
 
 use super::peers::Peers;
 use super::results::{SeenWaits, Waits};
-use crate::process;
 
 /// What it prints when everything is attached.
 const READY: &str = "attached";

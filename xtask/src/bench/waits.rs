@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lab::process;
+use lab::vm::real_cpus;
 use serde_json::Value;
 
 use super::laboratory::Laboratory;
@@ -13,8 +15,6 @@ use super::results::{Beside, SeenWaits, WaitCosts, Waits};
 use super::statistics::{mean, median, ratio_interval};
 use super::wait_guest;
 use super::wait_script::{self, ScriptRun};
-use crate::process;
-use crate::vm::real_cpus;
 
 /// The load, with a task on each CPU.
 pub const LOAD: &str = "threadspawn";
@@ -111,7 +111,7 @@ fn beside(lockprof: &Path, peer: &Peer<'_>) -> Result<Beside> {
             let theirs = peer.turn(lockprof, target)?;
             (own(lockprof, &[])?.1, theirs)
         };
-        crate::signals::check()?;
+        lab::signals::check()?;
         found.pairs.push((ours, theirs));
         if found.pairs.len() >= PAIRS.0 && is_sure(&found) {
             break;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use lab::kernel::Kernel;
+use lab::signals;
+use lab::vm::protocol::GuestScript;
+use lab::vm::{self, Clock, VmOutcome, VmRequest};
 
 use super::load::{LoadArguments, Machine, Profiled, STEPS};
 use crate::cargo::StaticBinaries;
-use crate::kernel::Kernel;
-use crate::signals;
-use crate::vm::protocol::GuestScript;
-use crate::vm::{self, Clock, VmOutcome, VmRequest};
 use crate::workers;
 
 /// A boot that is to be made.

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use lab::apt::write;
+use lab::kernel::Kernel;
+use lab::vm::Accelerator;
 use serde::Serialize;
 
 use super::boots::{Boot, Outcomes};
 use super::paths;
 use super::plan::Plan;
 use super::schedule::clock_name;
-use crate::apt::write;
-use crate::kernel::Kernel;
-use crate::vm::Accelerator;
 
 /// The file beside the recordings.
 const FILE: &str = "experiment.json";

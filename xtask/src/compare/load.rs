@@ -1,7 +1,7 @@
 //! The load's arguments, as each step of a boot needs them.
 
-use crate::vm::protocol::{OUT_DIR, Step};
-use crate::vm::{Accelerator, Clock};
+use lab::vm::protocol::{OUT_DIR, Step};
+use lab::vm::{Accelerator, Clock};
 
 /// The arguments of `lockprof run` that say which load: those of the profiler are the experiment's.
 #[derive(Clone, Debug, PartialEq, Eq)]

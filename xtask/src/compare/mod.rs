@@ -14,12 +14,13 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use lab::kernel::Kernel;
+use lab::vm::{self, Accelerator};
+use lab::{paths, process};
 
 use crate::cargo::{self, StaticBinaries};
-use crate::kernel::Kernel;
+use crate::run;
 use crate::setup::{self, Purpose};
-use crate::vm::{self, Accelerator};
-use crate::{paths, process, run};
 
 use boots::{Boot, Outcomes};
 use experiment::Experiment;

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use lab::kernel::{self, Kernel, build};
+use lab::vm;
 
 use super::boots::Boot;
 use super::load::LoadArguments;
 use super::schedule;
 use crate::cargo::StaticBinaries;
-use crate::kernel::{self, Kernel, build};
 use crate::kernels;
-use crate::vm;
 
 /// `cargo xtask compare`.
 #[derive(Clone, Debug, Args)]

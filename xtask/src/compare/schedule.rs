@@ -1,6 +1,6 @@
 //! The order of the boots: pure.
 
-use crate::vm::Clock;
+use lab::vm::Clock;
 
 /// One boot's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! Another tool on the functions that lockprof has programs on.
 
 use anyhow::{Context as _, Result};
+use lab::vm::VmOutcome;
+use lab::vm::protocol::Step;
 
 use super::daemon::{attach, null_holds};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::bench::observer::{LOCK, UNLOCK};
 use crate::bench::peers::Peers;
-use crate::vm::VmOutcome;
-use crate::vm::protocol::Step;
 
 /// Null holds of the load.
 const NULL_HOLDS: u64 = 500;

@@ -1,11 +1,11 @@
 //! A budget is kept while the machine is busy, and where it cannot be kept nothing stays attached.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 
 use super::daemon::null_hold_load;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
-use crate::vm::protocol::Step;
 
 /// By how much more of the time than was decided last probes may have been attached: more was allowed before,
 /// and windows are whole.
@@ -39,7 +39,7 @@ pub fn attach_keeps_its_budget(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGTERM),
     ]);
     // Probes are not changed under load where several CPUs are emulated.
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     equal("within: its status", outcome.steps[1].status, 0)?;
     let within = Summary::of(lab, &outcome, "within")?;
     let share = within.number("/budget_at_end/share")?;

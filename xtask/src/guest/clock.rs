@@ -1,11 +1,11 @@
 //! On the instruction clock, two ways to measure must give the same length.
 
 use anyhow::{Result, bail};
+use lab::vm::Clock;
+use lab::vm::protocol::Step;
 
 use super::summary::Summary;
 use super::{Lab, Verdict, run, succeed};
-use crate::vm::Clock;
-use crate::vm::protocol::Step;
 
 /// How far the means may be apart, as a share: the contract of the two kinds of probes.
 const AGREEMENT: f64 = 0.05;

@@ -1,12 +1,12 @@
 //! Comparisons of real boots, and what patched kernels must still do.
 
 use anyhow::{Context, Result, bail, ensure};
+use lab::kernel::{self, build};
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::{Lab, Verdict};
 use crate::compare;
-use crate::kernel::{self, build};
-use crate::vm::protocol::Step;
 
 /// What Linux 6.12 is compared with: the first of Debian's kernels that has the deferral.
 const MERGED: &str = "debian:7.2";

@@ -1,13 +1,13 @@
 //! lockprof in a container: a cgroup namespace, whose root is not the machine's.
 
 use anyhow::{Context as _, Result, bail};
+use lab::vm::VmOutcome;
+use lab::vm::protocol::Step;
 use rustix::thread::CapabilitySet;
 
 use super::daemon::{MEASURING, null_holds};
 use super::summary::{Summary, equal, lines_of};
 use super::{Lab, Verdict};
-use crate::vm::VmOutcome;
-use crate::vm::protocol::Step;
 
 const HIERARCHY: &str = "/sys/fs/cgroup";
 /// The cgroup that is the namespace's root.

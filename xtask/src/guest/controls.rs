@@ -1,12 +1,12 @@
 //! What lockprof does itself, so that it is known whether its probes see it; and probes that do not.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 use serde_json::{Value, json};
 
 use super::daemon::MEASURING;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
-use crate::vm::protocol::Step;
 
 /// What has to be proved where two CPUs contend locks and a load may be started.
 const PROVED: [&str; 11] = [
@@ -97,7 +97,7 @@ pub fn dead_probes_are_found(lab: &Lab<'_>) -> Result<Verdict> {
         Step::default().delay(SOME_INTERVALS_MS).sysctl(FTRACE, "1"),
         Step::ending(2, libc::SIGINT),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     let cause = "kernel.ftrace_enabled is 0";
     let doctor: Value = serde_json::from_str(&outcome.steps[0].text())?;
     equal("the doctor's tier", &doctor["tier"], &json!("wait-only"))?;

@@ -1,10 +1,10 @@
 //! What lockprof counts is what the load did.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run, succeed};
-use crate::vm::protocol::Step;
 
 /// Children that each of the load's two workers makes.
 const ITERATIONS: u64 = 300;

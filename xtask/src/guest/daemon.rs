@@ -1,14 +1,14 @@
 //! The daemon's own life: what it learns, what it leaves behind, and what stands beside it.
 
 use anyhow::{Context, Result, bail};
+use lab::kernel::SYMBOLS;
+use lab::vm::VmOutcome;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
-use crate::kernel::SYMBOLS;
-use crate::vm::VmOutcome;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::Step;
 
 /// What `lockprof attach` prints when its measured time has begun.
 pub const MEASURING: &str = "measuring";
@@ -142,7 +142,7 @@ pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
 
 /// Two profilers at once count the same, and neither loses anything.
 pub fn two_profilers_count_the_same(lab: &Lab<'_>) -> Result<Verdict> {
-    let outcome = crate::vm::run(&lab.request(vec![
+    let outcome = lab::vm::run(&lab.request(vec![
         attach("first"),
         attach("second"),
         null_holds(NULL_HOLDS),
@@ -213,7 +213,7 @@ pub fn sigkill_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> {
         // The kernel frees programs after a grace period of RCU, in which the one above runs.
         doctor(),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     programs_were_there_and_are_gone(&outcome, [0, 2, 4])?;
     equal(
         "the killed daemon's signal",
@@ -250,7 +250,7 @@ pub fn a_daemon_without_memory_leaves_nothing(lab: &Lab<'_>) -> Result<Verdict> 
         // The kernel frees programs after a grace period of RCU, in which the one above runs.
         doctor().sysctl("kernel.printk", "7"),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     programs_were_there_and_are_gone(&outcome, [0, 2, 6])?;
     let signal = outcome.steps[1].signal;
     equal("its signal", signal, Some(libc::SIGKILL))?;

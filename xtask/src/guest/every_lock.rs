@@ -1,6 +1,8 @@
 //! All contended locks of a guest: what they are called, who has them, and what a script sees of them.
 
 use anyhow::{Context as _, Result, bail};
+use lab::vm::VmOutcome;
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::beside::counted;
@@ -8,8 +10,6 @@ use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::bench::peers::Peers;
 use crate::bench::perf::{ATTACHES_IN_MS, PERF, Perf};
-use crate::vm::VmOutcome;
-use crate::vm::protocol::Step;
 
 /// Processes of the load, of three threads each, that wait for their process's mmap_lock.
 const PROCESSES: u64 = 2;

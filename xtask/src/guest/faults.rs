@@ -1,13 +1,13 @@
 //! What may happen to a machine while it is measured.
 
 use anyhow::{Context as _, Result, bail};
+use lab::vm::VmOutcome;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::Step;
 
 use super::daemon::{attach, null_holds};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
-use crate::vm::VmOutcome;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::Step;
 
 /// Programs that leave room for one on a function: BPF_MAX_TRAMP_LINKS is 38 (include/linux/bpf.h, 6.12).
 const NEARLY_FULL: usize = 37;

@@ -37,13 +37,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use lab::kernel::{self, Kernel, build};
+use lab::signals;
+use lab::vm::protocol::{GuestScript, Step};
+use lab::vm::{self, VmOutcome, VmRequest};
 
 use crate::cargo::StaticBinaries;
-use crate::kernel::{self, Kernel, build};
 use crate::kernels;
-use crate::signals;
-use crate::vm::protocol::{GuestScript, Step};
-use crate::vm::{self, VmOutcome, VmRequest};
 
 /// What a test that did not fail has found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Tables that are full.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, daemon::MEASURING};
-use crate::vm::protocol::Step;
 
 /// Cgroups that come and go: more than a CPU's table has places.
 const CGROUPS: usize = 320;

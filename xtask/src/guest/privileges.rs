@@ -1,12 +1,12 @@
 //! Without root: what a few capabilities are enough for.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 use rustix::thread::CapabilitySet;
 use serde_json::Value;
 
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run, run_in_windows};
-use crate::vm::protocol::Step;
 
 /// To load and attach programs.
 const TO_TRACE: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);

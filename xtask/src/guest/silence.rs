@@ -1,6 +1,7 @@
 //! A daemon that is stopped: what its programs do, and what ends it.
 
 use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::daemon::{
@@ -8,7 +9,6 @@ use super::daemon::{
 };
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
-use crate::vm::protocol::Step;
 
 /// Seconds after a beat from which programs begin nothing, and one more.
 const SILENT_MS: u64 = 11_000;
@@ -57,7 +57,7 @@ pub fn nothing_begins_without_a_beat(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(1, libc::SIGINT),
         Step::ending(0, libc::SIGINT),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     let inside = Summary::of(lab, &outcome, "inside")?;
     let robust = Summary::of(lab, &outcome, "robust")?;
     inside.nothing_was_lost_in_holds()?;
@@ -113,7 +113,7 @@ pub fn control_z_leaves_nothing_attached(lab: &Lab<'_>) -> Result<Verdict> {
         .background(Some("measuring 1 s")),
         Step::ending(7, libc::SIGTSTP),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     for (step, name) in [(0, "attached"), (7, "driven")] {
         equal(
             &format!("{name}: its status"),
@@ -179,7 +179,7 @@ fn is_killed(lab: &Lab<'_>, kept: Kept) -> Result<Verdict> {
         // The kernel frees programs after a grace period of RCU, in which the one above runs.
         doctor(),
     ]);
-    let outcome = crate::vm::run(&request)?;
+    let outcome = lab::vm::run(&request)?;
     programs_were_there_and_are_gone(&outcome, [0, 2, 5])?;
     let daemon = &outcome.steps[1];
     equal("the daemon's signal", daemon.signal, Some(libc::SIGKILL))?;

@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use lab::vm::VmOutcome;
 use serde_json::Value;
 
 use super::Lab;
-use crate::vm::VmOutcome;
 
 /// The exit status of a report of a void run.
 const VOID: i32 = 3;

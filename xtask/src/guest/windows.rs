@@ -1,11 +1,11 @@
 //! What is seen in windows is what happened in them.
 
 use anyhow::{Context as _, Result, bail};
+use lab::vm::VmOutcome;
 use serde_json::Value;
 
 use super::summary::{lines_of, losses_of};
 use super::{Lab, Verdict, run_in_windows, succeed};
-use crate::vm::VmOutcome;
 
 /// The load's tasks: so many lives may be on their way at an edge.
 const TASKS: u64 = 2;

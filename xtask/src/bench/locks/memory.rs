@@ -1,15 +1,15 @@
 //! What `lockprof locks` takes of memory.
 
 use anyhow::{Context, Result};
+use lab::kernel;
+use lab::vm::Clock;
+use lab::vm::fdinfo::{self, Process};
+use lab::vm::protocol::Step;
 
 use super::results::Memory;
 use crate::bench::laboratory::Laboratory;
 use crate::bench::observer::Observer;
 use crate::guest::{self, Lab};
-use crate::kernel;
-use crate::vm::Clock;
-use crate::vm::fdinfo::{self, Process};
-use crate::vm::protocol::Step;
 
 /// A kernel that has room for so many CPUs.
 const KERNEL: &str = "debian:6.1";

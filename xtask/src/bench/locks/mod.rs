@@ -8,6 +8,7 @@ pub mod sleeping;
 pub mod tables;
 
 use anyhow::Result;
+use lab::kernel;
 
 use super::contended;
 use super::laboratory::Laboratory;
@@ -17,7 +18,6 @@ use super::perf::Perf;
 use super::results::NotMeasured;
 use super::symbols::Symbols;
 use crate::guest::Lab;
-use crate::kernel;
 use results::KernelWaits;
 use script::By;
 

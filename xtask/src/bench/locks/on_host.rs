@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use lab::vm::{fdinfo, real_cpus};
+use lab::{process, signals};
 
 use super::results::{Memory, OnHost};
 use super::script::{BPFTRACE_LOCK, By};
@@ -17,8 +19,6 @@ use crate::bench::peers::Peers;
 use crate::bench::results::Throughput;
 use crate::bench::statistics::{mean, ratio_interval};
 use crate::bench::wait_script::ScriptRun;
-use crate::vm::{fdinfo, real_cpus};
-use crate::{process, signals};
 
 /// The load.
 const LOAD: [&str; 6] = ["workload", "mmap", "--tasks", "6", "--threads-each", "3"];

@@ -2,6 +2,9 @@
 //! clock counts instructions. It is the same for everybody's programs.
 
 use anyhow::{Context, Result};
+use lab::vm::fdinfo::{self, Process};
+use lab::vm::protocol::Step;
+use lab::vm::{Clock, StepOutcome};
 
 use super::results::{PerRun, WaitObserver};
 use crate::bench::laboratory::Laboratory;
@@ -9,9 +12,6 @@ use crate::bench::observer::Observer;
 use crate::bench::peers::Peers;
 use crate::bench::statistics::mean;
 use crate::guest::{self, Lab};
-use crate::vm::fdinfo::{self, Process};
-use crate::vm::protocol::Step;
-use crate::vm::{Clock, StepOutcome};
 use crate::workers;
 
 /// Two processes of three threads each.
@@ -195,8 +195,9 @@ fn costs(observer: &Observer, boots: &[Seen]) -> Result<WaitObserver> {
 
 #[cfg(test)]
 mod tests {
+    use lab::vm::fdinfo::Program;
+
     use super::*;
-    use crate::vm::fdinfo::Program;
 
     fn process(began: (u64, u64), ended: (u64, u64)) -> Process {
         let program = |tracepoint: &str, (runs, run_time_ns)| Program {

@@ -1,15 +1,15 @@
 //! Kernel modules that come and go.
 
 use anyhow::{Context as _, Result, bail};
+use lab::kernel::headers::Headers;
+use lab::vm::VmOutcome;
+use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::daemon::MEASURING;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
-use crate::kernel::headers::Headers;
-use crate::vm::VmOutcome;
-use crate::vm::initramfs::GuestFile;
-use crate::vm::protocol::Step;
 
 /// A module with a function of the name of one of the kernel's own.
 const CLASH: Module = Module {

@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use xtask::vm::memory::{PAGE, Place, add_page, checksum};
-use xtask::vm::protocol::{Kind, RESULTS_PORT, write_frame};
+use lab::vm::memory::{PAGE, Place, add_page, checksum};
+use lab::vm::protocol::{Kind, RESULTS_PORT, write_frame};
 
 /// The serial port that frames go over.
 pub struct Port(File);

@@ -1,6 +1,6 @@
 //! The guest's init: runs the steps of a script and sends back what they did.
 //!
-//! It is the only program in the guest that xtask adds beside the steps' own. It makes one process
+//! It is the only program in the guest that the lab adds beside the steps' own. It makes one process
 //! for each step and no thread, because on an idle guest every fork counts; it sleeps in poll()
 //! until a step prints or ends.
 
@@ -19,8 +19,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use xtask::vm::fdinfo;
-use xtask::vm::protocol::{GuestScript, Kind, OUT_DIR, SCRIPT_PATH};
+use lab::vm::fdinfo;
+use lab::vm::protocol::{GuestScript, Kind, OUT_DIR, SCRIPT_PATH};
 
 use output::Port;
 

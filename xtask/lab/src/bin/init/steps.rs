@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use lab::vm::protocol::{GuestScript, Kind, Step, StepEnd};
 use rustix::thread::CapabilitySet;
-use xtask::vm::protocol::{GuestScript, Kind, Step, StepEnd};
 
 use crate::output::Port;
 use crate::user;

@@ -1,4 +1,4 @@
-//! The project's own kernels: one without patches for each source, and one for each of xtask/patches.
+//! The project's own kernels: one without patches for each source, and one for each of xtask/lab/patches.
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! Children: how they are printed, started, waited for, and taken along when xtask ends.
+//! Children: how they are printed, started, waited for, and taken along when we end.
 
 use std::io;
 use std::os::unix::process::CommandExt;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use xtask::vm::protocol::OUT_DIR;
+use lab::vm::protocol::OUT_DIR;
 
 /// Mounts what a user of a kernel expects, and makes the links in /dev.
 pub fn mount_all() -> Result<()> {

@@ -56,7 +56,7 @@ pub struct BuildRequest {
     /// What the kernel is called from now on
     #[arg(long, value_name = "NAME")]
     pub name: String,
-    /// A patch for the tree: a file, or the name of one of xtask/patches; may be given several times, and
+    /// A patch for the tree: a file, or the name of one of xtask/lab/patches; may be given several times, and
     /// they are applied in this order
     #[arg(long = "patch", value_name = "FILE")]
     pub patches: Vec<String>,
