@@ -108,7 +108,7 @@ pub fn wait(child: &mut Child, command: &Command) -> Result<ExitStatus> {
 }
 
 /// The same, and does something meanwhile, again and again.
-pub fn wait_while(
+pub(crate) fn wait_while(
     child: &mut Child,
     command: &Command,
     mut meanwhile: impl FnMut(),

@@ -21,7 +21,7 @@ pub struct Apt {
 
 impl Apt {
     /// Sets it up in `folder` and reads the archive's lists.
-    pub fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
+    fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
         Self::set_up(folder, sources, &[])
     }
 
@@ -141,7 +141,7 @@ pub fn check_programs() -> Result<()> {
 ///
 /// # Errors
 /// apt names no mirror of Debian's, lists cannot be read, or `find` fails.
-pub fn search<T>(
+pub(crate) fn search<T>(
     folder: &Path,
     mut find: impl FnMut(&Apt) -> Result<Option<T>>,
 ) -> Result<Option<T>> {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// A package that an archive offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Package {
+pub(super) struct Package {
     /// Its name, such as linux-image-6.1.0-56-cloud-amd64.
     pub name: String,
     /// Its version.
@@ -12,7 +12,7 @@ pub struct Package {
 }
 
 /// The lines of `apt-cache madison`.
-pub fn parse_madison(text: &str) -> Vec<Package> {
+pub(super) fn parse_madison(text: &str) -> Vec<Package> {
     let mut packages = Vec::new();
     for line in text.lines() {
         let mut columns = line.split('|').map(str::trim);
@@ -39,7 +39,8 @@ const FORMS: [(&str, &str); 4] = [
 ];
 
 /// The search for packages with a kernel image, as a regular expression over their names.
-pub const SEARCH: &str = "^linux-(image|binary|binary-unsigned)-[0-9].*-cloud-amd64(-unsigned)?$";
+pub(super) const SEARCH: &str =
+    "^linux-(image|binary|binary-unsigned)-[0-9].*-cloud-amd64(-unsigned)?$";
 
 /// The kernel release in a package's name, and which form the name has.
 fn release(name: &str) -> Option<(&str, usize)> {
@@ -56,14 +57,14 @@ fn release(name: &str) -> Option<(&str, usize)> {
 
 /// Whether the name is that of a cloud kernel of this series. Meta packages have no version
 /// behind the series, and hold no kernel.
-pub fn is_kernel_of(name: &str, series: &str) -> bool {
+fn is_kernel_of(name: &str, series: &str) -> bool {
     let release =
         release(name).and_then(|(release, _)| release.strip_prefix(series)?.strip_prefix('.'));
     release.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The newest kernel of a series; of two with one version the better form, signed if possible.
-pub fn newest<'a>(packages: &'a [Package], series: &str) -> Option<&'a Package> {
+pub(super) fn newest<'a>(packages: &'a [Package], series: &str) -> Option<&'a Package> {
     let form = |package: &Package| release(&package.name).map_or(FORMS.len(), |(_, form)| form);
     packages
         .iter()
@@ -72,7 +73,7 @@ pub fn newest<'a>(packages: &'a [Package], series: &str) -> Option<&'a Package> 
 }
 
 /// The package beside a kernel's that holds its configuration, where there is one.
-pub fn companion(package: &Package) -> Option<String> {
+pub(super) fn companion(package: &Package) -> Option<String> {
     let (release, form) = release(&package.name)?;
     (form < 2).then(|| format!("linux-base-{release}-cloud-amd64"))
 }

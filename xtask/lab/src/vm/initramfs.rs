@@ -22,7 +22,7 @@ pub struct GuestFile {
 }
 
 /// The initramfs as the bytes of a cpio archive.
-pub fn build(init: &Path, script: &GuestScript, files: &[GuestFile]) -> Result<Vec<u8>> {
+pub(super) fn build(init: &Path, script: &GuestScript, files: &[GuestFile]) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     for place in MOUNT_POINTS {
         archive.directory(place);

@@ -54,7 +54,7 @@ pub fn add_page(runs: &mut Vec<(u64, u64)>, page: u64) {
 
 /// The memory of one guest; it is gone when this is dropped and QEMU has ended.
 #[derive(Debug)]
-pub struct GuestMemory {
+pub(super) struct GuestMemory {
     file: File,
     size: u64,
 }

@@ -3,8 +3,8 @@
 mod accelerator;
 mod boot;
 mod clock;
-pub mod console;
-pub mod cpio;
+mod console;
+mod cpio;
 pub mod fdinfo;
 pub mod initramfs;
 pub mod memory;

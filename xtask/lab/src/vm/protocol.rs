@@ -69,8 +69,6 @@ pub struct Step {
     pub ready: Option<String>,
     /// Sleep so long before the program starts.
     pub delay_ms: u64,
-    /// Send this signal so long after the start: (milliseconds, signal number).
-    pub signal: Option<(u64, i32)>,
     /// Send this signal to an earlier background step, by its index, before this step starts.
     pub signal_step: Option<(usize, i32)>,
     /// Starve an earlier background step, by its index, before this step starts: its first process is frozen in a
@@ -137,13 +135,6 @@ impl Step {
     pub fn background(mut self, ready: Option<&str>) -> Self {
         self.background = true;
         self.ready = ready.map(str::to_owned);
-        self
-    }
-
-    /// Sends a signal `after_ms` milliseconds after the start.
-    #[must_use]
-    pub fn signal_after(mut self, after_ms: u64, signal: i32) -> Self {
-        self.signal = Some((after_ms, signal));
         self
     }
 
@@ -225,7 +216,7 @@ impl Kind {
 
 /// One message from init.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub(super) struct Frame {
     /// What it says.
     pub kind: Kind,
     /// The step that it is about (0 where it is about none).
@@ -251,7 +242,7 @@ pub fn write_frame(out: &mut impl Write, kind: Kind, step: u16, payload: &[u8]) 
 
 /// Puts frames together from bytes as they come.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub(super) struct Frames {
     bytes: Vec<u8>,
 }
 

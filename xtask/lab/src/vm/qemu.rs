@@ -22,7 +22,7 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 tsc=reliable panic=-1 oops=panic";
 
 /// What the command line is made from.
 #[derive(Clone, Debug)]
-pub struct Machine<'a> {
+pub(super) struct Machine<'a> {
     /// A bzImage.
     pub kernel: &'a Path,
     /// The initramfs.
@@ -125,7 +125,7 @@ pub fn escape(path: &Path) -> String {
 
 /// A running QEMU. Dropping it kills it; and if we die without that, the kernel does.
 #[derive(Debug)]
-pub struct Qemu(Child);
+pub(super) struct Qemu(Child);
 
 impl Qemu {
     /// Starts a machine; what QEMU itself says goes to the file `log`.

@@ -80,7 +80,6 @@ struct Running {
     background: bool,
     ready: Option<String>,
     tail: Vec<u8>,
-    signal: Option<(Instant, i32)>,
 }
 
 impl Running {
@@ -118,9 +117,6 @@ impl Running {
             background: step.background,
             ready: step.ready.clone(),
             tail: Vec::new(),
-            signal: step
-                .signal
-                .map(|(after, signal)| (started + Duration::from_millis(after), signal)),
         })
     }
 
@@ -164,19 +160,13 @@ impl Running {
     }
 }
 
-/// Sleeps until a step prints or ends, or until its signal or `until` is due, and passes on what
-/// it finds.
+/// Sleeps until a step prints or ends, or until `until` is due, and passes on what it finds.
 fn wait_for_news(
     port: &mut Port,
     running: &mut BTreeMap<u16, Running>,
     until: Option<Instant>,
 ) -> Result<()> {
-    let due = running
-        .values()
-        .filter_map(|r| r.signal.map(|(at, _)| at))
-        .chain(until)
-        .min();
-    let timeout = due.map_or(-1, |at| {
+    let timeout = until.map_or(-1, |at| {
         let left = at.saturating_duration_since(Instant::now());
         i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
     });
@@ -209,12 +199,6 @@ fn wait_for_news(
         {
             one.look_for_ready(&bytes);
             port.send(Kind::Stderr, *index, &bytes)?;
-        }
-        if let Some((at, signal)) = one.signal
-            && at <= Instant::now()
-        {
-            one.signal = None;
-            one.signal(signal);
         }
         // The end of the process is its step's end, once its pipes have nothing more: a
         // grandchild that keeps a pipe open does not count.

@@ -88,7 +88,7 @@ impl Source {
 
     /// The series, where it is known.
     #[must_use]
-    pub fn series(&self) -> Option<&str> {
+    pub(super) fn series(&self) -> Option<&str> {
         self.series.as_deref()
     }
 
