@@ -6,12 +6,12 @@ use lockprof_abi::KernelLayout;
 use serde::Serialize;
 
 use super::config::ConfigFacts;
+use super::cpu::CpuFacts;
 use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::{self, CapabilitySet};
 use super::slab::SlabLayout;
-use super::spin_waits::CpuFacts;
 
 /// What came of really trying something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -7,11 +7,11 @@ use super::capabilities::{
     Trial, Trials, Uname, User,
 };
 use super::config::ConfigFacts;
+use super::cpu::{CpuFacts, Hypervisor};
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
 use super::sites::{DEFAULT_LOCK, hooked_functions};
-use super::spin_waits::{CpuFacts, Hypervisor};
 
 pub(crate) const ADDRESS: u64 = 0xffff_ffff_82a0_a080;
 

@@ -3,29 +3,11 @@
 use serde::Serialize;
 
 use super::capabilities::{Capabilities, FunctionFacts, Trial};
+use super::finding::Finding;
 use super::privileges::CapabilitySet;
 use super::sites::{LOCK_FUNCTION, RT_LOCK_FUNCTION, UNLOCK_FUNCTION, kind_of_lock};
 use super::spin_waits::SpinWaits;
 use crate::recording::schema::{Deferral, LockFamily};
-
-/// What was found, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding<T> {
-    /// What was found.
-    pub value: T,
-    /// How: a clause a person understands.
-    pub how: String,
-}
-
-impl<T> Finding<T> {
-    /// A finding and how it was come by.
-    pub fn new(value: T, how: impl Into<String>) -> Self {
-        Self {
-            value,
-            how: how.into(),
-        }
-    }
-}
 
 /// Whether the end of a write hold can be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -28,10 +28,3 @@ pub fn kernel_identity(capabilities: &Capabilities) -> Kernel {
         spinlock_waits_invisible: invisible.then_some(spin_waits.how),
     }
 }
-
-/// The first two numbers of a release; `None` where it does not begin with them.
-#[must_use]
-pub fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}

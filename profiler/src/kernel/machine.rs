@@ -5,8 +5,9 @@ use std::fs;
 use std::mem::MaybeUninit;
 
 use super::capabilities::{Machine, Settings, Uname, User};
+use super::cpu::{CpuFacts, Hypervisor, hypervisor};
+use super::one_line::line_of;
 use super::preemption::PreemptionMode;
-use super::spin_waits::{CpuFacts, Hypervisor, hypervisor};
 
 /// The kernel's name, by uname(2).
 pub(super) fn uname() -> Uname {
@@ -92,12 +93,6 @@ pub(super) fn first_cpu_online() -> i32 {
     line_of("/sys/devices/system/cpu/online")
         .and_then(|list| list.split(['-', ',']).next()?.parse().ok())
         .unwrap_or(0)
-}
-
-/// The first line of a file, without white space around it.
-pub(super) fn line_of(path: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    text.lines().next().map(|line| line.trim().to_owned())
 }
 
 /// The first value of a field of /proc/cpuinfo.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::bpf_syscall::{ProgramKind, load, run};
-use super::trials::instruction;
+use super::instruction::instruction;
 
 /// Reads four bytes of the kernel's memory at the address that is its argument, and returns them.
 const READS: &[u64] = &[

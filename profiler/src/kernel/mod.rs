@@ -8,23 +8,28 @@ mod btf;
 mod callers;
 mod capabilities;
 mod config;
+mod cpu;
 #[cfg(test)]
 pub(crate) mod examples;
+mod finding;
 mod findings;
 mod forbidden;
 mod identity;
+mod instruction;
 mod kallsyms;
 mod machine;
 mod memory;
 mod nodes;
 mod null_hold;
 mod obstructions;
+mod one_line;
 mod others;
 mod per_cpu;
 mod plan;
 mod preemption;
 pub mod privileges;
 mod probing;
+mod release;
 mod sites;
 mod slab;
 mod spin_waits;
@@ -38,9 +43,11 @@ pub use capabilities::{
     SharedHook, SymbolFacts, TaskCalls, Trial, Trials, Uname, User,
 };
 pub use config::ConfigFacts;
-pub use findings::{Finding, Preemption, Unlock};
+pub use cpu::{CpuFacts, Hypervisor};
+pub use finding::Finding;
+pub use findings::{Preemption, Unlock};
 pub use forbidden::refuse;
-pub use identity::{kernel_identity, version};
+pub use identity::kernel_identity;
 pub use kallsyms::{Kallsyms, KallsymsError};
 pub use nodes::{MemoryNodes, NodeLayout};
 pub use null_hold::hold_by_setpgid;
@@ -52,11 +59,12 @@ pub use plan::{
 };
 pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;
+pub use release::version;
 pub use sites::{
     DEFAULT_LOCK, LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION,
     SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,
     hooked_functions, lock_function, site_functions, site_of_function, site_ranges,
 };
 pub use slab::{SlabCaches, SlabLayout};
-pub use spin_waits::{CpuFacts, Hypervisor, SpinWaits};
+pub use spin_waits::SpinWaits;
 pub use text::KernelText;

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde::Serialize;
 
-use super::machine::line_of;
+use super::one_line::line_of;
 use super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
 use crate::recording::schema::Method;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 pub use rustix::thread::CapabilitySet;
 use serde::{Serialize, Serializer};
 
-use super::identity::version;
+use super::release::version;
 use crate::recording::schema::Method;
 
 /// How long a daemon keeps a capability that it was started with.

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::bpf_syscall::{ProgramKind, load, run};
 use super::btf::Members;
+use super::instruction::instruction;
 use super::memory::KernelMemory;
-use super::trials::instruction;
 
 /// The kernel function that tells an address's cache (mm/slab_common.c, v6.13). Debian's 6.12 has none.
 pub(super) const FUNCTION: &str = "bpf_get_kmem_cache";

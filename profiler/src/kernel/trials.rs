@@ -9,9 +9,11 @@ use super::bpf_syscall::{
     Counter, ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program,
 };
 use super::capabilities::{TaskCalls, Trial, Trials};
-use super::machine::{first_cpu_online, line_of};
+use super::instruction::instruction;
+use super::machine::first_cpu_online;
 use super::null_hold::hold_by_setpgid;
 use super::obstructions::Obstructions;
+use super::one_line::line_of;
 use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
 use crate::recording::schema::Method;
 
@@ -47,22 +49,6 @@ const READS_KERNEL: &[u64] = &[
     instruction(0xb7, 0, 0, 0),
     instruction(0x95, 0, 0, 0),
 ];
-
-/// An instruction as the word that the kernel reads: code, registers, offset, immediate.
-pub(super) const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
-    let offset = offset.to_ne_bytes();
-    let immediate = immediate.to_ne_bytes();
-    u64::from_ne_bytes([
-        code,
-        registers,
-        offset[0],
-        offset[1],
-        immediate[0],
-        immediate[1],
-        immediate[2],
-        immediate[3],
-    ])
-}
 
 /// What the trials need to know.
 pub(super) struct Targets {

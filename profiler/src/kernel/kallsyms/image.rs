@@ -10,7 +10,7 @@ use object::{
 };
 
 use super::{Kallsyms, Symbol};
-use crate::kernel::machine::line_of;
+use crate::kernel::one_line::line_of;
 
 /// Where distributions put the file of nm's output, with the release behind it.
 const MAPS: &[&str] = &[
