@@ -2,7 +2,7 @@
 
 use lockprof_abi::KernelCall;
 
-use super::programs::OBJECT;
+use super::object::OBJECT;
 use crate::kernel::{FrameCast, TaskCalls};
 
 /// The alignment that a reader of the object relies on.

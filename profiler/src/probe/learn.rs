@@ -13,7 +13,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 
-use super::programs::OBJECT;
+use super::object::OBJECT;
 use crate::recording::schema::Method;
 
 /// How long children are made and reaped before learning is given up.

@@ -8,4 +8,5 @@ mod link_info;
 pub mod links;
 pub mod memory;
 pub mod misses;
+mod object;
 pub mod programs;

@@ -24,10 +24,6 @@ use crate::{
     recording::schema::WindowKind,
 };
 
-/// The compiled eBPF programs.
-pub(super) static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lockprof-programs"));
-
 /// Places for contended locks on each CPU, where nobody asks for more. A power of two.
 const CONTENTION_SLOTS: u32 = 512;
 /// Distinct call stacks of waiters that are kept.
