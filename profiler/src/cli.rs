@@ -13,6 +13,7 @@ use std::{
     ffi::OsString,
     io,
     num::NonZeroU64,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -34,7 +35,6 @@ use crate::{
     kernel::{AttachChoice, CapabilitySet, DEFAULT_LOCK, Request, privileges},
     recording::schema::{Arrangement, Detail, Workload},
     renounce,
-    run::online_cpus,
 };
 
 /// How long is a kernel lock held, by whom, doing what, and who waits for it?
@@ -285,7 +285,7 @@ impl RunArguments {
         WorkloadCommand::new(
             workload,
             WorkloadOptions {
-                tasks: self.tasks.unwrap_or_else(online_cpus),
+                tasks: self.tasks.unwrap_or_else(usable_cpus),
                 mode: self.mode_of(workload),
                 threads_each: self.threads_each,
                 warm_up: self.warm_up.unwrap_or(defaults.warm_up),
@@ -296,6 +296,11 @@ impl RunArguments {
             },
         )
     }
+}
+
+/// CPUs that this process may use.
+fn usable_cpus() -> u32 {
+    thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
 }
 
 fn bundled_spec(command: &WorkloadCommand) -> LoadSpec {

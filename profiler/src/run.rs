@@ -8,7 +8,6 @@ use std::{
     io::{IsTerminal as _, stdout},
     path::Path,
     process::ExitCode,
-    thread,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -154,10 +153,4 @@ fn terminal_width() -> usize {
 fn use_color() -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     stdout().is_terminal() && !no_color && !is_dumb()
-}
-
-/// CPUs that this process may use.
-#[must_use]
-pub fn online_cpus() -> u32 {
-    thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
 }
