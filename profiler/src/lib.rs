@@ -20,5 +20,7 @@ pub mod recording;
 pub mod renounce;
 pub mod report;
 pub mod run;
+pub mod statistics;
 pub mod tell;
+pub mod text;
 pub mod units;

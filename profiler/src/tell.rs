@@ -6,7 +6,7 @@ use std::{
     io::{Write as _, stderr},
 };
 
-use crate::export::printable;
+use crate::text::printable;
 
 /// Says something; in one piece, for the load may write there too. Whoever was to read it may have gone away
 /// (`lockprof attach 2>&1 | head`, a closed terminal), which is no reason to end what is measured; `eprintln!` would

@@ -2,15 +2,14 @@
 
 use lockprof_abi::Span;
 
-use super::{
-    Boot, Instrument, Samples, Setting, Side, Totals, setting::method_name, statistics::mean,
-};
+use super::{Boot, Instrument, Samples, Setting, Side, Totals, setting::method_name};
 use crate::{
     forecast::{
         GuardedCalls, KernelDemands, LifeDemands, LifeMeasures, SiteHolds, call_time, demands,
     },
     profile::own_lock,
     recording::schema::{Clock, Detail, Method, Tier},
+    statistics::mean,
 };
 
 /// Nanoseconds of the virtual clock, which are instructions, in its second.

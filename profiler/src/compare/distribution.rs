@@ -2,12 +2,12 @@
 
 use lockprof_abi::Site;
 
-use super::{
-    Instruments, Samples,
-    setting::Instrument,
+use super::{Instruments, Samples, setting::Instrument};
+use crate::{
+    profile::Durations,
+    recording::schema::Kind,
     statistics::{Interval, Resampler, median},
 };
-use crate::{profile::Durations, recording::schema::Kind};
 
 /// The quantiles that are compared.
 pub const SHARES: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999];

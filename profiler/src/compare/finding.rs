@@ -2,11 +2,9 @@
 
 use serde::Serialize;
 
-use super::{
-    Quantity, Samples,
-    quantity::Better,
-    setting::Instrument,
-    statistics::{Interval, RankTest, Resampler, mean, median, relative_deviation, smallest_p},
+use super::{Quantity, Samples, quantity::Better, setting::Instrument};
+use crate::statistics::{
+    Interval, RankTest, Resampler, mean, median, relative_deviation, smallest_p,
 };
 
 /// The chance of a false verdict that is accepted, over a whole family of questions.

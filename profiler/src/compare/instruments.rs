@@ -1,7 +1,10 @@
 //! By which instrument each kind of number is compared.
 
-use super::{LEVEL, Samples, setting::Instrument, statistics::smallest_p};
-use crate::recording::schema::{Detail, Method, Tier};
+use super::{LEVEL, Samples, setting::Instrument};
+use crate::{
+    recording::schema::{Detail, Method, Tier},
+    statistics::smallest_p,
+};
 
 /// The main questions of a setting: boots that can answer these at once are enough.
 const MAIN_QUESTIONS: f64 = 3.0;

@@ -18,7 +18,6 @@ mod regression;
 pub mod robot;
 mod setting;
 mod side;
-pub mod statistics;
 mod totals;
 mod verdict;
 mod windows;
@@ -39,10 +38,9 @@ pub use totals::{Basis, SpanTotals, Totals, WaitTotals};
 pub use verdict::{answer, sentence, signed_percent};
 
 use questions::Asking;
-use statistics::Resampler;
 use thiserror::Error;
 
-use crate::recording::schema::Clock;
+use crate::{recording::schema::Clock, statistics::Resampler};
 
 /// The seed of the intervals, so that the same recordings give the same report.
 pub(crate) const SEED: u64 = 0x10c4_9f0f;

@@ -7,6 +7,7 @@ use lockprof_abi::{Site, Span};
 use super::{Basis, LockName, LockRun, Measure, Setting, Totals, every_lock};
 use crate::{
     profile::{Durations, own_lock},
+    statistics,
     units::{self, TimeUnit},
 };
 
@@ -167,9 +168,9 @@ impl Quantity {
     #[must_use]
     pub fn value(&self, totals: &Totals) -> Option<f64> {
         match self {
-            Self::Throughput | Self::ProfiledThroughput => super::statistics::mean(&totals.rates),
+            Self::Throughput | Self::ProfiledThroughput => statistics::mean(&totals.rates),
             // Of a load that did nothing no iteration was measured.
-            Self::Work => super::statistics::mean(&totals.rates)
+            Self::Work => statistics::mean(&totals.rates)
                 .filter(|&rate| rate > 0.0)
                 .map(|rate| 1e9 / rate),
             Self::MeanHold => less_null_hold(totals, &totals.all_holds()?),

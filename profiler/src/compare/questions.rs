@@ -16,11 +16,11 @@ use super::{
     placement::{calls_within_moved, placements},
     quantity::spans_of,
     setting::Instrument,
-    statistics::{Resampler, holm},
 };
 use crate::{
     profile::{contained, own_lock},
     recording::schema::Clock,
+    statistics::{Resampler, holm},
 };
 
 /// What was asked of two kernels in one setting.

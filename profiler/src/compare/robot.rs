@@ -3,8 +3,8 @@
 
 use super::{Answers, Finding, Quantity, Verdict};
 use crate::{
-    export::{pad_before, printable, shorten_middle},
     recording::schema::Clock,
+    text::{pad_before, printable, shorten_middle},
 };
 
 /// The width of a column of values with its deviation, and of the change between two.

@@ -10,6 +10,7 @@ use lockprof_abi::{Site, Span};
 use crate::{
     profile::{Contention, Durations, Locks, Profile, SiteProfile, symbol_of},
     recording::schema::{LockFamily, Probe, Proves},
+    statistics,
 };
 
 /// The sums of one or more recordings of a boot.
@@ -230,7 +231,7 @@ impl Totals {
     /// The mean null hold.
     #[must_use]
     pub fn null_hold_ns(&self) -> Option<f64> {
-        super::statistics::mean(&self.null_holds_ns)
+        statistics::mean(&self.null_holds_ns)
     }
 
     /// The holds of all writers.

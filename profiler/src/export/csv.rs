@@ -16,8 +16,11 @@ mod every_lock;
 
 use anyhow::Result;
 
-use super::{Exporter, printable};
-use crate::profile::{Contention, Durations, Profile, SeriesPoint, Waits};
+use super::Exporter;
+use crate::{
+    profile::{Contention, Durations, Profile, SeriesPoint, Waits},
+    text::printable,
+};
 
 const HEADER: &str = "section,site,name,from,to,metric,value,unit\n";
 

@@ -5,9 +5,8 @@ use anyhow::Result;
 use super::{
     Exporter,
     content::{Block, Column, Document, Emphasis, Grid},
-    text::printable,
 };
-use crate::profile::Profile;
+use crate::{profile::Profile, text::printable};
 
 /// Tables and sentences in GitHub's Markdown.
 #[derive(Clone, Copy, Debug)]

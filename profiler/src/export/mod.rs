@@ -11,7 +11,6 @@ mod json;
 mod markdown;
 mod picture;
 mod table;
-mod text;
 mod trace;
 
 pub use comparison::ComparisonReport;
@@ -24,8 +23,6 @@ pub use json::Json;
 pub use markdown::Markdown;
 pub use picture::{Picture, Png, SiteStyle, forecast_svg, pixels, style_of};
 pub use table::Table;
-pub use text::printable;
-pub(crate) use text::{pad_before, shorten_middle};
 pub use trace::Trace;
 
 use anyhow::Result;

@@ -13,10 +13,11 @@ mod every_lock;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Exporter, printable};
+use super::Exporter;
 use crate::{
     profile::{Profile, SeriesPoint, Stage},
     recording::schema::{Anchor, LongestEvent},
+    text::printable,
     units,
 };
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::windows::{FinishedWindow, WindowTotals, main_kind};
 use crate::{
-    compare::statistics::{Interval, mean, median, t_975},
     recording::schema::{SPANS_EVERY_S, WindowKind, WindowPlan},
+    statistics::{Interval, mean, median, t_975},
 };
 
 /// An effect that is surely below this is felt.

@@ -11,11 +11,11 @@ use super::{
     windows::{has_holds, main_kind},
 };
 use crate::{
-    compare::statistics::{Interval, t_975},
     recording::{
         parse_address,
         schema::{self, Header, Window, WindowKind},
     },
+    statistics::{Interval, t_975},
 };
 
 /// With fewer windows than this there is no interval.

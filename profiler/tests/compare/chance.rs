@@ -1,6 +1,9 @@
 //! How often chance alone gets a verdict: boots of one kernel, dealt to two sides.
 
-use lockprof::compare::{Comparison, Finding, LEVEL, statistics::Resampler};
+use lockprof::{
+    compare::{Comparison, Finding, LEVEL},
+    statistics::Resampler,
+};
 
 use crate::boots::{BASE, side};
 

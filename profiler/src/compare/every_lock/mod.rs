@@ -21,8 +21,8 @@ use super::{
     Setting, SettingComparison, Side, Verdict,
     instruments::spin_in_one_way,
     questions::{decide, drawn},
-    statistics::{Resampler, smallest_p},
 };
+use crate::statistics::{Resampler, smallest_p};
 use rows::{Asking, callers, classes, with_interval};
 
 /// All locks of two sides in one setting.

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::{LockName, LockRun, Measure, WaitSum, number};
 use crate::{
-    compare::{
-        Finding, Instrument, Quantity, Sample, Sampled, Setting,
-        statistics::{Resampler, median},
-    },
+    compare::{Finding, Instrument, Quantity, Sample, Sampled, Setting},
     recording::schema::LockFamily,
+    statistics::{Resampler, median},
     units,
 };
 

@@ -5,12 +5,10 @@ use super::{
     grids::range,
 };
 use crate::{
-    compare::{
-        Comparison, Finding, Quantity, SEED, Sample, Setting, signed_percent,
-        statistics::{Interval, Resampler},
-    },
+    compare::{Comparison, Finding, Quantity, SEED, Sample, Setting, signed_percent},
     forecast::Forecast,
     recording::schema::Clock,
+    statistics::{Interval, Resampler},
     units::{self, UNKNOWN, count_of},
 };
 

@@ -125,7 +125,7 @@ fn side(side: &Side) -> String {
                 .flat_map(|boot| boot.runs.values())
                 .flat_map(|totals| totals.null_holds_ns.iter().copied())
                 .collect();
-            let median = crate::compare::statistics::median(&null_holds)?;
+            let median = crate::statistics::median(&null_holds)?;
             let clock = crate::compare::clock_name(setting.clock);
             Some(format!(
                 "{} by the {clock}",

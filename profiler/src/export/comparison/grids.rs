@@ -2,7 +2,8 @@
 
 use super::super::content::{Column, Grid};
 use crate::{
-    compare::{Finding, Sample, signed_percent, statistics::Interval},
+    compare::{Finding, Sample, signed_percent},
+    statistics::Interval,
     units::{TimeUnit, UNKNOWN},
 };
 

@@ -14,7 +14,6 @@ use super::{
     html, markdown,
     picture::{ComparisonPicture, forecast_svg},
     table,
-    text::slug,
 };
 pub(super) use sections::SettingSections;
 
@@ -22,6 +21,7 @@ use crate::{
     compare::{Comparison, Side, clock_name, demands_of},
     forecast::{Forecast, forecast},
     profile::Verdict,
+    text::slug,
 };
 
 /// Comparisons with one kernel, and what the user has to say about them.

@@ -1,6 +1,6 @@
 //! Rows and columns.
 
-use super::super::text::printable;
+use crate::text::printable;
 
 /// What a column has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use crate::{
         comparison::{ComparisonReport, SettingSections},
         content::Section,
         picture::{ComparisonPicture, forecast_svg},
-        text::{printable, unbroken},
     },
+    text::{printable, unbroken},
     units,
 };
 

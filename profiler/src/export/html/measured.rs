@@ -4,11 +4,9 @@ use maud::{Markup, html};
 
 use super::parts::{facts, grids, section_blocks, series};
 use crate::{
-    export::{
-        content::{Column, Document, Grid, Topic, losses, unseen},
-        text::printable,
-    },
+    export::content::{Column, Document, Grid, Topic, losses, unseen},
     profile::Profile,
+    text::printable,
 };
 
 /// The section on the measuring itself.

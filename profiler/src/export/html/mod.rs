@@ -15,9 +15,12 @@ use super::{
     Exporter,
     content::{Document, Topic},
     picture::{Picture, Setting, dark_rules},
-    text::{printable, unbroken},
 };
-use crate::{profile::Profile, units};
+use crate::{
+    profile::Profile,
+    text::{printable, unbroken},
+    units,
+};
 
 /// The page, with its pictures inside.
 #[derive(Clone, Copy, Debug)]

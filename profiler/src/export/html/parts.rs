@@ -7,9 +7,9 @@ use crate::{
     export::{
         content::{Block, Column, Emphasis, Grid, Section},
         picture::{hex, style_of},
-        text::{printable, unbroken, width},
     },
     profile::{Profile, SeriesPoint, Stage},
+    text::{printable, unbroken, width},
     units::{self, UNKNOWN},
 };
 

@@ -1,6 +1,6 @@
 //! From numbers to pixels.
 
-use crate::export::text::width;
+use crate::text::width;
 
 /// About how wide a text is in pixels: on the safe side, for no font is at hand to measure it.
 ///

@@ -10,10 +10,8 @@ use plotters::{
     },
 };
 
-use super::{
-    super::printable,
-    palette::{BLACK, SiteStyle, WHITE},
-};
+use super::palette::{BLACK, SiteStyle, WHITE};
+use crate::text::printable;
 
 /// The size of ordinary text, in pixels.
 pub(super) const TEXT: i32 = 12;

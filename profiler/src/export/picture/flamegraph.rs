@@ -11,8 +11,8 @@ use inferno::flamegraph::{
 
 use super::{Picture, Setting};
 use crate::{
-    export::printable,
     profile::{LockKind, Profile, from_caller, symbol_of, symbol_of_site, wait_paths},
+    text::printable,
 };
 
 /// Narrower than the page's text, in pixels: the graph is not scaled.

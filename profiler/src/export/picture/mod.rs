@@ -28,13 +28,11 @@ use self::{
     every_lock::{classes, over_time, waiters},
     palette::QUIET,
 };
-use super::{
-    Exporter,
-    text::{shorten, words},
-};
+use super::Exporter;
 use crate::{
     profile::Profile,
     recording::schema::{Clock, Tier},
+    text::{shorten, words},
     units,
 };
 

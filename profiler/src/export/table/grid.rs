@@ -1,9 +1,7 @@
 //! Rows and columns that are never wider than the page: what does not fit beside goes beneath.
 
-use super::super::{
-    content::{Column, Grid},
-    text::{pad, pad_before, printable, shorten, shorten_middle, width as width_of},
-};
+use super::super::content::{Column, Grid};
+use crate::text::{pad, pad_before, printable, shorten, shorten_middle, width as width_of};
 
 /// Spaces before the first column and between columns.
 const GAP: usize = 2;

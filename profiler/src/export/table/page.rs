@@ -1,12 +1,10 @@
 //! A page of text of a given width: headings, fields, sentences.
 
 use super::{
-    super::{
-        content::{Block, Document, Emphasis, Grid},
-        text::{printable, split_at_width, width, words},
-    },
+    super::content::{Block, Document, Emphasis, Grid},
     grid::render,
 };
+use crate::text::{printable, split_at_width, width, words};
 
 /// Narrower than this nothing is laid out: a terminal that says so has no width to speak of.
 const NARROWEST: usize = 40;

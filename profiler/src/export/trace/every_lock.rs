@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Axis, LONGEST, counter, micros, name, printable};
+use super::{Axis, LONGEST, counter, micros, name};
 use crate::{
     profile::{Locks, LongWait, Stretch},
+    text::printable,
     units,
 };
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     compare::{Answers, Finding, Quantity, signed_percent},
-    export::text::shorten,
+    text::shorten,
     units::TimeUnit,
 };
 

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     compare::{Finding, LockRow, Quantity, Verdict, signed_percent},
-    export::{picture::HEAD, text::shorten},
+    export::picture::HEAD,
+    text::shorten,
     units::TimeUnit,
 };
 

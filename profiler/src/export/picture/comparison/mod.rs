@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     compare::{Comparison, Sampled, SettingComparison},
-    export::text::shorten,
+    text::shorten,
 };
 
 /// A picture of one setting of a comparison, by the name of its file.

@@ -10,8 +10,8 @@ use super::{
     palette::GRID,
 };
 use crate::{
-    export::text::{shorten_middle, width},
     profile::{Locks, Profile},
+    text::{shorten_middle, width},
 };
 use anyhow::Result;
 use plotters::style::RGBColor;

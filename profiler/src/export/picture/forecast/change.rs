@@ -10,7 +10,7 @@ use super::{
     },
     panel::{Curve, Labels, cpu_axis, tick},
 };
-use crate::{export::text::shorten, forecast::Forecast};
+use crate::{forecast::Forecast, text::shorten};
 
 /// Ratios of lives that may be labelled.
 const RATIOS: [f64; 23] = [

@@ -10,11 +10,9 @@ use super::{
     panel::{line, style},
 };
 use crate::{
-    export::{
-        content::{cpus_text, forecast_cells},
-        text::shorten,
-    },
+    export::content::{cpus_text, forecast_cells},
     forecast::{Forecast, KernelForecast, LABEL, PublishedPoint},
+    text::shorten,
 };
 
 const ROW: i32 = 18;

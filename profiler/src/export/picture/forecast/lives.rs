@@ -11,8 +11,8 @@ use super::{
     panel::{Curve, Labels, cpu_axis, style, tick},
 };
 use crate::{
-    export::text::shorten,
     forecast::{Forecast, KernelForecast, MOST_CPUS},
+    text::shorten,
 };
 
 pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Result<()> {

@@ -13,8 +13,8 @@ use super::{
     palette::QUIET,
 };
 use crate::{
-    export::text::shorten,
     forecast::{Forecast, LABEL},
+    text::shorten,
 };
 
 const PLOT_TOP: i32 = 92;

@@ -33,7 +33,7 @@ fn is_unfit(c: char) -> bool {
 const UNITS: [&str; 8] = ["%", "ns", "µs", "ms", "s", "insn", "MiB", "CPUs"];
 
 /// The words of a text, a number and its unit being one.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let bare = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '%');
@@ -49,7 +49,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 /// Text fit to be shown, in which no line ends between a number and its unit.
-pub(super) fn unbroken(text: &str) -> String {
+pub(crate) fn unbroken(text: &str) -> String {
     // Line ends are only space; what else is unfit is seen to be.
     let words: Vec<String> = words(text)
         .iter()
@@ -60,12 +60,12 @@ pub(super) fn unbroken(text: &str) -> String {
 
 /// The columns that a text takes in a terminal: a Chinese letter takes two, an accent that combines with the
 /// letter before it none (Unicode Standard Annex #11).
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// With spaces behind it, up to a width in columns.
-pub(super) fn pad(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn pad(text: &str, width: usize) -> Cow<'_, str> {
     text.unicode_pad(width, Alignment::Left, false)
 }
 
@@ -75,13 +75,13 @@ pub(crate) fn pad_before(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// The longest beginning that takes no more than so many columns, and the rest.
-pub(super) fn split_at_width(text: &str, width: usize) -> (&str, &str) {
+pub(crate) fn split_at_width(text: &str, width: usize) -> (&str, &str) {
     let (head, _) = text.unicode_truncate(width);
     text.split_at(head.len())
 }
 
 /// At most so many columns, with an ellipsis in the place of the rest.
-pub(super) fn shorten(text: &str, length: usize) -> String {
+pub(crate) fn shorten(text: &str, length: usize) -> String {
     if width(text) <= length {
         return text.to_owned();
     }
@@ -102,7 +102,7 @@ pub(crate) fn shorten_middle(text: &str, length: usize) -> String {
 }
 
 /// A text as the name of a file: small letters, digits, and hyphens between words.
-pub(super) fn slug(text: &str) -> String {
+pub(crate) fn slug(text: &str) -> String {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<String> = words
         .filter(|word| !word.is_empty())
