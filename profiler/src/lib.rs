@@ -16,6 +16,7 @@ pub mod offspring;
 pub mod probe;
 pub mod proc;
 pub mod profile;
+pub mod profile_file;
 pub mod recording;
 pub mod renounce;
 pub mod report;

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     export::{Format, Picture},
-    profile::{Classify, Profile, ProfileBuilder},
-    recording::{self, ReadError, RecordingLines, is_stdin, schema::Line},
+    profile::{Classify, Profile},
+    profile_file::read_profile,
+    recording::{self, RecordingLines, schema::Line},
 };
 
 /// Whether the numbers of a recording can be used.
@@ -61,32 +62,6 @@ pub fn report(request: &ReportRequest, classify: Classify) -> Result<Validity> {
             .context("cannot write to standard output")?,
     }
     Ok(Validity::of(&profile))
-}
-
-/// Reads the profile of a recording line by line: a long recording is never in memory as a whole.
-///
-/// # Errors
-///
-/// When the recording cannot be read.
-pub fn read_profile(path: &Path, classify: Classify) -> Result<Profile> {
-    build(path, classify).map_err(|error| match &error {
-        ReadError::Open { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => anyhow!(
-            "{error}: it is for its owner to read, or for root; or whoever measures gives it away (`sudo lockprof` \
-             does so by itself)"
-        ),
-        // It names the file.
-        ReadError::Open { .. } => error.into(),
-        _ => anyhow::Error::new(error).context(format!("cannot read {}", name(path))),
-    })
-}
-
-/// What a recording is called in messages.
-pub(crate) fn name(recording: &Path) -> String {
-    if is_stdin(recording) {
-        "standard input".to_owned()
-    } else {
-        recording.display().to_string()
-    }
 }
 
 /// What a picture is made of.
@@ -160,20 +135,6 @@ fn is_recording(path: &Path) -> bool {
     is_file
         && RecordingLines::open(path)
             .is_ok_and(|mut lines| matches!(lines.next(), Some(Ok(Line::Header(_)))))
-}
-
-fn build(path: &Path, classify: Classify) -> Result<Profile, ReadError> {
-    let mut lines = RecordingLines::open(path)?;
-    // The first line is the header, or an error.
-    let header = match lines.next().transpose()? {
-        Some(Line::Header(header)) => *header,
-        _ => return Err(ReadError::Empty),
-    };
-    let mut builder = ProfileBuilder::new(header);
-    for line in lines {
-        builder.add(line?);
-    }
-    Ok(builder.finish(classify))
 }
 
 /// Writes a file that belongs to the caller. A recording is not written over: every view can be made again, and it

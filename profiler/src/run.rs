@@ -17,6 +17,7 @@ use crate::{
     daemon::{self, Settings},
     export::{Format, Grouping},
     kernel::classify_stack,
+    profile_file::read_profile,
     recording::{Folder, is_stdin, schema::Ended},
     report::{self, PictureKind, ReportRequest, Validity, write_or_broken_pipe},
     tell::{is_dumb, tell},
@@ -36,7 +37,7 @@ pub mod exit {
 /// As [`daemon::run`]; or the load failed, or the report cannot be written.
 pub fn measure(settings: &Settings, with_report: bool, by: Option<Grouping>) -> Result<ExitCode> {
     let outcome = daemon::run(settings)?;
-    let profile = report::read_profile(&outcome.recording, classify_stack)?;
+    let profile = read_profile(&outcome.recording, classify_stack)?;
     if with_report {
         let table = table_format(by).exporter().export(&profile)?;
         // A terminal that was closed meanwhile is no reason to write no report.
@@ -110,7 +111,7 @@ fn pictures(arguments: &ReportArguments, kind: PictureKind) -> Result<ExitCode> 
     let Some(directory) = arguments.output.as_deref().or_else(beside) else {
         bail!("pictures are several files: name a folder for them with -o");
     };
-    let profile = report::read_profile(recording, classify_stack)?;
+    let profile = read_profile(recording, classify_stack)?;
     Folder::make(directory)
         .with_context(|| format!("cannot create the folder {}", directory.display()))?;
     for path in report::write_pictures(directory, &profile, kind)? {

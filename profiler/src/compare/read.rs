@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use super::Side;
 use crate::{
     kernel::classify_stack,
+    profile_file,
     recording::{FILE_NAME, PARTIAL_NAME, in_directory, is_stdin},
-    report,
 };
 
 /// How deep recordings are looked for in a folder.
@@ -100,11 +100,11 @@ pub fn read_sides(requests: &[SideRequest]) -> Result<Vec<Side>> {
                 } else {
                     fs::canonicalize(&recording).with_context(|| cannot_find(&recording))?
                 };
-                let origin = report::name(&recording);
+                let origin = profile_file::name(&recording);
                 if !seen.insert(real) {
                     bail!("{origin} is named twice");
                 }
-                let profile = report::read_profile(&recording, classify_stack)?;
+                let profile = profile_file::read_profile(&recording, classify_stack)?;
                 side.add(&origin, &profile);
             }
         }

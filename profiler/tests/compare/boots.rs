@@ -7,7 +7,7 @@ use lockprof::{
     compare::{Comparison, Side},
     kernel::classify_stack,
     profile::Profile,
-    report::read_profile,
+    profile_file::read_profile,
 };
 
 /// What one boot recorded, one by one.

@@ -10,8 +10,8 @@ use lockprof::{
     export::ComparisonReport,
     kernel::classify_stack,
     profile::Profile,
+    profile_file::read_profile,
     recording::schema::{Calibration, Clock, Control, Ended, LockFamily, Proof, Proves},
-    report::read_profile,
 };
 use lockprof_abi::{Site, Span};
 

@@ -9,10 +9,11 @@ use std::{
 
 use lockprof::{
     export::Format,
+    profile_file::read_profile,
     recording::{FILE_NAME, Recording, schema::Line},
     report::{
-        PictureKind, ReportRequest, Validity, read_profile, report, write_or_broken_pipe,
-        write_page, write_pictures,
+        PictureKind, ReportRequest, Validity, report, write_or_broken_pipe, write_page,
+        write_pictures,
     },
 };
 
