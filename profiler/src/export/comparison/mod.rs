@@ -4,6 +4,7 @@ mod checked;
 mod document;
 mod every_lock;
 mod grids;
+mod html;
 mod json;
 mod sections;
 
@@ -11,11 +12,11 @@ use anyhow::Result;
 
 use super::{
     content::{Document, Section},
-    html, markdown,
+    markdown,
     picture::{ComparisonPicture, forecast_svg},
     table,
 };
-pub(super) use sections::SettingSections;
+use sections::SettingSections;
 
 use crate::{
     compare::{Comparison, Side, clock_name, demands_of},
@@ -82,7 +83,7 @@ impl ComparisonReport {
     /// # Errors
     /// A picture cannot be drawn.
     pub fn html(&self) -> Result<Vec<u8>> {
-        Ok(html::comparison_page(self)?.into_string().into_bytes())
+        Ok(html::page(self)?.into_string().into_bytes())
     }
 
     /// Every picture, with the name of its file but for the ending.
@@ -115,19 +116,19 @@ impl ComparisonReport {
     }
 
     /// The answers, one a comparison.
-    pub(super) fn verdicts(&self) -> Vec<Verdict> {
+    fn verdicts(&self) -> Vec<Verdict> {
         self.comparisons.iter().map(document::verdict).collect()
     }
 
     /// What was compared, one a comparison.
-    pub(super) fn measured(&self) -> Vec<Section> {
+    fn measured(&self) -> Vec<Section> {
         let comparisons = self.comparisons.iter();
         comparisons
             .map(|comparison| document::measured(comparison, &self.notes))
             .collect()
     }
 
-    pub(super) fn forecast_document(&self) -> Document {
+    fn forecast_document(&self) -> Document {
         document::of_forecast(&self.forecast, &self.comparisons)
     }
 
@@ -140,7 +141,7 @@ impl ComparisonReport {
     }
 
     /// Whether there is one, or a word on why not: of all locks of a machine nobody expects one.
-    pub(super) fn has_forecast(&self) -> bool {
+    fn has_forecast(&self) -> bool {
         !self.comparisons.iter().any(Comparison::is_of_all_locks)
     }
 }

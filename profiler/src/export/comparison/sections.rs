@@ -20,21 +20,21 @@ const LOCK_ROWS: usize = 8;
 const BLAME_ROWS: usize = 10;
 
 /// What one setting shows, section by section. Those with nothing to say have no blocks.
-pub(in super::super) struct SettingSections {
+pub(super) struct SettingSections {
     /// How it was measured, and the table that kernel lists know.
-    pub(in super::super) head: Section,
-    pub(in super::super) verdicts: Section,
-    pub(in super::super) placements: Section,
-    pub(in super::super) anatomy: Section,
-    pub(in super::super) locks: Section,
-    pub(in super::super) blame: Section,
-    pub(in super::super) quantiles: Section,
+    pub(super) head: Section,
+    pub(super) verdicts: Section,
+    pub(super) placements: Section,
+    pub(super) anatomy: Section,
+    pub(super) locks: Section,
+    pub(super) blame: Section,
+    pub(super) quantiles: Section,
     /// All locks, where these were recorded: then there is nothing of the others.
-    pub(in super::super) every_lock: Vec<Section>,
+    pub(super) every_lock: Vec<Section>,
 }
 
 impl SettingSections {
-    pub(in super::super) fn of(comparison: &Comparison, setting: &SettingComparison) -> Self {
+    pub(super) fn of(comparison: &Comparison, setting: &SettingComparison) -> Self {
         let answers = &setting.answers;
         let unit = TimeUnit::of(answers.setting.clock);
         let names = [&comparison.before, &comparison.after].map(|side| side.name.as_str());

@@ -1,16 +1,15 @@
 //! One page with everything: it needs no network, and works as an attachment of a mail.
 
-mod comparison;
 mod every_lock;
 mod flame;
 mod measured;
 mod parts;
 
 use anyhow::Result;
-pub(super) use comparison::page as comparison_page;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::parts::{grids, section_blocks};
+use self::parts::grids;
+pub(super) use self::parts::{section_blocks, sections};
 use super::{
     Exporter,
     content::{Document, Topic},
@@ -129,7 +128,7 @@ fn page(profile: &Profile) -> Result<Markup> {
 }
 
 /// A whole page around its body; the first section is the verdict.
-fn shell(title: &str, body: &Markup) -> Markup {
+pub(super) fn shell(title: &str, body: &Markup) -> Markup {
     let style = format!(
         "{}@media screen and (prefers-color-scheme: dark) {{\n{}}}\n",
         include_str!("style.css"),

@@ -17,7 +17,7 @@ use crate::{
 const MOST_INTERVALS: usize = 120;
 
 /// What stands in a section.
-pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
+pub(in super::super) fn section_blocks(section: Option<&Section>) -> Markup {
     let blocks = section.map_or(&[][..], |section| &section.blocks);
     let facts: Vec<(&str, &str)> = blocks
         .iter()
@@ -47,7 +47,7 @@ pub(super) fn section_blocks(section: Option<&Section>) -> Markup {
 }
 
 /// Sections under headings of their own; those with nothing to say are left out.
-pub(super) fn sections(sections: &[&Section]) -> Markup {
+pub(in super::super) fn sections(sections: &[&Section]) -> Markup {
     html! {
         @for section in sections {
             @if !section.blocks.is_empty() {

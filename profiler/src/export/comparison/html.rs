@@ -3,15 +3,12 @@
 use anyhow::Result;
 use maud::{Markup, PreEscaped, html};
 
-use super::{
-    parts::{section_blocks, sections},
-    shell,
-};
+use super::{ComparisonReport, SettingSections};
 use crate::{
     compare::{Comparison, SettingComparison},
     export::{
-        comparison::{ComparisonReport, SettingSections},
         content::Section,
+        html::{section_blocks, sections, shell},
         picture::{ComparisonPicture, forecast_svg},
     },
     text::{printable, unbroken},
@@ -25,7 +22,7 @@ struct Entry {
 }
 
 /// The page, with its pictures inside.
-pub(in super::super) fn page(report: &ComparisonReport) -> Result<Markup> {
+pub(super) fn page(report: &ComparisonReport) -> Result<Markup> {
     let title = title(report);
     let mut contents = vec![Entry::new("verdict", "In short")];
     let mut parts = Vec::new();
