@@ -16,6 +16,7 @@ mod model;
 mod network;
 mod observer;
 mod published;
+mod rates;
 
 pub use demand::{Demand, KernelDemands, LifeDemands, LockDemand};
 pub use error::ForecastError;
@@ -24,12 +25,13 @@ pub use measured::{
     CallTime, GuardedCalls, LifeMeasures, SiteHolds, TARGET_LOCK, call_time, demands,
 };
 pub use model::{
-    BUSY, CURVE_CPUS, CurvePoint, Forecast, KernelForecast, LockForecast, MOST_CPUS, NextLimit,
-    TABLE_CPUS, forecast,
+    BUSY, CURVE_CPUS, CurvePoint, Forecast, KernelForecast, LockForecast, NextLimit, TABLE_CPUS,
+    forecast,
 };
 pub use network::throughput;
 pub use observer::{OBSERVER, ObserverPoint};
 pub use published::{PUBLISHED, PublishedPoint};
+pub use rates::MOST_CPUS;
 
 /// What a forecast is, in one sentence: it stands wherever its numbers stand.
 pub const LABEL: &str = "A model's forecast from instruction counts, not a measurement.";

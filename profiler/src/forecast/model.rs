@@ -7,14 +7,12 @@ use super::{
     demand::{Demand, End, KernelDemands, LifeDemands, LockDemand},
     error::ForecastError,
     intervals::{Estimate, LEAST_BOOTS, estimates},
-    network::throughput,
     observer::{ObserverPoint, observer},
     published::PublishedPoint,
+    rates::rates,
 };
 use crate::units;
 
-/// The most CPUs of a forecast.
-pub const MOST_CPUS: u32 = 512;
 /// A lock that is in use for this share of the time is saturated.
 pub const BUSY: f64 = 0.95;
 /// The numbers of CPUs of a table.
@@ -25,7 +23,7 @@ pub const CURVE_CPUS: &[u32] = &[
     192, 224, 256, 320, 384, 448, 512,
 ];
 
-/// What is to be expected of some kernels on machines of 1 to [`MOST_CPUS`] CPUs.
+/// What is to be expected of some kernels on machines of 1 to [`MOST_CPUS`](super::MOST_CPUS) CPUs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forecast {
     /// What it is: stands wherever its numbers stand.
@@ -88,7 +86,7 @@ pub struct LockForecast {
     /// waited. More CPUs cannot have more lives than these. Infinite where there is no demand.
     pub knee_cpus: Estimate,
     /// The least number of CPUs at which it is in use [`BUSY`] of the time; infinite where that is more
-    /// than [`MOST_CPUS`], or another lock keeps it from that.
+    /// than [`MOST_CPUS`](super::MOST_CPUS), or another lock keeps it from that.
     pub busy_from_cpus: Estimate,
 }
 
@@ -157,18 +155,6 @@ fn statistics(kernels: &[LifeDemands], end: End) -> Vec<Vec<f64>> {
         lives.chain(changes).chain(knees).chain(busy).collect()
     })
     .collect()
-}
-
-/// Lives per instruction with 1 to [`MOST_CPUS`] CPUs.
-pub(super) fn rates(kernel: &LifeDemands, end: End) -> Vec<f64> {
-    let demands: Vec<f64> = kernel
-        .locks
-        .iter()
-        .map(|lock| lock.demand.at(end))
-        .collect();
-    // Only rounding can make this negative: the demands were checked.
-    let delay = (kernel.life - demands.iter().sum::<f64>()).max(0.0);
-    throughput(delay, &demands, MOST_CPUS)
 }
 
 /// The least number of CPUs at which a lock is in use most of the time.

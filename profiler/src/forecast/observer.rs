@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::{
     demand::{End, LifeDemands},
     measured::TARGET_LOCK,
-    model::{MOST_CPUS, rates},
     network::throughput,
+    rates::{MOST_CPUS, rates},
 };
 
 /// The numbers of CPUs for which it is said.
