@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Class, Waits};
+use super::{Class, waits::Waits};
 use crate::{
     recording::schema::{Task, WaiterInterval},
     units,

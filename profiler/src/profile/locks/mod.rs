@@ -7,6 +7,7 @@ mod longest;
 mod over_time;
 mod people;
 mod sum;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,8 @@ pub use commands::{Behind, CommandWaits};
 pub use doing::Doing;
 pub use longest::{LongWait, LongWaits};
 pub use over_time::{OverTime, Stretch};
-pub use people::{Pair, Person, WaitedFor, Waits, WhoWaits};
+pub use people::{Pair, Person, WaitedFor, WhoWaits};
+pub use waits::Waits;
 
 use lockprof_abi::LockClass;
 
