@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::Kind;
+use super::longest::Kind;
 
 /// The waits and holds that were in progress when the measured time ended.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]

@@ -9,6 +9,7 @@ mod controls;
 mod folder;
 mod in_progress;
 mod killed;
+mod longest;
 mod read;
 pub mod schema;
 mod waiters;
