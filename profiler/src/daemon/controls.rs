@@ -9,55 +9,22 @@ use anyhow::Result;
 use lockprof_abi::Phase as AbiPhase;
 
 use super::{
-    follow::Session,
     run_time::{self, RunTimeWindow},
+    session::Session,
 };
 use crate::{
     guard::Patience,
     probe::{
         calibrate,
-        controls::{Circumstances, OwnHolds, null_holds, prove, prove_life},
+        controls::{OwnHolds, null_holds, prove, prove_life},
     },
-    recording::schema::{
-        Control, Died, HoldsControl, Interval, Misses, Phase, Proof, Proves, WindowKind,
-    },
+    recording::schema::{Control, Died, HoldsControl, Interval, Phase, Proof, Proves, WindowKind},
 };
 
 /// Null holds in the window in which the programs' run time is measured.
 const TIMED_NULL_HOLDS: u64 = 200;
 /// Between two controls of intervals, at least.
 const SPACING: Duration = Duration::from_millis(100);
-
-/// What is known of the probes' sight while they are attached.
-#[derive(Debug)]
-pub(super) struct Sight {
-    circumstances: Circumstances,
-    /// The daemon's own null holds, where the programs can tell them from others.
-    own: Option<OwnHolds>,
-    /// When those of an interval were made last.
-    made: Instant,
-    misses: Misses,
-    /// Whether spans have been tried.
-    spans_tried: bool,
-    /// Controls that have not been written yet.
-    pub controls: Vec<Control>,
-    /// That the probes have died.
-    pub died: Option<Died>,
-}
-
-impl Sight {
-    pub fn new(circumstances: Circumstances) -> Self {
-        Self {
-            circumstances,
-            own: None,
-            made: Instant::now(),
-            misses: Misses::default(),
-            spans_tried: false,
-            controls: Vec::new(),
-            died: None,
-        }
-    }
-}
 
 /// Whether holds are followed in windows of this kind.
 const fn has_holds(kind: WindowKind) -> bool {

@@ -1,7 +1,6 @@
-//! A run from the attached probes to the footer.
+//! What happens from the attached probes to the footer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
     time::{Duration, Instant},
@@ -12,128 +11,33 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{MissedTickBehavior, interval, interval_at},
 };
-use workloads::{GroundTruth, WorkloadLine};
+use workloads::WorkloadLine;
 
 use super::{
-    Collector, LoadSpec, Outcome, Settings,
+    LoadSpec, Outcome,
     budget::Keeper,
-    controls::Sight,
     cost::Usage,
     events::{Asked, Logger, Signals, at, changed, next, readable},
-    heart::{BEAT, Heart},
+    heart::BEAT,
     in_progress::Watch,
     intervals::Next,
     load::{Load, LoadEvent},
-    owners::{self, Owners},
-    priority,
-    progress::Progress,
+    owners, priority,
     run_time::{self, RunTimeWindow},
-    windows::{Reading, Schedule, Windows},
+    session::{ENDING, Session},
+    windows::{Reading, Windows},
 };
 use crate::{
     guard::Patience,
-    kernel::CapabilitySet,
-    offspring::Mark,
     probe::programs::Programs,
-    recording::{
-        RecordingWriter,
-        schema::{Clock, Ended, Footer, Line, NullHold, Phase, RunTime},
-    },
+    recording::schema::{Clock, Ended, Footer, Line, Phase},
     renounce,
 };
 
 /// How long a load that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the progress line calls what comes after the measured time.
-pub(super) const ENDING: &str = "ending";
 /// A warm-up that is long enough for a window of the programs' run time under the load.
 const ENOUGH_WARM_UP: Duration = Duration::from_millis(500);
-
-/// Attached probes, and all that is needed until they are detached.
-pub(super) struct Session {
-    pub settings: Settings,
-    pub collector: Collector,
-    /// None where nothing was to be attached.
-    pub programs: Option<Programs>,
-    pub heart: Heart,
-    /// By which the load's processes are known.
-    pub mark: Mark,
-    pub recording: RecordingWriter,
-    pub progress: Progress,
-    pub release: String,
-    pub clock: Clock,
-    pub exact: bool,
-    /// The capabilities that it has a use for once the load runs.
-    pub kept: CapabilitySet,
-    /// Watches what has not ended, where waits can be seen.
-    pub watch: Option<Watch>,
-    /// What owners of locks do, in a run of all locks.
-    pub owners: Option<Owners>,
-    /// How the measured time will be cut into windows.
-    pub schedule: Option<Schedule>,
-    /// Keeps the budget, where there is one and there are windows.
-    pub keeper: Option<Keeper>,
-    pub attached: Instant,
-    pub launch_to_attach_s: f64,
-    pub usage_at_attach: Usage,
-    pub sight: Sight,
-    pub state: State,
-}
-
-/// What changes while the load runs.
-pub(super) struct State {
-    pub phase: Phase,
-    /// What the progress line calls what goes on.
-    pub doing: &'static str,
-    pub phase_began: Instant,
-    pub interval_began: Instant,
-    pub usage: Usage,
-    pub missed: BTreeMap<String, Option<u64>>,
-    /// Spans that could not be attached.
-    pub absent: BTreeSet<String>,
-    /// Those of them of which no interval has told, and why.
-    pub refused: BTreeMap<String, String>,
-    /// Of a bundled load at the end of the last interval.
-    pub iterations: u64,
-    /// Why the budget allows nothing any more.
-    pub over_budget: Option<String>,
-    /// For how long lockprof was stopped, until an interval has told.
-    pub stopped: Option<Duration>,
-    pub null_hold: Option<NullHold>,
-    pub run_time: Vec<RunTime>,
-    pub calibrated: bool,
-    pub load: Option<Load>,
-    /// Once the measured time has begun, in a run that has windows.
-    pub windows: Option<Windows>,
-    ground_truth: Option<GroundTruth>,
-    load_status: Option<ExitStatus>,
-}
-
-impl State {
-    pub fn new(usage: Usage) -> Self {
-        let now = Instant::now();
-        Self {
-            phase: Phase::WarmUp,
-            doing: "warm-up",
-            phase_began: now,
-            interval_began: now,
-            usage,
-            missed: BTreeMap::new(),
-            absent: BTreeSet::new(),
-            refused: BTreeMap::new(),
-            iterations: 0,
-            over_budget: None,
-            stopped: None,
-            null_hold: None,
-            run_time: Vec::new(),
-            calibrated: false,
-            load: None,
-            windows: None,
-            ground_truth: None,
-            load_status: None,
-        }
-    }
-}
 
 impl Session {
     /// Says to the programs and to the guard that the daemon lives.

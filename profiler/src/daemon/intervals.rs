@@ -8,9 +8,9 @@ use lockprof_abi::Phase as AbiPhase;
 use super::{
     Collector,
     cost::Usage,
-    follow::{ENDING, Session},
     load::Load,
     progress::{Moment, Seen},
+    session::{ENDING, Session},
     windows::Reading,
 };
 use crate::{

@@ -24,6 +24,8 @@ mod prepare;
 mod priority;
 mod progress;
 mod run_time;
+mod session;
+mod sight;
 mod source;
 mod symbols;
 mod target;

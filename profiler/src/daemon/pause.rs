@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{follow::Session, windows::Reading};
+use super::{session::Session, windows::Reading};
 use crate::{guard::Patience, probe::programs::Programs, recording::schema::Phase};
 
 impl Session {

@@ -8,16 +8,16 @@ use super::{
     Collector, Settings, advice,
     budget::{self, Budget, Decision, Foresight, Keeper, Seen},
     command::readable,
-    controls::Sight,
     cost,
     cost::Usage,
-    follow::Session,
     heart::Heart,
     in_progress::Watch,
     load::LoadSpec,
     owners::Owners,
     place,
     progress::Progress,
+    session::{Session, State},
+    sight::Sight,
     target::Target,
     windows::{self, Schedule},
 };
@@ -206,7 +206,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         launch_to_attach_s,
         usage_at_attach: usage,
         sight,
-        state: super::follow::State::new(usage),
+        state: State::new(usage),
     })
 }
 

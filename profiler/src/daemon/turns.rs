@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{events::changed, follow::Session, intervals::Next, windows::Windows};
+use super::{events::changed, intervals::Next, session::Session, windows::Windows};
 use crate::{
     probe::{links::Links, programs::Programs},
     recording::schema::{Interval, Phase, WindowKind},
