@@ -3,18 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Instrument, Samples, Setting, Side, instruments::spin_in_one_way, measured, setting::clock_name,
+    Difference, Instrument, Samples, Setting, Side, instruments::spin_in_one_way, measured,
+    setting::clock_name,
 };
 use crate::recording::schema::{Clock, Kernel};
-
-/// Something that differs, or is on one side only.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
-    /// What it is, with both values, and what follows from it: a sentence.
-    pub text: String,
-    /// Whether something is not compared because of it.
-    pub excludes: bool,
-}
 
 /// A property of kernels and machines that matters beside the patch.
 struct Field {

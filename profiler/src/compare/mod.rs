@@ -3,13 +3,18 @@
 //! A boot is a sample. Numbers are compared only within a [`Setting`] (clock, CPUs, lock, load) and by
 //! one [`Instrument`] (tier, probes, detail), and what differs otherwise is said first.
 
+mod answers;
 mod demands;
+mod difference;
 mod differences;
 mod distribution;
 mod every_lock;
+mod family;
 mod finding;
 mod instruments;
+mod lock_run;
 mod measured;
+mod phrases;
 mod placement;
 mod quantity;
 mod questions;
@@ -22,20 +27,23 @@ mod totals;
 mod verdict;
 mod windows;
 
+pub use answers::Answers;
 pub use demands::demands_of;
-pub use differences::{Difference, differences};
+pub use difference::Difference;
+pub use differences::differences;
 pub use distribution::{DistributionPair, QuantilePair};
-pub use every_lock::{EveryLock, LEAST_ASKED, LockName, LockRow, LockRun, Measure, WaitSum};
+pub use every_lock::{EveryLock, LEAST_ASKED, LockRow};
 pub use finding::{Finding, LEVEL, SMALLEST_CHANGE, Sample, Sampled, Verdict, boots_needed};
 pub use instruments::Instruments;
+pub use lock_run::{LockName, LockRun, Measure, WaitSum};
+pub use phrases::signed_percent;
 pub use placement::{Calls, Placement};
 pub use quantity::{Better, Quantity, holder_name};
-pub use questions::Answers;
 pub use regression::{DEFAULT_LIMIT, cannot_judge, regressions, too_noisy};
 pub use setting::{Instrument, Setting, clock_name};
 pub use side::{Boot, Samples, Side};
 pub use totals::{Basis, SpanTotals, Totals, WaitTotals};
-pub use verdict::{answer, sentence, signed_percent};
+pub use verdict::{answer, sentence};
 
 use questions::Asking;
 use thiserror::Error;
@@ -178,8 +186,14 @@ impl Comparison {
         let sides = [&before, &after];
         let mut differences = differences(&before, &after);
         differences.extend(every_lock::differences(sides));
+        let settings = every_lock::compare(sides, resampler).into_iter();
+        let settings = settings.map(|answered| SettingComparison {
+            answers: Answers::of_all_locks(answered),
+            placements: Vec::new(),
+            distributions: Vec::new(),
+        });
         Self {
-            settings: every_lock::compare(sides, resampler),
+            settings: settings.collect(),
             differences,
             before,
             after,
@@ -210,57 +224,5 @@ impl SettingComparison {
             placements: asking.placements,
             answers,
         }
-    }
-}
-
-impl Answers {
-    /// All of them: first the main ones.
-    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        self.main
-            .iter()
-            .chain(&self.holds)
-            .chain(&self.parts)
-            .chain(&self.waits)
-            .chain(&self.blame)
-            .chain(&self.called_locks)
-            .chain(&self.locks)
-            .chain(&self.profiled)
-            .chain(self.every_lock.iter().flat_map(EveryLock::findings))
-    }
-
-    /// What the profiler itself does to the load, from the same boots: on both sides the throughput with
-    /// probes attached, as a share of that with nothing attached.
-    #[must_use]
-    pub fn throughput_left(&self) -> Option<[f64; 2]> {
-        let profiled = self.finding(&Quantity::ProfiledThroughput)?;
-        let bare = self.finding(&Quantity::Throughput);
-        let work = self.finding(&Quantity::Work);
-        let left = |side: fn(&Finding) -> &Sample| {
-            let bare = match (bare, work) {
-                (Some(bare), _) => side(bare).median?,
-                // Nanoseconds of an iteration to iterations of a second.
-                (None, Some(work)) => 1e9 / side(work).median?,
-                (None, None) => return None,
-            };
-            (bare > 0.0).then_some(side(profiled).median? / bare)
-        };
-        Some([
-            left(|finding| &finding.before)?,
-            left(|finding| &finding.after)?,
-        ])
-    }
-
-    /// What a sample is.
-    #[must_use]
-    pub fn sampled(&self) -> Sampled {
-        let locks = self.every_lock.as_ref();
-        locks.map_or(Sampled::Boot, |locks| locks.sampled)
-    }
-
-    /// The answer to one question.
-    #[must_use]
-    pub fn finding(&self, quantity: &Quantity) -> Option<&Finding> {
-        self.findings()
-            .find(|finding| finding.quantity == *quantity)
     }
 }

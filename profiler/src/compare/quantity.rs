@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lockprof_abi::{Site, Span};
 
-use super::{Basis, LockName, LockRun, Measure, Setting, Totals, every_lock};
+use super::{Basis, LockName, LockRun, Measure, Setting, Totals, lock_run::number};
 use crate::{
     profile::{Durations, own_lock},
     statistics,
@@ -214,7 +214,7 @@ impl Quantity {
             }
             Self::AllLocks(measure) => {
                 let runs: Vec<&LockRun> = totals.every_lock.iter().collect();
-                every_lock::number(&runs, *measure, |run| Some(run.all))
+                number(&runs, *measure, |run| Some(run.all))
             }
             // It takes all recordings to know whether one would have had some.
             Self::LockClass(..) | Self::LockCaller(..) | Self::OtherClasses(_) => None,

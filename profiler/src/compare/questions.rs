@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use lockprof_abi::{Site, Span};
 
 use super::{
-    EveryLock, Finding, Instruments, Placement, Quantity, Samples, Setting, Verdict,
+    Answers, Finding, Instruments, Placement, Quantity, Samples, Setting,
+    family::{decide, drawn, family},
     measured::unlike_spans,
     placement::{calls_within_moved, placements},
     quantity::spans_of,
@@ -20,39 +21,8 @@ use super::{
 use crate::{
     profile::{contained, own_lock},
     recording::schema::Clock,
-    statistics::{Resampler, holm},
+    statistics::Resampler,
 };
-
-/// What was asked of two kernels in one setting.
-#[derive(Clone, Debug)]
-pub struct Answers {
-    /// Where.
-    pub setting: Setting,
-    /// Boots of both sides.
-    pub boots: [usize; 2],
-    /// By which instruments.
-    pub instruments: Instruments,
-    /// Whether all boots in which waits are compared prove that their probes see them.
-    pub waits_proved: bool,
-    /// The main questions: throughput, the mean hold, waiting.
-    pub main: Vec<Finding>,
-    /// Holds by site.
-    pub holds: Vec<Finding>,
-    /// What the holds of the sites are spent on.
-    pub parts: Vec<Finding>,
-    /// Waits by site.
-    pub waits: Vec<Finding>,
-    /// Who waits behind whom.
-    pub blame: Vec<Finding>,
-    /// Waits for the locks that calls inside the holds take for themselves.
-    pub called_locks: Vec<Finding>,
-    /// Waits for other locks: for these there is no verdict.
-    pub locks: Vec<Finding>,
-    /// What the profiler itself does to the throughput: no verdict either.
-    pub profiled: Vec<Finding>,
-    /// All locks by class and caller, where that was recorded: then there is nothing of the others, but what is main.
-    pub every_lock: Option<EveryLock>,
-}
 
 /// Asks everything in every setting.
 ///
@@ -87,35 +57,6 @@ pub fn ask(askings: &[Asking<'_>], resampler: &mut Resampler) -> Vec<Answers> {
         .zip(main)
         .map(|(asking, main)| asking.further(main, resampler))
         .collect()
-}
-
-/// A family of questions with its answers: decided about together where they are asked.
-fn family(findings: Vec<Finding>, asked: bool, resampler: &mut Resampler) -> Vec<Finding> {
-    let mut findings = drawn(findings, resampler);
-    decide(findings.iter_mut().collect(), asked);
-    findings
-}
-
-pub(super) fn drawn(mut findings: Vec<Finding>, resampler: &mut Resampler) -> Vec<Finding> {
-    for finding in &mut findings {
-        finding.draw_interval(resampler);
-    }
-    findings
-}
-
-pub(super) fn decide(family: Vec<&mut Finding>, asked: bool) {
-    let p_values: Vec<f64> = family
-        .iter()
-        .map(|finding| finding.test.map_or(1.0, |test| test.p))
-        .collect();
-    let size = family.len();
-    for (finding, p) in family.into_iter().zip(holm(&p_values)) {
-        if asked {
-            finding.decide(p, size);
-        } else if finding.is_same() {
-            finding.verdict = Verdict::Same;
-        }
-    }
 }
 
 /// The sites that findings are about, in their order.

@@ -1,6 +1,6 @@
 //! What two recordings must have in common before a number of one may stand beside one of the other.
 
-use super::every_lock;
+use super::lock_run;
 use crate::{
     profile::Profile,
     recording::schema::{Clock, Detail, Header, Method, Tier, Workload},
@@ -48,7 +48,7 @@ impl Setting {
                 clock: header.clock,
                 cpus: header.kernel.cpus_online,
                 emulated_by: header.emulated_by,
-                lock: every_lock::subject(header),
+                lock: lock_run::subject(header),
                 // The locks of a machine are those of everybody on it: another load is said, and no reason not to.
                 load: String::new(),
             };

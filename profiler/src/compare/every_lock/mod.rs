@@ -6,21 +6,16 @@
 //! differ. How often and how long, and whose, is asked of what has changed alone.
 
 mod rows;
-mod run;
-mod words;
 
 use std::collections::BTreeSet;
 
 pub use rows::{LEAST_ASKED, LockRow};
-pub use run::{LockName, LockRun, Measure, WaitSum};
-pub(super) use run::{number, subject};
-pub(super) use words::clauses;
 
 use super::{
-    Answers, CompareError, Difference, Finding, Instruments, LEVEL, Quantity, Sampled, Samples,
-    Setting, SettingComparison, Side, Verdict,
+    CompareError, Difference, Finding, Instrument, LEVEL, LockName, LockRun, Measure, Quantity,
+    Sampled, Samples, Setting, Side, Verdict,
+    family::{decide, drawn},
     instruments::spin_in_one_way,
-    questions::{decide, drawn},
 };
 use crate::statistics::{Resampler, smallest_p};
 use rows::{Asking, callers, classes, with_interval};
@@ -54,6 +49,18 @@ impl EveryLock {
         let callers = self.callers.iter().filter_map(LockRow::finding);
         classes.chain(others).chain(&self.parts).chain(callers)
     }
+}
+
+/// What came out in one setting.
+pub(super) struct Answered {
+    pub(super) setting: Setting,
+    /// Boots of both sides.
+    pub(super) boots: [usize; 2],
+    pub(super) instrument: Instrument,
+    /// About all locks together, where there is an answer.
+    pub(super) all: Option<Finding>,
+    /// About them one by one.
+    pub(super) locks: EveryLock,
 }
 
 /// Whether the sides are of all locks.
@@ -108,7 +115,7 @@ fn capacity([before, after]: [usize; 2]) -> usize {
 }
 
 /// Compares in every setting that both sides have.
-pub(super) fn compare(sides: [&Side; 2], resampler: &mut Resampler) -> Vec<SettingComparison> {
+pub(super) fn compare(sides: [&Side; 2], resampler: &mut Resampler) -> Vec<Answered> {
     let sampled = sampled(sides);
     let settings = sides[0].boots.keys();
     let askings: Vec<Asking<'_>> = settings
@@ -151,11 +158,7 @@ pub(super) fn compare(sides: [&Side; 2], resampler: &mut Resampler) -> Vec<Setti
     }
     let further = askings.into_iter().zip(drafts);
     further
-        .map(|(asking, (all, rows))| SettingComparison {
-            answers: answers(&asking, all, rows, resampler),
-            placements: Vec::new(),
-            distributions: Vec::new(),
-        })
+        .map(|(asking, (all, rows))| answers(&asking, all, rows, resampler))
         .collect()
 }
 
@@ -197,7 +200,7 @@ fn answers(
     all: Result<Finding, String>,
     rows: Vec<LockRow>,
     resampler: &mut Resampler,
-) -> Answers {
+) -> Answered {
     let shown: Vec<&LockName> = rows.iter().filter_map(LockRow::class).collect();
     let others = all.as_ref().ok().and_then(|_| asking.others(&shown));
     let others = others.map(|(finding, count)| {
@@ -235,25 +238,12 @@ fn answers(
         Ok(all) => (Some(all), None),
         Err(why) => (None, Some(why)),
     };
-    Answers {
+    Answered {
         setting: asking.setting.clone(),
         boots: asking.boots,
-        instruments: Instruments {
-            probed: Some(asking.instrument),
-            waits: Some(asking.instrument),
-            ..Instruments::default()
-        },
-        // Of each kind it is said where it matters.
-        waits_proved: false,
-        main: all.into_iter().collect(),
-        holds: Vec::new(),
-        parts: Vec::new(),
-        waits: Vec::new(),
-        blame: Vec::new(),
-        called_locks: Vec::new(),
-        locks: Vec::new(),
-        profiled: Vec::new(),
-        every_lock: Some(EveryLock {
+        instrument: asking.instrument,
+        all,
+        locks: EveryLock {
             sampled: asking.sampled,
             samples: asking.sizes(),
             all_unknown,
@@ -262,7 +252,7 @@ fn answers(
             others,
             parts,
             callers,
-        }),
+        },
     }
 }
 

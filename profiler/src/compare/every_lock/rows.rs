@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{LockName, LockRun, Measure, WaitSum, number};
 use crate::{
-    compare::{Finding, Instrument, Quantity, Sample, Sampled, Setting},
+    compare::{
+        Finding, Instrument, LockName, LockRun, Measure, Quantity, Sample, Sampled, Setting,
+        WaitSum, lock_run::number,
+    },
     recording::schema::LockFamily,
     statistics::{Resampler, median},
     units,

@@ -122,7 +122,7 @@ impl WaitSum {
 }
 
 /// A number of the recordings of one sample together; none where one of them does not know.
-pub(in super::super) fn number(
+pub(super) fn number(
     runs: &[&LockRun],
     measure: Measure,
     of: impl Fn(&LockRun) -> Option<WaitSum>,
@@ -138,7 +138,7 @@ pub(in super::super) fn number(
 
 impl LockRun {
     /// That of a recording of `lockprof locks`.
-    pub(in super::super) fn of(profile: &Profile, locks: &Locks) -> Self {
+    pub(super) fn of(profile: &Profile, locks: &Locks) -> Self {
         let header = &profile.header;
         let mut run = Self {
             started_at_s: header.started_at_s,
@@ -243,7 +243,7 @@ fn load(header: &Header) -> String {
 
 /// What is compared, where it is all locks: those of one process are not those of all, while it has another number in
 /// each recording.
-pub(in super::super) fn subject(header: &Header) -> String {
+pub(super) fn subject(header: &Header) -> String {
     let only: Vec<String> = only(header)
         .iter()
         .map(|words| match words.split_once(' ') {
@@ -260,7 +260,7 @@ pub(in super::super) fn subject(header: &Header) -> String {
 
 impl Measure {
     /// What is asked of these locks, as the subject of a sentence.
-    pub(in super::super) fn of(self, locks: &str) -> String {
+    pub(super) fn of(self, locks: &str) -> String {
         match self {
             Self::Waited => format!("waiting for {locks}"),
             Self::Waits => format!("the number of waits for {locks}"),

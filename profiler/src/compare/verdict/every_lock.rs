@@ -1,10 +1,9 @@
 //! What a comparison of all locks says.
 
-use super::{EveryLock, LockRow, Measure};
 use crate::{
     compare::{
-        Answers, Comparison, Finding, Quantity,
-        verdict::{outcome, place, shift},
+        Answers, Comparison, EveryLock, Finding, LockRow, Measure, Quantity,
+        phrases::{outcome, place, shift},
     },
     units::TimeUnit,
 };
@@ -13,7 +12,7 @@ use crate::{
 const MOST_CLASSES: usize = 3;
 
 /// What became of all locks, then of the classes that changed; none where something else is compared.
-pub(in super::super) fn clauses(comparison: &Comparison) -> Option<Vec<String>> {
+pub(super) fn clauses(comparison: &Comparison) -> Option<Vec<String>> {
     let settings = comparison.settings.iter();
     let all: Vec<Vec<String>> = settings
         .filter_map(|setting| {
