@@ -28,8 +28,6 @@ use crate::setup;
 const SIZES_KERNEL: &str = "debian:6.1";
 /// Possible CPUs.
 const SIZES: [u32; 4] = [2, 24, 256, 1024];
-/// The program that refreshes counters in memory.
-pub const REFRESH: &str = "lockprof-refresh";
 /// Enough for the per-CPU memory of 1024 CPUs.
 const SIZES_MEMORY_MIB: u32 = 2048;
 /// Intervals of one second that are measured, on the instruction clock.

@@ -7,12 +7,14 @@ use lab::vm::VmRequest;
 use lab::vm::initramfs::GuestFile;
 use lab::vm::protocol::Step;
 
-use super::daemon::REFRESH;
 use super::hold_counter;
 use super::observer::EMPTY_PROBES;
 use crate::cargo::{self, StaticBinaries};
 use crate::guest::Lab;
 use crate::toolchain::Environment;
+
+/// The program that refreshes counters in memory.
+const REFRESH: &str = "lockprof-refresh";
 
 /// Everything that was built.
 #[derive(Clone, Debug)]
