@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::termios::tcgetwinsize;
 
 use crate::{
     cli::{FormatWord, ReportArguments},
@@ -139,14 +140,9 @@ fn exit_code(validity: Validity) -> ExitCode {
 
 /// The width for tables: the terminal's, or 80.
 fn terminal_width() -> usize {
-    // SAFETY: all-zero is a valid winsize.
-    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
-    // SAFETY: the structure is valid for writing.
-    let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
-    if failed == 0 && size.ws_col > 0 {
-        size.ws_col.into()
-    } else {
-        80
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
     }
 }
 
