@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use jiff::ZonedDateTime;
 use lab::vm::protocol::{GuestScript, OUT_DIR, Step};
 use lab::vm::{self, Clock, Show, VmOutcome, VmRequest};
 use lab::{kernel, process};
@@ -285,20 +286,8 @@ fn take_output(arguments: &[String]) -> Result<(Option<PathBuf>, Vec<String>), S
 
 /// The folder for a run without `-o`, in the form that lockprof uses: PREFIX-TIME.
 pub fn default_output(prefix: &str) -> Result<PathBuf> {
-    // SAFETY: time() may be given no pointer.
-    let now = unsafe { libc::time(std::ptr::null_mut()) };
-    // SAFETY: tm is plain integers and a pointer, for which zero bytes are valid.
-    let mut local: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values.
-    if unsafe { libc::localtime_r(&raw const now, &raw mut local) }.is_null() {
-        bail!("cannot tell the local time to name the output's folder; name one with -o");
-    }
-    let (date, time) = (
-        [local.tm_year + 1900, local.tm_mon + 1, local.tm_mday],
-        [local.tm_hour, local.tm_min, local.tm_sec],
-    );
-    let digits = |numbers: [i32; 3]| numbers.map(|number| format!("{number:02}")).concat();
-    let name = format!("{prefix}-{}-{}", digits(date), digits(time));
+    let now = ZonedDateTime::now();
+    let name = format!("{prefix}-{}", now.strftime("%Y%m%d-%H%M%S"));
     let folders = (2..).map(|attempt| format!("{name}-{attempt}"));
     let mut folders = std::iter::once(name.clone())
         .chain(folders)

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Error, Result, bail};
+use jiff::ZonedDateTime;
 
 use crate::recording::{Claim, Folder, WriteError};
 
@@ -16,7 +17,7 @@ use crate::recording::{Claim, Folder, WriteError};
 pub fn make(asked: Option<&Path>) -> Result<Folder> {
     match asked {
         Some(path) => Folder::make(path).map_err(|error| refused(error, path)),
-        None => make_new(&name_of_now()?),
+        None => make_new(&name_of_now()),
     }
 }
 
@@ -58,24 +59,7 @@ fn make_new(name: &str) -> Result<Folder> {
     bail!("all names for the output's folder are taken; name one with -o")
 }
 
-fn name_of_now() -> Result<String> {
-    // SAFETY: time has no precondition when it is given no pointer.
-    let now = unsafe { libc::time(std::ptr::null_mut()) };
-    // SAFETY: all-zero is a valid tm.
-    let mut local: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both structures are valid.
-    let told = unsafe { libc::localtime_r(&raw const now, &raw mut local) };
-    (!told.is_null())
-        .then(|| {
-            format!(
-                "lockprof-{:04}{:02}{:02}-{:02}{:02}{:02}",
-                local.tm_year + 1900,
-                local.tm_mon + 1,
-                local.tm_mday,
-                local.tm_hour,
-                local.tm_min,
-                local.tm_sec
-            )
-        })
-        .context("cannot tell the local time to name the output's folder; name one with -o")
+fn name_of_now() -> String {
+    let now = ZonedDateTime::now();
+    now.strftime("lockprof-%Y%m%d-%H%M%S").to_string()
 }
