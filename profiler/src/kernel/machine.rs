@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::mem::MaybeUninit;
 
 use super::capabilities::{Machine, Settings, Uname, User};
 use super::cpu::{CpuFacts, Hypervisor, hypervisor};
@@ -11,31 +10,18 @@ use super::preemption::PreemptionMode;
 
 /// The kernel's name, by uname(2).
 pub(super) fn uname() -> Uname {
-    let mut names = MaybeUninit::<libc::utsname>::zeroed();
-    // SAFETY: uname() writes a struct utsname to the place that it is given, which is one.
-    let answer = unsafe { libc::uname(names.as_mut_ptr()) };
-    if answer != 0 {
-        return Uname::default();
-    }
-    // SAFETY: a utsname is arrays of bytes: the zeroes it began with are valid too.
-    let names = unsafe { names.assume_init() };
-    let text = |field: &[libc::c_char]| {
-        let bytes: Vec<u8> = field.iter().map(|letter| letter.cast_unsigned()).collect();
-        CStr::from_bytes_until_nul(&bytes)
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    };
+    let names = rustix::system::uname();
+    let text = |name: &CStr| name.to_string_lossy().into_owned();
     Uname {
-        release: text(&names.release),
-        version: text(&names.version),
-        machine: text(&names.machine),
+        release: text(names.release()),
+        version: text(names.version()),
+        machine: text(names.machine()),
     }
 }
 
 /// Who asks.
 pub(super) fn user() -> User {
-    // SAFETY: geteuid() takes nothing, touches no memory and cannot fail.
-    let euid = unsafe { libc::geteuid() };
+    let euid = rustix::process::geteuid().as_raw();
     let capabilities = rustix::thread::capabilities(None)
         .ok()
         .map(|sets| sets.effective);
