@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::affinity;
+use crate::catalogue::load_of;
 use crate::load::{Load, Session};
 use crate::{GROUND_TRUTH_PREFIX, GroundTruth, Length, Mode, Options, Workload};
 use crew::Crew;
@@ -39,7 +40,7 @@ pub(crate) fn run(
     refuse_threads()?;
     // What is still in the buffer would be the children's too.
     flush(output)?;
-    let load = Load::of(workload);
+    let load = load_of(workload);
     let tasks = usize::try_from(options.tasks)?;
     let workers_per_process = match (options.mode, options.threads_each) {
         (Mode::Processes, None) => 1,

@@ -34,6 +34,7 @@
 
 mod affinity;
 mod barethread;
+mod catalogue;
 mod cli;
 mod driver;
 mod forkexit;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{Workload, barethread, forkexit, limits, mmap, nullhold, signalgroup, threadspawn};
+use crate::limits;
 
 /// A workload as the driver sees it.
 pub(crate) struct Load {
@@ -19,19 +19,6 @@ pub(crate) struct Load {
     /// How often one iteration takes the mmap_lock of its process for writing, where that is what
     /// the load is for.
     pub(crate) mmap_lock_writes_per_iteration: u64,
-}
-
-impl Load {
-    pub(crate) fn of(workload: Workload) -> Self {
-        match workload {
-            Workload::Threadspawn => threadspawn::load(),
-            Workload::Barethread => barethread::load(),
-            Workload::Forkexit => forkexit::load(),
-            Workload::Nullhold => nullhold::load(),
-            Workload::Signalgroup => signalgroup::load(),
-            Workload::Mmap => mmap::load(),
-        }
-    }
 }
 
 /// The session and process group of a worker process.
