@@ -2,8 +2,10 @@
 
 mod common;
 mod compare;
+mod load;
 mod locks;
 mod report;
+mod values;
 
 pub use compare::{CompareArguments, CompareFormat};
 pub use locks::LocksArguments;
@@ -13,27 +15,26 @@ use std::{
     ffi::OsString,
     io,
     num::NonZeroU64,
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
-use clap::{
-    ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-    error::ErrorKind,
-};
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use lockprof_abi::Span;
 use workloads::{
     Mode, Options as WorkloadOptions, Workload as BundledLoad, WorkloadArgs, WorkloadCommand,
 };
 
-use self::common::CommonArguments;
+use self::{
+    common::CommonArguments,
+    load::{bundled_spec, command_spec, usable_cpus},
+    values::{percent, positive_seconds, seconds, span_on_request},
+};
 use crate::{
-    daemon::{Budget, LoadSpec, Settings, WindowChoice, readable},
+    daemon::{Budget, Settings},
     guard::GuardArguments,
     kernel::{AttachChoice, CapabilitySet, DEFAULT_LOCK, Request, privileges},
-    recording::schema::{Arrangement, Detail, Workload},
+    recording::schema::{Arrangement, Detail},
     renounce,
 };
 
@@ -298,41 +299,6 @@ impl RunArguments {
     }
 }
 
-/// CPUs that this process may use.
-fn usable_cpus() -> u32 {
-    thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
-}
-
-fn bundled_spec(command: &WorkloadCommand) -> LoadSpec {
-    let arguments = command.to_arguments();
-    let mut words = vec!["lockprof".to_owned(), "workload".to_owned()];
-    words.extend(arguments.iter().cloned());
-    LoadSpec::Bundled {
-        workload: Workload {
-            name: command.workload().name().to_owned(),
-            tasks: Some(command.options().tasks),
-            mode: Some(command.options().mode.name().to_owned()),
-            command: words,
-        },
-        arguments,
-    }
-}
-
-fn command_spec(command: &[OsString]) -> Result<LoadSpec> {
-    let Some(program) = command.first() else {
-        bail!("the command to profile is empty");
-    };
-    Ok(LoadSpec::Command {
-        workload: Workload {
-            name: readable(program),
-            tasks: None,
-            mode: None,
-            command: command.iter().map(|word| readable(word)).collect(),
-        },
-        words: command.to_vec(),
-    })
-}
-
 impl AttachArguments {
     /// Whether the words fit together.
     ///
@@ -408,64 +374,10 @@ impl MeasureArguments {
     }
 }
 
-/// The shortest window that can be asked for: below it, little but its edges would be measured.
-const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
-
-/// The longest time that can be asked for: a year.
-const LONGEST_S: f64 = 366.0 * 86400.0;
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_error| "not a number of seconds".to_owned())?;
-    if !(0.0..=LONGEST_S).contains(&seconds) {
-        return Err("between 0 seconds and a year".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn positive_seconds(text: &str) -> Result<Duration, String> {
-    let length = seconds(text)?;
-    if length < Duration::from_millis(1) {
-        return Err("at least 0.001 seconds".to_owned());
-    }
-    Ok(length)
-}
-
-fn span_on_request() -> impl TypedValueParser<Value = Span> {
-    let spans = Span::ALL.iter().filter(|span| span.is_on_request());
-    PossibleValuesParser::new(spans.map(|span| span.name()))
-        .try_map(|name| Span::from_name(&name).ok_or("no span has this name"))
-}
-
-fn window_choice(text: &str) -> Result<WindowChoice, String> {
-    match text {
-        "auto" => Ok(WindowChoice::Auto),
-        "off" => Ok(WindowChoice::Off),
-        _ => match positive_seconds(text) {
-            Ok(length) if length >= SHORTEST_WINDOW => Ok(WindowChoice::AtLeast(length)),
-            Ok(_) => Err(format!(
-                "at least {} seconds",
-                SHORTEST_WINDOW.as_secs_f64()
-            )),
-            Err(error) => Err(format!("auto, off, or a length: {error}")),
-        },
-    }
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let percent: f64 = text
-        .parse()
-        .map_err(|_error| "not a number of per cent".to_owned())?;
-    if !(0.0..=100.0).contains(&percent) {
-        return Err("between 0 and 100".to_owned());
-    }
-    Ok(percent / 100.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::LoadSpec;
 
     #[test]
     fn calls_on_request_are_inside_of_holds() {

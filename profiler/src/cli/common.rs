@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{positive_seconds, window_choice};
+use super::values::{positive_seconds, window_choice};
 use crate::{
     daemon::{Settings, WindowChoice},
     kernel::Request,

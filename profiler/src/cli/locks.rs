@@ -14,7 +14,10 @@ use lockprof_abi::{
     ContentionEntry, LockClass, MAX_CALLER_RANGES, WaitFilter, WaiterEntry, kind_bit,
 };
 
-use super::{command_spec, common::CommonArguments, positive_seconds, report::GroupingArguments};
+use super::{
+    common::CommonArguments, load::command_spec, report::GroupingArguments,
+    values::positive_seconds,
+};
 use crate::{
     daemon::{Budget, LocksRequest, Settings},
     kernel::{AttachChoice, CallerTexts, Kallsyms, Request},

@@ -1,0 +1,68 @@
+//! Values of options.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lockprof_abi::Span;
+
+use crate::daemon::WindowChoice;
+
+/// The shortest window that can be asked for: below it, little but its edges would be measured.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
+
+/// The longest time that can be asked for: a year.
+const LONGEST_S: f64 = 366.0 * 86400.0;
+
+/// A length of time, in seconds.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_error| "not a number of seconds".to_owned())?;
+    if !(0.0..=LONGEST_S).contains(&seconds) {
+        return Err("between 0 seconds and a year".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// The same, and not next to nothing.
+pub(super) fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let length = seconds(text)?;
+    if length < Duration::from_millis(1) {
+        return Err("at least 0.001 seconds".to_owned());
+    }
+    Ok(length)
+}
+
+/// A call that is measured where it is asked for alone.
+pub(super) fn span_on_request() -> impl TypedValueParser<Value = Span> {
+    let spans = Span::ALL.iter().filter(|span| span.is_on_request());
+    PossibleValuesParser::new(spans.map(|span| span.name()))
+        .try_map(|name| Span::from_name(&name).ok_or("no span has this name"))
+}
+
+/// `auto`, `off`, or the least length of a window.
+pub(super) fn window_choice(text: &str) -> Result<WindowChoice, String> {
+    match text {
+        "auto" => Ok(WindowChoice::Auto),
+        "off" => Ok(WindowChoice::Off),
+        _ => match positive_seconds(text) {
+            Ok(length) if length >= SHORTEST_WINDOW => Ok(WindowChoice::AtLeast(length)),
+            Ok(_) => Err(format!(
+                "at least {} seconds",
+                SHORTEST_WINDOW.as_secs_f64()
+            )),
+            Err(error) => Err(format!("auto, off, or a length: {error}")),
+        },
+    }
+}
+
+/// A share, in per cent.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text
+        .parse()
+        .map_err(|_error| "not a number of per cent".to_owned())?;
+    if !(0.0..=100.0).contains(&percent) {
+        return Err("between 0 and 100".to_owned());
+    }
+    Ok(percent / 100.0)
+}
