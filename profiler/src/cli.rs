@@ -33,7 +33,8 @@ use self::{
 use crate::{
     daemon::{Budget, Settings},
     guard::GuardArguments,
-    kernel::{AttachChoice, CapabilitySet, DEFAULT_LOCK, Request, privileges},
+    kernel::{AttachChoice, CapabilitySet, Request, privileges},
+    known_locks::DEFAULT_LOCK,
     recording::schema::{Arrangement, Detail},
     renounce,
 };

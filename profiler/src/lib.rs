@@ -12,6 +12,7 @@ pub mod file_size;
 pub mod forecast;
 pub mod guard;
 pub mod kernel;
+pub mod known_locks;
 pub mod offspring;
 pub mod probe;
 pub mod proc;

@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, Capabilities, DEFAULT_LOCK, Kallsyms, Request, kernel_identity,
-        plan,
+        AttachChoice, AttachPlan, Capabilities, Kallsyms, Request, kernel_identity, plan,
         privileges::{self, Measuring},
     },
+    known_locks,
     offspring::Mark,
     probe::controls::Circumstances,
     recording::{
@@ -133,7 +133,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     }
     let sight = Sight::new(Circumstances {
         method: attach.method,
-        holds_target: settings.request.lock == DEFAULT_LOCK,
+        holds_target: known_locks::find(&settings.request.lock)
+            .is_some_and(|known| known.null_hold.is_some()),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });

@@ -12,6 +12,7 @@ use crate::{
         AttachPlan, CallerTexts, Capabilities, Kallsyms, UNLOCK_FUNCTION, lock_function,
         site_ranges,
     },
+    known_locks,
     probe::{
         learn,
         programs::{Constants, Programs},
@@ -193,7 +194,10 @@ fn load_and_attach(
 fn find_lock(plan: &AttachPlan) -> Result<Lock> {
     let address = match plan.lock.source {
         AddressSource::Learned => {
-            let address = learn::tasklist_lock(plan.method)
+            let known = known_locks::find(&plan.lock.name).and_then(|known| known.learned_in);
+            let inside =
+                known.with_context(|| format!("nothing tells where {} is", plan.lock.name))?;
+            let address = learn::address(plan.method, inside)
                 .with_context(|| format!("cannot learn the address of {}", plan.lock.name))?;
             Some(address)
         }

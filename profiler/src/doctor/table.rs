@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::{ProbePoint, is_hoped_for, offered, probe_points};
 use crate::kernel::{
-    AttachPlan, Capabilities, DEFAULT_LOCK, Finding, PlannedLock, PreemptionMode, Request, Role,
-    SpinWaits, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Trial, Unlock, privileges,
+    AttachPlan, Capabilities, Finding, PlannedLock, PreemptionMode, Request, Role, SpinWaits,
+    TRACEPOINT_BEGAN, TRACEPOINT_ENDED, Trial, Unlock, privileges,
 };
+use crate::known_locks::DEFAULT_LOCK;
 use crate::recording::schema::{Arrangement, Deferral, Detail, Method, Tier};
 
 /// The table is at most this wide.

@@ -11,7 +11,8 @@ use super::cpu::{CpuFacts, Hypervisor};
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
-use super::sites::{DEFAULT_LOCK, hooked_functions};
+use super::sites::hooked_functions;
+use crate::known_locks::DEFAULT_LOCK;
 
 pub(crate) const ADDRESS: u64 = 0xffff_ffff_82a0_a080;
 

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::capabilities::{Capabilities, FunctionFacts, Trial};
 use super::finding::Finding;
 use super::privileges::CapabilitySet;
-use super::sites::{LOCK_FUNCTION, RT_LOCK_FUNCTION, UNLOCK_FUNCTION, kind_of_lock};
+use super::sites::{LOCK_FUNCTION, RT_LOCK_FUNCTION, UNLOCK_FUNCTION};
 use super::spin_waits::SpinWaits;
+use crate::known_locks;
 use crate::recording::schema::{Deferral, LockFamily};
 
 /// Whether the end of a write hold can be seen.
@@ -70,7 +71,7 @@ impl Capabilities {
     /// are made of an rt_mutex (include/linux/rwlock_types.h and spinlock_types.h, 5.15 to 7.3).
     #[must_use]
     pub fn lock_kind(&self, name: &str) -> Option<LockFamily> {
-        let kind = kind_of_lock(name)?;
+        let kind = known_locks::find(name)?.family;
         let real_time = self.preemption() == Preemption::Realtime;
         Some(if real_time { LockFamily::RtMutex } else { kind })
     }

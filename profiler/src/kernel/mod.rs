@@ -20,7 +20,6 @@ mod kallsyms;
 mod machine;
 mod memory;
 mod nodes;
-mod null_hold;
 mod obstructions;
 mod one_line;
 mod others;
@@ -50,7 +49,6 @@ pub use forbidden::refuse;
 pub use identity::kernel_identity;
 pub use kallsyms::{Kallsyms, KallsymsError};
 pub use nodes::{MemoryNodes, NodeLayout};
-pub use null_hold::hold_by_setpgid;
 pub use obstructions::Obstructions;
 pub use per_cpu::PerCpu;
 pub use plan::{
@@ -61,9 +59,9 @@ pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;
 pub use release::version;
 pub use sites::{
-    DEFAULT_LOCK, LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION,
-    SiteFunction, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack,
-    hooked_functions, lock_function, site_functions, site_of_function, site_ranges,
+    LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION, TRACEPOINT_BEGAN,
+    TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack, hooked_functions, lock_function,
+    site_of_function, site_ranges,
 };
 pub use slab::{SlabCaches, SlabLayout};
 pub use spin_waits::SpinWaits;

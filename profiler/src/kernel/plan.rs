@@ -15,7 +15,8 @@ use thiserror::Error;
 use super::capabilities::Capabilities;
 use super::findings::Unlock;
 use super::forbidden::refuse;
-use super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION, kind_of_lock};
+use super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
+use crate::known_locks::{self, DEFAULT_LOCK};
 use crate::recording::schema::{
     Arrangement, Attach, Detail, LockFamily, Method, Probe, Tier, WindowKind,
 };
@@ -365,7 +366,8 @@ fn auto(
 /// Why no probe of any kind can see a write hold of the lock.
 fn hold_obstacle(capabilities: &Capabilities, lock: &str) -> Option<String> {
     // Of a kind that is not known it may be seen whether it is taken so.
-    let kind = kind_of_lock(lock).filter(|kind| *kind != LockFamily::Rwlock);
+    let kind = known_locks::find(lock).map(|known| known.family);
+    let kind = kind.filter(|kind| *kind != LockFamily::Rwlock);
     if let Some(kind) = kind {
         return Some(format!(
             "{lock} is a {}, and only holds of reader-writer locks by write_lock_irq() are followed",

@@ -15,12 +15,12 @@ use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
 use super::sites::{
-    DEFAULT_LOCK, LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION,
-    hooked_functions,
+    LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, hooked_functions,
 };
 use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
+use crate::known_locks::DEFAULT_LOCK;
 
 /// What the name of a tracepoint's type in BTF begins with (include/trace/bpf_probe.h).
 const TRACEPOINT_TYPE: &str = "btf_trace_";

@@ -1,39 +1,9 @@
-//! Which kernel function means which site, and where those functions are.
-//!
-//! Sources were read in Linux 6.1.192, 6.12.107 and 7.2.13. Which of two functions holds the
-//! call depends on the compiler: a static function is often inlined into its caller, so both are
-//! here, and the ones that a kernel does not have are passed over.
+//! Which kernel functions take and release locks, where they are, and where those of known sites are.
 
 use lockprof_abi::{MAX_SITE_RANGES, Site, SiteRange, SiteRanges, Span, TextRange};
 
 use super::kallsyms::Kallsyms;
-use crate::recording::schema::LockFamily;
-
-/// The lock that is followed when nobody says otherwise (kernel/fork.c, `DEFINE_RWLOCK`).
-pub const DEFAULT_LOCK: &str = "tasklist_lock";
-/// What kinds of locks those are whose definition was read, where the kernel is not real-time: the only other
-/// thing that tells a kind is a wait.
-const KINDS: [(&str, LockFamily, &str); 2] = [
-    (
-        DEFAULT_LOCK,
-        LockFamily::Rwlock,
-        "kernel/fork.c: DEFINE_RWLOCK(tasklist_lock), 6.1 to 7.3",
-    ),
-    (
-        "pidmap_lock",
-        LockFamily::Spinlock,
-        "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
-    ),
-];
-
-/// What kind of lock this is on a kernel that is not real-time, where its definition was read.
-#[must_use]
-pub fn kind_of_lock(name: &str) -> Option<LockFamily> {
-    let mut kinds = KINDS.iter();
-    kinds
-        .find(|(known, ..)| *known == name)
-        .map(|(_, family, _)| *family)
-}
+use crate::known_locks::site_functions;
 
 /// What `write_lock_irq()` calls where it is not inlined (kernel/locking/spinlock.c).
 pub const LOCK_FUNCTION: &str = "_raw_write_lock_irq";
@@ -52,101 +22,6 @@ pub const TRACEPOINT_BEGAN: &str = "contention_begin";
 /// The tracepoint at its end.
 pub const TRACEPOINT_ENDED: &str = "contention_end";
 
-/// A function that takes the lock, or that has such a function inlined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SiteFunction {
-    /// Its name.
-    pub function: &'static str,
-    /// What it means.
-    pub site: Site,
-    /// Where the kernel's source says so.
-    pub source: &'static str,
-}
-
-const fn of(function: &'static str, site: Site, source: &'static str) -> SiteFunction {
-    SiteFunction {
-        function,
-        site,
-        source,
-    }
-}
-
-const RELEASE_TASK: &str = "kernel/exit.c: release_task()";
-const COPY_PROCESS: &str = "kernel/fork.c: copy_process()";
-const EXIT_NOTIFY: &str = "kernel/exit.c: do_exit() > exit_notify()";
-const CHILD_REAPER: &str = "kernel/exit.c: exit_notify() > forget_original_parent() > find_child_reaper(), which unlocks and locks again";
-const DE_THREAD: &str = "fs/exec.c: begin_new_exec() > de_thread()";
-const SETSID: &str = "kernel/sys.c: ksys_setsid()";
-const SETPGID: &str = "kernel/sys.c: SYSCALL_DEFINE2(setpgid)";
-const PTRACE_ATTACH: &str = "kernel/ptrace.c: ptrace_attach() (7.2: scoped_guard)";
-const PTRACE_DETACH: &str = "kernel/ptrace.c: ptrace_request() > ptrace_detach()";
-const PTRACE_TRACEME: &str = "kernel/ptrace.c: SYSCALL_DEFINE4(ptrace) > ptrace_traceme()";
-const KEYCTL: &str = "security/keys/keyctl.c: keyctl_session_to_parent()";
-const DO_WAIT: &str = "kernel/exit.c: do_wait() (6.6 and later: __do_wait())";
-const WAIT_CONSIDER: &str = "kernel/exit.c: wait_consider_task(), under do_wait()'s lock";
-const KILL: &str = "kernel/signal.c: SYSCALL_DEFINE2(kill) > kill_something_info()";
-const KILL_PGRP: &str = "kernel/signal.c: kill_pgrp()";
-const PROC_CHILDREN: &str = "fs/proc/array.c: children_seq_start(), _next() > get_children_pid()";
-const PROC_STAT: &str = "fs/proc/array.c: do_task_stat()";
-
-/// The known sites, hottest first: three writers' holds in every task's life, then the rest.
-///
-/// A system call's body is in `__do_sys_NAME`, `__se_sys_NAME` or the architecture's wrapper,
-/// whichever the compiler kept (include/linux/syscalls.h, arch/*/include/asm/syscall_wrapper.h).
-static SITES: &[SiteFunction] = &[
-    of("release_task", Site::Reap, RELEASE_TASK),
-    of("do_exit", Site::Exit, EXIT_NOTIFY),
-    of("exit_notify", Site::Exit, EXIT_NOTIFY),
-    of("copy_process", Site::Fork, COPY_PROCESS),
-    of("forget_original_parent", Site::Exit, CHILD_REAPER),
-    of("find_child_reaper", Site::Exit, CHILD_REAPER),
-    of("begin_new_exec", Site::Exec, DE_THREAD),
-    of("de_thread", Site::Exec, DE_THREAD),
-    of("ksys_setsid", Site::Setsid, SETSID),
-    of("__do_sys_setsid", Site::Setsid, SETSID),
-    of("__x64_sys_setsid", Site::Setsid, SETSID),
-    of("__ia32_sys_setsid", Site::Setsid, SETSID),
-    of("__arm64_sys_setsid", Site::Setsid, SETSID),
-    of("__do_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__se_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__x64_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__ia32_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__arm64_sys_setpgid", Site::Setpgid, SETPGID),
-    of("ptrace_attach", Site::Ptrace, PTRACE_ATTACH),
-    of("ptrace_detach", Site::Ptrace, PTRACE_DETACH),
-    of("ptrace_request", Site::Ptrace, PTRACE_DETACH),
-    of("ptrace_traceme", Site::Ptrace, PTRACE_TRACEME),
-    of("__do_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__se_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__x64_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__ia32_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__ia32_compat_sys_ptrace", Site::Ptrace, PTRACE_ATTACH),
-    of("__arm64_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__arm64_compat_sys_ptrace", Site::Ptrace, PTRACE_ATTACH),
-    of("keyctl_session_to_parent", Site::Keyctl, KEYCTL),
-    of("__do_wait", Site::ReadDoWait, DO_WAIT),
-    of("do_wait", Site::ReadDoWait, DO_WAIT),
-    of("wait_consider_task", Site::ReadDoWait, WAIT_CONSIDER),
-    of("kill_something_info", Site::ReadKill, KILL),
-    of("kill_pgrp", Site::ReadKill, KILL_PGRP),
-    of("__do_sys_kill", Site::ReadKill, KILL),
-    of("__se_sys_kill", Site::ReadKill, KILL),
-    of("__x64_sys_kill", Site::ReadKill, KILL),
-    of("__ia32_sys_kill", Site::ReadKill, KILL),
-    of("__arm64_sys_kill", Site::ReadKill, KILL),
-    of("get_children_pid", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_start", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_next", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_show", Site::ReadProc, PROC_CHILDREN),
-    of("do_task_stat", Site::ReadProc, PROC_STAT),
-];
-
-/// The known sites, hottest first.
-#[must_use]
-pub fn site_functions() -> &'static [SiteFunction] {
-    SITES
-}
-
 /// Every function that a probe may be put on.
 pub fn hooked_functions() -> impl Iterator<Item = &'static str> {
     [
@@ -164,8 +39,7 @@ pub fn hooked_functions() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn site_of_function(name: &str) -> Option<Site> {
     let base = name.split_once('.').map_or(name, |(base, _)| base);
-    SITES
-        .iter()
+    site_functions()
         .find(|known| known.function == base)
         .map(|known| known.site)
 }
@@ -180,7 +54,7 @@ const TRAMPOLINES: [&str; 2] = ["return_to_handler", "arch_rethook_trampoline"];
 pub fn site_ranges(kallsyms: &Kallsyms) -> SiteRanges {
     let mut found: Vec<SiteRange> = Vec::new();
     for cold in [false, true] {
-        for known in SITES {
+        for known in site_functions() {
             for (name, text) in kallsyms.ranges_of_base(known.function) {
                 let seen = found.iter().any(|range| range.text.start == text.start);
                 if name.ends_with(".cold") == cold && !seen {
@@ -324,17 +198,17 @@ ffffffff8100a000 T _etext
 
     #[test]
     fn functions_are_known_once_and_writers_come_first() {
-        for (index, known) in SITES.iter().enumerate() {
+        for (index, known) in site_functions().enumerate() {
             assert!(
-                SITES[..index]
-                    .iter()
+                site_functions()
+                    .take(index)
                     .all(|before| before.function != known.function),
                 "{} twice",
                 known.function
             );
             assert_eq!(site_of_function(known.function), Some(known.site));
         }
-        assert!(SITES.is_sorted_by_key(|known| !known.site.is_writer()));
+        assert!(site_functions().is_sorted_by_key(|known| !known.site.is_writer()));
     }
 
     #[test]

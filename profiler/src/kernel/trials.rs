@@ -11,10 +11,10 @@ use super::bpf_syscall::{
 use super::capabilities::{TaskCalls, Trial, Trials};
 use super::instruction::instruction;
 use super::machine::first_cpu_online;
-use super::null_hold::hold_by_setpgid;
 use super::obstructions::Obstructions;
 use super::one_line::line_of;
 use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
+use crate::known_locks::hold_by_setpgid;
 use crate::recording::schema::Method;
 
 /// Where the kernel tells the number of the kprobe PMU (v4.17, CONFIG_KPROBE_EVENTS).

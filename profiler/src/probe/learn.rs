@@ -14,16 +14,17 @@ use aya::{
 use aya_log::EbpfLogger;
 
 use super::object::OBJECT;
+use crate::kernel::LOCK_FUNCTION;
 use crate::recording::schema::Method;
 
 /// How long children are made and reaped before learning is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The address of the first lock that is written inside release_task.
+/// The address of the first lock that is written inside this function, in which every task ends.
 ///
 /// # Errors
 /// The kernel refuses a program, or no reap was seen.
-pub fn tasklist_lock(method: Method) -> Result<u64> {
+pub fn address(method: Method, inside: &str) -> Result<u64> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries("CPUS", 1)
         .load(OBJECT)
@@ -33,8 +34,8 @@ pub fn tasklist_lock(method: Method) -> Result<u64> {
         Method::Fentry => {
             let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
             for (name, function) in [
-                ("learn_lock_requested", "_raw_write_lock_irq"),
-                ("learn_reap_began", "release_task"),
+                ("learn_lock_requested", LOCK_FUNCTION),
+                ("learn_reap_began", inside),
             ] {
                 let program: &mut FEntry = program(&mut ebpf, name)?;
                 program
@@ -44,15 +45,15 @@ pub fn tasklist_lock(method: Method) -> Result<u64> {
             }
             let program: &mut FExit = program(&mut ebpf, "learn_reap_ended")?;
             program
-                .load("release_task", &btf)
+                .load(inside, &btf)
                 .and_then(|()| program.attach().map(|_link| ()))
-                .context("cannot attach learn_reap_ended to release_task")?;
+                .with_context(|| format!("cannot attach learn_reap_ended to {inside}"))?;
         }
         Method::Kprobe => {
             for (name, function) in [
-                ("kprobe_learn_lock_requested", "_raw_write_lock_irq"),
-                ("kretprobe_learn_reap_ended", "release_task"),
-                ("kprobe_learn_reap_began", "release_task"),
+                ("kprobe_learn_lock_requested", LOCK_FUNCTION),
+                ("kretprobe_learn_reap_ended", inside),
+                ("kprobe_learn_reap_began", inside),
             ] {
                 let program: &mut KProbe = program(&mut ebpf, name)?;
                 program
@@ -63,7 +64,7 @@ pub fn tasklist_lock(method: Method) -> Result<u64> {
         }
         Method::Wait | Method::Off => {
             return Err(anyhow!(
-                "the lock's address can be learned only where release_task can be probed"
+                "the lock's address can be learned only where {inside} can be probed"
             ));
         }
     }

@@ -11,7 +11,7 @@ use lockprof_abi::{Site, Span};
 
 use super::{Durations, Known, Profile, SiteProfile};
 use crate::{
-    kernel::DEFAULT_LOCK,
+    known_locks::has_sites,
     recording::schema::{AddressSource, Clock, Kind, LockFamily, Proves},
     units,
 };
@@ -204,7 +204,7 @@ impl Profile {
         let created = self.series.iter().filter(|point| point.is_measured());
         let created = created.map(|point| point.tasks_created);
         let created = created.fold(0, u64::saturating_add);
-        if by_control.is_none() && self.follows_default_lock() && created > 0 {
+        if by_control.is_none() && self.sites_are_known() && created > 0 {
             return Absence::Missed(format!(
                 "the kernel created {} tasks meanwhile, each of them under this lock",
                 units::count(created)
@@ -220,7 +220,7 @@ impl Profile {
     fn holds_not_followed(&self) -> Option<String> {
         let followed = "only holds of reader-writer locks by write_lock_irq() are followed";
         match self.lock_family() {
-            Some(LockFamily::Rwlock) if self.follows_default_lock() || self.was_held() => None,
+            Some(LockFamily::Rwlock) if self.sites_are_known() || self.was_held() => None,
             Some(LockFamily::Rwlock) => Some(format!(
                 "{followed}, and whether this one is taken so is not known"
             )),
@@ -331,7 +331,7 @@ impl Profile {
     #[must_use]
     pub fn deferral_is_seen(&self) -> bool {
         let frees = || self.spans.iter().filter(|span| span.span == Span::FreePid);
-        self.follows_default_lock()
+        self.sites_are_known()
             && frees().any(|free| free.calls > 0)
             && frees().all(|free| free.site.is_none())
             && self.holds_with_spans(|site| site == Site::Reap) > 0
@@ -387,13 +387,13 @@ impl Profile {
         let known = self.header.lock.kind.or_else(by_waits);
         known
             .or_else(|| self.was_held().then_some(LockFamily::Rwlock))
-            .or_else(|| self.follows_default_lock().then(by_name))
+            .or_else(|| self.sites_are_known().then(by_name))
     }
 
     /// Whether it is the lock whose sites are known.
     #[must_use]
-    pub fn follows_default_lock(&self) -> bool {
-        self.header.lock.name == DEFAULT_LOCK
+    pub fn sites_are_known(&self) -> bool {
+        has_sites(&self.header.lock.name)
     }
 
     /// Whether any write hold of it was seen, in the measured time or not.

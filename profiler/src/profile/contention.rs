@@ -13,7 +13,7 @@ use super::{
     callers::{caller_of, is_release_task, is_unnamed, symbol_of},
     waits_from_contention,
 };
-use crate::kernel::DEFAULT_LOCK;
+use crate::known_locks::has_sites;
 use crate::recording::{
     parse_address,
     schema::{ContentionInterval, Header},
@@ -309,7 +309,7 @@ pub(super) fn target_by_callers(
 /// whom they follow, where there are only waits all of the lock whose sites are known.
 pub(super) fn target_told_by_site(header: &Header, kind: LockKind) -> bool {
     if waits_from_contention(header) {
-        return header.lock.name == DEFAULT_LOCK;
+        return has_sites(&header.lock.name);
     }
     match kind {
         LockKind::SpinWrite => true,

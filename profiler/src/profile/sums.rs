@@ -15,7 +15,7 @@ use super::{
     spans::is_timed,
     waits_from_contention, waits_known,
 };
-use crate::kernel::DEFAULT_LOCK;
+use crate::known_locks::has_sites;
 use crate::recording::schema::{
     AddressSource, CgroupInterval, CpuInterval, Header, Interval, Kind, LongestEvent,
     READERS_AND_HANDOVER, SpanInterval,
@@ -140,8 +140,7 @@ impl Sums {
         self.samples.count(&waits_by_path);
         let target = target_range(header, &waits_by_path, stacks);
         let mut waits_of_target = BTreeMap::new();
-        // The sites are those of the lock that is followed when nobody says otherwise.
-        let has_sites = waits_from_contention(header) && header.lock.name == DEFAULT_LOCK;
+        let has_sites = waits_from_contention(header) && has_sites(&header.lock.name);
         if let Some(target) = target.filter(|_| has_sites) {
             waits_of_target = target_by_site(&waits_by_path, stacks, target, classify);
         }

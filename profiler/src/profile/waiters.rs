@@ -28,7 +28,7 @@ impl Profile {
     #[must_use]
     pub fn is_told_by_site(&self, kind: LockKind) -> bool {
         match self.instead() {
-            Some(WindowKind::Waits) => self.follows_default_lock(),
+            Some(WindowKind::Waits) => self.sites_are_known(),
             _ => target_told_by_site(&self.header, kind),
         }
     }

@@ -20,7 +20,7 @@ const BLAME_ROWS: usize = 8;
 pub(super) fn sites(profile: &Profile) -> Section {
     let title = if profile.holds_known() {
         "Holds and waits by site"
-    } else if profile.follows_default_lock() {
+    } else if profile.sites_are_known() {
         "Waits by site"
     } else {
         "Waits by caller"

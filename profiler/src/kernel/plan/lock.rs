@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::super::capabilities::Capabilities;
-use super::super::sites::DEFAULT_LOCK;
 use super::PlanError;
+use crate::known_locks;
 use crate::recording::schema::{AddressSource, LockFamily, Tier};
 
 /// The lock, and how its address is known or will be.
@@ -81,23 +81,28 @@ pub(super) fn planned_lock(
     } else {
         "/proc/kallsyms has no such object".to_owned()
     };
-    if name != DEFAULT_LOCK {
+    let Some(function) = known_locks::find(name).and_then(|known| known.learned_in) else {
         let advice = if symbols.hidden {
-            "set kernel.kptr_restrict to 1, and run as root"
+            "set kernel.kptr_restrict to 1, and run as root".to_owned()
         } else {
-            "only tasklist_lock can be followed without its symbol"
+            let learned = known_locks::all().filter(|known| known.learned_in.is_some());
+            let learned: Vec<&str> = learned.map(|known| known.name).collect();
+            format!(
+                "only {} can be followed without its symbol",
+                learned.join(" and ")
+            )
         };
         return Err(PlanError::UnknownLock {
             lock: name.to_owned(),
             why: format!("{why}; {advice}"),
         });
-    }
+    };
     if tier == Tier::Exact {
-        let how = format!("{why}; it is learned from the first write lock inside release_task");
+        let how = format!("{why}; it is learned from the first write lock inside {function}");
         return Ok(planned(None, AddressSource::Learned, how));
     }
     if symbols.error.is_none() && !symbols.hidden {
-        let how = format!("{why}; it is learned from release_task, which waits for it to write");
+        let how = format!("{why}; it is learned from {function}, which waits for it to write");
         return Ok(planned(None, AddressSource::Stacks, how));
     }
     let how = format!(

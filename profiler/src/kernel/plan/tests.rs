@@ -6,8 +6,9 @@ use super::super::examples::{
     refused, without_btf,
 };
 use super::super::privileges::CapabilitySet;
-use super::super::sites::{DEFAULT_LOCK, LOCK_FUNCTION, UNLOCK_FUNCTION};
+use super::super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
 use super::*;
+use crate::known_locks::DEFAULT_LOCK;
 use crate::recording::schema::{AddressSource, Deferral, LockFamily};
 
 /// A change of the capabilities, and the tier, method and address source that follow; or a part of

@@ -4,7 +4,7 @@
 use lockprof_abi::Site;
 
 use super::super::programs::Programs;
-use crate::kernel::hold_by_setpgid;
+use crate::known_locks::hold_by_setpgid;
 
 /// How often the daemon looks for its own task. Another one may take the lock on its CPU in between.
 const ATTEMPTS: usize = 100;

@@ -11,7 +11,8 @@ use super::{
     fcntl, file_position, life, memory_map,
 };
 use crate::{
-    kernel::{Obstructions, Role, hold_by_setpgid},
+    kernel::{Obstructions, Role},
+    known_locks::hold_by_setpgid,
     profile::LockKind,
     recording::schema::{Control, LockFamily, Method, Proof, Proves},
 };

@@ -84,7 +84,7 @@ impl Profile {
     /// Controls of the lock's holds that were made and not seen.
     fn missed_controls(&self, which: impl Fn(Proves) -> bool) -> Vec<(Proves, Known)> {
         // Of another lock nobody makes any.
-        if !self.measures_holds() || !self.follows_default_lock() {
+        if !self.measures_holds() || !self.sites_are_known() {
             return Vec::new();
         }
         let mut missed = self.controls.missed();

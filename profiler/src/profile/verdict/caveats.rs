@@ -94,9 +94,7 @@ fn for_holds(profile: &Profile) -> &'static str {
     let budget = header.budget.as_ref();
     let mut words = header.command_line.iter().map(String::as_str);
     let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
-    let family = profile
-        .lock_family()
-        .filter(|_| !profile.follows_default_lock());
+    let family = profile.lock_family().filter(|_| !profile.sites_are_known());
     if family.is_some_and(|family| family != LockFamily::Rwlock) {
         "Only holds of reader-writer locks by write_lock_irq() are followed, and this is none."
     } else if asked_for {

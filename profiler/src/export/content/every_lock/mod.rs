@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     export::Grouping,
+    known_locks,
     profile::{Durations, Locks, NamedBy, Profile, Waits, WhoWaits, cgroup_title},
     recording::schema::LockFamily,
     units::{self, TimeUnit, UNKNOWN},
@@ -117,12 +118,10 @@ fn classes(profile: &Profile, locks: &Locks, rows: usize) -> Section {
     rest(&mut section, locks.classes.len(), rows);
     section.sentence(rules(locks), Emphasis::Quiet);
     let is_shown = |name: &str| locks.classes.iter().any(|class| class.class.name == name);
-    if is_shown("mmap_lock") {
-        section.sentence(
-            "Locks of single VMAs (Linux 6.4 and later), which page faults take first, are no rwsems from 6.15 on and \
-             tell nothing: waits for them are in no row.",
-            Emphasis::Quiet,
-        );
+    for known in known_locks::all().filter(|known| is_shown(known.name)) {
+        if let Some(unseen) = known.unseen {
+            section.sentence(unseen, Emphasis::Quiet);
+        }
     }
     let families = locks.classes.iter().map(|class| class.class.family);
     if families

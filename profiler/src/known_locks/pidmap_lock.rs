@@ -1,0 +1,15 @@
+//! pidmap_lock, which free_pid() takes, inside holds of tasklist_lock or not.
+
+use super::KnownLock;
+use crate::recording::schema::LockFamily;
+
+/// What is known of it.
+pub static LOCK: KnownLock = KnownLock {
+    name: "pidmap_lock",
+    family: LockFamily::Spinlock,
+    source: "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
+    sites: &[],
+    learned_in: None,
+    null_hold: None,
+    unseen: None,
+};
