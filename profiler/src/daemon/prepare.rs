@@ -134,7 +134,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let sight = Sight::new(Circumstances {
         method: attach.method,
         holds_target: known_locks::find(&settings.request.lock)
-            .is_some_and(|known| known.null_hold.is_some()),
+            .is_some_and(|known| known.is_held_by_setpgid),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });

@@ -8,10 +8,11 @@ use crate::recording::schema::LockFamily;
 pub static LOCK: KnownLock = KnownLock {
     name: "mmap_lock",
     family: LockFamily::Rwsem,
-    source: "include/linux/mm_types.h: struct mm_struct, 5.8 to 7.3",
+    source: "include/linux/mm_types.h: mmap_lock of struct mm_struct, 5.8 to 7.3",
     sites: &[],
     learned_in: None,
-    null_hold: None,
+    taken_by_each_task: false,
+    is_held_by_setpgid: false,
     unseen: Some(
         "Locks of single VMAs (Linux 6.4 and later), which page faults take first, are no rwsems from 6.15 on and tell \
          nothing: waits for them are in no row.",

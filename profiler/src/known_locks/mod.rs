@@ -1,5 +1,4 @@
-//! What lockprof knows of single locks besides what the kernel tells of each: one file a lock, and everything in it is
-//! data. A lock that is not here is followed all the same, without everyday names.
+//! What lockprof knows of single locks besides what the kernel tells of each: one file a lock. A lock that is not here is followed all the same, without everyday names.
 
 mod mmap_lock;
 mod pidmap_lock;
@@ -27,8 +26,10 @@ pub struct KnownLock {
     pub sites: &'static [SiteFunction],
     /// The function whose first write lock it is, by which its address is learned where no symbol tells it.
     pub learned_in: Option<&'static str>,
-    /// Holds it for writing so often, and changes nothing.
-    pub null_hold: Option<fn(times: u64)>,
+    /// Whether each task takes it for writing when it is made, when it ends and when it is reaped.
+    pub taken_by_each_task: bool,
+    /// Whether [`hold_by_setpgid`] holds it, which changes nothing.
+    pub is_held_by_setpgid: bool,
     /// What takes its place and is in no wait for it, as a sentence.
     pub unseen: Option<&'static str>,
 }
@@ -71,6 +72,12 @@ pub fn has_sites(name: &str) -> bool {
     find(name).is_some_and(|known| !known.sites.is_empty())
 }
 
+/// Whether each task takes the lock of this name for writing when it is made, when it ends and when it is reaped.
+#[must_use]
+pub fn is_taken_by_each_task(name: &str) -> bool {
+    find(name).is_some_and(|known| known.taken_by_each_task)
+}
+
 /// The functions with everyday names, those of each lock hottest first.
 pub fn site_functions() -> impl Iterator<Item = &'static SiteFunction> {
     all().flat_map(|known| known.sites)
@@ -89,7 +96,7 @@ mod tests {
                 "{}",
                 known.name
             );
-            assert!(known.source.contains(known.name) || known.source.contains("struct"));
+            assert!(known.source.contains(known.name), "{}", known.source);
         }
         assert!(has_sites(DEFAULT_LOCK));
         assert!(!has_sites("mmap_lock"));

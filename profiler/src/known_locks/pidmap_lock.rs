@@ -10,6 +10,7 @@ pub static LOCK: KnownLock = KnownLock {
     source: "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
     sites: &[],
     learned_in: None,
-    null_hold: None,
+    taken_by_each_task: false,
+    is_held_by_setpgid: false,
     unseen: None,
 };

@@ -16,7 +16,8 @@ pub static LOCK: KnownLock = KnownLock {
     source: "kernel/fork.c: DEFINE_RWLOCK(tasklist_lock), 6.1 to 7.3",
     sites: SITES,
     learned_in: Some("release_task"),
-    null_hold: Some(hold_by_setpgid),
+    taken_by_each_task: true,
+    is_held_by_setpgid: true,
     unseen: None,
 };
 

@@ -11,7 +11,7 @@ use lockprof_abi::{Site, Span};
 
 use super::{Durations, Known, Profile, SiteProfile};
 use crate::{
-    known_locks::has_sites,
+    known_locks::{has_sites, is_taken_by_each_task},
     recording::schema::{AddressSource, Clock, Kind, LockFamily, Proves},
     units,
 };
@@ -204,7 +204,7 @@ impl Profile {
         let created = self.series.iter().filter(|point| point.is_measured());
         let created = created.map(|point| point.tasks_created);
         let created = created.fold(0, u64::saturating_add);
-        if by_control.is_none() && self.sites_are_known() && created > 0 {
+        if by_control.is_none() && self.is_taken_by_each_task() && created > 0 {
             return Absence::Missed(format!(
                 "the kernel created {} tasks meanwhile, each of them under this lock",
                 units::count(created)
@@ -331,7 +331,7 @@ impl Profile {
     #[must_use]
     pub fn deferral_is_seen(&self) -> bool {
         let frees = || self.spans.iter().filter(|span| span.span == Span::FreePid);
-        self.sites_are_known()
+        self.is_taken_by_each_task()
             && frees().any(|free| free.calls > 0)
             && frees().all(|free| free.site.is_none())
             && self.holds_with_spans(|site| site == Site::Reap) > 0
@@ -394,6 +394,10 @@ impl Profile {
     #[must_use]
     pub fn sites_are_known(&self) -> bool {
         has_sites(&self.header.lock.name)
+    }
+
+    fn is_taken_by_each_task(&self) -> bool {
+        is_taken_by_each_task(&self.header.lock.name)
     }
 
     /// Whether any write hold of it was seen, in the measured time or not.

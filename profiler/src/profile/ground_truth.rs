@@ -9,7 +9,7 @@ use super::{
     windows::{LifeHolds, SeenLives},
 };
 use crate::{
-    known_locks::has_sites,
+    known_locks::is_taken_by_each_task,
     recording::schema::{Footer, Header, Interval},
 };
 
@@ -98,7 +98,7 @@ impl Attached {
 /// them is linked in under the lock (copy_process(), kernel/fork.c, 6.1 to 7.3). At both edges of a window each CPU may
 /// be about to create one.
 pub(super) fn uncounted(header: &Header, seen: &SeenLives, lost: u64) -> u64 {
-    if !holds_known(header) || !has_sites(&header.lock.name) {
+    if !holds_known(header) || !is_taken_by_each_task(&header.lock.name) {
         return 0;
     }
     let cpus = u64::from(header.kernel.cpus_online.max(1));
