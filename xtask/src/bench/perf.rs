@@ -45,6 +45,35 @@ pub struct Perf {
     pub source: String,
 }
 
+/// perf, built or to be built.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    source: Source,
+    perf: Perf,
+}
+
+impl Ready {
+    /// Builds it into the user's cache, unless it is there.
+    pub fn build(self) -> Result<Perf> {
+        let Self { source, perf } = self;
+        if perf.program.is_file() {
+            return Ok(perf);
+        }
+        let folder = perf.program.parent().context("perf is in no folder")?;
+        let work = tempfile::Builder::new()
+            .prefix(".building-")
+            .tempdir_in(folder)
+            .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
+        let tree = work.path().join("source");
+        eprintln!("building perf from {}", perf.source);
+        source.unpack(&tree)?;
+        make(&tree.join("tools/perf"))?;
+        std::fs::rename(tree.join("tools/perf/perf"), &perf.program)
+            .context("the build left no perf")?;
+        Ok(perf)
+    }
+}
+
 impl Perf {
     fn of(source: &Source) -> Result<Self> {
         let name = source.identity.replace(['=', '/', ' '], "-");
@@ -55,26 +84,22 @@ impl Perf {
         })
     }
 
-    /// Builds it into the user's cache, unless it is there.
-    pub fn build() -> Result<Self> {
+    /// What it takes to build it: source and tools, which are installed where that can be.
+    ///
+    /// # Errors
+    /// Something is missing.
+    pub fn ready() -> Result<Ready> {
         let source = Source::find(None)?;
         let perf = Self::of(&source)?;
-        if perf.program.is_file() {
-            return Ok(perf);
+        if !perf.program.is_file() {
+            setup::ensure(Purpose::Peers)?;
         }
-        let folder = perf.program.parent().context("perf is in no folder")?;
-        setup::ensure(Purpose::Peers)?;
-        let work = tempfile::Builder::new()
-            .prefix(".building-")
-            .tempdir_in(folder)
-            .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
-        let tree = work.path().join("source");
-        eprintln!("bench: building perf from {}", perf.source);
-        source.unpack(&tree)?;
-        make(&tree.join("tools/perf"))?;
-        std::fs::rename(tree.join("tools/perf/perf"), &perf.program)
-            .context("the build left no perf")?;
-        Ok(perf)
+        Ok(Ready { source, perf })
+    }
+
+    /// The same, and builds it.
+    pub fn build() -> Result<Self> {
+        Self::ready()?.build()
     }
 
     /// It as a file of a guest.

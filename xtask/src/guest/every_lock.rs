@@ -153,10 +153,10 @@ pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
 /// perf lock contention, with its own programs of eBPF, counts as many waits for rwsems of the load's tasks and as much
 /// waited time.
 pub fn all_locks_agree_with_perf(lab: &Lab<'_>) -> Result<Verdict> {
-    // Without a compiler for its programs or its source there is nothing to be beside.
-    let perf = match Perf::build() {
-        Ok(perf) => perf,
-        Err(error) => return Ok(Verdict::Skipped(format!("perf: {error:#}"))),
+    // Without its source, or a compiler for its programs, there is nothing to be beside.
+    let perf = match Perf::ready() {
+        Ok(ready) => ready.build()?,
+        Err(error) => return Ok(Verdict::Skipped(format!("perf cannot be built: {error:#}"))),
     };
     let words = [
         PERF,
