@@ -33,7 +33,7 @@ use self::{
 use crate::{
     daemon::{Budget, Settings},
     guard::GuardArguments,
-    kernel::{AttachChoice, CapabilitySet, Request, privileges},
+    kernel::{AttachChoice, Request, privileges},
     known_locks::DEFAULT_LOCK,
     recording::schema::{Arrangement, Detail},
     renounce,
@@ -97,7 +97,7 @@ impl Command {
             Self::Run(_) | Self::Attach(_) | Self::Locks(_) | Self::Guard(_) => Ok(()),
             Self::Report(_) | Self::Compare(_) => renounce::for_good(privileges::TO_WRITE),
             Self::Doctor(_) => renounce::for_good(privileges::TO_LOOK),
-            Self::Workload(_) => renounce::all_but(CapabilitySet::empty()),
+            Self::Workload(load) => renounce::all_but(privileges::to_work(load.command.workload())),
         }
     }
 }
@@ -116,7 +116,7 @@ pub struct RunArguments {
     #[arg(short = 't', long, value_name = "N", conflicts_with = "command",
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     tasks: Option<u32>,
-    /// Whether the workers are processes or threads of one process [default: processes; of mmap, threads]
+    /// Whether the workers are processes or threads of one process [default: processes; of mmap and mincore, threads]
     #[arg(long, value_enum, conflicts_with = "command")]
     mode: Option<Mode>,
     /// Of threads: how many workers of the bundled load share a process [default: all]

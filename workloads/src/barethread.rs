@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::load::{Failure, Load, Operation, Session};
+use crate::load::{Failure, Load, Operation};
 
 /// What a thread shares with its maker: everything that threads of one process have to, and its file descriptors,
 /// working directory and semaphores, so that nothing is copied. The kernel clears a word when it has ended, and wakes
@@ -32,12 +32,8 @@ thread_local! {
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "Thread creation and teardown by clone alone",
-        session: Session::Inherited,
-        iterate,
         tasks_per_iteration: 1,
-        null_holds_per_iteration: 0,
-        mmap_lock_writes_per_iteration: 0,
+        ..Load::of("Thread creation and teardown by clone alone", iterate)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which load is which workload.
 
-use crate::{Workload, barethread, forkexit, load::Load, mmap, nullhold, signalgroup, threadspawn};
+use crate::{
+    Workload, barethread, cgroup, create, forkexit, load::Load, mincore, mmap, nullhold, pipe,
+    rename, signalgroup, threadspawn,
+};
 
 /// The load of a workload.
 pub(crate) fn load_of(workload: Workload) -> Load {
@@ -11,5 +14,10 @@ pub(crate) fn load_of(workload: Workload) -> Load {
         Workload::Nullhold => nullhold::load(),
         Workload::Signalgroup => signalgroup::load(),
         Workload::Mmap => mmap::load(),
+        Workload::Mincore => mincore::load(),
+        Workload::Create => create::load(),
+        Workload::Rename => rename::load(),
+        Workload::Cgroup => cgroup::load(),
+        Workload::Pipe => pipe::load(),
     }
 }

@@ -78,6 +78,46 @@ Examples:
         mut_arg("mode", |mode| mode.default_value(Workload::Mmap.default_mode().name()))
     )]
     Mmap(Options),
+    /// Ask of a page whether it is in memory: mincore()
+    ///
+    /// Each call takes the mmap_lock of its process for reading. (Page faults do not, where mappings have locks of their
+    /// own: Linux 6.4 and later.)
+    #[command(
+        after_help = "\
+Examples:
+  mincore -t 2                                    two threads of one process, which both read",
+        mut_arg("mode", |mode| mode.default_value(Workload::Mincore.default_mode().name()))
+    )]
+    Mincore(Options),
+    /// Make a file in one folder that all share, and remove it
+    ///
+    /// Each iteration takes the folder's i_rwsem for writing twice. The folder is in $TMPDIR, or /tmp.
+    #[command(after_help = "\
+Examples:
+  create -t 2                                     two processes that wait for one another")]
+    Create(Options),
+    /// Make a file in one folder, move it into another, and remove it
+    ///
+    /// Each iteration takes each folder's i_rwsem for writing twice, both at once for the move, and before that the
+    /// filesystem's s_vfs_rename_mutex, for which workers mostly wait. The folders are in $TMPDIR, or /tmp.
+    #[command(after_help = "\
+Examples:
+  rename -t 2                                     two processes that wait for one another")]
+    Rename(Options),
+    /// Set a limit of a cgroup to what it is
+    ///
+    /// Each iteration takes cgroup_mutex. Needs root, and cgroup2 mounted; the cgroup is the run's own.
+    #[command(after_help = "\
+Examples:
+  cgroup -t 2                                     two processes that wait for one another")]
+    Cgroup(Options),
+    /// Write a byte into a pipe that all share, and read one
+    ///
+    /// Each iteration takes the pipe's mutex twice.
+    #[command(after_help = "\
+Examples:
+  pipe -t 2                                       two processes that wait for one another")]
+    Pipe(Options),
 }
 
 impl WorkloadCommand {
@@ -91,6 +131,11 @@ impl WorkloadCommand {
             Workload::Nullhold => Self::Nullhold(options),
             Workload::Signalgroup => Self::Signalgroup(options),
             Workload::Mmap => Self::Mmap(options),
+            Workload::Mincore => Self::Mincore(options),
+            Workload::Create => Self::Create(options),
+            Workload::Rename => Self::Rename(options),
+            Workload::Cgroup => Self::Cgroup(options),
+            Workload::Pipe => Self::Pipe(options),
         }
     }
 
@@ -104,6 +149,11 @@ impl WorkloadCommand {
             Self::Nullhold(_) => Workload::Nullhold,
             Self::Signalgroup(_) => Workload::Signalgroup,
             Self::Mmap(_) => Workload::Mmap,
+            Self::Mincore(_) => Workload::Mincore,
+            Self::Create(_) => Workload::Create,
+            Self::Rename(_) => Workload::Rename,
+            Self::Cgroup(_) => Workload::Cgroup,
+            Self::Pipe(_) => Workload::Pipe,
         }
     }
 
@@ -116,7 +166,12 @@ impl WorkloadCommand {
             | Self::Forkexit(options)
             | Self::Nullhold(options)
             | Self::Signalgroup(options)
-            | Self::Mmap(options) => options,
+            | Self::Mmap(options)
+            | Self::Mincore(options)
+            | Self::Create(options)
+            | Self::Rename(options)
+            | Self::Cgroup(options)
+            | Self::Pipe(options) => options,
         }
     }
 
@@ -145,17 +200,32 @@ pub enum Workload {
     Signalgroup,
     /// Holds of the workers' own mmap_lock for writing.
     Mmap,
+    /// Holds of the workers' own mmap_lock for reading.
+    Mincore,
+    /// Holds of a folder's i_rwsem for writing.
+    Create,
+    /// Holds of two folders' i_rwsems for writing.
+    Rename,
+    /// Holds of cgroup_mutex.
+    Cgroup,
+    /// Holds of a pipe's mutex.
+    Pipe,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Threadspawn,
         Self::Barethread,
         Self::Forkexit,
         Self::Nullhold,
         Self::Signalgroup,
         Self::Mmap,
+        Self::Mincore,
+        Self::Create,
+        Self::Rename,
+        Self::Cgroup,
+        Self::Pipe,
     ];
 
     /// Its name on the command line and in the ground truth.
@@ -168,6 +238,11 @@ impl Workload {
             Self::Nullhold => "nullhold",
             Self::Signalgroup => "signalgroup",
             Self::Mmap => "mmap",
+            Self::Mincore => "mincore",
+            Self::Create => "create",
+            Self::Rename => "rename",
+            Self::Cgroup => "cgroup",
+            Self::Pipe => "pipe",
         }
     }
 
@@ -176,12 +251,16 @@ impl Workload {
     pub fn default_mode(self) -> Mode {
         match self {
             // Each process has an mmap_lock of its own.
-            Self::Mmap => Mode::Threads,
+            Self::Mmap | Self::Mincore => Mode::Threads,
             Self::Threadspawn
             | Self::Barethread
             | Self::Forkexit
             | Self::Nullhold
-            | Self::Signalgroup => Mode::Processes,
+            | Self::Signalgroup
+            | Self::Create
+            | Self::Rename
+            | Self::Cgroup
+            | Self::Pipe => Mode::Processes,
         }
     }
 }
@@ -379,6 +458,7 @@ mod tests {
         let mode_of = |line: &str| parse(line).unwrap().options().mode;
         assert_eq!(mode_of("mmap -t 3"), Mode::Threads);
         assert_eq!(mode_of("mmap --mode processes"), Mode::Processes);
+        assert_eq!(mode_of("mincore -t 3"), Mode::Threads);
         assert_eq!(mode_of("threadspawn"), Mode::default());
     }
 

@@ -19,7 +19,7 @@ use anyhow::{Context, bail};
 use crate::affinity;
 use crate::catalogue::load_of;
 use crate::load::{Load, Session};
-use crate::{GROUND_TRUTH_PREFIX, GroundTruth, Length, Mode, Options, Workload};
+use crate::{GROUND_TRUTH_PREFIX, GroundTruth, Length, LockTaken, Mode, Options, Workload};
 use crew::Crew;
 use shared::{Phase, SharedArea};
 use signals::{Event, SignalSets};
@@ -74,6 +74,8 @@ pub(crate) fn run(
         name: &name,
         main_process: libc::pid_t::try_from(std::process::id())?,
     };
+    // Gone when the workers are.
+    let _prepared = (load.prepare)()?;
     let mut driver = Driver {
         crew: Crew::spawn(&job, options.mode)?,
         area: &area,
@@ -320,6 +322,10 @@ fn account(
         null_holds: iterations_attempted_total * load.null_holds_per_iteration,
         setsid_calls: calls_by(Session::Own),
         setpgid_calls: calls_by(Session::OwnGroup),
-        mmap_lock_writes: iterations_attempted_total * load.mmap_lock_writes_per_iteration,
+        lock: load.takes.map(|takes| LockTaken {
+            name: takes.lock.to_owned(),
+            exclusive: iterations_attempted_total * takes.exclusive,
+            shared: iterations_attempted_total * takes.shared,
+        }),
     })
 }

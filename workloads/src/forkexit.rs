@@ -2,16 +2,12 @@
 
 use std::ptr;
 
-use crate::load::{Failure, Load, Operation, Session};
+use crate::load::{Failure, Load, Operation};
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "Fork, exit and wait",
-        session: Session::Inherited,
-        iterate,
         tasks_per_iteration: 1,
-        null_holds_per_iteration: 0,
-        mmap_lock_writes_per_iteration: 0,
+        ..Load::of("Fork, exit and wait", iterate)
     }
 }
 

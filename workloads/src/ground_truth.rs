@@ -51,9 +51,20 @@ pub struct GroundTruth {
     pub setsid_calls: u64,
     /// `setpgid()` calls in the whole run: one for each process of `signalgroup`.
     pub setpgid_calls: u64,
-    /// How often the iterations of `mmap` took an mmap_lock for writing in the whole run: by each of
-    /// their `mmap()` and `munmap()` calls. Other loads, and what starts and ends the workers, take it
-    /// uncounted; recordings of older versions have no such count.
-    #[serde(default)]
-    pub mmap_lock_writes: u64,
+    /// How often the iterations took the lock that the load is for, in the whole run. What starts and ends the workers
+    /// takes such locks uncounted. None of the loads for tasklist_lock, which the counts above tell, and in recordings
+    /// of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockTaken>,
+}
+
+/// A lock, or some of a class, and how often a load took them: those for which its workers wait for one another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockTaken {
+    /// The structure with its member and whose it is, or the lock's symbol.
+    pub name: String,
+    /// For writing, or for itself where it is no reader-writer lock.
+    pub exclusive: u64,
+    /// For reading.
+    pub shared: u64,
 }

@@ -1,4 +1,4 @@
-//! Loads that drive `tasklist_lock` or an mmap_lock, in the manner of will-it-scale, each with its own
+//! Loads that drive `tasklist_lock` or another lock, in the manner of will-it-scale, each with its own
 //! ground truth.
 //!
 //! | workload | one iteration | what it does to the lock |
@@ -9,6 +9,11 @@
 //! | `nullhold` | `setsid()` by a session leader, refused with EPERM | the shortest hold of tasklist_lock for writing |
 //! | `signalgroup` | `kill(0, 0)` | tasklist_lock held for reading |
 //! | `mmap` | map four pages, touch one, unmap them | the process's own mmap_lock held for writing by mmap and munmap |
+//! | `mincore` | ask whether a page is in memory | the process's own mmap_lock held for reading |
+//! | `create` | make a file in a folder that all share, remove it | the folder's i_rwsem held for writing by both |
+//! | `rename` | make a file, move it into another folder, remove it | both folders' i_rwsems held for writing, at once by the move |
+//! | `cgroup` | set a limit of a cgroup to what it is | cgroup_mutex held |
+//! | `pipe` | write a byte into a pipe that all share, read one | the pipe's mutex held by both |
 //!
 //! # The output is a contract
 //!
@@ -28,35 +33,41 @@
 //!
 //! A run that fails prints neither of the last two. [`parse_line`] reads these lines.
 //!
-//! SIGINT and SIGTERM end the run early, with lines 4 and 5. A second signal, two seconds later or
+//! SIGINT, SIGTERM and SIGHUP end the run early, with lines 4 and 5. A second signal, two seconds later or
 //! more, kills workers that do not stop, such as frozen ones, and the run fails. When the reader of the output goes
 //! away, the run ends at its next line. When the workload's main process dies, so do the workers.
 
 mod affinity;
 mod barethread;
 mod catalogue;
+mod cgroup;
 mod cli;
+mod create;
 mod driver;
+mod folder;
 mod forkexit;
 mod ground_truth;
 mod limits;
 mod lines;
 mod load;
+mod mincore;
 mod mmap;
 mod nullhold;
+mod pipe;
+mod rename;
 mod signalgroup;
 mod threadspawn;
 
 pub use cli::{Length, Mode, Options, Workload, WorkloadArgs, WorkloadCommand};
 pub use driver::counters::Counters;
-pub use ground_truth::GroundTruth;
+pub use ground_truth::{GroundTruth, LockTaken};
 pub use lines::{GROUND_TRUTH_PREFIX, WorkloadLine, parse_line};
 
 use std::io::Write;
 
 /// Runs a workload to its end and prints its lines on standard output.
 ///
-/// It forks, blocks and consumes SIGINT, SIGTERM and SIGCHLD while it runs, and waits for any
+/// It forks, blocks and consumes SIGINT, SIGTERM, SIGHUP and SIGCHLD while it runs, and waits for any
 /// child: the process must have one thread and should have no children of its own.
 ///
 /// # Errors

@@ -128,7 +128,7 @@ mod tests {
             null_holds: 0,
             setsid_calls: 0,
             setpgid_calls: 0,
-            mmap_lock_writes: 0,
+            lock: None,
         };
         let json = serde_json::to_string(&truth).unwrap();
         assert!(

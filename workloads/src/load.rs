@@ -1,5 +1,6 @@
 //! What the driver must know of a workload, and how a worker says what went wrong.
 
+use std::any::Any;
 use std::io;
 
 use crate::limits;
@@ -16,9 +17,46 @@ pub(crate) struct Load {
     pub(crate) tasks_per_iteration: u64,
     /// How many null holds one iteration makes.
     pub(crate) null_holds_per_iteration: u64,
-    /// How often one iteration takes the mmap_lock of its process for writing, where that is what
-    /// the load is for.
-    pub(crate) mmap_lock_writes_per_iteration: u64,
+    /// What the main process makes before it starts the workers, which inherit it.
+    pub(crate) prepare: fn() -> anyhow::Result<Prepared>,
+    /// How often one iteration takes the lock that the load is for; none of tasklist_lock, for which tasks are counted.
+    pub(crate) takes: Option<Takes>,
+}
+
+impl Load {
+    /// A load that makes no tasks, needs nothing, and is for no lock of its own.
+    pub(crate) fn of(description: &'static str, iterate: fn() -> Result<(), Failure>) -> Self {
+        Self {
+            description,
+            session: Session::Inherited,
+            iterate,
+            tasks_per_iteration: 0,
+            null_holds_per_iteration: 0,
+            prepare: || Ok(Prepared(None)),
+            takes: None,
+        }
+    }
+}
+
+/// A lock, and how often one iteration takes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Takes {
+    /// The structure with its member and whose it is, or its symbol.
+    pub(crate) lock: &'static str,
+    /// For writing, or for itself where it is no reader-writer lock.
+    pub(crate) exclusive: u64,
+    /// For reading.
+    pub(crate) shared: u64,
+}
+
+/// What was made for the workers; gone when it is dropped.
+pub(crate) struct Prepared(#[expect(dead_code, reason = "held for its drop")] Option<Box<dyn Any>>);
+
+impl Prepared {
+    /// Keeps something until the workers are gone.
+    pub(crate) fn of(made: impl Any) -> Self {
+        Self(Some(Box::new(made)))
+    }
 }
 
 /// The session and process group of a worker process.
@@ -47,10 +85,16 @@ pub(crate) enum Operation {
     Mmap,
     Munmap,
     Clone,
+    Open,
+    Unlink,
+    Rename,
+    Write,
+    Read,
+    Mincore,
 }
 
 impl Operation {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 17] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -62,6 +106,12 @@ impl Operation {
         Self::Mmap,
         Self::Munmap,
         Self::Clone,
+        Self::Open,
+        Self::Unlink,
+        Self::Rename,
+        Self::Write,
+        Self::Read,
+        Self::Mincore,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -83,6 +133,12 @@ impl Operation {
             Self::Mmap => "mmap",
             Self::Munmap => "munmap",
             Self::Clone => "clone",
+            Self::Open => "open",
+            Self::Unlink => "unlink",
+            Self::Rename => "rename",
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Mincore => "mincore",
         }
     }
 }

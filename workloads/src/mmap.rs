@@ -2,22 +2,22 @@
 
 use std::ptr;
 
-use crate::load::{Failure, Load, Operation, Session};
+use crate::load::{Failure, Load, Operation, Takes};
 
 /// What is mapped: four pages of 4 KiB, too few for a huge page.
 const LENGTH: usize = 4 * 4096;
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "Anonymous memory mapped, touched and unmapped",
-        session: Session::Inherited,
-        iterate,
-        tasks_per_iteration: 0,
-        null_holds_per_iteration: 0,
         // vm_mmap_pgoff() of mm/util.c and __vm_munmap(), of mm/mmap.c or mm/vma.c, each take the
         // lock by mmap_write_lock_killable(). Whether the page fault between them takes it for
         // reading is the kernel's choice: since 6.4 a lock of the mapping alone may do.
-        mmap_lock_writes_per_iteration: 2,
+        takes: Some(Takes {
+            lock: "mm_struct.mmap_lock",
+            exclusive: 2,
+            shared: 0,
+        }),
+        ..Load::of("Anonymous memory mapped, touched and unmapped", iterate)
     }
 }
 

@@ -4,14 +4,11 @@ use crate::load::{Failure, Load, Operation, Session};
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "setsid refused with EPERM",
         // ksys_setsid() of kernel/sys.c takes the lock for writing before it looks whether the
         // caller leads a session already; if so, it refuses and releases the lock.
         session: Session::Own,
-        iterate,
-        tasks_per_iteration: 0,
         null_holds_per_iteration: 1,
-        mmap_lock_writes_per_iteration: 0,
+        ..Load::of("setsid refused with EPERM", iterate)
     }
 }
 

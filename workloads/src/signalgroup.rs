@@ -4,14 +4,10 @@ use crate::load::{Failure, Load, Operation, Session};
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "Signal 0 to the own process group",
         // The reader walks the group under the lock: a group that holds nobody else makes the hold
         // the same whoever started the run.
         session: Session::OwnGroup,
-        iterate,
-        tasks_per_iteration: 0,
-        null_holds_per_iteration: 0,
-        mmap_lock_writes_per_iteration: 0,
+        ..Load::of("Signal 0 to the own process group", iterate)
     }
 }
 

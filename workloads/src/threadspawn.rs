@@ -4,16 +4,12 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::load::{Failure, Load, Operation, Session};
+use crate::load::{Failure, Load, Operation};
 
 pub(crate) fn load() -> Load {
     Load {
-        description: "Thread creation and teardown",
-        session: Session::Inherited,
-        iterate,
         tasks_per_iteration: 1,
-        null_holds_per_iteration: 0,
-        mmap_lock_writes_per_iteration: 0,
+        ..Load::of("Thread creation and teardown", iterate)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 pub use rustix::thread::CapabilitySet;
 use serde::{Serialize, Serializer};
+use workloads::Workload;
 
 use super::release::version;
 use crate::recording::schema::Method;
@@ -149,6 +150,16 @@ pub const TO_WRITE: CapabilitySet = CapabilitySet::CHOWN.union(CapabilitySet::DA
 /// What the guard has a use for: a load of root's has all capabilities, and the kernel shows the environment of such
 /// a process, by which it is known, only to who has as many or this one (kernel/ptrace.c, `__ptrace_may_access`).
 pub const TO_END_A_LOAD: CapabilitySet = CapabilitySet::KILL.union(CapabilitySet::SYS_PTRACE);
+
+/// What a bundled load has a use for: where the second hierarchy begins nobody may make a cgroup (its folder is
+/// dr-xr-xr-x) but who may write everywhere. All others need nothing.
+#[must_use]
+pub const fn to_work(load: Workload) -> CapabilitySet {
+    match load {
+        Workload::Cgroup => CapabilitySet::DAC_OVERRIDE,
+        _ => CapabilitySet::empty(),
+    }
+}
 
 /// What lockprof has any use for.
 #[must_use]

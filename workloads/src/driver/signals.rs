@@ -6,6 +6,9 @@ use std::ptr;
 
 use super::clock;
 
+/// What ends a run early: Ctrl-C, a request, and a terminal that is closed.
+const STOP_REQUESTS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
 /// The sets of signals that the main process and the workers block.
 pub(crate) struct SignalSets {
     /// What was blocked before.
@@ -20,7 +23,7 @@ pub(crate) struct SignalSets {
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// SIGINT or SIGTERM.
+    /// One of [`STOP_REQUESTS`].
     StopRequest,
     /// SIGCHLD: something happened to at least one child.
     Child,
@@ -36,7 +39,7 @@ impl SignalSets {
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 
         let mut stop_requests = empty_set();
-        for signal in [libc::SIGINT, libc::SIGTERM] {
+        for signal in STOP_REQUESTS {
             // Whoever ignores a signal for us means it: a shell does so with SIGINT for what it
             // runs in the background. Blocked, it would reach us all the same.
             if !is_ignored(signal) {
@@ -54,7 +57,7 @@ impl SignalSets {
             return Err(io::Error::from_raw_os_error(error));
         }
         let mut workers = original;
-        for signal in [libc::SIGINT, libc::SIGTERM] {
+        for signal in STOP_REQUESTS {
             add(&mut workers, signal);
         }
         Ok(Self {

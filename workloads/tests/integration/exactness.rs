@@ -22,10 +22,7 @@ fn iterations_are_exact() {
 
         let processes = if mode == Mode::Processes { 3 } else { 1 };
         let threads = if mode == Mode::Processes { 0 } else { 3 };
-        let lives = match workload {
-            Workload::Threadspawn | Workload::Barethread | Workload::Forkexit => 120,
-            Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
-        };
+        let lives = 120 * lives_of(workload);
         assert_eq!(truth.tasks_created, processes + threads + lives);
         assert_eq!(truth.tasks_reaped, truth.tasks_created);
 
@@ -35,9 +32,30 @@ fn iterations_are_exact() {
         assert_eq!(truth.setsid_calls, if is_nullhold { processes } else { 0 });
         let groups = if is_signalgroup { processes } else { 0 };
         assert_eq!(truth.setpgid_calls, groups);
-        let is_mmap = workload == Workload::Mmap;
-        assert_eq!(truth.mmap_lock_writes, if is_mmap { 240 } else { 0 });
+        let taken = truth
+            .lock
+            .map(|lock| (lock.name, lock.exclusive, lock.shared));
+        let expected = match workload {
+            Workload::Mmap => Some(("mm_struct.mmap_lock", 240, 0)),
+            Workload::Mincore => Some(("mm_struct.mmap_lock", 0, 120)),
+            Workload::Create => Some(("inode.i_rwsem of the folder", 240, 0)),
+            Workload::Rename => Some(("inode.i_rwsem of both folders", 480, 0)),
+            Workload::Cgroup => Some(("cgroup_mutex", 120, 0)),
+            Workload::Pipe => Some(("pipe_inode_info.mutex of the pipe", 240, 0)),
+            _ => None,
+        };
+        let expected = expected.map(|(name, writes, reads)| (name.to_owned(), writes, reads));
+        assert_eq!(taken, expected);
     }
+}
+
+/// Tasks of an iteration.
+fn lives_of(workload: Workload) -> u64 {
+    let makes_tasks = matches!(
+        workload,
+        Workload::Threadspawn | Workload::Barethread | Workload::Forkexit
+    );
+    u64::from(makes_tasks)
 }
 
 #[test]
@@ -50,10 +68,7 @@ fn threads_are_shared_out_among_processes() {
         assert_eq!((truth.tasks, truth.mode), (7, Mode::Threads));
         assert_eq!((truth.iterations, truth.per_task_min), (280, 40));
         // Processes of three workers, of three and of one.
-        let lives = match workload {
-            Workload::Threadspawn | Workload::Barethread | Workload::Forkexit => 280,
-            Workload::Nullhold | Workload::Signalgroup | Workload::Mmap => 0,
-        };
+        let lives = 280 * lives_of(workload);
         assert_eq!(truth.tasks_created, 3 + 7 + lives, "{truth:?}");
         let is_nullhold = workload == Workload::Nullhold;
         assert_eq!(truth.setsid_calls, if is_nullhold { 3 } else { 0 });

@@ -126,6 +126,46 @@ fn a_limit_on_mappings_is_named() {
     }
 }
 
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let mut command = Command::new(PROGRAM);
+    command.args(["create", "--iterations", "1", "--warm-up", "0"]);
+    let mut run = Run::start_command({
+        command.env("TMPDIR", "/proc");
+        command
+    });
+    let (status, errors) = run.finish();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("cannot make a folder in /proc"), "{errors}");
+}
+
+/// However the run ends, unless it is killed.
+#[test]
+fn folders_are_removed() {
+    for (arguments, signalled) in [
+        ("create -t 2 --iterations 10 --warm-up 0", false),
+        ("rename -t 2 --until-signalled --warm-up 0", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments.split_whitespace());
+        command.env("TMPDIR", folder.path());
+        let mut run = Run::start_command(command);
+        if signalled {
+            run.wait_for(|line| *line == WorkloadLine::Measurement);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            run.signal(libc::SIGTERM);
+        }
+        let (status, errors) = run.finish();
+        assert!(status.success(), "{errors}");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "{arguments}"
+        );
+    }
+}
+
 /// Lets a process have no more memory than it has.
 fn forbid_mappings(pid: i32) {
     let none = libc::rlimit {

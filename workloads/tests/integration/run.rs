@@ -17,12 +17,36 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const MARK: &str = "LOCKPROF_TEST_RUN";
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
+static LOOKS: AtomicU32 = AtomicU32::new(0);
 
-/// Every workload in every mode.
+/// Every workload that is possible here in every mode.
 pub fn all_combinations() -> impl Iterator<Item = (Workload, Mode)> {
     Workload::ALL
         .into_iter()
+        .filter(|workload| *workload != Workload::Cgroup || cgroups_can_be_made())
         .flat_map(|workload| [(workload, Mode::Processes), (workload, Mode::Threads)])
+}
+
+/// Whether there is a second hierarchy that lets a cgroup be made; said where there is none.
+fn cgroups_can_be_made() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    let root = mounts.find_map(|mut words| {
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| place.to_owned())
+    });
+    let made = root.is_some_and(|root| {
+        // Another test of this program may look at the same time.
+        let look = LOOKS.fetch_add(1, Ordering::Relaxed);
+        let path = format!("{root}/lockprof-test-{}-{look}", std::process::id());
+        fs::create_dir(&path)
+            .and_then(|()| fs::remove_dir(&path))
+            .is_ok()
+    });
+    if !made {
+        println!("SKIPPED the load cgroup: no cgroup2 in which a cgroup can be made");
+    }
+    made
 }
 
 pub struct Run {

@@ -1,6 +1,6 @@
 //! Another tool on the functions that lockprof has programs on.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 
@@ -65,4 +65,92 @@ pub fn counted(outcome: &VmOutcome, map: &str) -> Result<u64> {
         .trim()
         .parse()
         .context("bpftrace's count is no number")
+}
+
+/// A bundled load for a lock of its own: the function by which it takes that, the locks of one run, and how often an
+/// iteration takes each.
+struct Taking {
+    load: &'static str,
+    function: &'static str,
+    locks: usize,
+    each: u64,
+    /// How often what starts and ends the workers takes it besides, at most: they are named before their stacks are made.
+    besides: u64,
+}
+
+const fn taking(load: &'static str, function: &'static str, locks: usize, each: u64) -> Taking {
+    Taking {
+        load,
+        function,
+        locks,
+        each,
+        besides: 0,
+    }
+}
+
+/// The mmap_lock of a process, which starts and ends by it.
+const fn mapping(load: &'static str, function: &'static str, each: u64) -> Taking {
+    Taking {
+        besides: 100,
+        ..taking(load, function, 1, each)
+    }
+}
+
+/// `nullhold` and its like are counted by other tests, with lockprof itself.
+const TAKING: [Taking; 6] = [
+    mapping("mmap", "down_write_killable", 2),
+    mapping("mincore", "down_read", 1),
+    taking("create", "down_write", 1, 2),
+    taking("rename", "down_write", 2, 2),
+    taking("cgroup", "mutex_lock", 1, 1),
+    taking("pipe", "mutex_lock", 1, 2),
+];
+/// Workers, and iterations of each.
+const WORKERS: u64 = 2;
+const ITERATIONS: u64 = 500;
+
+/// By a script that counts calls by lock, each load takes its locks as often as it says, and none more often.
+pub fn loads_take_their_locks(lab: &Lab<'_>) -> Result<Verdict> {
+    let mut script = format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n");
+    for Taking { load, function, .. } in TAKING {
+        script +=
+            &format!("kprobe:{function} /comm == \"{load}\"/ {{ @{load}[arg0] = count(); }}\n");
+    }
+    let mut steps =
+        vec![Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY))];
+    steps.extend(TAKING.iter().map(|Taking { load, .. }| {
+        let words = format!(
+            "lockprof workload {load} --tasks {WORKERS} --iterations {ITERATIONS} --warm-up 0"
+        );
+        Step::new(words.split(' '))
+    }));
+    steps.push(Step::ending(0, libc::SIGINT));
+    let mut request = lab.request(steps);
+    Peers::fetch()?.add_to(&mut request)?;
+    let outcome = super::succeed(&request)?;
+    let said = outcome.steps[0].text();
+    for Taking {
+        load,
+        locks,
+        each,
+        besides,
+        ..
+    } in TAKING
+    {
+        let start = format!("@{load}[");
+        let counts = said.lines().filter_map(|line| {
+            let (_, count) = line.strip_prefix(&start)?.split_once("]: ")?;
+            count.parse().ok()
+        });
+        let mut counts: Vec<u64> = counts.collect();
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        counts.truncate(locks);
+        note!("    {load}: {counts:?}");
+        let taken = each * WORKERS * ITERATIONS;
+        let expected = taken..=taken + besides;
+        if counts.len() != locks || !counts.iter().all(|count| expected.contains(count)) {
+            bail!("{load}: {expected:?} for each of {locks} was expected, not {counts:?}");
+        }
+    }
+    Ok(Verdict::Passed)
 }

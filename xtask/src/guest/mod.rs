@@ -281,6 +281,7 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 1,
         run: beside::a_script_on_the_same_functions_sees_the_same,
     },
+    everywhere("loads_take_their_locks", beside::loads_take_their_locks),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(
         "all_locks_of_one_caller",

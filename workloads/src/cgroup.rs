@@ -1,0 +1,83 @@
+//! Holds of cgroup_mutex, by a limit that is set to what it is.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+
+use crate::load::{Failure, Load, Operation, Prepared, Takes};
+
+/// The file in the run's own cgroup that is written to.
+const LIMIT: &str = "cgroup.max.descendants";
+
+static PATH: Mutex<PathBuf> = Mutex::new(PathBuf::new());
+
+thread_local! {
+    /// Each worker opens it for itself: who writes to one that is shared waits for a mutex of that.
+    static OPENED: io::Result<File> = File::options()
+        .write(true)
+        .open(PATH.lock().unwrap_or_else(PoisonError::into_inner).join(LIMIT));
+}
+
+pub(crate) fn load() -> Load {
+    Load {
+        prepare,
+        // cgroup_max_descendants_write() of kernel/cgroup/cgroup.c, 6.1 to 7.3, takes it by cgroup_kn_lock_live().
+        takes: Some(Takes {
+            lock: "cgroup_mutex",
+            exclusive: 1,
+            shared: 0,
+        }),
+        ..Load::of("A limit of a cgroup set to what it is", iterate)
+    }
+}
+
+/// Makes a cgroup, in which nobody is, where the second hierarchy begins.
+fn prepare() -> anyhow::Result<Prepared> {
+    let mounts =
+        fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+    let root = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(place))
+    });
+    let root = root.context("no cgroup2 is mounted, without which this load has no lock")?;
+    // A cgroup goes by rmdir alone: its files are the kernel's.
+    let path = tempfile::Builder::new()
+        .prefix("lockprof-load-")
+        .disable_cleanup(true)
+        .tempdir_in(&root)
+        .with_context(|| format!("cannot make a cgroup in {}", root.display()))?
+        .keep();
+    let made = Cgroup(path.clone());
+    *PATH.lock().unwrap_or_else(PoisonError::into_inner) = path;
+    Ok(Prepared::of(made))
+}
+
+struct Cgroup(PathBuf);
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Nobody is left whom it would help to know that it is still there.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn iterate() -> Result<(), Failure> {
+    OPENED.with(|opened| {
+        let mut file = opened
+            .as_ref()
+            .map_err(|error| failure(Operation::Open, error))?;
+        file.write_all(b"max")
+            .map_err(|error| failure(Operation::Write, &error))
+    })
+}
+
+fn failure(operation: Operation, error: &io::Error) -> Failure {
+    Failure {
+        operation,
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+    }
+}
