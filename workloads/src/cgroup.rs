@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
+use crate::folder;
 use crate::load::{Failure, Load, Operation, Prepared, Takes};
 
 /// The file in the run's own cgroup that is written to.
@@ -46,7 +47,7 @@ fn prepare() -> anyhow::Result<Prepared> {
     let root = root.context("no cgroup2 is mounted, without which this load has no lock")?;
     // A cgroup goes by rmdir alone: its files are the kernel's.
     let path = tempfile::Builder::new()
-        .prefix("lockprof-load-")
+        .prefix(&folder::own_prefix())
         .disable_cleanup(true)
         .tempdir_in(&root)
         .with_context(|| format!("cannot make a cgroup in {}", root.display()))?

@@ -20,7 +20,7 @@ thread_local! {
 /// Makes it, with these folders in it; removed with everything in it when it is dropped, which workers never do.
 pub(crate) fn prepare(inner: &[&str]) -> anyhow::Result<Prepared> {
     let folder = tempfile::Builder::new()
-        .prefix("lockprof-load-")
+        .prefix(&own_prefix())
         .tempdir()
         .with_context(|| format!("cannot make a folder in {}", env::temp_dir().display()))?;
     for name in inner {
@@ -31,6 +31,11 @@ pub(crate) fn prepare(inner: &[&str]) -> anyhow::Result<Prepared> {
         .with_context(|| format!("cannot open {}", folder.path().display()))?;
     FOLDER.store(opened.as_raw_fd(), Ordering::Relaxed);
     Ok(Prepared::of((opened, folder)))
+}
+
+/// What the run's own folder's name begins with: whoever kills the run finds what it leaves by that.
+pub(crate) fn own_prefix() -> String {
+    format!("lockprof-load-{}-", std::process::id())
 }
 
 /// Calls something with the folder and the worker's own name in it.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -29,13 +30,7 @@ pub fn all_combinations() -> impl Iterator<Item = (Workload, Mode)> {
 
 /// Whether there is a second hierarchy that lets a cgroup be made; said where there is none.
 fn cgroups_can_be_made() -> bool {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let mut mounts = mounts.lines().map(|line| line.split(' '));
-    let root = mounts.find_map(|mut words| {
-        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| place.to_owned())
-    });
-    let made = root.is_some_and(|root| {
+    let made = cgroup_root().is_some_and(|root| {
         // Another test of this program may look at the same time.
         let look = LOOKS.fetch_add(1, Ordering::Relaxed);
         let path = format!("{root}/lockprof-test-{}-{look}", std::process::id());
@@ -47,6 +42,16 @@ fn cgroups_can_be_made() -> bool {
         println!("SKIPPED the load cgroup: no cgroup2 in which a cgroup can be made");
     }
     made
+}
+
+/// Where the second hierarchy begins, if there is one.
+fn cgroup_root() -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    mounts.find_map(|mut words| {
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| place.to_owned())
+    })
 }
 
 pub struct Run {
@@ -152,6 +157,27 @@ impl Run {
             .collect()
     }
 
+    /// A folder or a cgroup, by the run's number.
+    fn remove_what_a_killed_run_leaves(&self) {
+        let start = format!("lockprof-load-{}-", self.child.id());
+        let places = [Some(std::env::temp_dir()), cgroup_root().map(PathBuf::from)];
+        for listed in places
+            .into_iter()
+            .flatten()
+            .filter_map(|place| fs::read_dir(place).ok())
+        {
+            let entries = listed.filter_map(Result::ok);
+            for left in
+                entries.filter(|left| left.file_name().to_string_lossy().starts_with(&start))
+            {
+                // The files of a cgroup are the kernel's: it goes by itself.
+                if fs::remove_dir(left.path()).is_err() {
+                    let _ = fs::remove_dir_all(left.path());
+                }
+            }
+        }
+    }
+
     /// Fails if processes of this run live on for longer than the kernel needs to kill them.
     pub fn expect_no_survivors(&self) {
         wait_until("the workers die", || self.survivors().is_empty());
@@ -164,6 +190,7 @@ impl Drop for Run {
             send(pid, libc::SIGKILL);
         }
         let _status = self.child.wait();
+        self.remove_what_a_killed_run_leaves();
     }
 }
 
