@@ -14,9 +14,9 @@ pub(crate) fn load() -> Load {
             shared: 0,
         }),
         ..Load::of("File creation and removal in one folder", || {
-            folder::with_own_name(|folder, name| {
-                folder::create(folder, name)?;
-                folder::unlink(folder, name)
+            folder::with_own_name(|name| {
+                folder::create(name)?;
+                folder::unlink(name)
             })
         })
     }

@@ -38,16 +38,21 @@ pub(crate) fn own_prefix() -> String {
     format!("lockprof-load-{}-", std::process::id())
 }
 
-/// Calls something with the folder and the worker's own name in it.
-pub(crate) fn with_own_name<T>(call: impl FnOnce(RawFd, &CString) -> T) -> T {
-    NAME.with(|name| call(FOLDER.load(Ordering::Relaxed), name))
+/// The folder, below which paths are.
+pub(crate) fn descriptor() -> RawFd {
+    FOLDER.load(Ordering::Relaxed)
+}
+
+/// Calls something with the worker's own name.
+pub(crate) fn with_own_name<T>(call: impl FnOnce(&CString) -> T) -> T {
+    NAME.with(call)
 }
 
 /// Makes a file that is not there, and leaves it closed.
-pub(crate) fn create(folder: RawFd, path: &CString) -> Result<(), Failure> {
+pub(crate) fn create(path: &CString) -> Result<(), Failure> {
     let how = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_CLOEXEC;
     // SAFETY: the path is NUL-terminated.
-    let file = unsafe { libc::openat(folder, path.as_ptr(), how, 0o600) };
+    let file = unsafe { libc::openat(descriptor(), path.as_ptr(), how, 0o600) };
     if file < 0 {
         return Err(Failure::last(Operation::Open));
     }
@@ -57,9 +62,9 @@ pub(crate) fn create(folder: RawFd, path: &CString) -> Result<(), Failure> {
 }
 
 /// Removes a file.
-pub(crate) fn unlink(folder: RawFd, path: &CString) -> Result<(), Failure> {
+pub(crate) fn unlink(path: &CString) -> Result<(), Failure> {
     // SAFETY: the path is NUL-terminated.
-    match unsafe { libc::unlinkat(folder, path.as_ptr(), 0) } {
+    match unsafe { libc::unlinkat(descriptor(), path.as_ptr(), 0) } {
         0 => Ok(()),
         _ => Err(Failure::last(Operation::Unlink)),
     }

@@ -41,7 +41,7 @@ fn prepare() -> anyhow::Result<Prepared> {
 }
 
 fn iterate() -> Result<(), Failure> {
-    let [read, write] = [&ENDS[0], &ENDS[1]].map(|end| end.load(Ordering::Relaxed));
+    let [read, write] = ENDS.each_ref().map(|end| end.load(Ordering::Relaxed));
     let mut byte = 0_u8;
     // SAFETY: the byte may be read during the call.
     let written = unsafe { libc::write(write, (&raw const byte).cast(), 1) };

@@ -11,7 +11,7 @@ const TO: &str = "to";
 
 thread_local! {
     static PATHS: [CString; 2] = [FROM, TO].map(|folder| {
-        folder::with_own_name(|_, name| {
+        folder::with_own_name(|name| {
             CString::new([folder.as_bytes(), b"/", name.as_bytes()].concat()).unwrap_or_default()
         })
     });
@@ -28,17 +28,15 @@ pub(crate) fn load() -> Load {
             shared: 0,
         }),
         ..Load::of("File renamed from one folder into another", || {
-            folder::with_own_name(|folder, _| {
-                PATHS.with(|[from, to]| {
-                    folder::create(folder, from)?;
-                    // SAFETY: both paths are NUL-terminated.
-                    let done =
-                        unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) };
-                    if done != 0 {
-                        return Err(Failure::last(Operation::Rename));
-                    }
-                    folder::unlink(folder, to)
-                })
+            PATHS.with(|[from, to]| {
+                folder::create(from)?;
+                let folder = folder::descriptor();
+                // SAFETY: both paths are NUL-terminated.
+                let done = unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) };
+                if done != 0 {
+                    return Err(Failure::last(Operation::Rename));
+                }
+                folder::unlink(to)
             })
         })
     }

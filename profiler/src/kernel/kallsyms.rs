@@ -241,6 +241,12 @@ impl Kallsyms {
             .chain(all().filter(|(_, symbol)| symbol.in_module))
     }
 
+    /// The kernel's own symbols of this name, without those of modules.
+    fn own<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Symbol> {
+        let all = self.named(name).map(|(_, symbol)| symbol);
+        all.filter(|symbol| !symbol.in_module)
+    }
+
     /// How many symbols there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -281,8 +287,7 @@ impl Kallsyms {
     /// Whether the kernel itself (no module) has such a function, even where addresses are hidden.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.named(name)
-            .any(|(_, symbol)| symbol.is_text() && !symbol.in_module)
+        self.own(name).any(Symbol::is_text)
     }
 
     /// The names of functions that a compiler made from this one of the kernel's own: `name.isra.0` and the

@@ -1,4 +1,5 @@
-//! What lockprof knows of single locks besides what the kernel tells of each: one file a lock. A lock that is not here is followed all the same, without everyday names.
+//! What lockprof knows of single locks besides what the kernel tells of each: one file a lock. A lock that is not here is
+//! followed all the same, without everyday names.
 
 mod mmap_lock;
 mod pidmap_lock;

@@ -29,6 +29,14 @@ pub fn make(dir: PathBuf) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// A path's last part, as text.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// The path of a program that PATH finds.
 pub fn which(program: &str) -> Option<PathBuf> {
     // Debian's users have no sbin in their PATH, but some of the programs are there.

@@ -9,7 +9,7 @@ use object::{
     SymbolSection,
 };
 
-use super::{Kallsyms, Symbol};
+use super::Kallsyms;
 use crate::kernel::one_line::line_of;
 
 /// Where distributions put the file of nm's output, with the release behind it.
@@ -136,12 +136,6 @@ impl Kallsyms {
             matches += 1;
         }
         (matches >= least).then_some(moved)
-    }
-
-    /// The kernel's own symbols of this name: modules have theirs, of which its image knows nothing.
-    fn own<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Symbol> {
-        let all = self.named(name).map(|(_, symbol)| symbol);
-        all.filter(|symbol| !symbol.in_module)
     }
 }
 

@@ -122,14 +122,13 @@ pub fn list() -> Result<()> {
     let folder = folder()?;
     let mut rows = Vec::new();
     for entry in sorted(&folder) {
-        let group = file_name(&entry);
-        for kernel in sorted(&entry)
-            .into_iter()
-            .filter(|kernel| kernel.join(IMAGE).is_file() && !file_name(kernel).starts_with('.'))
-        {
+        let group = paths::file_name(&entry);
+        for kernel in sorted(&entry).into_iter().filter(|kernel| {
+            kernel.join(IMAGE).is_file() && !paths::file_name(kernel).starts_with('.')
+        }) {
             let name = match group.strip_prefix("debian-") {
                 Some(series) => format!("debian:{series}"),
-                None => file_name(&kernel),
+                None => paths::file_name(&kernel),
             };
             let release = fs::read_to_string(kernel.join("release")).unwrap_or_default();
             rows.push((
@@ -163,13 +162,6 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
     let mut paths = entries.map(|entry| entry.path()).collect::<Vec<_>>();
     paths.sort();
     paths
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn cached(sources: &Path, series: &str) -> Option<Source> {
         .ok()?
         .iter()
         .filter(|folder| folder.join(&name).is_file())
-        .map(|folder| file_name(folder))
+        .map(|folder| paths::file_name(folder))
         .filter(|version| !version.starts_with('.'))
         .collect();
     versions.sort_by(|a, b| version::compare(a, b));
@@ -219,13 +219,6 @@ fn cached(sources: &Path, series: &str) -> Option<Source> {
         identity: format!("{}={newest}", package(series)),
         series: Some(series.to_owned()),
     })
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]
