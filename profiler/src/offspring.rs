@@ -9,7 +9,18 @@
 //! would wake it, and be released by it under the very lock that is measured. And one that is killed would leave them to
 //! init all the same.
 
-use std::{collections::BTreeSet, ffi::OsStr, fmt, fs, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fmt, fs,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 
 use crate::proc::{StatLine, numbers};
 
@@ -17,6 +28,8 @@ use crate::proc::{StatLine, numbers};
 pub const VARIABLE: &str = "LOCKPROF_LOAD";
 /// How often all processes are looked through for those of a load: it may make some faster than they are found.
 const ROUNDS: usize = 100;
+/// How long the end of those that were killed is waited for: one that sleeps in the kernel ends when that is over.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A word that tells the processes of one load from all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +59,13 @@ impl Mark {
         }
     }
 
-    /// Kills all of them.
+    /// Kills all of them, and waits for their end: the signal alone ends nobody.
     pub fn kill(&self, first: Option<u32>) {
-        self.send_all(first, libc::SIGKILL);
+        let killed = self.send_all(first, libc::SIGKILL);
+        let deadline = Instant::now() + PATIENCE;
+        killed
+            .into_iter()
+            .for_each(|process| wait_for_end(process, deadline));
     }
 
     /// Sends all of them a signal that keeps them from starting anything, and gives those that got it. To a
@@ -141,6 +158,19 @@ fn send(process: u32, signal: libc::c_int) {
     if let Ok(process) = i32::try_from(process) {
         // SAFETY: the call has no precondition.
         unsafe { libc::kill(process, signal) };
+    }
+}
+
+/// Of one that has ended there is nothing to wait for.
+fn wait_for_end(process: u32, deadline: Instant) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let Some(Ok(process)) = process.map(|process| pidfd_open(process, PidfdFlags::empty())) else {
+        return;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if let Ok(left) = Timespec::try_from(left) {
+        // That it goes on all the same is all that is left to know, and nobody would do anything else then.
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left));
     }
 }
 
