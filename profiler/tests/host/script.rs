@@ -14,7 +14,7 @@ mod tests {
     use lockprof_abi::{LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE};
     use serde_json::Value;
 
-    use crate::fixture::{is_possible, lockprof, obstacle, report, signal};
+    use crate::fixture::{Measuring, is_possible, lockprof, obstacle, report, signal};
 
     /// bpftrace with its arguments as a list in JSON, where `cargo xtask test` knows one: older ones, as Debian 12's, may
     /// refuse the script.
@@ -25,10 +25,10 @@ mod tests {
     const MOST_APART: f64 = 0.1;
     /// With fewer waits than this of a kind one more or less would be too much.
     const FEWEST: u64 = 20;
-    /// The lengths of the one have the program of the other in them, in nanoseconds: nothing to a wait that is slept for,
-    /// and much to one that is spun for. It takes a microsecond by the kernel's statistics, and more of a busy machine.
-    const PROGRAM_NS: u64 = 3_000;
-    /// And what interrupts one of the two programs, an interrupt or the hypervisor, is as long as the longest waits.
+    /// By the script's clock the end of a wait is one program of lockprof's later, and the beginning one of the script's
+    /// own: by how much the two may differ, in nanoseconds. It is nothing to a wait that is slept for.
+    const PROGRAMS_APART_NS: u64 = 500;
+    /// How many waits of a class may be interrupted between the two clocks at one of their ends.
     const INTERRUPTED: u64 = 3;
     /// Runs a command where tracefs is mounted, which bpftrace looks for, without mounting it for others.
     const WITH_TRACEFS: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs \
@@ -96,22 +96,24 @@ mod tests {
     impl Script {
         /// Starts it, and returns when it is attached; or why it is not.
         fn start(bpftrace: &[String], cgroup: u64) -> Result<Self, String> {
-            // As little as can be is between the two readings of the clock: many waits are shorter than the script.
+            // As little as can be is between the two readings of the clock: many waits are shorter than the script. At
+            // either end its program comes behind lockprof's, which was attached first.
             let script = format!(
                 "rawtracepoint:contention_begin /cgroup == {cgroup} && @since[tid, arg0] == 0/
-                     {{ @flags[tid, arg0] = arg1; @since[tid, arg0] = nsecs; }}
+                     {{ @since[tid, arg0] = (nsecs << 6) | arg1; }}
                  rawtracepoint:contention_end
                      {{ $now = nsecs;
-                        $since = @since[tid, arg0];
-                        if ($since != 0) {{
-                            $flags = @flags[tid, arg0];
+                        $begun = @since[tid, arg0];
+                        if ($begun != 0) {{
+                            $flags = $begun & 63;
+                            $waited = $now - ($begun >> 6);
                             @waits[$flags, arg0] = count();
-                            @waited[$flags, arg0] = sum($now - $since);
-                            @longest[$flags, arg0] = max($now - $since);
+                            @waited[$flags, arg0] = sum($waited);
+                            @longest[$flags, arg0] = max($waited);
                             delete(@since[tid, arg0]);
                         }} }}
                  interval:s:1 /@said == 0/ {{ @said = 1; printf(\"{READY}\\n\"); }}
-                 END {{ clear(@since); clear(@flags); clear(@said); }}"
+                 END {{ clear(@since); clear(@said); }}"
             );
             let mut traceable = tempfile::NamedTempFile::new().unwrap();
             traceable.write_all(TRACEABLE.as_bytes()).unwrap();
@@ -187,23 +189,24 @@ mod tests {
         signed as u64
     }
 
-    /// lockprof, which looks at a cgroup's waits alone.
+    /// lockprof, which looks at a cgroup's waits alone, until it is told to end.
     fn locks(folder: &Path, cgroup: &Cgroup) -> Command {
         let mut command = lockprof();
-        command.args(["locks", "--windows", "off", "--quiet", "--no-report", "-o"]);
-        command.arg(folder).arg("--cgroup").arg(&cgroup.0);
+        command.args(["locks", "--windows", "off", "--interval", "0.1"]);
+        command.args(["--no-report", "-d", "600", "-o"]).arg(folder);
+        command.arg("--cgroup").arg(&cgroup.0);
         command
     }
 
     /// The load, which goes into the cgroup before it is the load.
-    fn load(cgroup: &Cgroup, seconds: &str) -> Vec<String> {
-        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
-        let cgroup = cgroup.0.to_str().unwrap();
-        let program = lockprof().get_program().to_str().unwrap().to_owned();
+    fn load(cgroup: &Cgroup, seconds: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]);
+        command.arg(&cgroup.0).arg(lockprof().get_program());
         let words = "workload mmap --tasks 6 --threads-each 3 --warm-up 0 --duration";
-        let shell = ["sh", "-c", enter, cgroup, &program];
-        let words = shell.into_iter().chain(words.split(' ')).chain([seconds]);
-        words.map(str::to_owned).collect()
+        command.args(words.split(' ')).arg(seconds);
+        command.stdin(Stdio::null());
+        command
     }
 
     /// What the script has seen of a class of locks: by the addresses of its members; where a report names them by the
@@ -240,27 +243,37 @@ mod tests {
     #[test]
     fn all_locks_agree_with_a_script() {
         let test = "all_locks_agree_with_a_script";
+        let folder = tempfile::tempdir().unwrap();
         let ready = obstacle().map_or_else(bpftrace, Err);
         let ready = ready.and_then(|bpftrace| {
             let none = || "no cgroup can be made below /sys/fs/cgroup".to_owned();
             let cgroup = Cgroup::make().ok_or_else(none)?;
-            let script = Script::start(&bpftrace, cgroup.id())?;
-            Ok((cgroup, script))
+            let own = Measuring::start(&mut locks(folder.path(), &cgroup));
+            match Script::start(&bpftrace, cgroup.id()) {
+                Ok(script) => Ok((cgroup, own, script)),
+                Err(why) => {
+                    signal(&own.child, libc::SIGINT);
+                    own.end();
+                    Err(why)
+                }
+            }
         });
-        let (cgroup, script) = match ready {
+        let (cgroup, own, script) = match ready {
             Ok(ready) => ready,
             Err(why) => {
                 is_possible(test, Some(why));
                 return;
             }
         };
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = locks(folder.path(), &cgroup);
-        let output = command.arg("--").args(load(&cgroup, "4")).output().unwrap();
-        // Whatever is asserted, it does not outlive the test.
+        let output = load(&cgroup, "4").output().unwrap();
+        // Whatever is asserted, neither outlives the test.
         let of_script = script.end();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{error}");
+        signal(&own.child, libc::SIGINT);
+        let ended = own.end();
+        for output in [&output, &ended] {
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{error}");
+        }
         let report = report(folder.path());
         let classes = report["classes"].as_array().unwrap();
         let named = classes.iter().flat_map(addresses).collect();
@@ -289,22 +302,24 @@ mod tests {
                 // One more or less would be too much.
                 continue;
             }
-            let near = |of_script: u64, own: u64, allowed: u64| {
-                let apart = of_script.abs_diff(own).saturating_sub(allowed);
-                apart as f64 <= MOST_APART * of_script as f64
+            assert!(
+                waits.abs_diff(count) as f64 <= MOST_APART * waits as f64,
+                "{said}"
+            );
+            let Some(measured) = count.checked_sub(sampled).filter(|&measured| measured > 0) else {
+                continue;
             };
-            assert!(near(waits, count, 0), "{said}");
-            let own_longest = class["wait_ns"]["max"].as_f64().unwrap() as u64;
-            let longest_ns = seen.longest_ns.max(own_longest);
             // Samples are in no length.
-            let without_length = 3 * sampled * (waited_ns / waits);
-            let in_between = if class["kind"] == "rwsem" {
-                longest_ns
-            } else {
-                PROGRAM_NS * waits + INTERRUPTED * longest_ns
+            let own_ns = own_ns * count / measured;
+            let own_longest_ns = class["wait_ns"]["max"].as_f64().unwrap() as u64;
+            // What interrupts one of the two programs, an interrupt or the hypervisor, is as long as the longest wait.
+            let longest_ns = seen.longest_ns.max(own_longest_ns);
+            let allowed_ns = match class["kind"].as_str() {
+                Some("rwsem") => 0,
+                _ => INTERRUPTED * longest_ns + PROGRAMS_APART_NS * waits,
             };
-            let allowed = in_between + without_length;
-            assert!(near(waited_ns, own_ns, allowed), "{said}");
+            let apart_ns = waited_ns.abs_diff(own_ns).saturating_sub(allowed_ns);
+            assert!(apart_ns as f64 <= MOST_APART * waited_ns as f64, "{said}");
             compared += 1;
         }
         assert!(compared > 0, "no class has {FEWEST} waits");
