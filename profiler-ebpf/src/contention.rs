@@ -48,8 +48,7 @@ pub const BETWEEN_TEXT_LIMIT: usize = 1 << 16;
 pub struct ContentionEntry {
     /// The lock's address, or [`OTHERS`]; 0 in a free place.
     pub lock: u64,
-    /// The return address into the function that asked for it; 0 where that was not found, or the stack
-    /// tells.
+    /// The return address into the function that asked for it; 0 where that was not found.
     pub caller: u64,
     /// The call stack, or [`NO_STACK`].
     pub stack_id: i32,
@@ -95,6 +94,8 @@ pub struct TaskSlot {
     pub lock: u64,
     /// When the wait began (CLOCK_MONOTONIC, ns).
     pub began_ns: u64,
+    /// The return address into the function that asked for the lock; 0 where it is not known.
+    pub caller: u64,
     /// The sleeping task.
     pub pid: u32,
     /// The tracepoint's LCB_F_ flags at the first begin.
@@ -137,6 +138,7 @@ impl TaskSlot {
     pub const FREE: Self = Self {
         lock: 0,
         began_ns: 0,
+        caller: 0,
         pid: 0,
         flags: 0,
         stack_id: 0,
@@ -183,7 +185,7 @@ impl CgroupEntry {
 const _: () = {
     assert!(offset_of!(ContentionEntry, waits) == 32);
     assert!(size_of::<ContentionEntry>() == 56 + 4 * WAIT_OCTAVES);
-    assert!(size_of::<TaskSlot>() == 80);
+    assert!(size_of::<TaskSlot>() == 88);
     assert!(size_of::<CgroupEntry>() == 40);
     assert!(BETWEEN_TEXT_LIMIT.is_power_of_two());
     assert!(TASK_SLOTS.is_power_of_two() && CGROUP_SLOTS.is_power_of_two());

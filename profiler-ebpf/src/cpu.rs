@@ -310,6 +310,8 @@ pub struct CpuState {
     pub searches: u32,
     /// Spinning waits before the next one that is sampled.
     pub until_sample: u32,
+    /// When the call stack of a sleeping waiter was walked last: for the program alone.
+    pub walked_at: u64,
     /// Calls of spans outside every hold.
     pub calls_outside: [u64; Span::COUNT],
     /// Losses.
@@ -388,7 +390,7 @@ const _: () = {
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
                 + Site::SLOTS * size_of::<SiteState>()
-                + 40
+                + 48
                 + 8 * INTERRUPTED_FRAMES
                 + Span::COUNT * 8
                 + Loss::COUNT * 8

@@ -10,6 +10,13 @@
 //!
 //! The search follows a walk of the stack, which no stale word can lead astray. Where no stack may be
 //! walked it goes by the text alone: first the locks', then the first word that is in neither.
+//!
+//! Of a lock that is slept for the way begins in the scheduler's text. Of such waits one in eight jiffies is walked
+//! on each CPU, for its call stack; it goes to sleep anyway, so that its length is kept. The walk checks the distances
+//! as well. An rwsem's slow path aligns its frame to 16 bytes (`and $-16,%rsp`), in a stack that is aligned to eight:
+//! so the next return address stands at one of two places, of which the distance is that of the lower one. And in
+//! large frames return addresses of earlier calls may be left: a distance that was wrong gives way to a longer one,
+//! for what is left of an earlier call lies below.
 
 use core::{
     ffi::c_void,
@@ -17,25 +24,35 @@ use core::{
 };
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_stack, bpf_probe_read_kernel},
+    helpers::generated::{bpf_get_stack, bpf_jiffies64, bpf_probe_read_kernel},
     macros::map,
     maps::PerCpuArray,
 };
-use lockprof_abi::{BETWEEN_TEXT_LIMIT, CpuState, NO_STACK, WAIT_DEPTH};
+use lockprof_abi::{BETWEEN_TEXT_LIMIT, CpuState, LCB_F_PERCPU, NO_STACK, TextRange, WAIT_DEPTH};
 
-use super::{constants, contention, maps::SharedVariable, memory::read_u64};
+use super::{constants, contention, maps::SharedVariable};
 
 /// Return addresses that are passed over: the slow path's, the lock function's, and some of a mutex or
 /// semaphore.
-const HOPS: usize = 6;
-/// Words of the stack that are searched, the first argument included; a power of two.
-const SEARCHED_WORDS: usize = 64;
+const HOPS: usize = 8;
+/// Words of the stack that are searched, the first argument included; a multiple of those that are read at once.
+const SEARCHED_WORDS: usize = 80;
+/// No word further away is looked at; a power of two less 1.
+const FURTHEST_WORD: usize = 0xff;
 /// Words that are read at once.
 const CHUNK_WORDS: usize = 16;
 /// Frames of the walk that a search follows: those of tracing, of the lock, and one more; a power of two.
 const SEARCHED_FRAMES: usize = 16;
 /// Searches on a CPU, after which only a sampled wait makes another one.
 const FREE_SEARCHES: u32 = 64;
+/// log2 of the jiffies in which one sleeping wait of a CPU is walked: 32 ms where there are 250 a second.
+const WALK_EVERY_JIFFIES_LOG2: u32 = 3;
+/// Where modules are, behind the gigabyte that is the kernel's own (Documentation/arch/x86/x86_64/mm.rst, where the
+/// kernel is loaded at any address, CONFIG_RANDOMIZE_BASE, 5.19 to 7.3).
+const MODULES: TextRange = TextRange {
+    start: 0xffff_ffff_c000_0000,
+    length: 0x3f00_0000,
+};
 
 /// What a search works on, of which a program's own stack has no room for.
 #[repr(C)]
@@ -44,20 +61,39 @@ struct Search {
     frames: [u64; SEARCHED_FRAMES],
     /// The next frame that is looked for.
     next: u64,
+    /// Where the last return address stood; 0 before the first.
+    place: u64,
     /// The last return address that was found; 0 before the first.
     previous: u64,
-    /// Where it stood.
-    place: u64,
+    /// How far above it the next one stood last; 0 where that is not known.
+    known: u64,
+    /// Behind which place it is looked for.
+    behind: u64,
+    /// Where the text begins in which it is.
+    wanted: u64,
+    /// How long that is.
+    wanted_bytes: u64,
+    /// The way of asking for a lock.
+    way: u64,
+    /// 1 where a walk tells the return addresses.
+    walked: u64,
+    /// What was found; 0 until then.
+    caller: u64,
 }
 
 /// The program on contention_begin does not interrupt itself: one a CPU is enough.
 #[map]
 static SEARCH: PerCpuArray<Search> = PerCpuArray::with_max_entries(1, 0);
 
-/// At which word above the context the first return address into the locks' text stands, by what is
+/// Ways of asking for a lock, of which each may have frames of its own; a power of two.
+const WAYS: usize = 8;
+/// The first of those that sleep.
+const FIRST_SLEEPING_WAY: usize = 4;
+
+/// At which word above the context the first return address into the locks' text stands, by how a lock is
 /// asked for: in a kernel whose slow paths are no part of that text, each has its own frame below it. 0
 /// where it is not known.
-static PLACES: SharedVariable<[u32; 4]> = SharedVariable::new([0; 4]);
+static PLACES: SharedVariable<[u32; WAYS]> = SharedVariable::new([0; WAYS]);
 
 /// How many words above a return address into a function between the next one stands, by where in the
 /// text it points to. 0 where it is not known. A byte is written whole.
@@ -69,8 +105,7 @@ static DISTANCES: SharedVariable<[u8; BETWEEN_TEXT_LIMIT]> =
 pub fn find(context: *mut c_void, cpu: &mut CpuState, frame: usize) {
     let due = is_due(cpu);
     let frame = frame & (WAIT_DEPTH - 1);
-    let kind = kind_of(cpu.open_waits.frames[frame].flags);
-    let known = known(context, kind);
+    let known = known(context, spinning_way(cpu.open_waits.frames[frame].flags));
     cpu.open_waits.frames[frame].caller = known.unwrap_or(0);
     cpu.open_waits.frames[frame].stack_id = NO_STACK;
     cpu.open_waits.frames[frame].sampled = 0;
@@ -96,17 +131,22 @@ fn is_due(cpu: &mut CpuState) -> bool {
 
 /// 0 to 2: a lock that one holds, a reader, a writer (LCB_F_READ and LCB_F_WRITE).
 #[inline(always)]
-const fn kind_of(flags: u32) -> usize {
+const fn spinning_way(flags: u32) -> usize {
     (flags >> 1 & 3) as usize
+}
+
+/// An rwsem, a percpu-rwsem, a mutex (LCB_F_PERCPU and LCB_F_MUTEX).
+#[inline(always)]
+const fn sleeping_way(flags: u32) -> usize {
+    FIRST_SLEEPING_WAY + (flags / LCB_F_PERCPU & 3) as usize
 }
 
 /// The caller, where everything on the way to it is known.
 #[inline(always)]
-fn known(context: *mut c_void, kind: usize) -> Option<u64> {
+fn known(context: *mut c_void, way: usize) -> Option<u64> {
     let between = constants::between_text();
-    // SAFETY: the kind is in bounds, and the variable lives as long as the programs.
-    let mut place = unsafe { read_volatile(PLACES.get().cast::<u32>().add(kind)) } as usize;
-    let mut address = read_word(context, place)?;
+    let mut place = first_place(way) as usize;
+    let [mut address, _] = read_words_at(context, place)?;
     for _hop in 0..HOPS {
         if !between.contains(address) {
             return None;
@@ -115,13 +155,26 @@ fn known(context: *mut c_void, kind: usize) -> Option<u64> {
         if distance == 0 {
             return None;
         }
-        place += distance;
-        address = read_word(context, place)?;
+        place += distance as usize;
+        let [lower, upper] = read_words_at(context, place)?;
+        address = lower;
+        if !is_code(lower) {
+            place += 1;
+            address = upper;
+        }
+        // The same for the verifier on both ways.
+        place &= FURTHEST_WORD;
         if !between.contains(address) {
-            return Some(address);
+            return is_code(address).then_some(address);
         }
     }
     None
+}
+
+/// Whether an address may be one into which a function returns.
+#[inline(always)]
+fn is_code(address: u64) -> bool {
+    constants::kernel_text().contains(address) || MODULES.contains(address)
 }
 
 #[inline(always)]
@@ -132,42 +185,44 @@ fn distance_of(offset: u64) -> *mut u8 {
 }
 
 #[inline(always)]
-fn read_distance(offset: u64) -> usize {
+fn read_distance(offset: u64) -> u64 {
     // SAFETY: the byte is in the table.
-    unsafe { read_volatile(distance_of(offset)) as usize }
+    u64::from(unsafe { read_volatile(distance_of(offset)) })
 }
 
-/// A word of the stack.
+/// A word of the stack, and the one above.
 #[inline(always)]
-fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
-    read_u64(context.cast::<u64>().wrapping_add(place) as u64)
+fn read_words_at(context: *mut c_void, place: usize) -> Option<[u64; 2]> {
+    let mut words = [0; 2];
+    // SAFETY: the helper checks the address that it reads, and writes no more than the array's size.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            words.as_mut_ptr().cast(),
+            size_of_val(&words) as u32,
+            context.cast::<u64>().wrapping_add(place).cast(),
+        )
+    };
+    (failed == 0).then_some(words)
 }
 
-/// Who waits for a lock that is slept for: the return address, by a walk of the stack, as the daemon finds it in the
-/// stack that is kept; 0 where it is not to be told. The task goes to sleep anyway.
-#[cold]
-#[inline(never)]
-pub fn find_of_sleep(context: *mut c_void) -> u64 {
-    let Some(search) = SEARCH.get_ptr_mut(0) else {
-        return 0;
-    };
-    // SAFETY: as in `search`.
-    let search = unsafe { &mut *search };
-    let bytes = walk_frames(context, search);
-    let between = constants::between_text();
-    let mut in_lock = false;
-    for frame in 0..SEARCHED_FRAMES {
-        let address = search.frames[frame];
-        if frame as i64 * 8 >= bytes {
-            return 0;
-        }
-        if between.contains(address) {
-            in_lock = true;
-        } else if in_lock {
-            return address;
+/// Who waits for a lock that is slept for: the return address, 0 where it is not to be told; and whether the call
+/// stack is to be walked: each where all samples are wanted, else one in a while, and where nothing else tells who it
+/// is.
+#[inline(always)]
+pub fn find_of_sleep(context: *mut c_void, cpu: &mut CpuState, flags: u32) -> (u64, bool) {
+    let way = sleeping_way(flags);
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_jiffies64() } >> WALK_EVERY_JIFFIES_LOG2;
+    let is_due = cpu.walked_at != now || constants::sample_every() == 1;
+    match known(context, way) {
+        Some(caller) if !is_due => (caller, false),
+        known => {
+            cpu.walked_at = now;
+            let walked = search(context, way);
+            // What is read is what counts, so that the daemon sees how often it is not what is walked.
+            (known.unwrap_or(walked), is_due || walked == 0)
         }
     }
-    0
 }
 
 /// What takes so long that the wait's length is not to be kept: the walk of a sample, or the search for
@@ -184,7 +239,7 @@ fn disturb(context: *mut c_void, cpu: &mut CpuState, frame: usize, due: bool) {
             cpu.searches += 1;
         }
         cpu.open_waits.frames[frame].caller =
-            search(context, kind_of(cpu.open_waits.frames[frame].flags));
+            search(context, spinning_way(cpu.open_waits.frames[frame].flags));
     }
     cpu.open_waits.frames[frame].sampled = 1;
     cpu.open_waits.frames[frame].stack_id = contention::take_stack(context, cpu);
@@ -194,51 +249,119 @@ fn disturb(context: *mut c_void, cpu: &mut CpuState, frame: usize, due: bool) {
 /// where they stand. The caller; 0 where it is not found.
 #[cold]
 #[inline(never)]
-fn search(context: *mut c_void, kind: usize) -> u64 {
+fn search(context: *mut c_void, way: usize) -> u64 {
     let Some(search) = SEARCH.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: the element is in the map, and belongs to this CPU and this program.
     let search = unsafe { &mut *search };
-    let walked = walk(context, search);
+    let between = constants::between_text();
+    let first_text = if way >= FIRST_SLEEPING_WAY {
+        between
+    } else {
+        constants::lock_text()
+    };
+    search.way = way as u64;
+    search.walked = u64::from(walk(context, search, first_text));
     read_words(context, search);
     search.previous = 0;
-    let between = constants::between_text();
+    search.caller = 0;
+    look_for(search, first_text, 0, first_place(way));
     for place in 2..SEARCHED_WORDS {
-        let word = search.words[place];
         // What comes back from the map is any number to the verifier, which would otherwise follow the
         // rest once for each place that may be found.
-        let previous = any_number(&raw const search.previous);
-        let is_next = if walked {
-            word == search.frames
-                [any_number(&raw const search.next) as usize & (SEARCHED_FRAMES - 1)]
-        } else if previous == 0 {
-            constants::lock_text().contains(word)
-        } else {
-            constants::kernel_text().contains(word)
+        let wanted = TextRange {
+            start: any_number(&raw const search.wanted),
+            length: any_number(&raw const search.wanted_bytes),
         };
-        if !is_next {
+        let word = search.words[place];
+        if !wanted.contains(word) || place as u64 <= any_number(&raw const search.behind) {
             continue;
         }
-        if previous == 0 {
-            // SAFETY: the kind is in bounds; a word is written whole.
-            unsafe { write_volatile(PLACES.get().cast::<u32>().add(kind & 3), place as u32) };
+        let distance = (place as u64).wrapping_sub(any_number(&raw const search.place));
+        let known = any_number(&raw const search.known);
+        // The upper one of two places is as good.
+        if known == 0 || distance != known + 1 {
+            keep(search, between, distance);
+        }
+        if between.contains(word) {
+            search.previous = word;
+            search.next += 1;
+            let known = read_distance(word.wrapping_sub(between.start));
+            look_for(search, constants::kernel_text(), place as u64, known);
         } else {
-            let distance = (place as u64).wrapping_sub(any_number(&raw const search.place));
-            // SAFETY: the byte is in the table.
-            unsafe {
-                write_volatile(
-                    distance_of(previous.wrapping_sub(between.start)),
-                    distance as u8,
-                );
-            }
+            search.caller = word;
+            search.behind = SEARCHED_WORDS as u64;
         }
-        if !between.contains(word) {
-            return word;
+    }
+    if any_number(&raw const search.caller) == 0 {
+        // The next search begins anew.
+        keep(search, between, 0);
+        if any_number(&raw const search.walked) != 0 {
+            return walked_caller(search);
         }
-        search.previous = word;
-        search.place = place as u64;
-        search.next += 1;
+    }
+    any_number(&raw const search.caller)
+}
+
+/// What the next return address is by the walk, or in which text it is; from its known place on. Where that was the
+/// upper one of two it is not found at the lower one, and begins anew.
+#[inline(always)]
+fn look_for(search: &mut Search, text: TextRange, place: u64, known: u64) {
+    if any_number(&raw const search.walked) != 0 {
+        search.wanted =
+            search.frames[any_number(&raw const search.next) as usize & (SEARCHED_FRAMES - 1)];
+        search.wanted_bytes = 1;
+    } else {
+        search.wanted = text.start;
+        search.wanted_bytes = text.length;
+    }
+    search.place = place;
+    search.known = known;
+    search.behind = place + known.saturating_sub(1);
+}
+
+/// Where the first return address stands, by the way; 0 where that is not known.
+#[inline(always)]
+fn first_place(way: usize) -> u64 {
+    // SAFETY: the way is in bounds, and the variable lives as long as the programs.
+    u64::from(unsafe { read_volatile(PLACES.get().cast::<u32>().add(way & (WAYS - 1))) })
+}
+
+/// Keeps how far above the one before a return address stands.
+#[inline(always)]
+fn keep(search: &Search, between: TextRange, distance: u64) {
+    let previous = any_number(&raw const search.previous);
+    let way = any_number(&raw const search.way) as usize;
+    if previous == 0 {
+        // SAFETY: as in `first_place`; a word is written whole.
+        unsafe {
+            write_volatile(
+                PLACES.get().cast::<u32>().add(way & (WAYS - 1)),
+                distance as u32,
+            );
+        }
+    } else {
+        // SAFETY: the byte is in the table.
+        unsafe {
+            write_volatile(
+                distance_of(previous.wrapping_sub(between.start)),
+                distance as u8,
+            );
+        }
+    }
+}
+
+/// The caller by the walk alone: it stands further away than words are searched.
+#[inline(always)]
+fn walked_caller(search: &Search) -> u64 {
+    let between = constants::between_text();
+    let first = any_number(&raw const search.next);
+    for frame in 0..SEARCHED_FRAMES {
+        let address = search.frames[frame];
+        if frame as u64 >= first && address != 0 && !between.contains(address) {
+            return address;
+        }
     }
     0
 }
@@ -249,35 +372,28 @@ fn any_number(place: *const u64) -> u64 {
     unsafe { read_volatile(place) }
 }
 
-/// Walks the stack as far as a search needs it; whether it came by the locks' text, where the search
-/// begins.
+/// Walks the stack as far as a search needs it; whether it came by the text in which the search begins.
 #[inline(always)]
-fn walk(context: *mut c_void, search: &mut Search) -> bool {
+fn walk(context: *mut c_void, search: &mut Search, first_text: TextRange) -> bool {
     if !constants::take_stacks() {
         return false;
     }
-    let bytes = walk_frames(context, search);
-    for frame in 0..SEARCHED_FRAMES {
-        if frame as i64 * 8 < bytes && constants::lock_text().contains(search.frames[frame]) {
-            search.next = frame as u64;
-            return true;
-        }
-    }
-    false
-}
-
-/// The return addresses of the stack, the innermost first: how many bytes they are, negative where there are none.
-#[inline(always)]
-fn walk_frames(context: *mut c_void, search: &mut Search) -> i64 {
     // SAFETY: the helper writes no more than the array's size.
-    unsafe {
+    let bytes = unsafe {
         bpf_get_stack(
             context,
             search.frames.as_mut_ptr().cast(),
             size_of_val(&search.frames) as u32,
             0,
         )
+    };
+    for frame in 0..SEARCHED_FRAMES {
+        if frame as i64 * 8 < bytes && first_text.contains(search.frames[frame]) {
+            search.next = frame as u64;
+            return true;
+        }
     }
+    false
 }
 
 /// Reads the words above the context, as far as there are any.

@@ -66,9 +66,7 @@ fn began<const OWNER_STACKS: bool>(context: *mut c_void, lock: u64, flags: u32) 
     // A mutex's owner may be spun for, but then with preemption on: it is kept by task.
     if flags & LCB_F_SPIN != 0 && flags & LCB_F_MUTEX == 0 {
         spin_began(context, cpu, lock, flags);
-    } else if !constants::callers_are_filtered()
-        || waiters::is_by_wanted(cpu, caller::find_of_sleep(context))
-    {
+    } else {
         sleep_began::<OWNER_STACKS>(context, cpu, lock, flags);
     }
     0
@@ -281,10 +279,14 @@ fn sleep_began<const OWNER_STACKS: bool>(
         }
         lose(cpu, Loss::TaskSlotTaken);
     }
-    let stack_id = if maps::is_held(cpu) {
-        NO_STACK
-    } else {
+    let (caller, is_walked) = caller::find_of_sleep(context, cpu, flags);
+    if constants::callers_are_filtered() && !waiters::is_by_wanted(cpu, caller) {
+        return;
+    }
+    let stack_id = if is_walked && !maps::is_held(cpu) {
         contention::take_stack(context, cpu)
+    } else {
+        NO_STACK
     };
     if constants::keep_waiters() {
         waiters::note_owner(slot, lock, flags);
@@ -302,6 +304,7 @@ fn sleep_began<const OWNER_STACKS: bool>(
     slot.window = window;
     slot.flags = flags;
     slot.stack_id = stack_id;
+    slot.caller = caller;
     slot.lock = lock;
     slot.began_ns = now_ns;
 }
@@ -353,7 +356,7 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         cpu,
         &Wait {
             lock: waiters::key_of(lock, class),
-            caller: 0,
+            caller: slot.caller,
             flags: slot.flags,
             stack_id: slot.stack_id,
             hold_site: 0,

@@ -225,8 +225,10 @@ impl Collector {
                 let (number, by_stack) = self.names.stack(source, stack, &mut interval.stacks);
                 sum.stack = Some(number);
                 if let Some(by_stack) = by_stack.filter(|_| caller != 0) {
-                    interval.callers_checked += sum.sampled;
-                    interval.callers_wrong += u64::from(caller != by_stack) * sum.sampled;
+                    // Of who sleeps the length is kept as well.
+                    let walked = sum.sampled + sum.waits;
+                    interval.callers_checked += walked;
+                    interval.callers_wrong += u64::from(caller != by_stack) * walked;
                 }
             }
             interval.contention.push(sum);

@@ -242,13 +242,15 @@ fn contention(contention: &Contention) -> Value {
     })
 }
 
-/// Spinning waits of which call stacks were taken, and callers that those have checked.
+/// Waits of which call stacks were taken, and callers that those have checked.
 fn samples(profile: &Profile) -> Value {
     let samples = &profile.samples;
     json!({
         "every": profile.header.sample_every,
         "spinning_waits": samples.spinning,
         "taken": samples.taken,
+        "sleeping_waits": samples.sleeping,
+        "walked": samples.walked,
         "callers_checked": samples.checked,
         "callers_wrong": samples.wrong,
     })

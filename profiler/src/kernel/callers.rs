@@ -49,7 +49,7 @@ impl CallerTexts {
     #[must_use]
     pub fn caller(&self, frames: &[u64]) -> Option<u64> {
         let mut frames = frames.iter().copied();
-        frames.find(|&address| self.lock.contains(address))?;
+        frames.find(|&address| self.between.contains(address))?;
         frames.find(|&address| !self.between.contains(address))
     }
 }

@@ -1,8 +1,9 @@
-//! Call stacks of a few spinning waiters, and what they stand for.
+//! Call stacks of a few waiters, and what they stand for.
 //!
-//! To walk a stack takes longer than most holds that are waited for, so only every so many waits of a
-//! CPU are walked, and those are in no length. But the caller of every wait is known: so a stack is not
-//! scaled by how many waits there are to a sample, but stands for its share of what its caller has waited.
+//! To walk a stack takes longer than most holds that are spun for, so only every so many of those waits of a
+//! CPU are walked, and those are in no length; of those that are slept for one in a while, whose length is known.
+//! But the caller of every wait is known: so a stack is not scaled by how many waits there are to a sample, but
+//! stands for its share of what its caller has waited.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +11,17 @@ use lockprof_abi::Site;
 
 use super::{LockKind, PathWaits, symbol_of};
 
-/// How many spinning waits were looked at closely, and what that told.
+/// How many waits were looked at closely, and what that told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
     /// Spinning waits.
     pub spinning: u64,
     /// Those of them of which a sample was taken: they are in counts, and in no length.
     pub taken: u64,
+    /// Sleeping waits whose caller is known without a walk.
+    pub sleeping: u64,
+    /// Those of them of which the call stack was walked as well.
+    pub walked: u64,
     /// Samples whose caller was found in both ways: by some words of the stack, as of every wait, and by
     /// the walk.
     pub checked: u64,
@@ -33,12 +38,16 @@ impl Samples {
 
     /// Counts waits.
     pub(super) fn count(&mut self, waits: &[PathWaits]) {
-        let spinning = waits
-            .iter()
-            .filter(|entry| LockKind::of(entry.flags).spins());
-        for entry in spinning {
-            self.spinning = self.spinning.saturating_add(entry.waits.count());
-            self.taken = self.taken.saturating_add(entry.waits.sampled);
+        for entry in waits {
+            let count = entry.waits.count();
+            if LockKind::of(entry.flags).spins() {
+                self.spinning = self.spinning.saturating_add(count);
+                self.taken = self.taken.saturating_add(entry.waits.sampled);
+            } else if entry.caller.is_some() {
+                let walked = if entry.stack.is_some() { count } else { 0 };
+                self.sleeping = self.sleeping.saturating_add(count);
+                self.walked = self.walked.saturating_add(walked);
+            }
         }
     }
 
@@ -63,8 +72,8 @@ pub struct WaitPath<'a> {
 /// What is waited for by one caller: lock, flags, caller, hold.
 type Caller<'a> = (u64, u32, &'a str, Option<Site>);
 
-/// The waited time by call path. Where the stacks of a caller are samples, its time is theirs by their
-/// number; without one it is the caller's alone.
+/// The waited time by call path. Where the stacks of a caller are samples, its time is theirs: by what was waited on
+/// them where their lengths are known, else by their number. Without one it is the caller's alone.
 #[must_use]
 pub fn wait_paths<'a>(
     waits: &'a [PathWaits],
@@ -73,11 +82,16 @@ pub fn wait_paths<'a>(
     let mut samples: BTreeMap<Caller<'_>, Vec<(&[String], u64)>> = BTreeMap::new();
     for entry in waits {
         let frames = entry.stack.and_then(|stack| stacks.get(&stack));
+        let weight = if LockKind::of(entry.flags).spins() {
+            entry.waits.sampled
+        } else {
+            entry.waits.total_ns
+        };
         if let (Some(caller), Some(frames)) = (caller(entry), frames)
-            && entry.waits.sampled > 0
+            && weight > 0
         {
             let of_caller = samples.entry(caller).or_default();
-            of_caller.push((frames, entry.waits.sampled));
+            of_caller.push((frames, weight));
         }
     }
     let mut paths = Vec::new();
@@ -87,10 +101,12 @@ pub fn wait_paths<'a>(
             frames,
             waited_ns,
         };
-        match caller(entry).and_then(|caller| samples.get(&caller)) {
+        // Who has slept on a stack that was walked has waited on that one.
+        let of_caller = caller(entry).filter(|_| entry.stack.is_none());
+        match of_caller.and_then(|caller| samples.get(&caller)) {
             Some(samples) => {
-                let counts: Vec<u64> = samples.iter().map(|&(_, count)| count).collect();
-                let shares = shares(entry.waits.total_ns, &counts);
+                let weights: Vec<u64> = samples.iter().map(|&(_, weight)| weight).collect();
+                let shares = shares(entry.waits.total_ns, &weights);
                 paths.extend(
                     samples
                         .iter()
@@ -129,7 +145,7 @@ fn shares(total_ns: u64, weights: &[u64]) -> Vec<u64> {
 mod tests {
     use super::*;
     use crate::profile::{Durations, Scale};
-    use lockprof_abi::LCB_F_SPIN;
+    use lockprof_abi::{LCB_F_MUTEX, LCB_F_SPIN};
 
     fn waits(caller: Option<&str>, stack: Option<i32>, total_ns: u64, sampled: u64) -> PathWaits {
         let mut waits = Durations::new(Scale::Octaves);
@@ -194,5 +210,32 @@ mod tests {
         assert_eq!(samples.wrong_share(), None);
         samples.add(4, 1);
         assert_eq!(samples.wrong_share(), Some(0.25));
+    }
+
+    #[test]
+    fn who_slept_on_a_walked_stack_keeps_that_time() {
+        let frames = |name: &str| vec!["mutex_lock+0x1".to_owned(), name.to_owned()];
+        let stacks = BTreeMap::from([(1, frames("f+0x2")), (2, frames("f+0x3"))]);
+        let asleep = |stack, total_ns| PathWaits {
+            flags: LCB_F_MUTEX,
+            ..waits(Some("f+0x2"), stack, total_ns, 0)
+        };
+        let all = [asleep(None, 100), asleep(Some(1), 30), asleep(Some(2), 10)];
+        let paths = wait_paths(&all, &stacks);
+        let found: Vec<(Option<&str>, u64)> = paths
+            .iter()
+            .map(|path| (path.frames.last().map(String::as_str), path.waited_ns))
+            .collect();
+        let expected = [
+            (Some("f+0x2"), 75),
+            (Some("f+0x3"), 25),
+            (Some("f+0x2"), 30),
+            (Some("f+0x3"), 10),
+        ];
+        assert_eq!(found, expected);
+        let mut samples = Samples::default();
+        samples.count(&all);
+        assert_eq!((samples.sleeping, samples.walked), (3, 2));
+        assert_eq!((samples.spinning, samples.taken), (0, 0));
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Lab, Verdict, run};
 
-/// A program with which the verifier is done after so many instructions; the largest, lock_released, takes it 71,000.
+/// A program with which the verifier is done after so many instructions; the largest, contention_began, takes it 91,000.
 /// It gives up at a million (BPF_COMPLEXITY_LIMIT_INSNS of linux/bpf_verifier.h), and one emulated CPU verifies some
 /// 15,000 a second.
 const MOST_INSTRUCTIONS: u64 = 100_000;

@@ -37,7 +37,7 @@ pub fn of_task(slot: &TaskSlot, window: u32) -> Option<Open> {
         began_ns: slot.began_ns,
         pid: Some(slot.pid),
         cpu: None,
-        caller: None,
+        caller: (slot.caller != 0).then_some(slot.caller),
         stack: u32::try_from(slot.stack_id).ok(),
         site: None,
         owner: (slot.owner != 0).then_some((slot.owner_ids as u32, (slot.owner_ids >> 32) as u32)),
@@ -102,6 +102,7 @@ mod tests {
             began_ns: 5,
             pid: 42,
             flags: LCB_F_MUTEX,
+            caller: 0x40,
             stack_id: 3,
             window: 7,
             ..TaskSlot::FREE
@@ -112,13 +113,16 @@ mod tests {
     fn a_sleep_is_open_in_its_own_window() {
         let open = of_task(&slot(), 7).unwrap();
         assert_eq!((open.pid, open.cpu, open.stack), (Some(42), None, Some(3)));
+        assert_eq!(open.caller, Some(0x40));
         assert_eq!(of_task(&slot(), 8), None);
         assert_eq!(of_task(&TaskSlot { lock: 0, ..slot() }, 7), None);
         let stackless = TaskSlot {
             stack_id: NO_STACK,
+            caller: 0,
             ..slot()
         };
-        assert_eq!(of_task(&stackless, 7).unwrap().stack, None);
+        let open = of_task(&stackless, 7).unwrap();
+        assert_eq!((open.stack, open.caller), (None, None));
     }
 
     #[test]

@@ -199,14 +199,26 @@ fn precision(profile: &Profile) -> String {
 /// How many waits were sampled, and whether the callers that samples check are right.
 fn samples(profile: &Profile) -> Option<String> {
     let samples = &profile.samples;
-    if profile.header.sample_every.is_none() || samples.spinning == 0 {
+    profile.header.sample_every?;
+    let mut parts = Vec::new();
+    if samples.spinning > 0 {
+        parts.push(format!(
+            "of {} of {} spinning waits; those are counted, and in no length",
+            units::count(samples.taken),
+            units::count(samples.spinning),
+        ));
+    }
+    if samples.sleeping > 0 {
+        parts.push(format!(
+            "of {} of {} sleeping ones",
+            units::count(samples.walked),
+            units::count(samples.sleeping),
+        ));
+    }
+    let mut text = parts.join("; ");
+    if text.is_empty() {
         return None;
     }
-    let mut text = format!(
-        "of {} of {} spinning waits; those are counted, and in no length",
-        units::count(samples.taken),
-        units::count(samples.spinning),
-    );
     if samples.wrong > 0 {
         text += &format!(
             "; {} of {} callers that they check are wrong ({})",

@@ -62,12 +62,23 @@ pub(super) fn graph(profile: &Profile) -> Result<Markup> {
 fn sampled(profile: &Profile) -> Option<String> {
     let samples = &profile.samples;
     profile.header.sample_every?;
-    Some(format!(
-        "Call stacks of spinning waiters are samples, of {} of {} waits: they share the waited time of \
-         the function that asked for the lock, which is known of every wait.",
-        units::count(samples.taken),
-        units::count(samples.spinning)
-    ))
+    let mut of = Vec::new();
+    for (taken, all, waits) in [
+        (samples.taken, samples.spinning, "spinning waits"),
+        (samples.walked, samples.sleeping, "sleeping waits"),
+    ] {
+        if all > 0 {
+            let (taken, all) = (units::count(taken), units::count(all));
+            of.push(format!("{taken} of {all} {waits}"));
+        }
+    }
+    (!of.is_empty()).then(|| {
+        format!(
+            "Call stacks are samples, of {}: they share the waited time of the function that asked for the lock, \
+             which is known of every wait.",
+            of.join(" and ")
+        )
+    })
 }
 
 /// As high as the picture says, with room for a bar to scroll to the side with.
