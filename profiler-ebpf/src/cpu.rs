@@ -5,20 +5,13 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::{BUCKETS, HoldSlot, INTERRUPTED_FRAMES, Loss, Phase, Site, Span, WaitMark};
+use crate::{BUCKETS, HoldSlot, INTERRUPTED_FRAMES, Loss, Phase, Span, WaitMark};
 
-/// Columns of the blame matrix: the writers' sites, then [`READERS_COLUMN`].
-pub const BLAME_COLUMNS: usize = Site::WRITERS + 1;
-/// The column of time that no writer's hold accounts for: readers held the lock, or it was being
-/// handed over.
-pub const READERS_COLUMN: usize = Site::WRITERS;
 /// Spinning waits that may be open on one CPU: a task's, a soft interrupt's, an interrupt's, and the
 /// inner wait_lock of a qrwlock in each.
 pub const WAIT_DEPTH: usize = 8;
 /// Read holds that may be open on one CPU.
 pub const READ_DEPTH: usize = 4;
-/// Address ranges of known sites that the programs are given.
-pub const MAX_SITE_RANGES: usize = 40;
 
 /// The addresses of a function.
 #[repr(C)]
@@ -45,54 +38,6 @@ impl TextRange {
     #[must_use]
     pub const fn contains(&self, address: u64) -> bool {
         address.wrapping_sub(self.start) < self.length
-    }
-}
-
-/// A function that is known to take the lock.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SiteRange {
-    /// Its addresses.
-    pub text: TextRange,
-    /// The [`Site`] that it is, by index.
-    pub site: u32,
-    /// Always 0.
-    pub reserved: u32,
-}
-
-/// The known sites, hottest first; the first empty range ends the list.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SiteRanges {
-    /// The ranges.
-    pub ranges: [SiteRange; MAX_SITE_RANGES],
-}
-
-impl SiteRanges {
-    /// No known site.
-    pub const EMPTY: Self = Self {
-        ranges: [SiteRange {
-            text: TextRange::EMPTY,
-            site: 0,
-            reserved: 0,
-        }; MAX_SITE_RANGES],
-    };
-
-    /// The ranges as the words in which they lie in memory, to set the programs' constant.
-    #[must_use]
-    pub fn to_words(&self) -> [u64; 3 * MAX_SITE_RANGES] {
-        let mut words = [0; 3 * MAX_SITE_RANGES];
-        for (words, range) in words.chunks_exact_mut(3).zip(&self.ranges) {
-            let mut last = [0; 8];
-            last[..4].copy_from_slice(&range.site.to_ne_bytes());
-            last[4..].copy_from_slice(&range.reserved.to_ne_bytes());
-            words.copy_from_slice(&[
-                range.text.start,
-                range.text.length,
-                u64::from_ne_bytes(last),
-            ]);
-        }
-        words
     }
 }
 
@@ -198,7 +143,7 @@ pub struct PendingWait {
 pub struct ReadFrame {
     /// When it began (CLOCK_MONOTONIC, ns).
     pub start_ns: u64,
-    /// Its site, by index.
+    /// Its site, by number.
     pub site: u32,
     /// The task.
     pub pid: u32,
@@ -258,8 +203,6 @@ pub struct SiteState {
     pub longest_hold: [Longest; Phase::COUNT],
     /// The longest wait in each phase.
     pub longest_wait: [Longest; Phase::COUNT],
-    /// Waited time by the holder's column.
-    pub blame_ns: [u64; BLAME_COLUMNS],
     /// Spans inside its holds.
     pub spans: [SpanTotals; Span::COUNT],
     /// Lengths of holds.
@@ -290,8 +233,6 @@ pub struct CpuState {
     pub interrupted_frames: [u64; INTERRUPTED_FRAMES],
     /// The spans in progress.
     pub open_spans: OpenSpans,
-    /// By site.
-    pub sites: [SiteState; Site::SLOTS],
     /// The wait that the next reader will claim.
     pub pending_read_wait: PendingWait,
     /// The spinning waits in progress.
@@ -302,7 +243,7 @@ pub struct CpuState {
     pub contended: u64,
     /// Holds that are controls: in no other number.
     pub control_holds: u64,
-    /// What the last search for a caller found: a site, by index.
+    /// What the last search for a caller found: a site, by number.
     pub found_site: u32,
     /// Waits that found the lock's owner asleep, where its call stack may be taken.
     pub found_asleep: u32,
@@ -320,36 +261,41 @@ pub struct CpuState {
 
 impl CpuState {
     /// Whether a hold of a task is a control of the daemon's own. The daemon forks as well, which is none: so the
-    /// site decides too, where it is known.
+    /// site decides too, where it is known: `controls` has a bit for each slot of which a control may be.
     ///
     /// Without a comparison of the site: after one the verifier goes on with two kinds of sites, and would verify
     /// all that follows for each.
     #[inline(always)]
     #[must_use]
-    pub const fn is_control(&self, task: u64, site: usize) -> bool {
-        let other_site = !(Site::OF_CONTROLS >> site) & 1;
+    pub const fn is_control(&self, task: u64, slot: usize, controls: u64) -> bool {
+        let other_site = !(controls >> slot) & 1;
         (task ^ self.control_task) | other_site == 0
     }
 
     /// A number that grows with all that the programs count here, but for holds and waits of no length.
-    /// `word` reads the word at an offset in bytes, wherever the state lies.
-    pub fn activity(word: impl Fn(usize) -> u64) -> u64 {
+    /// `word` reads the word at an offset in bytes, wherever the state lies, and `site_word` the same of the slots
+    /// below a number.
+    pub fn activity(
+        word: impl Fn(usize) -> u64,
+        slots: usize,
+        site_word: impl Fn(usize, usize) -> u64,
+    ) -> u64 {
         let mut sum = word(offset_of!(Self, contended));
         sum = sum.wrapping_add(word(offset_of!(Self, control_holds)));
         // A hold that has ended and is not booked yet is read as if it were.
         let ended = offset_of!(Self, hold) + offset_of!(HoldSlot, end_ns);
         sum = sum.wrapping_add(word(ended));
         let mut add = |offset| sum = sum.wrapping_add(word(offset));
-        for site in 0..Site::SLOTS {
-            let site = offset_of!(Self, sites) + site * size_of::<SiteState>();
-            add(site + offset_of!(SiteState, held_ns));
-            add(site + offset_of!(SiteState, waited_ns));
-        }
         for span in 0..Span::COUNT {
             add(offset_of!(Self, calls_outside) + 8 * span);
         }
         for loss in 0..Loss::COUNT {
             add(offset_of!(Self, losses) + 8 * loss);
+        }
+        for slot in 0..slots {
+            sum = sum
+                .wrapping_add(site_word(slot, offset_of!(SiteState, held_ns)))
+                .wrapping_add(site_word(slot, offset_of!(SiteState, waited_ns)));
         }
         sum
     }
@@ -359,7 +305,6 @@ const _: () = {
     // The programs bound an index into these by a mask.
     assert!(WAIT_DEPTH.is_power_of_two());
     assert!(READ_DEPTH.is_power_of_two() && Phase::COUNT.is_power_of_two());
-    assert!(size_of::<SiteRange>() == 24);
     assert!(size_of::<RunControl>() == 8);
     assert!(size_of::<SpanSlot>() == 16);
     assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
@@ -375,7 +320,6 @@ const _: () = {
         size_of::<SiteState>()
             == 16
                 + 2 * Phase::COUNT * size_of::<Longest>()
-                + BLAME_COLUMNS * 8
                 + Span::COUNT * size_of::<SpanTotals>()
                 + 2 * BUCKETS * 4
     );
@@ -389,7 +333,6 @@ const _: () = {
                 + size_of::<PendingWait>()
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
-                + Site::SLOTS * size_of::<SiteState>()
                 + 48
                 + 8 * INTERRUPTED_FRAMES
                 + Span::COUNT * 8

@@ -38,7 +38,7 @@ pub struct HoldSlot {
     pub pid_tgid: u64,
     /// The thread's name.
     pub comm: [u8; 16],
-    /// Its site, by index.
+    /// Its site, by number.
     pub site: u32,
     /// 1 while the lock is known to be held: from a probe of its acquisition to its release.
     pub held: u32,
@@ -79,7 +79,7 @@ pub struct EndedHold {
     pub start_ns: u64,
     /// When it ended.
     pub end_ns: u64,
-    /// Its site, by index.
+    /// Its site, by slot.
     pub site: u64,
 }
 

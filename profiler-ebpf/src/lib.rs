@@ -17,6 +17,7 @@ mod hold;
 mod kernel_calls;
 mod names;
 mod owners;
+mod sites;
 mod waiters;
 
 pub use contention::{
@@ -26,10 +27,9 @@ pub use contention::{
     STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
-    ARMED, BLAME_COLUMNS, CONTROLS, CpuState, Longest, MAX_SITE_RANGES, OpenSpans, PendingWait,
-    READ_DEPTH, READERS, READERS_COLUMN, RELEASES, ReadFrame, ReadStack, RunControl, SiteRange,
-    SiteRanges, SiteState, SpanSlot, SpanTotals, TextRange, WAIT_DEPTH, WRITERS, WaitFrame,
-    WaitStack,
+    ARMED, CONTROLS, CpuState, Longest, OpenSpans, PendingWait, READ_DEPTH, READERS, RELEASES,
+    ReadFrame, ReadStack, RunControl, SiteState, SpanSlot, SpanTotals, TextRange, WAIT_DEPTH,
+    WRITERS, WaitFrame, WaitStack,
 };
 pub use histogram::{
     BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,
@@ -39,8 +39,12 @@ pub use hold::{
     EndedHold, HoldRing, HoldSlot, INTERRUPTED_FRAMES, MAX_BEHIND, RING_HOLDS, WaitMark, overlap_ns,
 };
 pub use kernel_calls::{FRAME_TYPE_NAME, KernelCall};
-pub use names::{Loss, Phase, Site, Span};
+pub use names::{Loss, Phase, Span};
 pub use owners::{OWNER_FRAMES, OWNER_PLACES, OWNER_SAMPLE_EVERY, OwnerStack};
+pub use sites::{
+    Caller, Callers, FEW_SITES, FIRST_CALLER, MANY_SITES, MAX_SITE_RANGES, OTHER_READER,
+    OTHER_SITE, READER, SiteRange, SiteRanges, UNKNOWN_SITE, is_reader, site_slot,
+};
 pub use waiters::{
     COMM_BYTES, KernelLayout, LockClass, MAX_CALLER_RANGES, OTHER_WAITERS_PLACES, OwnerState,
     UNKNOWN_OFFSET, WaitFilter, WaiterEntry, kind_bit,

@@ -1,5 +1,4 @@
-//! Who took the lock, what ran inside a hold, and what was lost: enumerations that index the tables
-//! of both sides.
+//! What ran inside a hold, and what was lost: enumerations that index the tables of both sides.
 
 /// Declares an enumeration whose discriminants are table indices from 0, with its number of
 /// variants, all of them in order, and the name by which recordings and reports know each.
@@ -41,68 +40,6 @@ macro_rules! table_index {
         }
     };
 }
-
-table_index! {
-    /// Who took the lock. The writers come first: they alone hold it exclusively, and have a column
-    /// of blame.
-    Site {
-        /// The return address could not be read.
-        Unknown = "unknown",
-        /// The return address is in no function that is known to take tasklist_lock.
-        Other = "other",
-        /// `copy_process`: a new task is linked in.
-        Fork = "fork",
-        /// `do_exit`, with `exit_notify` inlined: a task becomes a zombie.
-        Exit = "exit",
-        /// `release_task`: a dead task is unlinked.
-        Reap = "reap",
-        /// `begin_new_exec`, with `de_thread` inlined.
-        Exec = "exec",
-        /// `ksys_setsid`.
-        Setsid = "setsid",
-        /// `__do_sys_setpgid`.
-        Setpgid = "setpgid",
-        /// `ptrace_attach`, `ptrace_detach`, `ptrace_traceme`.
-        Ptrace = "ptrace",
-        /// `keyctl_session_to_parent`.
-        Keyctl = "keyctl",
-        /// A reader: `do_wait`.
-        ReadDoWait = "read:do_wait",
-        /// A reader: `kill` of a process group or of all.
-        ReadKill = "read:kill",
-        /// A reader: /proc.
-        ReadProc = "read:proc",
-        /// Any other reader.
-        ReadOther = "read:other",
-    }
-}
-
-impl Site {
-    /// Places in tables that the programs index by site: a power of two, so that a mask shows the
-    /// verifier that an index is in bounds.
-    pub const SLOTS: usize = 16;
-
-    /// A site's index as the programs keep it, in bounds of tables of [`Site::SLOTS`].
-    #[inline(always)]
-    #[must_use]
-    pub const fn slot(index: u32) -> usize {
-        index as usize & (Self::SLOTS - 1)
-    }
-
-    /// Where a control of the daemon's own may be counted, a bit a site.
-    pub(crate) const OF_CONTROLS: u64 = 1 << Self::Setpgid as u64 | 1 << Self::Unknown as u64;
-
-    /// How many sites are writers; they are the first ones.
-    pub const WRITERS: usize = Self::ReadDoWait as usize;
-
-    /// Whether the site takes the lock for writing.
-    #[must_use]
-    pub const fn is_writer(self) -> bool {
-        (self as usize) < Self::WRITERS
-    }
-}
-
-const _: () = assert!(Site::SLOTS.is_power_of_two() && Site::COUNT <= Site::SLOTS);
 
 table_index! {
     /// A call whose time inside a hold is measured. Named after the kernel's function.
@@ -262,22 +199,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_lead_back() {
-        for (index, site) in Site::ALL.iter().enumerate() {
-            assert_eq!(site.index(), index);
-            assert_eq!(Site::from_name(site.name()), Some(*site));
-        }
         for span in Span::ALL {
             assert_eq!(Span::from_name(span.name()), Some(*span));
         }
         for loss in Loss::ALL {
             assert_eq!(Loss::from_name(loss.name()), Some(*loss));
-        }
-    }
-
-    #[test]
-    fn writers_come_first() {
-        for site in Site::ALL {
-            assert_eq!(site.is_writer(), !site.name().starts_with("read:"));
         }
     }
 }

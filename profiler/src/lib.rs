@@ -22,6 +22,7 @@ pub mod recording;
 pub mod renounce;
 pub mod report;
 pub mod run;
+pub mod site;
 pub mod statistics;
 pub mod tell;
 pub mod text;

@@ -14,19 +14,22 @@ use core::{
 };
 
 use lockprof_abi::{
-    CpuState, EndedHold, HoldRing, Loss, MAX_BEHIND, READERS_COLUMN, RING_HOLDS, Site, SiteState,
-    overlap_ns,
+    CpuState, EndedHold, HoldRing, Loss, MAX_BEHIND, OTHER_READER, RING_HOLDS, overlap_ns,
+    site_slot,
 };
 
-use super::maps::{self, RING, lose};
+use super::{
+    constants,
+    maps::{self, RING, lose},
+};
 
 /// Holds in a row that ended before the wait began, after which no other is looked for: bookings may
 /// change places with few others.
 const OLDER: u64 = 4;
 
-/// The number of this hold, and one more for the next.
+/// The number that comes next in a count, which is one more then.
 #[inline(always)]
-fn take_number(count: *mut u64) -> u64 {
+pub fn take_number(count: *mut u64) -> u64 {
     let number: u64;
     // SAFETY: the instruction adds r2 to the eight aligned bytes at r1, and leaves there what was in them
     // before (BPF_STX | BPF_ATOMIC | BPF_DW, BPF_ADD | BPF_FETCH; v5.12). The assembler of this target's
@@ -49,7 +52,7 @@ fn place(ring: *mut HoldRing, number: u64) -> *mut EndedHold {
 
 /// Puts a hold that has ended into the ring; its number.
 #[inline(always)]
-pub fn ended(start_ns: u64, end_ns: u64, site: usize) -> u64 {
+pub fn ended(start_ns: u64, end_ns: u64, slot: usize) -> u64 {
     let ring = RING.get();
     // SAFETY: the variable lives as long as the programs; the number is this CPU's alone until the ring
     // comes round. Readers check the sequence before and after; x86-64 keeps the order of stores, and
@@ -60,7 +63,7 @@ pub fn ended(start_ns: u64, end_ns: u64, site: usize) -> u64 {
         write_volatile(&raw mut (*hold).sequence, 0);
         write_volatile(&raw mut (*hold).start_ns, start_ns);
         write_volatile(&raw mut (*hold).end_ns, end_ns);
-        write_volatile(&raw mut (*hold).site, site as u64);
+        write_volatile(&raw mut (*hold).site, slot as u64);
         write_volatile(&raw mut (*hold).sequence, number + 1);
         number
     }
@@ -82,13 +85,13 @@ pub fn newest() -> u64 {
     unsafe { read_volatile(&raw const (*RING.get()).count) }
 }
 
-/// Books behind whose holds a wait stood, of those with a number below `newest`; whether all were there.
+/// Books behind whose holds a wait of a site stood, of those with a number below `newest`; whether all were there.
 ///
 /// Cold like every function that is called here: aya's linker knows functions by their place in their
 /// section, so that all have to be in one (aya-obj 0.3, src/relocation.rs).
 #[cold]
 #[inline(never)]
-pub fn lay(state: &mut SiteState, began_ns: u64, ended_ns: u64, newest: u64) -> u64 {
+pub fn lay(site: u32, began_ns: u64, ended_ns: u64, newest: u64) -> u64 {
     let ring = RING.get();
     // SAFETY: as in `ended`. Of two waits that end at once the later one may be lost here, which makes
     // late holders count less.
@@ -125,15 +128,19 @@ pub fn lay(state: &mut SiteState, began_ns: u64, ended_ns: u64, newest: u64) -> 
             behind_ns = rest_ns;
         }
         rest_ns -= behind_ns;
-        let column = hold.site as usize & (Site::SLOTS - 1);
-        if column < READERS_COLUMN {
-            maps::add(&mut state.blame_ns[column], behind_ns);
-        } else {
-            rest_ns += behind_ns;
-        }
+        charge(site, hold.site as u32, behind_ns);
     }
-    maps::add(&mut state.blame_ns[READERS_COLUMN], rest_ns);
+    charge(site, OTHER_READER, rest_ns);
     complete
+}
+
+/// Adds to what a site has waited for the holds of another.
+#[inline(always)]
+fn charge(site: u32, holder: u32, behind_ns: u64) {
+    let slot = site_slot(holder, constants::site_slots() as usize);
+    if let Some(sum_ns) = maps::blame(site, slot) {
+        maps::add(sum_ns, behind_ns);
+    }
 }
 
 /// A hold of the ring; `None` while it is being written, or where another one has taken its place.

@@ -7,8 +7,8 @@ use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
 };
 use lockprof_abi::{
-    BUCKETS, CGROUP_PLACES, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, OTHER_CGROUPS, Site,
-    SiteState, bucket_low_ns, bucket_of,
+    BUCKETS, CGROUP_PLACES, CGROUP_SLOTS, CpuState, Longest, Loss, MAX_PROBES, OTHER_CGROUPS,
+    bucket_low_ns, bucket_of, is_reader, site_slot,
 };
 
 use super::{
@@ -62,7 +62,8 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     let held_ns = released_ns.wrapping_sub(start_ns);
     let interrupted = slot.interrupted != 0;
     let task = slot.task;
-    let site = Site::slot(slot.site);
+    let site = slot.site;
+    let slot = site_slot(site, constants::site_slots() as usize);
     let (wait_began_ns, wait_ended_ns) = wait_of(cpu);
     if start_ns == 0 || !take(&mut cpu.hold.start_ns, start_ns) {
         return;
@@ -81,9 +82,9 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     if held_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
     }
-    let number = blame::ended(start_ns, released_ns, site);
+    let number = blame::ended(start_ns, released_ns, slot);
     // It leaves here: the rest would be verified once more for a place of its own.
-    if cpu.is_control(task, site) {
+    if cpu.is_control(task, slot, constants::control_slots()) {
         maps::add(&mut cpu.control_holds, 1);
         return blame::check_late(cpu, released_ns);
     }
@@ -140,9 +141,11 @@ fn wait_of(cpu: &CpuState) -> (u64, u64) {
 
 /// Adds a hold to its site's totals and histogram; whether there is more to note of it.
 #[inline(always)]
-pub fn count_hold(cpu: &mut CpuState, site: usize, held_ns: u64) -> bool {
+pub fn count_hold(cpu: &CpuState, site: u32, held_ns: u64) -> bool {
     let phase = maps::phase(cpu);
-    let state = site_state(cpu, site);
+    let Some(state) = maps::site_state(site) else {
+        return false;
+    };
     maps::add(&mut state.held_ns, held_ns);
     count(&mut state.holds, held_ns);
     held_ns > state.longest_hold[phase].duration_ns
@@ -171,23 +174,19 @@ fn count(histogram: &mut [u32; BUCKETS], duration_ns: u64) {
 /// What is rare at the end of a hold: the longest of its site, and a writer's totals by cgroup.
 #[cold]
 #[inline(never)]
-pub fn note_hold(cpu: &mut CpuState, site: usize, held_ns: u64, ended_ns: u64, by_holder: bool) {
+pub fn note_hold(cpu: &mut CpuState, site: u32, held_ns: u64, ended_ns: u64, by_holder: bool) {
     if held_ns >= LONGEST_BUCKET_NS {
         lose(cpu, Loss::BucketOverflow);
     }
     let phase = maps::phase(cpu);
-    if held_ns > site_state(cpu, site).longest_hold[phase].duration_ns
+    if let Some(state) = maps::site_state(site)
+        && held_ns > state.longest_hold[phase].duration_ns
         && let Some(who) = who(cpu, by_holder)
     {
-        note_longest(
-            &mut site_state(cpu, site).longest_hold[phase],
-            held_ns,
-            ended_ns,
-            &who,
-        );
+        note_longest(&mut state.longest_hold[phase], held_ns, ended_ns, &who);
     }
     // Of readers only those that are longer than any before come here.
-    if constants::keep_cgroups() && site < Site::WRITERS {
+    if constants::keep_cgroups() && !is_reader(site) {
         let cgroup = cgroup(cpu, by_holder);
         add_to_cgroup(cpu, cgroup, held_ns, None);
     }
@@ -219,36 +218,32 @@ fn cgroup(cpu: &CpuState, by_holder: bool) -> u64 {
     }
 }
 
-#[inline(always)]
-fn site_state(cpu: &mut CpuState, site: usize) -> &mut SiteState {
-    &mut cpu.sites[site & (Site::SLOTS - 1)]
-}
-
 /// Books a wait of the target lock to the site that had waited, and behind whose holds it stood: those
 /// with a number below `newest`.
 #[cold]
 #[inline(never)]
-pub fn book_wait(cpu: &mut CpuState, site: usize, wait: &Waited, newest: u64, by_holder: bool) {
+pub fn book_wait(cpu: &mut CpuState, site: u32, wait: &Waited, newest: u64, by_holder: bool) {
     let waited_ns = wait.ended_ns.wrapping_sub(wait.began_ns);
     if waited_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
     }
     let phase = maps::phase(cpu);
-    let state = site_state(cpu, site);
-    maps::add(&mut state.waited_ns, waited_ns);
-    count(&mut state.waits, waited_ns);
-    if blame::lay(state, wait.began_ns, wait.ended_ns, newest) == 0 {
-        lose(cpu, Loss::BlameUnsettled);
+    if let Some(state) = maps::site_state(site) {
+        maps::add(&mut state.waited_ns, waited_ns);
+        count(&mut state.waits, waited_ns);
+        if waited_ns > state.longest_wait[phase].duration_ns
+            && let Some(who) = who(cpu, by_holder)
+        {
+            note_longest(
+                &mut state.longest_wait[phase],
+                waited_ns,
+                wait.ended_ns,
+                &who,
+            );
+        }
     }
-    if waited_ns > site_state(cpu, site).longest_wait[phase].duration_ns
-        && let Some(who) = who(cpu, by_holder)
-    {
-        note_longest(
-            &mut site_state(cpu, site).longest_wait[phase],
-            waited_ns,
-            wait.ended_ns,
-            &who,
-        );
+    if blame::lay(site, wait.began_ns, wait.ended_ns, newest) == 0 {
+        lose(cpu, Loss::BlameUnsettled);
     }
     if waited_ns >= LONGEST_BUCKET_NS {
         lose(cpu, Loss::BucketOverflow);

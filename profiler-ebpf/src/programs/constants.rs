@@ -3,7 +3,7 @@
 
 use aya_ebpf::Global;
 use lockprof_abi::{
-    KernelLayout, MAX_CALLER_RANGES, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange,
+    FEW_SITES, KernelLayout, MAX_CALLER_RANGES, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange,
     UNKNOWN_OFFSET, WaitFilter,
 };
 
@@ -26,6 +26,18 @@ static READ_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 /// The functions that are known to take the lock.
 #[unsafe(no_mangle)]
 static SITE_RANGES: SiteRanges = SiteRanges::EMPTY;
+
+/// Slots for sites on each CPU: a power of two.
+#[unsafe(no_mangle)]
+static SITE_SLOTS: Global<u32> = Global::new(FEW_SITES as u32);
+
+/// The first slot of a caller that is not known before; the number of slots where none is learned.
+#[unsafe(no_mangle)]
+static FIRST_LEARNED: Global<u32> = Global::new(FEW_SITES as u32);
+
+/// A bit for each slot of which a hold of the daemon's own may be.
+#[unsafe(no_mangle)]
+static CONTROL_SLOTS: Global<u64> = Global::new(0);
 
 /// The type, by its number in the kernel's BTF, as which a trampoline's frame is read; 0 where the
 /// kernel has no bpf_rdonly_cast.
@@ -124,6 +136,21 @@ pub fn keep_task() -> bool {
 #[inline(always)]
 pub fn task_switches() -> usize {
     TASK_SWITCHES.load() as usize
+}
+
+#[inline(always)]
+pub fn site_slots() -> u32 {
+    SITE_SLOTS.load()
+}
+
+#[inline(always)]
+pub fn first_learned() -> u32 {
+    FIRST_LEARNED.load()
+}
+
+#[inline(always)]
+pub fn control_slots() -> u64 {
+    CONTROL_SLOTS.load()
 }
 
 /// Whether the address is that of the target's inner wait_lock, four bytes into it

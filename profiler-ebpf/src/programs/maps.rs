@@ -10,13 +10,27 @@ use aya_ebpf::{
     maps::Array,
 };
 use lockprof_abi::{
-    ARMED, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OwnerStack, Phase, STACK_FRAMES,
-    TASK_SLOTS, TaskSlot, WaiterEntry,
+    ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OwnerStack, Phase,
+    STACK_FRAMES, SiteState, TASK_SLOTS, TaskSlot, WaiterEntry, site_slot,
 };
+
+use super::constants;
 
 /// One element a possible CPU; the loader sets the number.
 #[map]
 static CPUS: Array<CpuState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What each site did, its slots one after the other for each possible CPU; the loader sets the number.
+#[map]
+static SITES: Array<SiteState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Waited time in nanoseconds, for each slot of a CPU by the slot of the holder; the loader sets the number.
+#[map]
+static BLAME: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The callers that were learned.
+#[map]
+static CALLERS: Array<Callers> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// A table of contended locks a possible CPU; the loader sets the number.
 #[map]
@@ -110,6 +124,34 @@ pub fn cpu_state() -> Option<&'static mut CpuState> {
     // the program. It is written only on this CPU; programs that interrupt one another here touch
     // different parts or leave them as they found them (see `wait`).
     Some(unsafe { &mut *state })
+}
+
+/// What a site did on this CPU.
+#[inline(always)]
+pub fn site_state(site: u32) -> Option<&'static mut SiteState> {
+    let state = SITES.get_ptr_mut(site_place(site))?;
+    // SAFETY: as in `cpu_state`; a task that preempts a program adds as that one does, see `add`.
+    Some(unsafe { &mut *state })
+}
+
+/// For how long a site on this CPU has waited behind the holds of a slot.
+#[inline(always)]
+pub fn blame(site: u32, holder: usize) -> Option<&'static mut u64> {
+    let place = site_place(site) * constants::site_slots() + holder as u32;
+    // SAFETY: as in `site_state`.
+    Some(unsafe { &mut *BLAME.get_ptr_mut(place)? })
+}
+
+#[inline(always)]
+fn site_place(site: u32) -> u32 {
+    let slots = constants::site_slots();
+    this_cpu() * slots + site_slot(site, slots as usize) as u32
+}
+
+/// The callers that were learned.
+#[inline(always)]
+pub fn callers() -> Option<*mut Callers> {
+    CALLERS.get_ptr_mut(0)
 }
 
 /// The phase of the run, as an index that is in bounds.

@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{CpuState, Loss, READ_DEPTH, Site};
+use lockprof_abi::{CpuState, Loss, OTHER_READER, READ_DEPTH, is_reader};
 
 use super::{
     blame,
@@ -104,11 +104,7 @@ fn kprobe_read_released(ctx: ProbeContext) -> u32 {
 fn acquired(cpu: &mut CpuState, site: u32) {
     // A reader whose return address is unknown, or is a writer's (a stale word of the frame), is a
     // reader all the same.
-    let site = if (site as usize) < Site::WRITERS || site as usize >= Site::COUNT {
-        Site::ReadOther as u32
-    } else {
-        site
-    };
+    let site = if is_reader(site) { site } else { OTHER_READER };
     let seen = maps::window(cpu) + 1;
     if cpu.pending_read_wait.window == seen {
         cpu.pending_read_wait.window = 0;
@@ -117,7 +113,7 @@ fn acquired(cpu: &mut CpuState, site: u32) {
                 began_ns: cpu.pending_read_wait.began_ns,
                 ended_ns: cpu.pending_read_wait.began_ns + cpu.pending_read_wait.waited_ns,
             };
-            book_wait(cpu, Site::slot(site), &wait, blame::newest(), true);
+            book_wait(cpu, site, &wait, blame::newest(), true);
         } else {
             lose(cpu, Loss::ReadWaitUnclaimed);
         }
@@ -163,7 +159,7 @@ fn released() {
     }
     cpu.open_reads.depth = depth - 1;
     let frame = &cpu.open_reads.frames[(depth - 1) as usize & (READ_DEPTH - 1)];
-    let (site, pid, start_ns) = (Site::slot(frame.site), frame.pid, frame.start_ns);
+    let (site, pid, start_ns) = (frame.site, frame.pid, frame.start_ns);
     if pid != bpf_get_current_pid_tgid() as u32 {
         lose(cpu, Loss::ReadWithoutStart);
         return;

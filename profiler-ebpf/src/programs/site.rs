@@ -5,7 +5,11 @@
 //! return address into the traced function, and the return address into its caller. With fexit
 //! attached a return value stands before them, so the place is searched for, not counted on. 7.x
 //! has trampolines that jump, and leave no return address into the traced function: there the first
-//! word that lies in a known site is taken.
+//! word that lies in a known site is taken, or else the word where such a trampoline has it.
+//!
+//! What a caller is called the programs do not know: it has a number. That of a function of the known ranges is
+//! passed with them, any other caller takes the next one, as long as there are any, and leaves its return
+//! address for the daemon.
 //!
 //! A lock has few callers, so the search is made once for each: what it found is kept by return
 //! address, and where it found it is tried first. A frame of another shape, after another tracer has
@@ -17,9 +21,17 @@ use core::{
 };
 
 use aya_ebpf::{bindings::pt_regs, helpers::generated::bpf_probe_read_kernel};
-use lockprof_abi::{CpuState, MAX_SITE_RANGES, Site};
+use lockprof_abi::{
+    CpuState, MANY_SITES, MAX_SITE_RANGES, OTHER_READER, OTHER_SITE, READER as READER_FLAG,
+    UNKNOWN_SITE,
+};
 
-use super::{constants, maps::SharedVariable, memory::read_cast};
+use super::{
+    blame::take_number,
+    constants,
+    maps::{self, SharedVariable},
+    memory::read_cast,
+};
 
 /// Words after the context's beginning that are searched, the first argument included.
 const FRAME_WORDS: usize = 8;
@@ -35,7 +47,7 @@ const AFTER_A_JUMP: usize = 3;
 /// lock hardly ever share one.
 const CALLERS: usize = 1024;
 
-/// Return addresses, shifted left by eight bits, with the index of their site below them. One word,
+/// Return addresses, shifted left by eight bits, with the number of their site below them. One word,
 /// so that two CPUs that write the same place leave one of the two and no mixture. A free place has a
 /// word that no address gives.
 static KNOWN_CALLERS: SharedVariable<[u64; CALLERS]> = SharedVariable::new([u64::MAX; CALLERS]);
@@ -88,7 +100,7 @@ pub fn from_return<const WRITERS: bool>(regs: *const pt_regs, cpu: &mut CpuState
 #[cfg(not(bpf_target_arch = "x86_64"))]
 #[inline(always)]
 pub fn from_return<const WRITERS: bool>(_regs: *const pt_regs, _cpu: &mut CpuState) -> u32 {
-    Site::Unknown as u32
+    UNKNOWN_SITE
 }
 
 /// The site into which a function returns at whose entry a kprobe stands: the return address is on top of
@@ -100,7 +112,7 @@ pub fn from_entry<const WRITERS: bool>(regs: *const pt_regs, cpu: &mut CpuState)
     let stack = unsafe { (*regs).rsp } as *mut c_void;
     let mut address = [0];
     if !read_frame(stack, 0, &mut address) {
-        return Site::Unknown as u32;
+        return UNKNOWN_SITE;
     }
     kept(address[0]).unwrap_or_else(|| any_number(cpu, classify::<WRITERS>(address[0])))
 }
@@ -109,7 +121,7 @@ pub fn from_entry<const WRITERS: bool>(regs: *const pt_regs, cpu: &mut CpuState)
 #[cfg(not(bpf_target_arch = "x86_64"))]
 #[inline(always)]
 pub fn from_entry<const WRITERS: bool>(_regs: *const pt_regs, _cpu: &mut CpuState) -> u32 {
-    Site::Unknown as u32
+    UNKNOWN_SITE
 }
 
 /// The site that a search has found. What comes back from the map is any number to the verifier, which
@@ -172,7 +184,7 @@ fn place_of(address: u64) -> *mut u64 {
 fn kept(address: u64) -> Option<u32> {
     // SAFETY: the place is in the table; a word is read whole.
     let known = unsafe { read_volatile(place_of(address)) } ^ (address << 8);
-    (known < Site::COUNT as u64).then_some(known as u32)
+    (known < 1 << 8).then_some(known as u32)
 }
 
 /// Finds the caller's return address in the frame, and keeps what was found. A function of its own,
@@ -182,7 +194,7 @@ fn kept(address: u64) -> Option<u32> {
 fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
     let mut words = [0; FRAME_WORDS];
     if !read_frame(context, 0, &mut words) {
-        return Site::Unknown as u32;
+        return UNKNOWN_SITE;
     }
     let text = if WRITERS {
         constants::lock_function()
@@ -198,7 +210,7 @@ fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
     }
     for (place, word) in words.into_iter().enumerate().skip(1) {
         if let Some(site) = known_site(word)
-            && site != Site::Unknown as u32
+            && site != UNKNOWN_SITE
         {
             // SAFETY: as in `from_trampoline`.
             unsafe { write_volatile(last_place::<WRITERS>(), place) };
@@ -206,22 +218,71 @@ fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
             return site;
         }
     }
-    Site::Unknown as u32
+    // Only where callers are learned: of a lock whose sites are all known this one would have been found.
+    let word = words[AFTER_A_JUMP];
+    if learns() && constants::kernel_text().contains(word) {
+        // SAFETY: as in `from_trampoline`.
+        unsafe { write_volatile(last_place::<WRITERS>(), AFTER_A_JUMP) };
+        return classify::<WRITERS>(word);
+    }
+    UNKNOWN_SITE
 }
 
 /// The site of a return address into the traced function's caller, which is kept from now on.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn classify<const WRITERS: bool>(address: u64) -> u32 {
-    let site = known_site(address).unwrap_or(if !WRITERS {
-        Site::ReadOther as u32
-    } else if constants::site_range(0).is_none() {
-        // Where addresses are hidden, nobody can be told from the others.
-        Site::Unknown as u32
-    } else {
-        Site::Other as u32
+    let site = known_site(address).unwrap_or_else(|| {
+        if !WRITERS {
+            learn(address, READER_FLAG).unwrap_or(OTHER_READER)
+        } else if learns() || constants::site_range(0).is_some() {
+            learn(address, 0).unwrap_or(OTHER_SITE)
+        } else {
+            // Where addresses are hidden, nobody can be told from the others.
+            UNKNOWN_SITE
+        }
     });
     keep(address, site);
     site
+}
+
+/// Whether callers that are not known before get numbers of their own.
+#[inline(always)]
+fn learns() -> bool {
+    constants::first_learned() < constants::site_slots()
+}
+
+/// The number of a caller that is in no known range: its own, or the next one; `None` where there is none left.
+///
+/// Two CPUs that meet the same caller for the first time at once give it two numbers, which the daemon puts
+/// together by its name.
+#[inline(always)]
+fn learn(address: u64, reader: u32) -> Option<u32> {
+    if !learns() {
+        return None;
+    }
+    let callers = maps::callers()?;
+    // SAFETY: the pointer is to the only element of the map; indices are below the number of places, and words
+    // are read and written whole. The address is written last: x86-64 keeps the order of stores, and volatile
+    // the compiler's.
+    unsafe {
+        for index in 0..MANY_SITES {
+            let caller = &raw const (*callers).learned[index];
+            if read_volatile(&raw const (*caller).address) == address {
+                return Some(read_volatile(&raw const (*caller).site) as u32);
+            }
+        }
+        let room = u64::from(constants::site_slots() - constants::first_learned());
+        let index = take_number(&raw mut (*callers).asked);
+        if index >= room || index >= MANY_SITES as u64 {
+            return None;
+        }
+        let caller = &raw mut (*callers).learned[index as usize & (MANY_SITES - 1)];
+        let site = (constants::first_learned() + index as u32) | reader;
+        write_volatile(&raw mut (*caller).site, u64::from(site));
+        write_volatile(&raw mut (*caller).address, address);
+        Some(site)
+    }
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{Loss, Site, Span};
+use lockprof_abi::{Loss, Span};
 
 use super::maps::{self, lose};
 
@@ -120,7 +120,10 @@ fn left(span: Span) {
         .wrapping_sub(start_own_ns);
     // This span covers those inside it.
     open.covered_ns = now_ns.wrapping_sub(start_own_ns);
-    let totals = &mut cpu.sites[Site::slot(cpu.hold.site)].spans[span.index()];
+    let Some(state) = maps::site_state(cpu.hold.site) else {
+        return;
+    };
+    let totals = &mut state.spans[span.index()];
     totals.calls += 1;
     totals.in_hold_ns += in_hold_ns;
     totals.self_ns += self_ns;

@@ -7,14 +7,15 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use lockprof::{
     daemon::{Collector, Source},
-    kernel::{BtfFacts, Kallsyms},
-    probe::memory::zeroed_state,
+    kernel::{BtfFacts, Kallsyms, SiteNumbers},
+    known_locks::{self, DEFAULT_LOCK},
+    probe::cpus::CpuReading,
     recording::schema::Interval,
 };
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, Phase, Site, WaiterEntry};
+use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, Phase, WaiterEntry};
 
-/// Sites, and lengths of hold and wait at each, that a CPU has something new of in each interval.
-const SITES: [Site; 3] = [Site::Fork, Site::Exit, Site::Reap];
+/// Slots of sites, and lengths of hold and wait at each, that a CPU has something new of in each interval.
+const SLOTS: [usize; 3] = [3, 4, 5];
 const BUCKETS: std::ops::Range<usize> = 60..72;
 
 /// Print the CPU time of each refresh with so many CPUs, all active, in nanoseconds
@@ -31,14 +32,14 @@ struct Arguments {
 
 /// Counters that have all grown whenever they are looked at.
 struct Busy {
-    cpus: Vec<Box<CpuState>>,
+    cpus: Vec<CpuReading>,
     refreshes: u64,
 }
 
 impl Busy {
-    fn new(cpus: usize) -> Self {
+    fn new(cpus: usize, numbers: &SiteNumbers) -> Self {
         Self {
-            cpus: (0..cpus).map(|_| zeroed_state()).collect(),
+            cpus: vec![CpuReading::nothing(numbers.slots()); cpus],
             refreshes: 0,
         }
     }
@@ -47,8 +48,8 @@ impl Busy {
     fn grow(&mut self) {
         self.refreshes += 1;
         for cpu in &mut self.cpus {
-            for site in SITES {
-                let state = &mut cpu.sites[site as usize];
+            for slot in SLOTS {
+                let state = &mut cpu.sites[slot];
                 state.held_ns += 1_000_000;
                 state.waited_ns += 1_000_000;
                 for bucket in BUCKETS {
@@ -69,7 +70,11 @@ impl Source for Busy {
         self.refreshes
     }
 
-    fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
+    fn learned(&self) -> Vec<Caller> {
+        Vec::new()
+    }
+
+    fn read_cpu(&self, cpu: usize, into: &mut CpuReading) {
         into.clone_from(&self.cpus[cpu]);
     }
 
@@ -112,9 +117,15 @@ fn main() -> ExitCode {
 }
 
 fn refresh(arguments: &Arguments) -> Result<()> {
-    let mut source = Busy::new(arguments.cpus);
-    let mut collector =
-        Collector::new(arguments.cpus, Kallsyms::default(), &BtfFacts::default(), 0);
+    let numbers = SiteNumbers::of(known_locks::find(DEFAULT_LOCK));
+    let mut source = Busy::new(arguments.cpus, &numbers);
+    let mut collector = Collector::new(
+        arguments.cpus,
+        Kallsyms::default(),
+        &BtfFacts::default(),
+        numbers,
+        0,
+    );
     for _ in 0..arguments.refreshes {
         source.grow();
         let before_ns = cpu_time_ns();

@@ -1,11 +1,12 @@
 //! Whole distributions beside each other, quantile by quantile.
 
-use lockprof_abi::Site;
+use std::collections::BTreeSet;
 
 use super::{Instruments, Samples, setting::Instrument};
 use crate::{
     profile::Durations,
     recording::schema::Kind,
+    site::Site,
     statistics::{Interval, Resampler, median},
 };
 
@@ -55,7 +56,13 @@ pub fn distributions(
         let Some(instrument) = instrument else {
             continue;
         };
-        for &site in Site::ALL {
+        let sites: BTreeSet<Site> = sides
+            .iter()
+            .flat_map(|side| side.totals(instrument))
+            .flat_map(|totals| totals.holds.keys().chain(totals.waits.keys()))
+            .copied()
+            .collect();
+        for site in sites {
             let of_boots = sides.map(|side| durations(side, instrument, site, kind));
             let [Some(before), Some(after)] = [pool(&of_boots[0]), pool(&of_boots[1])] else {
                 continue;

@@ -1,10 +1,10 @@
 //! Where calls happen: inside a hold, or not. This is no statistic: a patch that moves a call out of the
 //! hold has moved it or has not.
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{SMALLEST_CHANGE, Samples, Totals, setting::Instrument};
-use crate::profile::contained;
+use crate::{profile::contained, site::Site};
 
 /// Where the calls of one span happen on both sides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +84,7 @@ impl Calls {
             if site.is_some() {
                 self.in_hold += calls.calls;
             }
-            if *site == Some(Site::Reap) {
+            if *site == Some(Site::REAP) {
                 self.in_reap += calls.calls;
             }
         }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{Basis, LockName, LockRun, Measure, Setting, Totals, lock_run::number};
 use crate::{
     profile::{Durations, own_lock},
+    site::Site,
     statistics,
     units::{self, TimeUnit},
 };

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{
     Answers, Finding, Instruments, Placement, Quantity, Samples, Setting,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     profile::{contained, own_lock},
     recording::schema::Clock,
+    site::Site,
     statistics::Resampler,
 };
 
@@ -211,8 +212,16 @@ impl<'a> Asking<'a> {
     }
 
     fn holds(&self) -> Vec<Finding> {
-        let writers = Site::ALL.iter().copied().filter(|site| site.is_writer());
+        let Some(instrument) = self.instruments.holds else {
+            return Vec::new();
+        };
+        let writers: BTreeSet<Site> = self
+            .totals(instrument)
+            .flat_map(|totals| totals.holds.keys().copied())
+            .filter(|site| site.is_writer())
+            .collect();
         writers
+            .into_iter()
             .filter_map(|site| self.finding(Quantity::SiteHold(site), self.instruments.holds))
             .collect()
     }

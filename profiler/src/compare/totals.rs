@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use crate::{
     profile::{Contention, Durations, Locks, Profile, SiteProfile, symbol_of},
     recording::schema::{LockFamily, Probe, Proves},
+    site::Site,
     statistics,
 };
 

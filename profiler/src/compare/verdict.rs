@@ -3,8 +3,6 @@
 
 mod every_lock;
 
-use lockprof_abi::Site;
-
 use super::{
     Answers, Comparison, Finding, Quantity, SMALLEST_CHANGE, SettingComparison, Verdict,
     clock_name, holder_name,
@@ -13,6 +11,7 @@ use super::{
 };
 use crate::{
     recording::schema::Clock,
+    site::Site,
     units::{self, TimeUnit},
 };
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Site;
-
 use super::{Instrument, Totals};
 use crate::{
     profile::Profile,
     recording::schema::{Detail, Method, Tier, WindowKind},
+    site::Site,
 };
 
 /// Adds a recording to the runs of its boot: under its instrument as a whole, or, where it has windows,
@@ -59,7 +58,7 @@ pub(super) fn add(profile: &Profile, runs: &mut BTreeMap<Instrument, Totals>) {
     if windows.seconds > 0.0 {
         let totals = runs.entry(whole).or_default();
         totals.add_run(profile, windows.seconds, rate(WindowKind::Spans));
-        let reaps = profile.holds_of_spans(Site::Reap);
+        let reaps = profile.holds_of_spans(Site::REAP);
         let lives = reaps.map_or(0.0, |reaps| reaps.count() as f64);
         let basis = totals.add_holds(profile, &windows.sites, lives);
         totals.add_inside(profile, &basis);

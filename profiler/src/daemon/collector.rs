@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use lockprof_abi::{
-    CgroupEntry, ContentionEntry, CpuState, LockClass, Longest, OTHER_CGROUPS, OTHERS, Phase, Site,
+    CgroupEntry, ContentionEntry, LockClass, Longest, OTHER_CGROUPS, OTHERS, Phase,
 };
 
 use super::{
@@ -11,14 +11,16 @@ use super::{
     delta::{self, Sums},
     locks::WaiterReadings,
     names::Names,
+    sites::SiteTable,
     source::{Source, entries},
 };
 use crate::{
-    kernel::{BtfFacts, Kallsyms},
-    probe::memory::zeroed_state,
+    kernel::{BtfFacts, Kallsyms, SiteNumbers},
+    probe::cpus::CpuReading,
     recording::schema::{
         self, CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
     },
+    site::Site,
 };
 
 /// What the waits of one interval are summed by, over CPUs: lock, flags, caller, stack, and the site
@@ -32,15 +34,17 @@ const NOTHING: Option<u64> = Some(0);
 #[derive(Debug)]
 pub struct Collector {
     /// The last reading of each CPU; none of one that has done nothing.
-    cpus: Vec<Option<Box<CpuState>>>,
+    cpus: Vec<Option<CpuReading>>,
     /// How active each CPU was known to be.
     activity: Vec<Option<u64>>,
     contention: HashMap<usize, ContentionEntry>,
     cgroups: HashMap<usize, CgroupEntry>,
     waiters: WaiterReadings,
-    longest: HashMap<(Phase, Kind, Site), u64>,
+    longest: HashMap<(Phase, Kind, usize), u64>,
     /// Of addresses.
     pub(super) names: Names,
+    /// Of the target lock, by slot.
+    pub(super) sites: SiteTable,
     cgroup_paths: CgroupPaths,
     /// CLOCK_MONOTONIC when the probes were attached, in nanoseconds.
     attached_ns: u64,
@@ -49,7 +53,13 @@ pub struct Collector {
 impl Collector {
     /// Begins with counters at zero.
     #[must_use]
-    pub fn new(cpus: usize, symbols: Kallsyms, btf: &BtfFacts, attached_ns: u64) -> Self {
+    pub fn new(
+        cpus: usize,
+        symbols: Kallsyms,
+        btf: &BtfFacts,
+        numbers: SiteNumbers,
+        attached_ns: u64,
+    ) -> Self {
         Self {
             cpus: vec![None; cpus],
             activity: vec![NOTHING; cpus],
@@ -58,6 +68,7 @@ impl Collector {
             waiters: WaiterReadings::default(),
             longest: HashMap::new(),
             names: Names::new(symbols, cpus, btf),
+            sites: SiteTable::new(numbers),
             cgroup_paths: CgroupPaths::open(),
             attached_ns,
         }
@@ -75,8 +86,9 @@ impl Collector {
         as_soon_as_read: impl FnOnce(),
     ) {
         let mut sums = Sums::default();
-        let mut after = zeroed_state();
-        let nothing = zeroed_state();
+        let mut changes = Vec::new();
+        let nothing = CpuReading::nothing(self.sites.slots());
+        let mut after = nothing.clone();
         let mut longest = Vec::new();
         let mut cgroups = Vec::new();
         let mut contention = Vec::new();
@@ -94,27 +106,32 @@ impl Collector {
             contention.extend(self.changed_contention(source, number));
             waiters.extend(self.waiters.changed(source, number));
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
-            interval.cpus.extend(delta::cpu(number, before, &after));
+            changes.extend(delta::cpu(number, before, &after));
             if let Some(control) = &mut interval.control {
                 control.seen += delta::control_holds(before, &after);
             }
             sums.add(before, &after);
             self.longest_of(number as u32, &after, phase, &mut longest);
             if activity != NOTHING || self.cpus[number].is_some() {
-                let before = self.cpus[number].get_or_insert_with(zeroed_state);
+                let before = self.cpus[number].get_or_insert_with(|| nothing.clone());
                 std::mem::swap(before, &mut after);
             }
         }
         as_soon_as_read();
         // All counters are read before anything is looked up, lest what is read later belong to more
         // time.
+        self.names.look();
+        self.sites
+            .learn(&source.learned(), |address| self.names.frame(address));
+        let changes = changes.into_iter();
+        interval.cpus = changes.map(|change| change.named(&self.sites)).collect();
         interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
         self.cgroups(cgroups, interval);
         self.contention(source, contention, interval);
         interval.waiters = self.waiters.sum(waiters, &mut self.cgroup_paths);
-        interval.spans = sums.spans();
+        interval.spans = sums.spans(&self.sites);
         interval.calls_outside = sums.calls_outside();
-        interval.blame = sums.blame();
+        interval.blame = sums.blame(&self.sites);
         interval.losses = sums.losses();
     }
 
@@ -128,29 +145,29 @@ impl Collector {
     pub fn holds(cpus: &[CpuInterval]) -> (u64, u64) {
         cpus.iter()
             .flat_map(|cpu| &cpu.sites)
-            .filter(|site| Site::from_name(&site.site).is_some_and(Site::is_writer))
+            .filter(|site| Site::named(&site.site).is_writer())
             .fold((0, 0), |(holds, held_ns), site| {
                 (holds + site.holds, held_ns + site.held_ns)
             })
     }
 
     /// Holds and waits longer than any before in this phase.
-    fn longest_of(&mut self, cpu: u32, state: &CpuState, phase: Phase, longest: &mut Vec<Noted>) {
+    fn longest_of(&mut self, cpu: u32, after: &CpuReading, phase: Phase, longest: &mut Vec<Noted>) {
         let index = phase.index();
-        for (&site, of_site) in Site::ALL.iter().zip(&state.sites) {
+        for (slot, of_site) in after.sites.iter().enumerate() {
             let kinds = [
                 (Kind::Hold, of_site.longest_hold[index]),
                 (Kind::Wait, of_site.longest_wait[index]),
             ];
             for (kind, event) in kinds {
-                let known = self.longest.entry((phase, kind, site)).or_default();
+                let known = self.longest.entry((phase, kind, slot)).or_default();
                 if event.duration_ns > *known {
                     *known = event.duration_ns;
-                    longest.retain(|other| (other.kind, other.site) != (kind, site));
+                    longest.retain(|other| (other.kind, other.slot) != (kind, slot));
                     longest.push(Noted {
                         cpu,
                         kind,
-                        site,
+                        slot,
                         event,
                     });
                 }
@@ -167,7 +184,7 @@ impl Collector {
             .unwrap_or(event.comm.len());
         LongestEvent {
             kind: noted.kind,
-            site: noted.site.name().to_owned(),
+            site: self.sites.site(noted.slot).name().to_owned(),
             ns: event.duration_ns,
             at_s: event.ended_ns.saturating_sub(self.attached_ns) as f64 / 1e9,
             cpu: noted.cpu,
@@ -200,7 +217,6 @@ impl Collector {
         interval: &mut Interval,
     ) {
         let mut sums: BTreeMap<ContentionKey, (ContentionInterval, Vec<u32>)> = BTreeMap::new();
-        self.names.look();
         for (place, after) in changed {
             let before = self.contention.insert(place, after);
             let before = before.unwrap_or(ContentionEntry::FREE);
@@ -251,8 +267,7 @@ impl Collector {
             in_hold_of: entry
                 .hold_site
                 .checked_sub(1)
-                .and_then(|site| Site::from_index(site as usize))
-                .map(|site| site.name().to_owned()),
+                .map(|number| self.sites.numbered(number).name().to_owned()),
             sampled: 0,
             waits: 0,
             waited_ns: 0,
@@ -295,7 +310,7 @@ impl Collector {
 struct Noted {
     cpu: u32,
     kind: Kind,
-    site: Site,
+    slot: usize,
     event: Longest,
 }
 
@@ -309,9 +324,10 @@ fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, 
 mod tests {
     use std::cell::Cell;
 
-    use lockprof_abi::WaiterEntry;
+    use lockprof_abi::{Caller, FIRST_CALLER, WaiterEntry};
 
     use super::*;
+    use crate::known_locks;
 
     /// Counters of two CPUs, of which the second one counts.
     struct Counters {
@@ -327,11 +343,14 @@ mod tests {
         fn activity(&self, cpu: usize) -> u64 {
             if cpu == 1 { self.held_ns } else { 0 }
         }
-        fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
+        fn learned(&self) -> Vec<Caller> {
+            Vec::new()
+        }
+        fn read_cpu(&self, cpu: usize, into: &mut CpuReading) {
             self.read.set(self.read.get() + 1);
-            *into = *zeroed_state();
+            *into = CpuReading::nothing(into.sites.len());
             if cpu == 1 {
-                let reap = &mut into.sites[Site::Reap.index()];
+                let reap = &mut into.sites[FIRST_CALLER as usize];
                 reap.held_ns = self.held_ns;
                 reap.holds[9] = self.holds;
             }
@@ -376,7 +395,8 @@ mod tests {
     #[test]
     fn only_active_cpus_are_read_and_in_the_end_all() {
         let symbols = Kallsyms::parse("").unwrap();
-        let mut collector = Collector::new(2, symbols, &BtfFacts::default(), 0);
+        let numbers = SiteNumbers::of(known_locks::find("tasklist_lock"));
+        let mut collector = Collector::new(2, symbols, &BtfFacts::default(), numbers, 0);
         let mut source = Counters {
             holds: 0,
             held_ns: 0,

@@ -1,29 +1,86 @@
 //! What one CPU did between two readings of its state: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
-use lockprof_abi::{BLAME_COLUMNS, CpuState, Loss, READERS_COLUMN, Site, Span};
+use lockprof_abi::{Loss, OTHER_READER, SiteState, Span, site_slot};
 
-use crate::recording::schema::{
-    BlameInterval, CpuInterval, READERS_AND_HANDOVER, SiteInterval, SpanInterval,
+use super::sites::SiteTable;
+use crate::{
+    probe::cpus::CpuReading,
+    recording::schema::{
+        BlameInterval, CpuInterval, READERS_AND_HANDOVER, SiteInterval, SpanInterval,
+    },
+    site::Site,
 };
 
-/// What a CPU did, by site; `None` where it did nothing.
+/// What a CPU did.
+#[derive(Debug)]
+pub struct CpuChange {
+    cpu: u32,
+    /// By slot.
+    sites: Vec<(usize, SiteInterval)>,
+}
+
+impl CpuChange {
+    /// The same by the sites' names, in their order.
+    #[must_use]
+    pub fn named(self, table: &SiteTable) -> CpuInterval {
+        let mut sites: BTreeMap<Site, SiteInterval> = BTreeMap::new();
+        for (slot, change) in self.sites {
+            let site = table.site(slot);
+            match sites.entry(site) {
+                Entry::Occupied(mut sum) => add_interval(sum.get_mut(), &change),
+                Entry::Vacant(place) => {
+                    place.insert(SiteInterval {
+                        site: site.name().to_owned(),
+                        ..change
+                    });
+                }
+            }
+        }
+        CpuInterval {
+            cpu: self.cpu,
+            sites: sites.into_values().collect(),
+        }
+    }
+}
+
+/// Adds what another caller in the same function did.
+fn add_interval(sum: &mut SiteInterval, other: &SiteInterval) {
+    sum.holds += other.holds;
+    sum.held_ns = sum.held_ns.wrapping_add(other.held_ns);
+    sum.waits += other.waits;
+    sum.waited_ns = sum.waited_ns.wrapping_add(other.waited_ns);
+    sum.hold_buckets = add_pairs(&sum.hold_buckets, &other.hold_buckets);
+    sum.wait_buckets = add_pairs(&sum.wait_buckets, &other.wait_buckets);
+}
+
+/// Adds counts that stand as index, count, index, count, ….
+fn add_pairs(some: &[u32], others: &[u32]) -> Vec<u32> {
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    for pair in some.chunks_exact(2).chain(others.chunks_exact(2)) {
+        *counts.entry(pair[0]).or_default() += pair[1];
+    }
+    counts
+        .into_iter()
+        .flat_map(|(index, count)| [index, count])
+        .collect()
+}
+
+/// What a CPU did, by slot; `None` where it did nothing.
 #[must_use]
-pub fn cpu(number: usize, before: &CpuState, after: &CpuState) -> Option<CpuInterval> {
-    let sites: Vec<SiteInterval> = Site::ALL
-        .iter()
-        .filter_map(|site| site_interval(*site, before, after))
+pub fn cpu(number: usize, before: &CpuReading, after: &CpuReading) -> Option<CpuChange> {
+    let slots = before.sites.iter().zip(&after.sites).enumerate();
+    let sites: Vec<_> = slots
+        .filter_map(|(slot, (old, new))| Some((slot, site_interval(old, new)?)))
         .collect();
-    (!sites.is_empty()).then_some(CpuInterval {
+    (!sites.is_empty()).then_some(CpuChange {
         cpu: number as u32,
         sites,
     })
 }
 
-fn site_interval(site: Site, before: &CpuState, after: &CpuState) -> Option<SiteInterval> {
-    let index = site.index();
-    let (old, new) = (&before.sites[index], &after.sites[index]);
+fn site_interval(old: &SiteState, new: &SiteState) -> Option<SiteInterval> {
     // While the programs run, the last event may be in the buckets and not yet in the totals, or the
     // other way round.
     let (hold_buckets, holds) = sparse(&old.holds, &new.holds);
@@ -31,7 +88,7 @@ fn site_interval(site: Site, before: &CpuState, after: &CpuState) -> Option<Site
     let held_ns = new.held_ns.wrapping_sub(old.held_ns);
     let waited_ns = new.waited_ns.wrapping_sub(old.waited_ns);
     (holds + waits + held_ns + waited_ns > 0).then(|| SiteInterval {
-        site: site.name().to_owned(),
+        site: String::new(),
         holds,
         held_ns,
         waits,
@@ -43,7 +100,8 @@ fn site_interval(site: Site, before: &CpuState, after: &CpuState) -> Option<Site
 
 /// Holds of the daemon's own that were counted as controls.
 #[must_use]
-pub fn control_holds(before: &CpuState, after: &CpuState) -> u64 {
+pub fn control_holds(before: &CpuReading, after: &CpuReading) -> u64 {
+    let (before, after) = (&before.state, &after.state);
     after.control_holds.wrapping_sub(before.control_holds)
 }
 
@@ -72,48 +130,50 @@ pub(super) fn sparse(before: &[u32], after: &[u32]) -> (Vec<u32>, u64) {
     (pairs, sum)
 }
 
-/// What is summed over CPUs in an interval.
+/// What is summed over CPUs in an interval, by slot where it is by site.
 #[derive(Debug, Default)]
 pub struct Sums {
-    spans: BTreeMap<(Span, Site), [u64; 3]>,
+    spans: BTreeMap<(Span, usize), [u64; 3]>,
     outside: BTreeMap<Span, u64>,
-    blame: BTreeMap<(Site, usize), u64>,
+    blame: BTreeMap<(usize, usize), u64>,
     losses: BTreeMap<Loss, u64>,
 }
 
 impl Sums {
     /// Adds what a CPU did.
-    pub fn add(&mut self, before: &CpuState, after: &CpuState) {
+    pub fn add(&mut self, before: &CpuReading, after: &CpuReading) {
+        let slots = after.sites.len();
         for span in Span::ALL {
-            for site in Site::ALL.iter().filter(|site| site.is_writer()) {
-                let old = &before.sites[site.index()].spans[span.index()];
-                let new = &after.sites[site.index()].spans[span.index()];
+            let of_slots = before.sites.iter().zip(&after.sites).enumerate();
+            for (slot, (old, new)) in of_slots {
+                let (old, new) = (&old.spans[span.index()], &new.spans[span.index()]);
                 let change = [
                     new.calls.wrapping_sub(old.calls),
                     new.in_hold_ns.wrapping_sub(old.in_hold_ns),
                     new.self_ns.wrapping_sub(old.self_ns),
                 ];
                 if change != [0; 3] {
-                    let sum = self.spans.entry((*span, *site)).or_default();
+                    let sum = self.spans.entry((*span, slot)).or_default();
                     for (sum, change) in sum.iter_mut().zip(change) {
                         *sum += change;
                     }
                 }
             }
             let index = span.index();
+            let calls = after.state.calls_outside[index];
             add(
                 &mut self.outside,
                 *span,
-                after.calls_outside[index].wrapping_sub(before.calls_outside[index]),
+                calls.wrapping_sub(before.state.calls_outside[index]),
             );
         }
-        for waiter in Site::ALL {
-            for column in 0..BLAME_COLUMNS {
+        for waiter in 0..slots {
+            for holder in 0..slots {
                 let (old, new) = (
-                    before.sites[waiter.index()].blame_ns[column],
-                    after.sites[waiter.index()].blame_ns[column],
+                    before.blame_ns(waiter, holder),
+                    after.blame_ns(waiter, holder),
                 );
-                add(&mut self.blame, (*waiter, column), new.wrapping_sub(old));
+                add(&mut self.blame, (waiter, holder), new.wrapping_sub(old));
             }
         }
         for loss in Loss::ALL {
@@ -121,16 +181,22 @@ impl Sums {
             add(
                 &mut self.losses,
                 *loss,
-                after.losses[index].wrapping_sub(before.losses[index]),
+                after.state.losses[index].wrapping_sub(before.state.losses[index]),
             );
         }
     }
 
     /// Spans inside holds.
     #[must_use]
-    pub fn spans(&self) -> Vec<SpanInterval> {
-        self.spans
-            .iter()
+    pub fn spans(&self, table: &SiteTable) -> Vec<SpanInterval> {
+        let mut sums: BTreeMap<(Span, Site), [u64; 3]> = BTreeMap::new();
+        for (&(span, slot), change) in &self.spans {
+            let sum = sums.entry((span, table.site(slot))).or_default();
+            for (sum, change) in sum.iter_mut().zip(change) {
+                *sum += change;
+            }
+        }
+        sums.iter()
             .map(
                 |((span, site), [calls, in_hold_ns, self_ns])| SpanInterval {
                     span: span.name().to_owned(),
@@ -154,13 +220,18 @@ impl Sums {
 
     /// Who waited behind whom.
     #[must_use]
-    pub fn blame(&self) -> Vec<BlameInterval> {
-        self.blame
-            .iter()
-            .map(|((waiter, column), waited_ns)| BlameInterval {
+    pub fn blame(&self, table: &SiteTable) -> Vec<BlameInterval> {
+        let mut sums: BTreeMap<(Site, Option<Site>), u64> = BTreeMap::new();
+        for (&(waiter, holder), &waited_ns) in &self.blame {
+            let readers = holder == site_slot(OTHER_READER, table.slots());
+            let holder = (!readers).then(|| table.site(holder));
+            add(&mut sums, (table.site(waiter), holder), waited_ns);
+        }
+        sums.into_iter()
+            .map(|((waiter, holder), waited_ns)| BlameInterval {
                 waiter: waiter.name().to_owned(),
-                holder: column_name(*column).to_owned(),
-                waited_ns: *waited_ns,
+                holder: holder.map_or(READERS_AND_HANDOVER, Site::name).to_owned(),
+                waited_ns,
             })
             .collect()
     }
@@ -181,22 +252,35 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, key: K, change: u64) {
     }
 }
 
-fn column_name(column: usize) -> &'static str {
-    match Site::from_index(column) {
-        Some(site) if column != READERS_COLUMN => site.name(),
-        _ => READERS_AND_HANDOVER,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use lockprof_abi::{Caller, FIRST_CALLER, UNKNOWN_SITE};
+
     use super::*;
-    use crate::probe::memory::zeroed_state;
+    use crate::kernel::SiteNumbers;
+
+    /// A lock of which nothing is known, and two callers in one function and a third in another.
+    fn table() -> SiteTable {
+        let mut table = SiteTable::new(SiteNumbers::of(None));
+        let callers = [(1, 0), (2, 1), (3, 2)].map(|(address, place)| Caller {
+            address,
+            site: u64::from(FIRST_CALLER + place),
+        });
+        let frame = |address| if address == 3 { "b+0x1" } else { "a+0x1" };
+        table.learn(&callers, |address| frame(address).to_owned());
+        table
+    }
+
+    fn nothing() -> CpuReading {
+        CpuReading::nothing(table().slots())
+    }
+
+    const FIRST: usize = FIRST_CALLER as usize;
 
     #[test]
     fn an_idle_cpu_is_left_out() {
-        let state = zeroed_state();
-        assert_eq!(cpu(3, &state, &state), None);
+        let reading = nothing();
+        assert!(cpu(3, &reading, &reading).is_none());
     }
 
     #[test]
@@ -206,43 +290,54 @@ mod tests {
     }
 
     #[test]
-    fn counts_come_from_the_buckets() {
-        let before = zeroed_state();
-        let mut after = zeroed_state();
-        after.sites[Site::Reap.index()].holds[40] = 2;
-        after.sites[Site::Reap.index()].held_ns = 700;
-        let cpu = cpu(0, &before, &after).expect("something happened");
-        assert_eq!(cpu.sites.len(), 1);
-        assert_eq!(cpu.sites[0].site, "reap");
-        assert_eq!(cpu.sites[0].holds, 2);
-        assert_eq!(cpu.sites[0].hold_buckets, [40, 2]);
+    fn counts_come_from_the_buckets_and_callers_in_one_function_are_one_row() {
+        let before = nothing();
+        let mut after = nothing();
+        after.sites[FIRST].holds[40] = 2;
+        after.sites[FIRST].held_ns = 700;
+        after.sites[FIRST + 1].holds[40] = 1;
+        after.sites[FIRST + 1].holds[50] = 4;
+        after.sites[FIRST + 2].waits[3] = 1;
+        let cpu = cpu(7, &before, &after).unwrap().named(&table());
+        let rows: Vec<_> = cpu
+            .sites
+            .iter()
+            .map(|row| (row.site.as_str(), row.holds, row.held_ns, row.waits))
+            .collect();
+        assert_eq!(cpu.cpu, 7);
+        assert_eq!(rows, [("a", 7, 700, 0), ("b", 0, 0, 1)]);
+        assert_eq!(cpu.sites[0].hold_buckets, [40, 3, 50, 4]);
     }
 
     #[test]
     fn sums_over_cpus_name_their_parts() {
-        let before = zeroed_state();
-        let mut after = zeroed_state();
-        after.sites[Site::Fork.index()].blame_ns[Site::Reap.index()] = 5;
-        after.sites[Site::Fork.index()].blame_ns[READERS_COLUMN] = 6;
-        after.sites[Site::Reap.index()].spans[Span::FreePid.index()].calls = 1;
-        after.calls_outside[Span::ReleaseTask.index()] = 9;
-        after.losses[Loss::WaitMigrated.index()] = 1;
+        let before = nothing();
+        let mut after = nothing();
+        let readers = site_slot(OTHER_READER, table().slots());
+        *after.blame_ns_mut(FIRST, FIRST + 2) = 5;
+        *after.blame_ns_mut(FIRST + 1, FIRST + 2) = 1;
+        *after.blame_ns_mut(FIRST, UNKNOWN_SITE as usize) = 2;
+        *after.blame_ns_mut(FIRST, readers) = 6;
+        after.sites[FIRST].spans[Span::FreePid.index()].calls = 1;
+        after.sites[FIRST + 1].spans[Span::FreePid.index()].calls = 2;
+        after.state.calls_outside[Span::ReleaseTask.index()] = 9;
+        after.state.losses[Loss::WaitMigrated.index()] = 1;
         let mut sums = Sums::default();
         sums.add(&before, &after);
         sums.add(&before, &after);
-        let blame: Vec<_> = sums
-            .blame()
+        let mut blame: Vec<_> = sums
+            .blame(&table())
             .into_iter()
-            .map(|blame| (blame.holder, blame.waited_ns))
+            .map(|blame| (blame.waiter, blame.holder, blame.waited_ns))
             .collect();
-        assert_eq!(
-            blame,
-            [
-                ("reap".to_owned(), 10),
-                (READERS_AND_HANDOVER.to_owned(), 12)
-            ]
-        );
-        assert_eq!(sums.spans()[0].calls, 2);
+        blame.sort();
+        let expected = [("b", 12), (READERS_AND_HANDOVER, 12), ("unknown", 4)];
+        let expected = expected.map(|(holder, ns)| ("a".to_owned(), holder.to_owned(), ns));
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(blame, expected);
+        let spans = sums.spans(&table());
+        assert_eq!((spans.len(), spans[0].calls), (1, 6));
         assert_eq!(sums.calls_outside()["release_task"], 18);
         assert_eq!(sums.losses()["wait_migrated"], 2);
     }

@@ -26,6 +26,7 @@ mod progress;
 mod run_time;
 mod session;
 mod sight;
+mod sites;
 mod source;
 mod symbols;
 mod target;

@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, Capabilities, Kallsyms, Request, kernel_identity, plan,
+        AttachChoice, AttachPlan, Capabilities, Kallsyms, Request, SiteNumbers, kernel_identity,
+        plan,
         privileges::{self, Measuring},
     },
     known_locks,
@@ -121,7 +122,17 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let (attached, attached_at) = (Instant::now(), Anchor::now());
 
     let cpus = programs.as_ref().map_or(0, |programs| programs.cpus.len());
-    let mut collector = Collector::new(cpus, symbols, &capabilities.btf, attached_at.monotonic_ns);
+    let numbers = programs.as_ref().map_or_else(
+        || SiteNumbers::of(None),
+        |programs| programs.cpus.numbers().clone(),
+    );
+    let mut collector = Collector::new(
+        cpus,
+        symbols,
+        &capabilities.btf,
+        numbers,
+        attached_at.monotonic_ns,
+    );
     let kernel = kernel_identity(&capabilities);
     let release = kernel.release.clone();
     let mut attach = target.attach();
@@ -134,7 +145,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let sight = Sight::new(Circumstances {
         method: attach.method,
         holds_target: known_locks::find(&settings.request.lock)
-            .is_some_and(|known| known.is_held_by_setpgid),
+            .is_some_and(|known| known.control_site.is_some()),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });

@@ -1,8 +1,8 @@
 //! Where the daemon reads what the programs counted.
 
-use lockprof_abi::{CgroupEntry, ContentionEntry, CpuState, WaiterEntry};
+use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, WaiterEntry};
 
-use crate::probe::programs::Programs;
+use crate::probe::{cpus::CpuReading, programs::Programs};
 
 /// The counters of the programs: live maps, or a fake in tests.
 pub trait Source {
@@ -11,8 +11,10 @@ pub trait Source {
     /// A number that changes when something has happened on a CPU. It may stay the same for what took
     /// no time at all.
     fn activity(&self, cpu: usize) -> u64;
-    /// Copies the state of a CPU, as if every hold that has ended were booked.
-    fn read_cpu(&self, cpu: usize, into: &mut CpuState);
+    /// The callers that the programs have learned.
+    fn learned(&self) -> Vec<Caller>;
+    /// Copies what was counted on a CPU, as if every hold that has ended were booked.
+    fn read_cpu(&self, cpu: usize, into: &mut CpuReading);
     /// How many places the table of contended locks of each CPU has.
     fn contention_places(&self) -> usize;
     /// Copies one of them, by its number over all CPUs; false where it is free.
@@ -51,7 +53,11 @@ impl Source for Programs {
         self.cpus.activity(cpu)
     }
 
-    fn read_cpu(&self, cpu: usize, into: &mut CpuState) {
+    fn learned(&self) -> Vec<Caller> {
+        self.cpus.learned()
+    }
+
+    fn read_cpu(&self, cpu: usize, into: &mut CpuReading) {
         self.cpus.read_booked(cpu, into);
     }
 

@@ -9,8 +9,8 @@ use super::{Settings, heart::Heart, windows::Schedule};
 use crate::{
     guard::Patience,
     kernel::{
-        AttachPlan, CallerTexts, Capabilities, Kallsyms, UNLOCK_FUNCTION, lock_function,
-        site_ranges,
+        AttachPlan, CallerTexts, Capabilities, Kallsyms, SiteNumbers, UNLOCK_FUNCTION,
+        lock_function, site_ranges,
     },
     known_locks,
     probe::{
@@ -225,6 +225,7 @@ fn constants(
         .as_deref()
         .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
         .unwrap_or(0);
+    let known = known_locks::find(&lock.name);
     Ok(Constants {
         target_lock,
         lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
@@ -232,7 +233,8 @@ fn constants(
             .range_of(UNLOCK_FUNCTION)
             .unwrap_or(TextRange::EMPTY),
         read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
-        sites: site_ranges(symbols),
+        sites: site_ranges(symbols, known),
+        site_numbers: SiteNumbers::of(known),
         // By fentry the next task books a hold only where the release itself has switched its holder out.
         keep_task: plan.method == Method::Kprobe,
         task_switches: 0,

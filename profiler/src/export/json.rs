@@ -15,7 +15,7 @@ use super::Exporter;
 use crate::{
     profile::{
         Attached, Contention, Durations, GroundTruthCheck, LockKind, Losses, Profile, SeriesPoint,
-        SiteProfile, symbol_of, symbol_of_site,
+        SiteProfile, symbol_of,
     },
     recording::schema::{
         InProgress, LongestEvent, OpenEvent, READERS_AND_HANDOVER, RunTime, SCHEMA, Tier,
@@ -130,7 +130,7 @@ fn workload(profile: &Profile) -> Value {
 fn site(profile: &Profile, site: &SiteProfile) -> Value {
     json!({
         "name": site.site.name(),
-        "symbol": symbol_of_site(site.site),
+        "symbol": site.site.symbol(),
         "holds": site.hold.as_ref().map(Durations::count),
         "held_ns": site.hold.as_ref().map(|hold| hold.total_ns),
         "held_share": site.hold.as_ref().and_then(|hold| profile.share_of_holds(hold.total_ns)),

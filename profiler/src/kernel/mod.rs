@@ -59,9 +59,9 @@ pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;
 pub use release::version;
 pub use sites::{
-    LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION, TRACEPOINT_BEGAN,
-    TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack, hooked_functions, lock_function,
-    site_of_function, site_ranges,
+    LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION, SiteNumbers,
+    TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack, hooked_functions,
+    lock_function, site_ranges,
 };
 pub use slab::{SlabCaches, SlabLayout};
 pub use spin_waits::SpinWaits;

@@ -12,7 +12,7 @@ pub static LOCK: KnownLock = KnownLock {
     sites: &[],
     learned_in: None,
     taken_by_each_task: false,
-    is_held_by_setpgid: false,
+    control_site: None,
     unseen: Some(
         "Locks of single VMAs (Linux 6.4 and later), which page faults take first, are no rwsems from 6.15 on and tell \
          nothing: waits for them are in no row.",

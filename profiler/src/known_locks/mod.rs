@@ -7,9 +7,7 @@ mod tasklist_lock;
 
 pub use tasklist_lock::hold_by_setpgid;
 
-use lockprof_abi::Site;
-
-use crate::recording::schema::LockFamily;
+use crate::{recording::schema::LockFamily, site::Site};
 
 /// The lock that is followed when nobody says otherwise.
 pub const DEFAULT_LOCK: &str = tasklist_lock::LOCK.name;
@@ -23,37 +21,42 @@ pub struct KnownLock {
     pub family: LockFamily,
     /// Where its definition was read.
     pub source: &'static str,
-    /// The functions that take it and have everyday names, hottest first.
-    pub sites: &'static [SiteFunction],
+    /// The callers that have everyday names, hottest first. Where there are any, no others are learned.
+    pub sites: &'static [KnownSite],
     /// The function whose first write lock it is, by which its address is learned where no symbol tells it.
     pub learned_in: Option<&'static str>,
     /// Whether each task takes it for writing when it is made, when it ends and when it is reaped.
     pub taken_by_each_task: bool,
-    /// Whether [`hold_by_setpgid`] holds it, which changes nothing.
-    pub is_held_by_setpgid: bool,
+    /// The site of [`hold_by_setpgid`]'s holds, which change nothing; none where it does not hold this lock.
+    pub control_site: Option<Site>,
     /// What takes its place and is in no wait for it, as a sentence.
     pub unseen: Option<&'static str>,
 }
 
 static KNOWN: [&KnownLock; 3] = [&tasklist_lock::LOCK, &mmap_lock::LOCK, &pidmap_lock::LOCK];
 
+/// A caller that has an everyday name.
+#[derive(Debug)]
+pub struct KnownSite {
+    /// The caller.
+    pub site: Site,
+    /// The function that it is, where it is one.
+    pub symbol: Option<&'static str>,
+    /// The functions that it is in one kernel or another.
+    pub functions: &'static [SiteFunction],
+}
+
 /// A function that takes the lock, or that has such a function inlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteFunction {
     /// Its name.
-    pub function: &'static str,
-    /// What it means.
-    pub site: Site,
+    pub name: &'static str,
     /// Where the kernel's source says so.
     pub source: &'static str,
 }
 
-const fn of(function: &'static str, site: Site, source: &'static str) -> SiteFunction {
-    SiteFunction {
-        function,
-        site,
-        source,
-    }
+const fn of(name: &'static str, source: &'static str) -> SiteFunction {
+    SiteFunction { name, source }
 }
 
 /// All of them.
@@ -79,9 +82,20 @@ pub fn is_taken_by_each_task(name: &str) -> bool {
     find(name).is_some_and(|known| known.taken_by_each_task)
 }
 
-/// The functions with everyday names, those of each lock hottest first.
-pub fn site_functions() -> impl Iterator<Item = &'static SiteFunction> {
-    all().flat_map(|known| known.sites)
+/// The site that a function means in the report of a known lock. `copy_process.cold` and `ptrace_attach.isra.0` mean the
+/// same as the function that they were made from.
+#[must_use]
+pub fn site_of_function(name: &str) -> Option<Site> {
+    let base = base_of_function(name);
+    let mut sites = all().flat_map(|known| known.sites);
+    let is_one = |known: &&KnownSite| known.functions.iter().any(|one| one.name == base);
+    sites.find(is_one).map(|known| known.site)
+}
+
+/// The function that one was made from by the compiler.
+#[must_use]
+pub fn base_of_function(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(base, _)| base)
 }
 
 #[cfg(test)]

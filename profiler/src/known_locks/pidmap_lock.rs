@@ -11,6 +11,6 @@ pub static LOCK: KnownLock = KnownLock {
     sites: &[],
     learned_in: None,
     taken_by_each_task: false,
-    is_held_by_setpgid: false,
+    control_site: None,
     unseen: None,
 };

@@ -4,10 +4,8 @@
 //! call depends on the compiler: a static function is often inlined into its caller, so both are
 //! here, and the ones that a kernel does not have are passed over.
 
-use lockprof_abi::Site;
-
-use super::{KnownLock, SiteFunction, of};
-use crate::recording::schema::LockFamily;
+use super::{KnownLock, KnownSite, of};
+use crate::{recording::schema::LockFamily, site::Site};
 
 /// What is known of it.
 pub static LOCK: KnownLock = KnownLock {
@@ -17,7 +15,7 @@ pub static LOCK: KnownLock = KnownLock {
     sites: SITES,
     learned_in: Some("release_task"),
     taken_by_each_task: true,
-    is_held_by_setpgid: true,
+    control_site: Some(Site::SETPGID),
     unseen: None,
 };
 
@@ -39,56 +37,138 @@ const KILL_PGRP: &str = "kernel/signal.c: kill_pgrp()";
 const PROC_CHILDREN: &str = "fs/proc/array.c: children_seq_start(), _next() > get_children_pid()";
 const PROC_STAT: &str = "fs/proc/array.c: do_task_stat()";
 
+impl Site {
+    /// `copy_process`: a new task is linked in.
+    pub const FORK: Self = Self::writer(0, "fork");
+    /// `do_exit`, with `exit_notify` inlined: a task becomes a zombie.
+    pub const EXIT: Self = Self::writer(1, "exit");
+    /// `release_task`: a dead task is unlinked.
+    pub const REAP: Self = Self::writer(2, "reap");
+    /// `begin_new_exec`, with `de_thread` inlined.
+    pub const EXEC: Self = Self::writer(3, "exec");
+    /// `ksys_setsid`.
+    pub const SETSID: Self = Self::writer(4, "setsid");
+    /// `__do_sys_setpgid`.
+    pub const SETPGID: Self = Self::writer(5, "setpgid");
+    /// `ptrace_attach`, `ptrace_detach`, `ptrace_traceme`.
+    pub const PTRACE: Self = Self::writer(6, "ptrace");
+    /// `keyctl_session_to_parent`.
+    pub const KEYCTL: Self = Self::writer(7, "keyctl");
+    /// A reader: `do_wait`.
+    pub const READ_DO_WAIT: Self = Self::reader(0, "read:do_wait");
+    /// A reader: `kill` of a process group or of all.
+    pub const READ_KILL: Self = Self::reader(1, "read:kill");
+    /// A reader: /proc.
+    pub const READ_PROC: Self = Self::reader(2, "read:proc");
+}
+
 /// The sites, hottest first: three writers' holds in every task's life, then the rest.
 ///
 /// A system call's body is in `__do_sys_NAME`, `__se_sys_NAME` or the architecture's wrapper,
 /// whichever the compiler kept (include/linux/syscalls.h, arch/*/include/asm/syscall_wrapper.h).
-const SITES: &[SiteFunction] = &[
-    of("release_task", Site::Reap, RELEASE_TASK),
-    of("do_exit", Site::Exit, EXIT_NOTIFY),
-    of("exit_notify", Site::Exit, EXIT_NOTIFY),
-    of("copy_process", Site::Fork, COPY_PROCESS),
-    of("forget_original_parent", Site::Exit, CHILD_REAPER),
-    of("find_child_reaper", Site::Exit, CHILD_REAPER),
-    of("begin_new_exec", Site::Exec, DE_THREAD),
-    of("de_thread", Site::Exec, DE_THREAD),
-    of("ksys_setsid", Site::Setsid, SETSID),
-    of("__do_sys_setsid", Site::Setsid, SETSID),
-    of("__x64_sys_setsid", Site::Setsid, SETSID),
-    of("__ia32_sys_setsid", Site::Setsid, SETSID),
-    of("__arm64_sys_setsid", Site::Setsid, SETSID),
-    of("__do_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__se_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__x64_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__ia32_sys_setpgid", Site::Setpgid, SETPGID),
-    of("__arm64_sys_setpgid", Site::Setpgid, SETPGID),
-    of("ptrace_attach", Site::Ptrace, PTRACE_ATTACH),
-    of("ptrace_detach", Site::Ptrace, PTRACE_DETACH),
-    of("ptrace_request", Site::Ptrace, PTRACE_DETACH),
-    of("ptrace_traceme", Site::Ptrace, PTRACE_TRACEME),
-    of("__do_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__se_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__x64_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__ia32_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__ia32_compat_sys_ptrace", Site::Ptrace, PTRACE_ATTACH),
-    of("__arm64_sys_ptrace", Site::Ptrace, PTRACE_TRACEME),
-    of("__arm64_compat_sys_ptrace", Site::Ptrace, PTRACE_ATTACH),
-    of("keyctl_session_to_parent", Site::Keyctl, KEYCTL),
-    of("__do_wait", Site::ReadDoWait, DO_WAIT),
-    of("do_wait", Site::ReadDoWait, DO_WAIT),
-    of("wait_consider_task", Site::ReadDoWait, WAIT_CONSIDER),
-    of("kill_something_info", Site::ReadKill, KILL),
-    of("kill_pgrp", Site::ReadKill, KILL_PGRP),
-    of("__do_sys_kill", Site::ReadKill, KILL),
-    of("__se_sys_kill", Site::ReadKill, KILL),
-    of("__x64_sys_kill", Site::ReadKill, KILL),
-    of("__ia32_sys_kill", Site::ReadKill, KILL),
-    of("__arm64_sys_kill", Site::ReadKill, KILL),
-    of("get_children_pid", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_start", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_next", Site::ReadProc, PROC_CHILDREN),
-    of("children_seq_show", Site::ReadProc, PROC_CHILDREN),
-    of("do_task_stat", Site::ReadProc, PROC_STAT),
+const SITES: &[KnownSite] = &[
+    KnownSite {
+        site: Site::REAP,
+        symbol: Some("release_task"),
+        functions: &[of("release_task", RELEASE_TASK)],
+    },
+    KnownSite {
+        site: Site::EXIT,
+        symbol: Some("do_exit"),
+        functions: &[
+            of("do_exit", EXIT_NOTIFY),
+            of("exit_notify", EXIT_NOTIFY),
+            of("forget_original_parent", CHILD_REAPER),
+            of("find_child_reaper", CHILD_REAPER),
+        ],
+    },
+    KnownSite {
+        site: Site::FORK,
+        symbol: Some("copy_process"),
+        functions: &[of("copy_process", COPY_PROCESS)],
+    },
+    KnownSite {
+        site: Site::EXEC,
+        symbol: Some("begin_new_exec"),
+        functions: &[of("begin_new_exec", DE_THREAD), of("de_thread", DE_THREAD)],
+    },
+    KnownSite {
+        site: Site::SETSID,
+        symbol: Some("ksys_setsid"),
+        functions: &[
+            of("ksys_setsid", SETSID),
+            of("__do_sys_setsid", SETSID),
+            of("__x64_sys_setsid", SETSID),
+            of("__ia32_sys_setsid", SETSID),
+            of("__arm64_sys_setsid", SETSID),
+        ],
+    },
+    KnownSite {
+        site: Site::SETPGID,
+        symbol: Some("__do_sys_setpgid"),
+        functions: &[
+            of("__do_sys_setpgid", SETPGID),
+            of("__se_sys_setpgid", SETPGID),
+            of("__x64_sys_setpgid", SETPGID),
+            of("__ia32_sys_setpgid", SETPGID),
+            of("__arm64_sys_setpgid", SETPGID),
+        ],
+    },
+    KnownSite {
+        site: Site::PTRACE,
+        symbol: Some("ptrace_attach"),
+        functions: &[
+            of("ptrace_attach", PTRACE_ATTACH),
+            of("ptrace_detach", PTRACE_DETACH),
+            of("ptrace_request", PTRACE_DETACH),
+            of("ptrace_traceme", PTRACE_TRACEME),
+            of("__do_sys_ptrace", PTRACE_TRACEME),
+            of("__se_sys_ptrace", PTRACE_TRACEME),
+            of("__x64_sys_ptrace", PTRACE_TRACEME),
+            of("__ia32_sys_ptrace", PTRACE_TRACEME),
+            of("__ia32_compat_sys_ptrace", PTRACE_ATTACH),
+            of("__arm64_sys_ptrace", PTRACE_TRACEME),
+            of("__arm64_compat_sys_ptrace", PTRACE_ATTACH),
+        ],
+    },
+    KnownSite {
+        site: Site::KEYCTL,
+        symbol: Some("keyctl_session_to_parent"),
+        functions: &[of("keyctl_session_to_parent", KEYCTL)],
+    },
+    KnownSite {
+        site: Site::READ_DO_WAIT,
+        symbol: Some("do_wait"),
+        functions: &[
+            of("__do_wait", DO_WAIT),
+            of("do_wait", DO_WAIT),
+            of("wait_consider_task", WAIT_CONSIDER),
+        ],
+    },
+    KnownSite {
+        site: Site::READ_KILL,
+        symbol: None,
+        functions: &[
+            of("kill_something_info", KILL),
+            of("kill_pgrp", KILL_PGRP),
+            of("__do_sys_kill", KILL),
+            of("__se_sys_kill", KILL),
+            of("__x64_sys_kill", KILL),
+            of("__ia32_sys_kill", KILL),
+            of("__arm64_sys_kill", KILL),
+        ],
+    },
+    KnownSite {
+        site: Site::READ_PROC,
+        symbol: None,
+        functions: &[
+            of("get_children_pid", PROC_CHILDREN),
+            of("children_seq_start", PROC_CHILDREN),
+            of("children_seq_next", PROC_CHILDREN),
+            of("children_seq_show", PROC_CHILDREN),
+            of("do_task_stat", PROC_STAT),
+        ],
+    },
 ];
 
 /// No process has this number (include/linux/threads.h: PID_MAX_LIMIT is 4 · 2^20).

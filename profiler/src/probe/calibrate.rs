@@ -4,12 +4,13 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow};
-use lockprof_abi::{BUCKETS, Site};
+use lockprof_abi::{BUCKETS, UNKNOWN_SITE};
 
 use super::programs::Programs;
 use crate::{
     profile::{Histogram, Scale},
     recording::schema::NullHold,
+    site::Site,
 };
 
 /// Null holds that are measured.
@@ -88,14 +89,17 @@ fn setsid_holds(programs: &Programs) -> SetsidHolds {
         buckets: [0; BUCKETS],
         unknown: 0,
     };
-    programs.cpus.each_booked(|state| {
-        let setsid = &state.sites[Site::Setsid.index()];
-        sum.held_ns += setsid.held_ns;
-        for (bucket, count) in setsid.holds.iter().enumerate() {
-            sum.holds += u64::from(*count);
-            sum.buckets[bucket] += u64::from(*count);
+    let numbers = programs.cpus.numbers();
+    let setsid = numbers.slot(Site::SETSID);
+    programs.cpus.each_booked(|cpu| {
+        if let Some(setsid) = setsid.map(|slot| &cpu.sites[slot]) {
+            sum.held_ns += setsid.held_ns;
+            for (bucket, count) in setsid.holds.iter().enumerate() {
+                sum.holds += u64::from(*count);
+                sum.buckets[bucket] += u64::from(*count);
+            }
         }
-        let unknown = state.sites[Site::Unknown.index()].holds.iter();
+        let unknown = cpu.sites[UNKNOWN_SITE as usize].holds.iter();
         sum.unknown += unknown.map(|count| u64::from(*count)).sum::<u64>();
     });
     sum

@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod controls;
+pub mod cpus;
 pub mod kernel_calls;
 pub mod learn;
 mod link_info;

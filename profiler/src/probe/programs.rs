@@ -9,18 +9,19 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, CpuState, KernelLayout,
+    ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, KernelLayout,
     OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
     RunControl, SiteRanges, TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
 };
 
 use super::{
+    cpus::Cpus,
     kernel_calls::PatchedObject,
     links::{Links, Loaded},
     memory::MappedArray,
 };
 use crate::{
-    kernel::{AttachPlan, CallerTexts, FrameCast, Role, TaskCalls},
+    kernel::{AttachPlan, CallerTexts, FrameCast, Role, SiteNumbers, TaskCalls},
     recording::schema::WindowKind,
 };
 
@@ -40,8 +41,10 @@ pub struct Constants {
     pub unlock_function: TextRange,
     /// `_raw_read_lock`.
     pub read_function: TextRange,
-    /// Known sites.
+    /// Where the known sites are.
     pub sites: SiteRanges,
+    /// Their numbers.
+    pub site_numbers: SiteNumbers,
     /// Whether another task than the holder may book its hold.
     pub keep_task: bool,
     /// Where a task_struct has nvcsw, in bytes; 0 where that is not known.
@@ -86,8 +89,8 @@ pub struct Programs {
     attached: BTreeMap<WindowKind, u16>,
     kind: Cell<WindowKind>,
     control: Cell<RunControl>,
-    /// The state of each CPU.
-    pub cpus: MappedArray<CpuState>,
+    /// The state of each CPU, and what each site did there.
+    pub cpus: Cpus,
     /// The tables of contended locks.
     pub contention: MappedArray<ContentionEntry>,
     /// The tables of cgroups.
@@ -126,6 +129,10 @@ impl Programs {
             constants.read_function.length,
         ];
         let sites = constants.sites.to_words();
+        let numbers = &constants.site_numbers;
+        let site_slots = numbers.slots() as u32;
+        let first_learned = numbers.first_learned() as u32;
+        let site_entries = constants.cpus * site_slots;
         let callers = &constants.callers;
         let words = |text: &TextRange| [text.start, text.length];
         let [between, lock_text, kernel] =
@@ -161,6 +168,9 @@ impl Programs {
             .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
             .override_global("SITE_RANGES", &sites, true)
+            .override_global("SITE_SLOTS", &site_slots, true)
+            .override_global("FIRST_LEARNED", &first_learned, true)
+            .override_global("CONTROL_SLOTS", &numbers.control_slots(), true)
             .override_global("FRAME_TYPE", &patched.frame_type, true)
             .override_global("KEEP_CGROUPS", cgroups, true)
             .override_global("KEEP_TASK", keep_task, true)
@@ -176,6 +186,8 @@ impl Programs {
             .override_global("IS_FILTERED", &is_filtered, true)
             .override_global("ONLY", &only, true)
             .map_max_entries("CPUS", constants.cpus)
+            .map_max_entries("SITES", site_entries)
+            .map_max_entries("BLAME", site_entries * site_slots)
             .map_max_entries("CONTENTION", contention_places)
             .map_max_entries("WAITERS", waiter_entries)
             .map_max_entries("OWNERS", owner_places)
@@ -188,7 +200,7 @@ impl Programs {
             .take_map("STACKS")
             .ok_or_else(|| anyhow!("the eBPF object has no map STACKS"))?;
         let mapped = (
-            MappedArray::open(&ebpf, "CPUS", cpus)?,
+            Cpus::open(&ebpf, cpus, numbers.clone())?,
             MappedArray::open(&ebpf, "CONTENTION", contention_places as usize)?,
             MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
             MappedArray::open(&ebpf, "WAITERS", waiter_entries as usize)?,

@@ -7,12 +7,13 @@
 mod lost;
 mod unproved;
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{Durations, Known, Profile, SiteProfile};
 use crate::{
     known_locks::{has_sites, is_taken_by_each_task},
     recording::schema::{AddressSource, Clock, Kind, LockFamily, Proves},
+    site::Site,
     units,
 };
 
@@ -334,7 +335,7 @@ impl Profile {
         self.is_taken_by_each_task()
             && frees().any(|free| free.calls > 0)
             && frees().all(|free| free.site.is_none())
-            && self.holds_with_spans(|site| site == Site::Reap) > 0
+            && self.holds_with_spans(|site| site == Site::REAP) > 0
             && self.absence_in_holds(Span::FreePid) == Absence::Certain
     }
 

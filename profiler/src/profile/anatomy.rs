@@ -1,8 +1,10 @@
 //! What the holds of a site are spent on. The parts add up to the holds.
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{Profile, SiteProfile, own_lock, symbol_of};
+
+use crate::site::Site;
 
 /// The holds of one site, taken apart.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ mod kind;
 
 use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::{LCB_F_READ, Site};
+use lockprof_abi::LCB_F_READ;
 
 pub use self::kind::LockKind;
 
@@ -13,10 +13,13 @@ use super::{
     callers::{caller_of, is_release_task, is_unnamed, symbol_of},
     waits_from_contention,
 };
-use crate::known_locks::has_sites;
-use crate::recording::{
-    parse_address,
-    schema::{ContentionInterval, Header},
+use crate::{
+    known_locks::has_sites,
+    recording::{
+        parse_address,
+        schema::{ContentionInterval, Header},
+    },
+    site::Site,
 };
 
 /// Where a lock lies. What is waited for may be a part of it: on PREEMPT_RT the rt_mutex that is eight bytes
@@ -130,7 +133,7 @@ type Key = (u64, u32, Option<String>, Option<i32>, Option<Site>, bool);
 
 /// None where the lock's address is none.
 fn key(interval: &ContentionInterval) -> Option<Key> {
-    let in_hold_of = interval.in_hold_of.as_deref().and_then(Site::from_name);
+    let in_hold_of = interval.in_hold_of.as_deref().map(Site::named);
     Some((
         parse_address(&interval.lock)?,
         interval.flags,
@@ -339,8 +342,8 @@ pub(super) fn target_by_site(
         let site = match frames {
             // Functions without names may be any; of none this is true, too.
             frames if !frames.iter().all(|frame| is_unnamed(frame)) => classify(frames, writer),
-            _ if writer => Site::Unknown,
-            _ => Site::ReadOther,
+            _ if writer => Site::UNKNOWN,
+            _ => Site::READ_OTHER,
         };
         sites
             .entry(site)

@@ -176,7 +176,8 @@ impl Controls {
 
 #[cfg(test)]
 mod tests {
-    use lockprof_abi::{Site, Span};
+    use crate::site::Site;
+    use lockprof_abi::Span;
 
     use super::*;
     use crate::recording::schema::LockFamily;
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn null_holds_that_are_missed_end_what_was_proved_of_holds_and_not_of_waits() {
-        let fork = Proves::Site(Site::Fork);
+        let fork = Proves::Site(Site::FORK);
         let proved = [Proves::Holds, fork, MUTEX].map(|proves| control(proves, Proof::Proved));
         let mut controls = controls(&proved);
         // The first of these is a single interval, whose holds may be lost on their own.

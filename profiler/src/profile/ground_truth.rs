@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{
     holds_known,
@@ -11,6 +11,7 @@ use super::{
 use crate::{
     known_locks::is_taken_by_each_task,
     recording::schema::{Footer, Header, Interval},
+    site::Site,
 };
 
 /// Totals from attach to detach, warm-up included. In a run with windows, holds and calls are those that
@@ -41,10 +42,8 @@ impl Attached {
     pub(super) fn add(&mut self, interval: &Interval) {
         if let Some(holds) = &mut self.holds {
             for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
-                if let Some(site) = Site::from_name(&totals.site) {
-                    let sum = holds.entry(site).or_default();
-                    *sum = sum.saturating_add(totals.holds);
-                }
+                let sum = holds.entry(Site::named(&totals.site)).or_default();
+                *sum = sum.saturating_add(totals.holds);
             }
         }
         for span in &interval.spans {
@@ -88,8 +87,8 @@ impl Attached {
             },
             ..SeenLives::default()
         };
-        seen.holds.fork = holds(&[Site::Fork]);
-        seen.holds.unnamed = holds(&[Site::Unknown, Site::Other]);
+        seen.holds.fork = holds(&[Site::FORK]);
+        seen.holds.unnamed = holds(&[Site::UNKNOWN, Site::OTHER]);
         seen
     }
 }
@@ -147,10 +146,10 @@ impl GroundTruthCheck {
             lives_by_load: truth.map(|truth| truth.tasks_created.saturating_add(1)),
             null_holds_by_load: truth.map(|truth| truth.null_holds),
             tasks_created_by_kernel: footer.map(|footer| footer.tasks_created),
-            fork_holds: holds(Site::Fork),
-            exit_holds: holds(Site::Exit),
-            reap_holds: holds(Site::Reap),
-            setsid_holds: holds(Site::Setsid),
+            fork_holds: holds(Site::FORK),
+            exit_holds: holds(Site::EXIT),
+            reap_holds: holds(Site::REAP),
+            setsid_holds: holds(Site::SETSID),
         }
     }
 

@@ -42,15 +42,13 @@ pub use losses::Losses;
 pub use samples::{Samples, WaitPath, wait_paths};
 pub use scaled::{Estimate, Scaled};
 pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
-pub use sites::{Blame, SiteProfile, symbol_of_site};
+pub use sites::{Blame, SiteProfile};
 pub use spans::{SpanProfile, own_lock};
 pub use verdict::Verdict;
 pub use waiters::Waiter;
 pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 
 use std::collections::BTreeMap;
-
-use lockprof_abi::Site;
 
 use crate::{
     recording::{
@@ -60,6 +58,7 @@ use crate::{
             Tier, WindowKind,
         },
     },
+    site::Site,
     units::{self, TimeUnit},
 };
 
@@ -339,7 +338,7 @@ impl Profile {
     #[must_use]
     pub fn lives(&self) -> Option<u64> {
         self.holds_known().then(|| {
-            self.site(Site::Reap)
+            self.site(Site::REAP)
                 .and_then(|reap| reap.hold.as_ref())
                 .map_or(0, Durations::count)
         })

@@ -7,9 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Site;
-
 use super::{LockKind, PathWaits, symbol_of};
+use crate::site::Site;
 
 /// How many waits were looked at closely, and what that told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

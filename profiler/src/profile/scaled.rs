@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Site;
-
 use super::{
     contention::LockRange,
     holds_known, waits_from_contention, waits_known,
@@ -15,6 +13,7 @@ use crate::{
         parse_address,
         schema::{self, Header, Window, WindowKind},
     },
+    site::Site,
     statistics::{Interval, t_975},
 };
 
@@ -108,13 +107,11 @@ impl Scaling {
         open.until_s = self.of_s;
         open.seconds += interval.seconds;
         for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
-            let Some(site) = Site::from_name(&totals.site) else {
-                continue;
-            };
+            let site = Site::named(&totals.site);
             if site.is_writer() {
                 add(&mut open.holds, [totals.holds, totals.held_ns]);
             }
-            if site == Site::Reap {
+            if site == Site::REAP {
                 open.lives = open.lives.saturating_add(totals.holds);
             }
             add(&mut open.waits, [totals.waits, totals.waited_ns]);

@@ -1,14 +1,15 @@
 //! What happened over time, and on each CPU.
 
-use lockprof_abi::Site;
-
 use serde::Serialize;
 
 use super::{
     holds_known,
     windows::{has_holds, main_kind},
 };
-use crate::recording::schema::{Header, Interval, Phase, Window, WindowKind};
+use crate::{
+    recording::schema::{Header, Interval, Phase, Window, WindowKind},
+    site::Site,
+};
 
 /// What a run was doing in an interval. A recording has one phase for all that is not measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -198,12 +199,12 @@ impl SeriesPoint {
         for cpu in &interval.cpus {
             let mut held_here = 0_u64;
             for totals in &cpu.sites {
-                let site = Site::from_name(&totals.site).unwrap_or(Site::Unknown);
+                let site = Site::named(&totals.site);
                 if site.is_writer() {
                     holds = holds.saturating_add(totals.holds);
                     held_here = held_here.saturating_add(totals.held_ns);
                 }
-                if site == Site::Reap {
+                if site == Site::REAP {
                     lives = lives.saturating_add(totals.holds);
                 }
             }

@@ -1,9 +1,7 @@
 //! Holds and waits by site, and who waited behind whom.
 
-use lockprof_abi::Site;
-
 use super::Durations;
-use crate::recording::schema::LongestEvent;
+use crate::{recording::schema::LongestEvent, site::Site};
 
 /// What one site did.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,21 +41,4 @@ pub struct Blame {
     pub holder: Option<Site>,
     /// For how long.
     pub waited_ns: u64,
-}
-
-/// The kernel function that a site is, where it is one.
-#[must_use]
-pub const fn symbol_of_site(site: Site) -> Option<&'static str> {
-    match site {
-        Site::Unknown | Site::Other | Site::ReadKill | Site::ReadProc | Site::ReadOther => None,
-        Site::Fork => Some("copy_process"),
-        Site::Exit => Some("do_exit"),
-        Site::Reap => Some("release_task"),
-        Site::Exec => Some("begin_new_exec"),
-        Site::Setsid => Some("ksys_setsid"),
-        Site::Setpgid => Some("__do_sys_setpgid"),
-        Site::Ptrace => Some("ptrace_attach"),
-        Site::Keyctl => Some("keyctl_session_to_parent"),
-        Site::ReadDoWait => Some("do_wait"),
-    }
 }

@@ -1,6 +1,8 @@
 //! Calls inside holds.
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
+
+use crate::site::Site;
 
 /// Calls of one span inside the holds of one site, or outside every hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

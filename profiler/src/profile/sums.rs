@@ -1,8 +1,8 @@
 //! What is added up of the windows of one kind, or of a run that has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{
     Blame, Classify, Contention, CpuTotals, Durations, Locks, PathWaits, Samples, Scale,
@@ -15,10 +15,13 @@ use super::{
     spans::is_timed,
     waits_from_contention, waits_known,
 };
-use crate::known_locks::has_sites;
-use crate::recording::schema::{
-    AddressSource, CgroupInterval, CpuInterval, Header, Interval, Kind, LongestEvent,
-    READERS_AND_HANDOVER, SpanInterval,
+use crate::{
+    known_locks::has_sites,
+    recording::schema::{
+        AddressSource, CgroupInterval, CpuInterval, Header, Interval, Kind, LongestEvent,
+        READERS_AND_HANDOVER, SpanInterval,
+    },
+    site::Site,
 };
 
 /// What a site did so far.
@@ -94,13 +97,11 @@ impl Sums {
             }
         }
         for pair in interval.blame {
-            let holder = Site::from_name(&pair.holder);
-            if let Some(waiter) = Site::from_name(&pair.waiter)
-                && (holder.is_some() || pair.holder == READERS_AND_HANDOVER)
-            {
-                let sum = self.blame.entry((waiter, holder)).or_default();
-                *sum = sum.saturating_add(pair.waited_ns);
-            }
+            let is_site = pair.holder != READERS_AND_HANDOVER;
+            let holder = is_site.then(|| Site::named(&pair.holder));
+            let pair_of = (Site::named(&pair.waiter), holder);
+            let sum = self.blame.entry(pair_of).or_default();
+            *sum = sum.saturating_add(pair.waited_ns);
         }
         let (checked, wrong) = (interval.callers_checked, interval.callers_wrong);
         self.samples.add(checked, wrong);
@@ -180,9 +181,7 @@ impl Sums {
             ..CpuTotals::default()
         });
         for interval in &cpu.sites {
-            let Some(site) = Site::from_name(&interval.site) else {
-                continue;
-            };
+            let site = Site::named(&interval.site);
             if site.is_writer() {
                 totals.holds = totals.holds.saturating_add(interval.holds);
                 totals.held_ns = totals.held_ns.saturating_add(interval.held_ns);
@@ -199,12 +198,10 @@ impl Sums {
     }
 
     fn add_span(&mut self, interval: &SpanInterval) {
-        let (Some(span), Some(site)) = (
-            Span::from_name(&interval.span),
-            Site::from_name(&interval.site),
-        ) else {
+        let Some(span) = Span::from_name(&interval.span) else {
             return;
         };
+        let site = Site::named(&interval.site);
         let (calls, in_hold_ns, self_ns) = self.spans.entry((span, Some(site))).or_default();
         *calls = calls.saturating_add(interval.calls);
         *in_hold_ns = in_hold_ns.saturating_add(interval.in_hold_ns);
@@ -212,9 +209,7 @@ impl Sums {
     }
 
     fn add_longest(&mut self, event: LongestEvent) {
-        let Some(site) = Site::from_name(&event.site) else {
-            return;
-        };
+        let site = Site::named(&event.site);
         let longest = self
             .longest
             .entry((site, event.kind))
@@ -256,9 +251,10 @@ fn sites(
     mut longest: BTreeMap<(Site, Kind), LongestEvent>,
 ) -> Vec<SiteProfile> {
     let (holds_known, waits_known) = (holds_known(header), waits_known(header));
-    let mut all: Vec<SiteProfile> = Site::ALL
-        .iter()
-        .filter_map(|&site| {
+    let names: BTreeSet<Site> = sums.keys().chain(waits_of_target.keys()).copied().collect();
+    let mut all: Vec<SiteProfile> = names
+        .into_iter()
+        .filter_map(|site| {
             let (mut hold, mut wait) = match sums.remove(&site) {
                 Some(sum) => (sum.hold, sum.wait),
                 None => (Durations::new(Scale::Steps), Durations::new(Scale::Steps)),

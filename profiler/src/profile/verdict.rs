@@ -9,11 +9,9 @@ mod load;
 mod next;
 mod open;
 
-use lockprof_abi::Site;
-
 use self::{caveats::caveats, in_progress::in_progress, next::next};
 use super::{Durations, Locks, Profile, SiteProfile, Waiter, What, anatomies};
-use crate::units;
+use crate::{site::Site, units};
 
 /// Of fewer waits it is not said who waits most.
 const FEW_WAITS: u64 = 20;

@@ -1,9 +1,7 @@
 //! Who waits for the lock: by site, and by caller where no site tells.
 
-use lockprof_abi::Site;
-
 use super::{Contention, Durations, LockKind, Profile, contention::target_told_by_site};
-use crate::recording::schema::WindowKind;
+use crate::{recording::schema::WindowKind, site::Site};
 
 /// Who waits for the lock.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Site;
-
 use super::SiteProfile;
-use crate::recording::schema::{Done, Interval, Window, WindowKind, WindowPlan};
+use crate::{
+    recording::schema::{Done, Interval, Window, WindowKind, WindowPlan},
+    site::Site,
+};
 
 /// One window, or the edge before it, that came to its end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,12 +94,12 @@ impl LifeHolds {
     fn of(interval: &Interval) -> Self {
         let mut holds = Self::default();
         for totals in interval.cpus.iter().flat_map(|cpu| &cpu.sites) {
-            let sum = match Site::from_name(&totals.site) {
-                Some(Site::Fork) => &mut holds.fork,
-                Some(Site::Exit) => &mut holds.exit,
-                Some(Site::Reap) => &mut holds.reap,
-                Some(Site::Setsid) => &mut holds.setsid,
-                Some(Site::Unknown | Site::Other) => &mut holds.unnamed,
+            let sum = match Site::named(&totals.site) {
+                Site::FORK => &mut holds.fork,
+                Site::EXIT => &mut holds.exit,
+                Site::REAP => &mut holds.reap,
+                Site::SETSID => &mut holds.setsid,
+                Site::UNKNOWN | Site::OTHER => &mut holds.unnamed,
                 _ => continue,
             };
             *sum = sum.saturating_add(totals.holds);

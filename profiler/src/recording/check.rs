@@ -1,6 +1,8 @@
 //! What a line of a recording must be beyond its form, for the writer and the reader alike.
 
-use lockprof_abi::{BUCKETS, Loss, Site, Span, WAIT_OCTAVES};
+use std::collections::BTreeSet;
+
+use lockprof_abi::{BUCKETS, Loss, Span, WAIT_OCTAVES};
 use thiserror::Error;
 
 use super::schema::{
@@ -8,11 +10,20 @@ use super::schema::{
     READERS_AND_HANDOVER,
 };
 
+use crate::site::Site;
+
 /// More CPUs than any Linux has, so that a broken number does not size a picture.
 pub const MAX_CPUS: u32 = 1 << 16;
 
 /// The longest time that makes sense in seconds: three hundred years, for times of day too.
 const MAX_SECONDS: f64 = 1e10;
+
+/// Sites without everyday names in one recording: the programs learn fewer (`lockprof_abi::MANY_SITES`), and each name is
+/// kept as long as the process lives.
+const MAX_LEARNED_SITES: usize = 128;
+/// Bytes of a site's name: a symbol (KSYM_NAME_LEN is 512 since Linux 6.1, include/linux/kallsyms.h), its module, and
+/// what tells readers.
+const MAX_SITE_NAME: usize = 640;
 
 /// What is wrong with a line that has the right form.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -37,6 +48,17 @@ pub enum Problem {
         /// The name.
         name: String,
     },
+    /// A site's name that no function has.
+    #[error("{what}: {name:?} is no name of a function")]
+    NoSiteName {
+        /// What it should name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// More sites than a recording can have.
+    #[error("more than {MAX_LEARNED_SITES} sites without everyday names")]
+    TooManySites,
     /// Buckets come in pairs of number and count.
     #[error("{what}: {length} numbers are no pairs of bucket and count")]
     OddPairs {
@@ -98,6 +120,7 @@ pub struct Checker {
     calibration: bool,
     ending: Option<&'static str>,
     at_s: f64,
+    sites: Sites,
 }
 
 impl Checker {
@@ -124,7 +147,7 @@ impl Checker {
             _ if !self.header => return Err(Problem::BeforeHeader(name)),
             Line::Calibration(calibration) => check_calibration(calibration)?,
             Line::Interval(interval) => {
-                check_interval(interval)?;
+                check_interval(interval, &mut self.sites)?;
                 if interval.at_s < self.at_s {
                     return Err(Problem::TimeBackwards {
                         at_s: interval.at_s,
@@ -188,30 +211,34 @@ fn check_calibration(calibration: &Calibration) -> Result<(), Problem> {
         .try_for_each(|run| nanoseconds("ns_per_run", run.ns_per_run))
 }
 
-fn check_interval(interval: &Interval) -> Result<(), Problem> {
+fn check_interval(interval: &Interval, sites: &mut Sites) -> Result<(), Problem> {
     seconds("at_s", interval.at_s)?;
     seconds("seconds", interval.seconds)?;
     seconds("stopped_s", interval.stopped_s.unwrap_or(0.0))?;
     if let Some(done) = interval.window.and_then(|window| window.done) {
         seconds("window.done.seconds", done.seconds)?;
     }
-    interval.cpus.iter().try_for_each(check_cpu)?;
+    for cpu in &interval.cpus {
+        check_cpu(cpu, sites)?;
+    }
     for span in &interval.spans {
         known("span", &span.span, Span::from_name)?;
-        known("site", &span.site, Site::from_name)?;
+        sites.check("site", &span.site)?;
     }
     for span in interval.calls_outside.keys() {
         known("span", span, Span::from_name)?;
     }
     for blame in &interval.blame {
-        known("waiter", &blame.waiter, Site::from_name)?;
+        sites.check("waiter", &blame.waiter)?;
         if blame.holder != READERS_AND_HANDOVER {
-            known("holder", &blame.holder, Site::from_name)?;
+            sites.check("holder", &blame.holder)?;
         }
     }
-    interval.contention.iter().try_for_each(check_contention)?;
+    for contention in &interval.contention {
+        check_contention(contention, sites)?;
+    }
     for event in &interval.longest {
-        known("site", &event.site, Site::from_name)?;
+        sites.check("site", &event.site)?;
         seconds("longest at_s", event.at_s)?;
         in_range("longest cpu", event.cpu.into(), (MAX_CPUS - 1).into())?;
     }
@@ -223,20 +250,43 @@ fn check_interval(interval: &Interval) -> Result<(), Problem> {
     seconds("idle_s", interval.machine.idle_s)
 }
 
-fn check_cpu(cpu: &CpuInterval) -> Result<(), Problem> {
+/// The names of sites that a recording has so far, without the known ones.
+#[derive(Clone, Debug, Default)]
+struct Sites(BTreeSet<String>);
+
+impl Sites {
+    fn check(&mut self, what: &'static str, name: &str) -> Result<(), Problem> {
+        if Site::known(name).is_some() || self.0.contains(name) {
+            return Ok(());
+        }
+        if name.is_empty() || name.len() > MAX_SITE_NAME || name.contains(char::is_control) {
+            return Err(Problem::NoSiteName {
+                what,
+                name: name.chars().take(80).collect(),
+            });
+        }
+        if self.0.len() == MAX_LEARNED_SITES {
+            return Err(Problem::TooManySites);
+        }
+        self.0.insert(name.to_owned());
+        Ok(())
+    }
+}
+
+fn check_cpu(cpu: &CpuInterval, sites: &mut Sites) -> Result<(), Problem> {
     in_range("cpu", cpu.cpu.into(), (MAX_CPUS - 1).into())?;
     for site in &cpu.sites {
-        known("site", &site.site, Site::from_name)?;
+        sites.check("site", &site.site)?;
         pairs("hold_buckets", &site.hold_buckets, BUCKETS, site.holds)?;
         pairs("wait_buckets", &site.wait_buckets, BUCKETS, site.waits)?;
     }
     Ok(())
 }
 
-fn check_contention(contention: &ContentionInterval) -> Result<(), Problem> {
+fn check_contention(contention: &ContentionInterval, sites: &mut Sites) -> Result<(), Problem> {
     address("lock", &contention.lock)?;
     if let Some(site) = &contention.in_hold_of {
-        known("site", site, Site::from_name)?;
+        sites.check("site", site)?;
     }
     pairs(
         "octaves",

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
+
+use crate::site::Site;
 
 /// What one control came to.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -136,7 +138,7 @@ pub struct Died {
 }
 
 mod site_by_name {
-    use lockprof_abi::Site;
+    use crate::site::Site;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
@@ -145,7 +147,7 @@ mod site_by_name {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Site, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Site::from_name(&name).ok_or_else(|| D::Error::custom(format!("unknown site {name:?}")))
+        Site::known(&name).ok_or_else(|| D::Error::custom(format!("unknown site {name:?}")))
     }
 }
 
@@ -186,7 +188,7 @@ mod tests {
         let cases = [
             (Proves::Holds, r#""holds""#),
             (Proves::ContendedHolds, r#""contended_holds""#),
-            (Proves::Site(Site::Reap), r#"{"site":"reap"}"#),
+            (Proves::Site(Site::REAP), r#"{"site":"reap"}"#),
             (Proves::Span(Span::FreePid), r#"{"span":"free_pid"}"#),
             (
                 Proves::Waits(LockFamily::PercpuRwsem),

@@ -468,7 +468,7 @@ pub struct CpuInterval {
 /// What one site did on one CPU in an interval.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct SiteInterval {
-    /// The name of a `lockprof_abi::Site`.
+    /// The name of a site: an everyday one, or its function.
     pub site: String,
     /// Holds that ended.
     pub holds: u64,
@@ -491,7 +491,7 @@ pub struct SiteInterval {
 pub struct SpanInterval {
     /// The name of a `lockprof_abi::Span`.
     pub span: String,
-    /// The name of the holder's `lockprof_abi::Site`.
+    /// The name of the holder's site.
     pub site: String,
     /// Calls inside a hold.
     pub calls: u64,

@@ -1,7 +1,10 @@
 //! What the deferral does is known: the reap hold loses two calls, and nothing else changes.
 
-use lockprof::compare::{Finding, Quantity, Verdict, sentence};
-use lockprof_abi::{Site, Span};
+use lockprof::{
+    compare::{Finding, Quantity, Verdict, sentence},
+    site::Site,
+};
+use lockprof_abi::Span;
 
 use crate::boots::{BASE, patched, side};
 
@@ -13,10 +16,10 @@ fn finding(comparison: &lockprof::compare::Comparison, quantity: &Quantity) -> F
 #[test]
 fn the_reap_hold_is_less_than_half_and_the_others_are_the_same() {
     let comparison = patched();
-    let reap = finding(&comparison, &Quantity::SiteHold(Site::Reap));
+    let reap = finding(&comparison, &Quantity::SiteHold(Site::REAP));
     assert_eq!(reap.verdict, Verdict::Better);
     assert!(reap.change.unwrap() < -0.5, "{reap:?}");
-    for site in [Site::Fork, Site::Exit] {
+    for site in [Site::FORK, Site::EXIT] {
         let hold = finding(&comparison, &Quantity::SiteHold(site));
         assert_eq!(hold.verdict, Verdict::Same, "{hold:?}");
         assert!(hold.change.unwrap().abs() < 0.02, "{hold:?}");
@@ -86,11 +89,11 @@ fn long_names_are_said_once() {
 #[test]
 fn no_verdict_is_about_the_probes_themselves() {
     let comparison = patched();
-    let part = |span| finding(&comparison, &Quantity::SpanInHold(Site::Reap, span));
+    let part = |span| finding(&comparison, &Quantity::SpanInHold(Site::REAP, span));
     assert_eq!(part(Span::FreePid).verdict, Verdict::Better);
     let distorted = [
         part(Span::ChangePid),
-        finding(&comparison, &Quantity::OwnWork(Site::Reap)),
+        finding(&comparison, &Quantity::OwnWork(Site::REAP)),
     ];
     for part in distorted {
         assert_eq!(part.verdict, Verdict::NotAsked, "{part:?}");
@@ -120,7 +123,7 @@ fn boots_of_one_kernel_show_no_difference() {
         .collect();
     assert!(changes.is_empty(), "{changes:?}");
     // It is not that nothing could be told: holds repeat on this clock.
-    for site in [Site::Fork, Site::Exit] {
+    for site in [Site::FORK, Site::EXIT] {
         let hold = finding(&comparison, &Quantity::SiteHold(site));
         assert_eq!(hold.verdict, Verdict::Same, "{hold:?}");
     }

@@ -8,8 +8,9 @@ use lockprof::{
     export::ComparisonReport,
     profile::{Durations, Scale},
     recording::schema::{Clock, Detail, Kind, Method, Tier},
+    site::Site,
 };
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use crate::{
     boots::{BASE, DEFERRED, side},
@@ -46,11 +47,11 @@ fn waiting(name: &str, spin_waits_invisible: bool) -> Side {
             recordings: 1,
             seconds: 1.0,
             lives: 100.0,
-            waits: [(Site::Fork, waits)].into(),
+            waits: [(Site::FORK, waits)].into(),
             waits_of: of_lives(100.0),
             other_locks_of: of_lives(100.0),
             spin_waits_invisible,
-            blame: [((Site::Fork, Some(Site::Reap)), 100_000.0)].into(),
+            blame: [((Site::FORK, Some(Site::REAP)), 100_000.0)].into(),
             other_locks: [("pidmap_lock".to_owned(), other)].into(),
             ..Totals::default()
         };

@@ -12,8 +12,9 @@ use lockprof::{
     profile::Profile,
     profile_file::read_profile,
     recording::schema::{Calibration, Clock, Control, Ended, LockFamily, Proof, Proves},
+    site::Site,
 };
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use crate::boots::{BASE, Boot, DEFERRED, side};
 
@@ -82,12 +83,12 @@ fn a_call_without_a_probe_has_not_left_the_hold() {
         let answers = &comparison.settings[0].answers;
         answers.finding(quantity).cloned()
     };
-    let free_pid = Quantity::SpanInHold(Site::Reap, Span::FreePid);
+    let free_pid = Quantity::SpanInHold(Site::REAP, Span::FreePid);
     let around = [
-        Quantity::SpanInHold(Site::Reap, Span::ChangePid),
-        Quantity::OwnWork(Site::Reap),
+        Quantity::SpanInHold(Site::REAP, Span::ChangePid),
+        Quantity::OwnWork(Site::REAP),
     ];
-    let randomness = Quantity::SpanInHold(Site::Reap, Span::AddDeviceRandomness);
+    let randomness = Quantity::SpanInHold(Site::REAP, Span::AddDeviceRandomness);
 
     for sides in [[base(), unprobed(|_| true)], [unprobed(|_| true), base()]] {
         let [before, after] = sides;

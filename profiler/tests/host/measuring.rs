@@ -225,7 +225,7 @@ mod tests {
         let mut targets = 0;
         for row in rows.iter().filter(|row| row["is_target"] == true) {
             let caller = row["site"].as_str();
-            let known = caller.and_then(lockprof::kernel::site_of_function);
+            let known = caller.and_then(lockprof::known_locks::site_of_function);
             assert!(known.is_some(), "{row}");
             targets += row["count"].as_u64().unwrap();
         }

@@ -7,8 +7,9 @@ use lockprof::{
     recording::schema::{
         AddressSource, Control, Died, Interval, Line, LockFamily, Proof, Proves, Tier,
     },
+    site::Site,
 };
-use lockprof_abi::{LCB_F_MUTEX, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, Site, Span};
+use lockprof_abi::{LCB_F_MUTEX, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, Span};
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -408,9 +409,9 @@ fn a_lock_is_a_range_of_addresses() {
         let waits = profile.site(site).and_then(|site| site.wait.as_ref());
         waits.map_or(0, lockprof::profile::Durations::count)
     };
-    assert_eq!(count(Site::Reap), 240);
-    assert_eq!(count(Site::Fork), 120);
-    assert_eq!(count(Site::ReadOther), 120);
+    assert_eq!(count(Site::REAP), 240);
+    assert_eq!(count(Site::FORK), 120);
+    assert_eq!(count(Site::READ_OTHER), 120);
     assert_eq!(profile.other_locks().count(), 1);
     let text = all_views(&profile);
     says_none_of(&text, &[NOBODY_WAITED, "No wait for tasklist_lock"]);

@@ -6,8 +6,9 @@ use lockprof::{
         Recording,
         schema::{ContentionInterval, Line},
     },
+    site::Site,
 };
-use lockprof_abi::{LCB_F_SPIN, Site, Span};
+use lockprof_abi::{LCB_F_SPIN, Span};
 use proptest::prelude::*;
 
 use crate::fixture::{Synthetic, classify, profile_of};
@@ -27,7 +28,7 @@ fn assert_holds_what_is_inside(part: &Part) {
 
 fn reap(profile: &Profile) -> Anatomy {
     let mut all = anatomies(profile).into_iter();
-    all.find(|anatomy| anatomy.site == Site::Reap).unwrap()
+    all.find(|anatomy| anatomy.site == Site::REAP).unwrap()
 }
 
 fn names(parts: &[Part]) -> Vec<String> {

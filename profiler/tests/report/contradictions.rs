@@ -11,8 +11,9 @@ use lockprof::{
         WindowPlan,
     },
     report::Validity,
+    site::Site,
 };
-use lockprof_abi::{LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE, Site, Span};
+use lockprof_abi::{LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE, Span};
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -62,7 +63,7 @@ fn control(proves: Proves, outcome: Proof, seen: u64) -> Control {
 /// Controls that prove all that there is, but these.
 fn controls(line: &mut Line, but: &[Control]) {
     if let Line::Calibration(calibration) = line {
-        let sites = [Site::Fork, Site::Exit, Site::Reap].map(Proves::Site);
+        let sites = [Site::FORK, Site::EXIT, Site::REAP].map(Proves::Site);
         let others = [
             Proves::Holds,
             Proves::ContendedHolds,
@@ -439,7 +440,7 @@ fn losses_are_judged_by_kind_of_window() {
 #[test]
 fn unproved_sites_are_said_beside_their_table() {
     let lines = Synthetic {
-        sites: vec![Site::Fork, Site::Reap],
+        sites: vec![Site::FORK, Site::REAP],
         ..Synthetic::default()
     }
     .lines();
@@ -448,7 +449,7 @@ fn unproved_sites_are_said_beside_their_table() {
             let contended = control(Proves::ContendedHolds, outcome, 0);
             controls(
                 line,
-                &[control(Proves::Site(Site::Exit), outcome, 0), contended],
+                &[control(Proves::Site(Site::EXIT), outcome, 0), contended],
             );
         })
     };

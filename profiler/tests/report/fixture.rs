@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockprof::{
+    known_locks,
     profile::{Profile, ProfileBuilder, caller_of},
     recording::schema::{
         AddressSource, Arrangement, Attach, BlameInterval, Calibration, Clock, ContentionInterval,
@@ -10,8 +11,9 @@ use lockprof::{
         LongestEvent, Machine, Method, NullHold, OwnCost, Phase, Probe, READERS_AND_HANDOVER,
         RunTime, SCHEMA, SiteInterval, SpanInterval, Tier, Workload,
     },
+    site::Site,
 };
-use lockprof_abi::{BUCKETS, LCB_F_SPIN, LCB_F_WRITE, Site, bucket_low_ns, bucket_of};
+use lockprof_abi::{BUCKETS, LCB_F_SPIN, LCB_F_WRITE, bucket_low_ns, bucket_of};
 
 /// What a recording is to be like.
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ impl Default for Synthetic {
         Self {
             cpus: 2,
             intervals: 3,
-            sites: vec![Site::Fork, Site::Exit, Site::Reap],
+            sites: vec![Site::FORK, Site::EXIT, Site::REAP],
             holds: 20,
             times: 1,
             tier: Tier::Exact,
@@ -183,7 +185,7 @@ impl Synthetic {
         }
         let total = |number: fn(&SiteInterval) -> u64| {
             let sites = cpus.iter().flat_map(|cpu| &cpu.sites);
-            let reap = sites.filter(|totals| totals.site == Site::Reap.name());
+            let reap = sites.filter(|totals| totals.site == Site::REAP.name());
             reap.map(number).sum::<u64>()
         };
         let (reaps, reaped_ns) = (total(|totals| totals.holds), total(|totals| totals.held_ns));
@@ -265,7 +267,12 @@ impl Synthetic {
     }
 
     fn site(&self, site: Site, cpu: u32, index: u32, random: &mut Random) -> SiteInterval {
-        let typical = 500.0 + 260.0 * site.index() as f64;
+        let known = known_sites();
+        let place = known
+            .iter()
+            .chain(&self.sites)
+            .position(|&other| other == site);
+        let typical = 500.0 + 260.0 * place.unwrap() as f64;
         let slower = if (index / 4 + cpu / 3).is_multiple_of(5) {
             2.5
         } else {
@@ -360,12 +367,21 @@ pub fn profile_of(lines: Vec<Line>) -> Profile {
     builder.finish(classify)
 }
 
+/// Every site that a report may have of a lock whose callers have everyday names, in their order.
+pub fn known_sites() -> Vec<Site> {
+    let everyday = known_locks::all().flat_map(|known| known.sites);
+    let everyday = everyday.map(|known| known.site);
+    let mut all: Vec<Site> = everyday.chain(Site::GENERAL).collect();
+    all.sort();
+    all
+}
+
 pub fn classify(frames: &[String], writer: bool) -> Site {
     match caller_of(frames) {
-        Some("release_task") if writer => Site::Reap,
-        Some("copy_process") if writer => Site::Fork,
-        _ if writer => Site::Other,
-        _ => Site::ReadOther,
+        Some("release_task") if writer => Site::REAP,
+        Some("copy_process") if writer => Site::FORK,
+        _ if writer => Site::OTHER,
+        _ => Site::READ_OTHER,
     }
 }
 

@@ -9,6 +9,8 @@ mod anatomy;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod callers;
+#[cfg(test)]
 mod contradictions;
 #[cfg(test)]
 mod controls;

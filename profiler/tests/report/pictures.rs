@@ -8,10 +8,10 @@ use lockprof::{
         Recording,
         schema::{BlameInterval, Clock, Line, Tier},
     },
+    site::Site,
 };
-use lockprof_abi::Site;
 
-use crate::fixture::{Synthetic, classify};
+use crate::fixture::{Synthetic, classify, known_sites};
 
 /// The pictures, in the order of their names' list.
 fn draw(name: &str, synthetic: &Synthetic) -> [String; 5] {
@@ -89,7 +89,7 @@ fn every_size_can_be_drawn() {
                 cpus: 1,
                 intervals: 1,
                 holds: 1,
-                sites: vec![Site::Reap],
+                sites: vec![Site::REAP],
                 ..Synthetic::default()
             },
         ),
@@ -105,7 +105,7 @@ fn every_size_can_be_drawn() {
         (
             "sites",
             Synthetic {
-                sites: Site::ALL.to_vec(),
+                sites: known_sites(),
                 holds: 200,
                 intervals: 5,
                 ..Synthetic::default()
@@ -232,7 +232,7 @@ fn a_hostile_name_is_only_text() {
 #[test]
 fn every_colour_is_known() {
     let all_sites = Synthetic {
-        sites: Site::ALL.to_vec(),
+        sites: known_sites(),
         holds: 200,
         ..Synthetic::default()
     };
@@ -323,7 +323,7 @@ fn squares(svg: &str, width: i32) -> Vec<(i32, i32, String)> {
 #[test]
 fn no_two_sites_have_the_same_swatch() {
     let all_sites = Synthetic {
-        sites: Site::ALL.to_vec(),
+        sites: known_sites(),
         intervals: 1,
         ..Synthetic::default()
     };
@@ -335,7 +335,7 @@ fn no_two_sites_have_the_same_swatch() {
                 holder: "reap".to_owned(),
                 waited_ns: 1000,
             };
-            interval.blame = Site::ALL.iter().map(pair).collect();
+            interval.blame = known_sites().iter().map(pair).collect();
         }
     }
     let [.., blame, _] = draw_profile("swatches", &crate::fixture::profile_of(lines));
@@ -354,7 +354,7 @@ fn no_two_sites_have_the_same_swatch() {
         );
         looks.push((fill, hollow));
     }
-    assert_eq!(looks.len(), Site::ALL.len());
+    assert_eq!(looks.len(), known_sites().len());
     assert!(looks.iter().any(|(_, hollow)| *hollow));
 }
 
@@ -387,7 +387,7 @@ fn labels_fit_their_frames() {
 #[test]
 fn every_tail_is_labelled_in_place() {
     let five = Synthetic {
-        sites: vec![Site::Fork, Site::Exit, Site::Reap, Site::Exec, Site::Setsid],
+        sites: vec![Site::FORK, Site::EXIT, Site::REAP, Site::EXEC, Site::SETSID],
         holds: 200,
         ..Synthetic::default()
     };

@@ -6,8 +6,9 @@ use lockprof::{
     export::Format,
     profile::Scale,
     recording::schema::{ContentionInterval, Line, Phase, Probe, Tier},
+    site::Site,
 };
-use lockprof_abi::{LCB_F_SPIN, Site, Span};
+use lockprof_abi::{LCB_F_SPIN, Span};
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -25,7 +26,7 @@ fn only_the_measured_time_is_in_the_results() {
     assert_eq!(profile.write_holds(), Some(9 * per_interval));
     // From attach to detach, the warm-up is there.
     assert_eq!(
-        profile.attached.holds.as_ref().unwrap()[&Site::Reap],
+        profile.attached.holds.as_ref().unwrap()[&Site::REAP],
         4 * per_interval
     );
     assert_eq!(
@@ -65,7 +66,7 @@ fn the_longest_of_all_intervals_and_cpus_is_kept() {
         ..Synthetic::default()
     }
     .profile();
-    let reap = profile.site(Site::Reap).unwrap();
+    let reap = profile.site(Site::REAP).unwrap();
     let longest = reap.longest_hold.as_ref().unwrap();
     assert_eq!(reap.hold.as_ref().unwrap().longest_ns, Some(longest.ns));
     let (low, high, _) = reap
@@ -87,8 +88,8 @@ fn without_probes_the_target_is_found_by_the_stacks_of_its_waits() {
     }
     .profile();
     let sites: Vec<Site> = profile.sites.iter().map(|site| site.site).collect();
-    assert_eq!(sites, [Site::Reap, Site::Fork]);
-    let reap = profile.site(Site::Reap).unwrap();
+    assert_eq!(sites, [Site::REAP, Site::FORK]);
+    let reap = profile.site(Site::REAP).unwrap();
     assert_eq!(reap.hold, None);
     let wait = reap.wait.as_ref().unwrap();
     assert_eq!((wait.count(), wait.mean_ns()), (120, Some(24_000.0)));
@@ -159,7 +160,7 @@ fn sampled() -> Vec<Line> {
 #[test]
 fn samples_are_counted_and_in_no_length() {
     let profile = profile_of(sampled());
-    let reap = profile.site(Site::Reap).unwrap().wait.as_ref().unwrap();
+    let reap = profile.site(Site::REAP).unwrap().wait.as_ref().unwrap();
     // Three intervals, with forty waits and one sample in each.
     assert_eq!((reap.count(), reap.measured(), reap.sampled), (123, 120, 3));
     assert_eq!(reap.mean_ns(), Some(24_000.0));

@@ -2,7 +2,7 @@
 
 use lockprof::recording::{
     Problem, ReadError, Recording, RecordingLines,
-    schema::{Killed, Line, SCHEMA},
+    schema::{Killed, Line, SCHEMA, SiteInterval},
 };
 use proptest::prelude::*;
 
@@ -157,8 +157,8 @@ fn what_cannot_be_is_refused() {
     for (from, to, message) in [
         (
             "\"site\":\"fork\"",
-            "\"site\":\"vfork\"",
-            "line 3: unknown site \"vfork\"",
+            "\"site\":\"\"",
+            "line 3: site: \"\" is no name of a function",
         ),
         (
             "\"span\":\"free_pid\"",
@@ -167,8 +167,8 @@ fn what_cannot_be_is_refused() {
         ),
         (
             "\"waiter\":\"fork\"",
-            "\"waiter\":\"me\"",
-            "line 3: unknown waiter \"me\"",
+            "\"waiter\":\"\\u001b[2J\"",
+            "line 3: waiter: \"\\u{1b}[2J\" is no name of a function",
         ),
         (
             "\"losses\":{",
@@ -228,6 +228,40 @@ fn what_cannot_be_is_refused() {
     ] {
         let error = altered(from, to);
         assert!(error.starts_with(message), "{error}");
+    }
+}
+
+/// Callers of a lock that no list has are told by their function; how many there are is bounded, for each name is kept.
+#[test]
+fn sites_without_everyday_names_are_read() {
+    let named = |name: String| {
+        let text = String::from_utf8(bytes(&small().lines())).unwrap();
+        read(
+            text.replacen("\"site\":\"fork\"", &format!("\"site\":\"{name}\""), 1)
+                .as_bytes(),
+        )
+    };
+    let recording = named("work.isra.0 [module]".to_owned()).unwrap();
+    let sites = recording.intervals[0].cpus[0].sites.iter();
+    let names: Vec<&str> = sites.map(|site| site.site.as_str()).collect();
+    assert_eq!(names, ["work.isra.0 [module]", "exit", "reap"]);
+    let error = named("x".repeat(641)).unwrap_err().to_string();
+    assert!(error.ends_with("is no name of a function"), "{error}");
+
+    let mut lines = small().lines();
+    let Line::Interval(interval) = &mut lines[2] else {
+        panic!("the third line is an interval");
+    };
+    let site = interval.cpus[0].sites[0].clone();
+    interval.cpus[0].sites = (0..129)
+        .map(|number| SiteInterval {
+            site: format!("function_{number}"),
+            ..site.clone()
+        })
+        .collect();
+    match read(&bytes(&lines)) {
+        Err(ReadError::Invalid { problem, .. }) => assert_eq!(problem, Problem::TooManySites),
+        other => panic!("{other:?}"),
     }
 }
 

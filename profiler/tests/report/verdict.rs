@@ -5,8 +5,9 @@ use lockprof::{
     recording::schema::{
         Clock, Detail, Interval, Kind, Line, READERS_AND_HANDOVER, SpanInterval, Tier,
     },
+    site::Site,
 };
-use lockprof_abi::{LCB_F_SPIN, Site};
+use lockprof_abi::LCB_F_SPIN;
 
 use crate::fixture::{Synthetic, profile_of};
 
@@ -189,7 +190,7 @@ fn an_idle_lock_is_not_called_a_problem() {
 #[test]
 fn one_site_alone() {
     let alone = Synthetic {
-        sites: vec![Site::Fork],
+        sites: vec![Site::FORK],
         ..busy()
     };
     let text = text(&changed(&alone, |interval| interval.blame.clear()));

@@ -174,7 +174,7 @@ fn csv_is_one_tidy_table() {
     ] {
         assert!(csv.lines().any(|other| other == line), "{line} in {csv}");
     }
-    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let reap = profile.site(lockprof::site::Site::REAP).unwrap();
     let holds = csv
         .lines()
         .filter(|line| line.starts_with("distribution,reap,hold,"));
@@ -307,7 +307,7 @@ fn a_trace_has_intervals_counters_and_the_longest_events() {
     let longest = of("X", "reap: longest hold");
     assert_eq!(longest.len(), 1);
     assert_eq!(longest[0]["args"]["comm"], "threadspawn");
-    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let reap = profile.site(lockprof::site::Site::REAP).unwrap();
     let ns = reap.longest_hold.as_ref().unwrap().ns as f64;
     assert!((longest[0]["dur"].as_f64().unwrap() * 1e3 - ns).abs() < 1.0);
 }
@@ -342,7 +342,7 @@ fn a_trace_lies_beside_another_tool_s() {
     );
     // The end of the longest hold, as bpf_ktime_get_ns() would have told it.
     let longest = &of(&trace, "reap: longest hold")[0];
-    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let reap = profile.site(lockprof::site::Site::REAP).unwrap();
     let at_s = reap.longest_hold.as_ref().unwrap().at_s;
     let end_us = longest["ts"].as_f64().unwrap() + longest["dur"].as_f64().unwrap();
     assert!(
@@ -378,7 +378,7 @@ fn csv_has_cgroups_and_the_longest_events() {
         String::from_utf8(csv).unwrap()
     };
     let csv = export(&profile);
-    let reap = profile.site(lockprof_abi::Site::Reap).unwrap();
+    let reap = profile.site(lockprof::site::Site::REAP).unwrap();
     let event = reap.longest_hold.as_ref().unwrap();
     let who = format!("hold by {} in {}", event.comm, event.cgroup);
     let range = format!("{},{}", event.at_s - event.ns as f64 / 1e9, event.at_s);

@@ -8,8 +8,8 @@ use lockprof::{
         Detail, Interval, Line, Phase, Probe, WindowKind,
         WindowKind::{Bare, Holds, Spans, Waits},
     },
+    site::Site,
 };
-use lockprof_abi::Site;
 use serde_json::Value;
 
 use crate::{
@@ -47,7 +47,7 @@ fn each_number_is_of_its_kind_of_window() {
     let profile = profile_of(lines.clone());
     let held = |kind| sum(&lines, kind, |interval| reaps(interval).1);
     assert_ne!(held(Holds), held(Spans));
-    let reap = profile.site(Site::Reap).unwrap().hold.as_ref().unwrap();
+    let reap = profile.site(Site::REAP).unwrap().hold.as_ref().unwrap();
     assert_eq!(reap.total_ns, held(Holds));
     assert_eq!(
         reap.count(),
@@ -55,7 +55,7 @@ fn each_number_is_of_its_kind_of_window() {
     );
     assert_eq!(profile.measured_s, 3.0 * WINDOW_S);
     assert_eq!(profile.intervals, 6);
-    let in_spans = profile.holds_of_spans(Site::Reap).unwrap();
+    let in_spans = profile.holds_of_spans(Site::REAP).unwrap();
     assert_eq!(in_spans.total_ns, held(Spans));
     let span_ns = sum(&lines, Spans, |interval| {
         interval.spans.iter().map(|span| span.self_ns).sum()
@@ -92,15 +92,15 @@ fn the_parts_of_a_hold_are_of_the_holds_that_they_were_measured_in() {
     let anatomies = anatomies(&profile);
     let reap = anatomies
         .iter()
-        .find(|anatomy| anatomy.site == Site::Reap)
+        .find(|anatomy| anatomy.site == Site::REAP)
         .unwrap();
-    let holds = profile.holds_of_spans(Site::Reap).unwrap();
+    let holds = profile.holds_of_spans(Site::REAP).unwrap();
     assert_eq!(reap.total_ns, holds.total_ns);
     assert_eq!(
         reap.parts.iter().map(|part| part.ns).sum::<u64>(),
         reap.total_ns
     );
-    let results = profile.site(Site::Reap).unwrap().hold.as_ref().unwrap();
+    let results = profile.site(Site::REAP).unwrap().hold.as_ref().unwrap();
     assert_ne!(reap.total_ns, results.total_ns);
 }
 
@@ -324,8 +324,8 @@ fn a_comparison_takes_each_kind_of_window_for_a_recording_of_its_own() {
     assert_eq!(holds.rates, [27_150.0 / 3.0]);
     assert_eq!(spans.rates, [21_100.0 / 3.0]);
     let held = |kind| sum(&lines, kind, |interval| reaps(interval).1);
-    assert_eq!(holds.holds[&Site::Reap].total_ns, held(Holds));
-    assert_eq!(spans.holds[&Site::Reap].total_ns, held(Spans));
+    assert_eq!(holds.holds[&Site::REAP].total_ns, held(Holds));
+    assert_eq!(spans.holds[&Site::REAP].total_ns, held(Spans));
     let lives = |kind| sum(&lines, kind, |interval| reaps(interval).0) as f64;
     assert_eq!((holds.lives, spans.lives), (lives(Holds), lives(Spans)));
     assert!(holds.spans.is_empty() && !spans.spans.is_empty());
@@ -402,7 +402,7 @@ fn waits_alone() {
     let rates = [10_000, 9_900, 10_000, 9_910, 10_000, 9_890, 10_000];
     let profile = wait_only(&rates).profile();
     assert_eq!(profile.measured_s, 3.0);
-    let reap = profile.site(Site::Reap).unwrap().wait.as_ref().unwrap();
+    let reap = profile.site(Site::REAP).unwrap().wait.as_ref().unwrap();
     assert_eq!(reap.count(), 6 * 40);
     let waits = profile.effect.as_ref().unwrap().of_kind(Waits).unwrap();
     assert_eq!(waits.pairs, 3);

@@ -13,6 +13,7 @@ macro_rules! note {
 mod absence;
 mod beside;
 mod budget;
+mod callers;
 mod clock;
 mod compare;
 mod container;
@@ -207,6 +208,7 @@ pub const TESTS: &[GuestTest] = &[
         "waits_are_seen_and_blamed",
         contention::waits_are_seen_and_blamed,
     ),
+    everywhere_alone("callers_are_learned", callers::callers_are_learned),
     GuestTest {
         name: "a_spinlock_is_not_said_to_be_idle",
         kernels: &["debian:6.12"],

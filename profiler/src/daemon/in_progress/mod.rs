@@ -17,7 +17,7 @@ use self::{
 };
 use super::{Collector, Source as _, cost};
 use crate::{
-    probe::{memory::zeroed_state, programs::Programs},
+    probe::{cpus::zeroed_state, programs::Programs},
     profile::symbol_of,
     recording::schema::{InProgress, Kind, OpenEvent, Phase},
 };
@@ -222,7 +222,7 @@ fn on_cpus(programs: &Programs, window: u32) -> Vec<Open> {
     let mut state = zeroed_state();
     let cpus = (0..programs.cpus.len()).filter(|&cpu| programs.cpus.may_be_open(cpu));
     cpus.flat_map(|cpu| {
-        programs.cpus.read(cpu, &mut state);
+        programs.cpus.read_state(cpu, &mut state);
         slots::of_cpu(cpu as u32, &state, programs.target_lock, window)
     })
     .collect()
@@ -234,12 +234,13 @@ fn event(open: &Open, now_ns: u64, programs: &Programs, collector: &mut Collecto
         Some(caller) => Some(collector.names.frame(caller)),
         None => stack.and_then(|stack| collector.names.caller_of_sleep(&stack)),
     };
+    let site = open.site.map(|number| collector.sites.numbered(number));
     OpenEvent {
         kind: open.kind,
         lock: Some(format!("{:#x}", open.lock)),
         name: collector.names.lock(open.lock),
         caller,
-        site: open.site.map(|site| site.name().to_owned()),
+        site: site.map(|site| site.name().to_owned()),
         cpu: open.cpu,
         pid: open.pid,
         ..without_event(open.flags, now_ns.saturating_sub(open.began_ns))

@@ -1,6 +1,6 @@
 //! Waits and holds that are open, as the programs keep them: pure.
 
-use lockprof_abi::{CpuState, LCB_F_SPIN, LCB_F_WRITE, Site, TaskSlot};
+use lockprof_abi::{CpuState, LCB_F_SPIN, LCB_F_WRITE, TaskSlot};
 
 use crate::recording::schema::Kind;
 
@@ -22,8 +22,8 @@ pub struct Open {
     pub caller: Option<u64>,
     /// The call stack's id.
     pub stack: Option<u32>,
-    /// Of a hold.
-    pub site: Option<Site>,
+    /// Of a hold, by number.
+    pub site: Option<u32>,
     /// The thread and the process that had the lock when the wait began, where that is known.
     pub owner: Option<(u32, u32)>,
 }
@@ -80,7 +80,7 @@ pub fn of_cpu(cpu: u32, state: &CpuState, target: u64, window: u32) -> Vec<Open>
     if hold.start_ns != 0 && hold.end_ns == 0 && hold.window == window && !waits {
         all.push(Open {
             pid: Some(hold.pid_tgid as u32).filter(|&pid| pid != 0),
-            site: Site::from_index(Site::slot(hold.site)),
+            site: Some(hold.site),
             ..open(Kind::Hold, target, flags, hold.start_ns)
         });
     }
@@ -92,7 +92,7 @@ mod tests {
     use lockprof_abi::{LCB_F_MUTEX, NO_STACK};
 
     use super::*;
-    use crate::probe::memory::zeroed_state;
+    use crate::probe::cpus::zeroed_state;
 
     const TARGET: u64 = 0xffff_ffff_8260_a080;
 
@@ -138,7 +138,6 @@ mod tests {
         state.open_waits.frames[1].ignored = 1;
         state.hold.start_ns = 20;
         state.hold.window = 7;
-        state.hold.site = Site::Reap.index() as u32;
         let kinds = |state: &CpuState| {
             let open = of_cpu(1, state, TARGET, 7);
             let kinds = open

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
 use crate::{
     profile::{Absence, Contention, Durations, Profile, SpanProfile},
     recording::schema::{Tier, WindowKind},
+    site::Site,
     units::{self, TimeUnit, UNKNOWN},
 };
 

@@ -1,11 +1,12 @@
 //! What a run lost, and what it could not see at all.
 
-use lockprof_abi::{Loss, Site};
+use lockprof_abi::Loss;
 
 use super::{Column, Grid};
 use crate::{
     profile::Profile,
     recording::schema::{Arrangement, Clock, Detail, Tier},
+    site::Site,
     units::{self, UNKNOWN},
 };
 
@@ -158,7 +159,7 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
             all.push(format!("Calls of {span}: {why}."));
         }
         let unknown = profile
-            .site(Site::Unknown)
+            .site(Site::UNKNOWN)
             .and_then(|site| site.hold.as_ref());
         if let Some(holds) = unknown.filter(|holds| holds.count() > 0) {
             all.push(format!(

@@ -1,6 +1,5 @@
 //! Tables, lists and sentences of a page.
 
-use lockprof_abi::Site;
 use maud::{Markup, html};
 
 use crate::{
@@ -9,6 +8,7 @@ use crate::{
         picture::{hex, style_of},
     },
     profile::{Profile, SeriesPoint, Stage},
+    site::Site,
     text::{printable, unbroken, width},
     units::{self, UNKNOWN},
 };
@@ -133,7 +133,7 @@ const fn is_number(column: Column) -> bool {
 /// A cell; a site has its colour beside it, the same as in the pictures.
 fn cell(header: &str, text: &str) -> Markup {
     const SITES: &[&str] = &["site", "waiter", "holder", "behind the holds of"];
-    let site = Site::from_name(text).filter(|_| SITES.contains(&header));
+    let site = Site::find(text).filter(|_| SITES.contains(&header));
     html! {
         @if let Some(site) = site {
             @let style = style_of(site);

@@ -1,7 +1,6 @@
 //! Who waited behind whom: waiters down, holders across, by waited time.
 
 use anyhow::Result;
-use lockprof_abi::Site;
 
 use super::{
     HEAD, Picture, Setting,
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     profile::Profile,
+    site::Site,
     units::{self, TimeUnit},
 };
 

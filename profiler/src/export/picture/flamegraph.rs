@@ -11,7 +11,7 @@ use inferno::flamegraph::{
 
 use super::{Picture, Setting};
 use crate::{
-    profile::{LockKind, Profile, from_caller, symbol_of, symbol_of_site, wait_paths},
+    profile::{LockKind, Profile, from_caller, symbol_of, wait_paths},
     text::printable,
 };
 
@@ -159,7 +159,7 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
         }
         target_has_callers |= told_by_site;
         let holder = wait.in_hold_of.map(|site| {
-            let function = symbol_of_site(site).unwrap_or(site.name());
+            let function = site.symbol().unwrap_or(site.name());
             vec![
                 function.to_owned(),
                 format!("[holding {}]", frame(&profile.header.lock.name)),
@@ -185,7 +185,7 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
             } else {
                 LockKind::SpinRead
             };
-            let function = symbol_of_site(site.site).unwrap_or(site.site.name());
+            let function = site.site.symbol().unwrap_or(site.site.name());
             let stack = format!("{function};{lock} ({})", kind.name());
             add(stack, site.wait.as_ref().map_or(0, |wait| wait.total_ns));
         }

@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 
-use lockprof_abi::Site;
 use plotters::style::RGBColor;
+
+use crate::site::Site;
 
 /// Text.
 pub(super) const BLACK: RGBColor = RGBColor(26, 26, 26);
@@ -64,24 +65,43 @@ pub struct SiteStyle {
     pub dashed: bool,
 }
 
+/// How callers are drawn that no list has, in the order in which they were met: from then on anew.
+const LEARNED: [(RGBColor, bool); 14] = [
+    (VERMILION, false),
+    (BLUE, false),
+    (BLUISH_GREEN, false),
+    (ORANGE, false),
+    (REDDISH_PURPLE, false),
+    (SKY_BLUE, false),
+    (INK, false),
+    (VERMILION, true),
+    (BLUE, true),
+    (BLUISH_GREEN, true),
+    (ORANGE, true),
+    (REDDISH_PURPLE, true),
+    (SKY_BLUE, true),
+    (INK, true),
+];
+
 /// How a site is drawn, everywhere.
 #[must_use]
-pub const fn style_of(site: Site) -> SiteStyle {
+pub fn style_of(site: Site) -> SiteStyle {
     let (color, dashed) = match site {
-        Site::Reap => (VERMILION, false),
-        Site::Fork => (BLUE, false),
-        Site::Exit => (BLUISH_GREEN, false),
-        Site::Exec => (ORANGE, false),
-        Site::Setsid => (REDDISH_PURPLE, false),
-        Site::Setpgid => (SKY_BLUE, false),
-        Site::Ptrace => (INK, false),
-        Site::Other => (GREY, false),
-        Site::Unknown => (GREY, true),
-        Site::Keyctl => (INK, true),
-        Site::ReadDoWait => (BLUE, true),
-        Site::ReadKill => (REDDISH_PURPLE, true),
-        Site::ReadProc => (BLUISH_GREEN, true),
-        Site::ReadOther => (ORANGE, true),
+        Site::REAP => (VERMILION, false),
+        Site::FORK => (BLUE, false),
+        Site::EXIT => (BLUISH_GREEN, false),
+        Site::EXEC => (ORANGE, false),
+        Site::SETSID => (REDDISH_PURPLE, false),
+        Site::SETPGID => (SKY_BLUE, false),
+        Site::PTRACE => (INK, false),
+        Site::OTHER => (GREY, false),
+        Site::UNKNOWN => (GREY, true),
+        Site::KEYCTL => (INK, true),
+        Site::READ_DO_WAIT => (BLUE, true),
+        Site::READ_KILL => (REDDISH_PURPLE, true),
+        Site::READ_PROC => (BLUISH_GREEN, true),
+        Site::READ_OTHER => (ORANGE, true),
+        _ => LEARNED[site.place().unwrap_or(0) % LEARNED.len()],
     };
     SiteStyle { color, dashed }
 }
@@ -143,13 +163,24 @@ pub(in super::super) fn hex(color: RGBColor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known_locks;
+
+    fn known_sites() -> Vec<Site> {
+        let everyday = known_locks::all().flat_map(|known| known.sites);
+        let everyday = everyday.map(|known| known.site);
+        everyday.chain(Site::GENERAL).collect()
+    }
 
     #[test]
     fn no_two_sites_look_alike() {
-        for (index, &site) in Site::ALL.iter().enumerate() {
-            for &other in &Site::ALL[index + 1..] {
+        let sites = known_sites();
+        for (index, &site) in sites.iter().enumerate() {
+            for &other in &sites[index + 1..] {
                 assert_ne!(style_of(site), style_of(other), "{site:?} and {other:?}");
             }
+        }
+        for (index, style) in LEARNED.iter().enumerate() {
+            assert!(!LEARNED[index + 1..].contains(style), "{style:?}");
         }
     }
 
@@ -161,8 +192,9 @@ mod tests {
             assert!(!all[index + 1..].contains(color), "{color:?}");
             assert!(!levels.contains(color), "{color:?}");
         }
-        for site in Site::ALL {
-            assert!(all.contains(&style_of(*site).color), "{site:?}");
+        let colors = known_sites().into_iter().map(|site| style_of(site).color);
+        for color in colors.chain(LEARNED.map(|(color, _)| color)) {
+            assert!(all.contains(&color), "{color:?}");
         }
     }
 }

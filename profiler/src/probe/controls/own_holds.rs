@@ -1,7 +1,7 @@
 //! Null holds of the daemon's own, in the middle of a run. The programs know its task, so that these are in no
 //! result.
 
-use lockprof_abi::Site;
+use lockprof_abi::site_slot;
 
 use super::super::programs::Programs;
 use crate::known_locks::hold_by_setpgid;
@@ -56,8 +56,9 @@ fn own_task(programs: &Programs) -> Option<u64> {
         let cpu = this_cpu()?;
         hold_by_setpgid(1);
         let (task, site) = programs.cpus.last_hold(cpu);
-        let site = Site::from_index(site as usize);
-        if this_cpu() != Some(cpu) || !matches!(site, Some(Site::Setpgid | Site::Unknown)) {
+        let slots = programs.cpus.numbers();
+        let is_control = slots.control_slots() >> site_slot(site, slots.slots()) & 1 != 0;
+        if this_cpu() != Some(cpu) || !is_control {
             continue;
         }
         last = if task == last.0 {
@@ -82,6 +83,6 @@ fn seen(programs: &Programs) -> u64 {
     let mut sum = 0;
     programs
         .cpus
-        .each_booked(|state| sum += state.control_holds);
+        .each_booked(|cpu| sum += cpu.state.control_holds);
     sum
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{
     super::programs::Programs,
@@ -11,10 +11,11 @@ use super::{
     fcntl, file_position, life, memory_map,
 };
 use crate::{
-    kernel::{Obstructions, Role},
+    kernel::{Obstructions, Role, SiteNumbers},
     known_locks::hold_by_setpgid,
     profile::LockKind,
     recording::schema::{Control, LockFamily, Method, Proof, Proves},
+    site::Site,
 };
 
 /// Children whose lives are looked at.
@@ -119,8 +120,8 @@ pub fn prove_life(programs: &Programs, circumstances: &Circumstances) -> Vec<Con
         Err(error) => not_proved(proves, &format!("no child could be made: {error}")),
         Ok(()) => of_life(proves, seen, dead.as_deref(), unseen),
     };
-    let sites = [Site::Fork, Site::Exit, Site::Reap].map(|site| {
-        let seen = after.holds[site.index()] - before.holds[site.index()];
+    let sites = [Site::FORK, Site::EXIT, Site::REAP].map(|site| {
+        let seen = after.holds_of(site) - before.holds_of(site);
         let unseen = if circumstances.holds_target {
             "holds were seen, and none of them known as this site's"
         } else {
@@ -215,7 +216,9 @@ fn contended_holds(programs: &Programs, circumstances: &Circumstances, possible:
     };
     let waits = || {
         let counts = Counts::of(programs);
-        counts.waits[Site::Setpgid.index()] + counts.waits[Site::Unknown.index()]
+        let slots = 0..counts.waits.len();
+        let of_controls = slots.filter(|slot| counts.numbers.control_slots() >> slot & 1 != 0);
+        of_controls.map(|slot| counts.waits[slot]).sum::<u64>()
     };
     let before = waits();
     let did = contend(vec![turn(), turn()], || waits() > before);
@@ -314,29 +317,33 @@ fn of_contention(proves: Proves, did: io::Result<Contended>, seen: u64, sleeps: 
 }
 
 /// What the programs have counted, over all CPUs.
-struct Counts {
-    holds: [u64; Site::COUNT],
-    waits: [u64; Site::COUNT],
+struct Counts<'a> {
+    numbers: &'a SiteNumbers,
+    /// By slot, like the next.
+    holds: Vec<u64>,
+    waits: Vec<u64>,
     calls: [u64; Span::COUNT],
 }
 
-impl Counts {
-    fn of(programs: &Programs) -> Self {
+impl<'a> Counts<'a> {
+    fn of(programs: &'a Programs) -> Self {
+        let numbers = programs.cpus.numbers();
         let mut counts = Self {
-            holds: [0; Site::COUNT],
-            waits: [0; Site::COUNT],
+            numbers,
+            holds: vec![0; numbers.slots()],
+            waits: vec![0; numbers.slots()],
             calls: [0; Span::COUNT],
         };
         let sum = |numbers: &[u32]| numbers.iter().map(|number| u64::from(*number)).sum::<u64>();
-        programs.cpus.each_booked(|state| {
-            for (index, site) in state.sites.iter().take(Site::COUNT).enumerate() {
+        programs.cpus.each_booked(|cpu| {
+            for (index, site) in cpu.sites.iter().enumerate() {
                 counts.holds[index] += sum(&site.holds);
                 counts.waits[index] += sum(&site.waits);
                 for (calls, span) in counts.calls.iter_mut().zip(&site.spans) {
                     *calls += span.calls;
                 }
             }
-            for (calls, outside) in counts.calls.iter_mut().zip(&state.calls_outside) {
+            for (calls, outside) in counts.calls.iter_mut().zip(&cpu.state.calls_outside) {
                 *calls += outside;
             }
         });
@@ -345,6 +352,10 @@ impl Counts {
 
     fn holds(&self) -> u64 {
         self.holds.iter().sum()
+    }
+
+    fn holds_of(&self, site: Site) -> u64 {
+        self.numbers.slot(site).map_or(0, |slot| self.holds[slot])
     }
 }
 

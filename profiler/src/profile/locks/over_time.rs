@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lockprof_abi::Site;
-
 use super::{Class, LockKind, Locks, PathWaits};
-use crate::recording::{
-    parse_address,
-    schema::{ContentionInterval, Interval, LockFamily},
+use crate::{
+    recording::{
+        parse_address,
+        schema::{ContentionInterval, Interval, LockFamily},
+    },
+    site::Site,
 };
 
 /// Stretches of time at most: when there are more, each two neighbours become one.
@@ -59,7 +60,7 @@ pub(super) fn key_of(wait: &PathWaits) -> LockKey {
 
 /// None where the address is none, and for waits inside a hold, which are of no class.
 pub(super) fn key_of_interval(wait: &ContentionInterval) -> Option<LockKey> {
-    let in_hold_of = wait.in_hold_of.as_deref().and_then(Site::from_name);
+    let in_hold_of = wait.in_hold_of.as_deref().map(Site::named);
     if in_hold_of.is_some() {
         return None;
     }

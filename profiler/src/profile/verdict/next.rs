@@ -1,11 +1,12 @@
 //! What to look at next.
 
-use lockprof_abi::{Site, Span};
+use lockprof_abi::Span;
 
 use super::{FEW_WAITS, SPAN_SHARE, behind, longest_holder, share};
 use crate::{
     profile::{Absence, Contention, LockKind, Profile, SpanProfile, own_lock},
     recording::schema::{Detail, Kind},
+    site::Site,
     units,
 };
 

@@ -1,7 +1,6 @@
 //! What the holds of a site are spent on, before and after, to one scale.
 
 use anyhow::Result;
-use lockprof_abi::Site;
 use plotters::style::RGBColor;
 
 use super::{
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     compare::{Answers, Finding, Quantity, signed_percent},
+    site::Site,
     text::shorten,
     units::TimeUnit,
 };

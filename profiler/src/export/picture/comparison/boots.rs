@@ -63,7 +63,7 @@ fn findings(subject: Subject<'_>) -> Vec<&Finding> {
     let classes = every_lock.flat_map(|locks| &locks.classes);
     all.chain(waits)
         .chain(classes.filter_map(LockRow::finding))
-        .filter(|finding| finding.quantity != Quantity::SiteHold(lockprof_abi::Site::Setsid))
+        .filter(|finding| finding.quantity != Quantity::SiteHold(crate::site::Site::SETSID))
         .take(MOST)
         .collect()
 }

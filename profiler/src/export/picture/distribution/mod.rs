@@ -5,7 +5,6 @@ mod axes;
 mod marks;
 
 use anyhow::Result;
-use lockprof_abi::Site;
 
 pub(super) use self::axes::{length_axis, share_axis};
 use self::marks::PERCENTILES;
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     profile::{Durations, Profile, Scale},
+    site::Site,
     units::{self, TimeUnit, UNKNOWN},
 };
 

@@ -9,6 +9,7 @@ mod machine;
 mod modules;
 mod output;
 mod smoke;
+mod sockets;
 mod steps;
 mod symbols;
 mod terminal;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
         [terminal::WRITE] => return ended(terminal::WRITE, terminal::run()),
         [modules::INSERT, file] => return ended(modules::INSERT, modules::insert(file)),
+        [sockets::JOIN, count] => return ended(sockets::JOIN, sockets::join(count)),
         [fdinfo::STEP] => return ended(fdinfo::STEP, print_fdinfo()),
         [modules::REMOVE, name] => return ended(modules::REMOVE, modules::remove(name)),
         [
