@@ -208,13 +208,14 @@ impl ProfileBuilder {
             None => (of_main.spans, None),
         };
         let mut profile = Profile {
-            ground_truth: match &self.header.windows {
+            ground_truth: (match &self.header.windows {
                 None => GroundTruthCheck::new(&self.attached, self.footer.as_ref()),
                 Some(_) => GroundTruthCheck::of_windows(
                     self.windows.seen_lives(),
                     self.attached.holds.is_some(),
                 ),
-            },
+            })
+            .for_lock(&self.header.lock.name),
             effect: (self.header.windows.as_ref())
                 .map(|plan| Effect::of(plan, self.windows.finished())),
             windows: self.windows,

@@ -168,6 +168,20 @@ impl GroundTruthCheck {
         }
     }
 
+    /// The same for this lock: where a task's life does not take it, its holds say nothing of lives.
+    pub(super) fn for_lock(self, name: &str) -> Self {
+        if is_taken_by_each_task(name) {
+            return self;
+        }
+        Self {
+            fork_holds: None,
+            exit_holds: None,
+            reap_holds: None,
+            setsid_holds: None,
+            ..self
+        }
+    }
+
     /// Fork holds less the tasks that the kernel created: 0 where nothing was lost; a little above
     /// where forks failed late. A task that is created while the probes are attached or detached
     /// may be on one side only.

@@ -67,6 +67,19 @@ fn each_caller_is_a_row_by_its_function() {
     assert_eq!(rows.len(), NAMES.len());
 }
 
+/// No task's life takes this lock, so that the tasks that the kernel has created are beside no holds.
+#[test]
+fn its_holds_say_nothing_of_lives() {
+    let profile = profile_of(lines());
+    let truth = profile.ground_truth;
+    assert!(truth.tasks_created_by_kernel.is_some());
+    assert_eq!(
+        [truth.fork_holds, truth.exit_holds, truth.reap_holds],
+        [None; 3]
+    );
+    assert!(!text(Format::Markdown).contains("holds seen: fork"));
+}
+
 #[test]
 fn who_waits_behind_whom_is_told_by_functions() {
     let blame = profile_of(lines()).blame;
