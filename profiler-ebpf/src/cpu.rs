@@ -220,7 +220,7 @@ pub struct CpuState {
     /// Until when the daemon's last beat lets the programs begin anything (CLOCK_MONOTONIC, ns): a daemon that
     /// is stopped or stuck is not measuring. What has begun by then is finished.
     pub awake_until_ns: u64,
-    /// The daemon's task, by the address of its task_struct, once that is known; else 0. Its holds by setpgid()
+    /// The daemon's task, by the address of its task_struct, once that is known; else 0. Its holds at some sites
     /// are controls.
     pub control_task: u64,
     /// The hold in progress.
@@ -260,7 +260,7 @@ pub struct CpuState {
 }
 
 impl CpuState {
-    /// Whether a hold of a task is a control of the daemon's own. The daemon forks as well, which is none: so the
+    /// Whether a hold of a task is a control of the daemon's own. The daemon takes the lock otherwise as well: so the
     /// site decides too, where it is known: `controls` has a bit for each slot of which a control may be.
     ///
     /// Without a comparison of the site: after one the verifier goes on with two kinds of sites, and would verify

@@ -1,5 +1,5 @@
-//! Learns the target lock's address where kallsyms does not tell: the first lock that a task asks to
-//! write inside release_task is tasklist_lock (kernel/exit.c, 6.1 to 7.2).
+//! Learns the target lock's address where kallsyms does not tell: it is the first lock that a task asks to
+//! write inside a function that the daemon chooses.
 
 use core::ptr::read_volatile;
 
@@ -18,14 +18,14 @@ const TASK: usize = 0;
 const LOCK: usize = 1;
 
 #[fentry]
-fn learn_reap_began(_ctx: FEntryContext) -> i32 {
-    reap_began();
+fn learn_function_entered(_ctx: FEntryContext) -> i32 {
+    function_entered();
     0
 }
 
 #[fexit]
-fn learn_reap_ended(_ctx: FExitContext) -> i32 {
-    reap_ended();
+fn learn_function_left(_ctx: FExitContext) -> i32 {
+    function_left();
     0
 }
 
@@ -36,14 +36,14 @@ fn learn_lock_requested(ctx: FEntryContext) -> i32 {
 }
 
 #[kprobe]
-fn kprobe_learn_reap_began(_ctx: ProbeContext) -> u32 {
-    reap_began();
+fn kprobe_learn_function_entered(_ctx: ProbeContext) -> u32 {
+    function_entered();
     0
 }
 
 #[kretprobe]
-fn kretprobe_learn_reap_ended(_ctx: RetProbeContext) -> u32 {
-    reap_ended();
+fn kretprobe_learn_function_left(_ctx: RetProbeContext) -> u32 {
+    function_left();
     0
 }
 
@@ -62,10 +62,10 @@ fn this_task() -> u64 {
     unsafe { bpf_get_current_task() }
 }
 
-/// One task at a time is followed; another that comes in between takes its place, and the next reap
+/// One task at a time is followed; another that comes in between takes its place, and the next call
 /// is another chance.
 #[inline(always)]
-fn reap_began() {
+fn function_entered() {
     if let Some(learned) = LEARNED.get_ptr_mut(0) {
         // SAFETY: the element is in the map; each word is written with one store.
         unsafe { (*learned)[TASK] = this_task() };
@@ -73,9 +73,9 @@ fn reap_began() {
 }
 
 #[inline(always)]
-fn reap_ended() {
+fn function_left() {
     if let Some(learned) = LEARNED.get_ptr_mut(0) {
-        // SAFETY: as in `reap_began`.
+        // SAFETY: as in `function_entered`.
         unsafe {
             if (*learned)[TASK] == this_task() {
                 (*learned)[TASK] = 0;
@@ -90,7 +90,7 @@ fn lock_requested<C: EbpfContext>(ctx: &C, lock: u64) {
     let Some(learned) = LEARNED.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: as in `reap_began`.
+    // SAFETY: as in `function_entered`.
     unsafe {
         if (*learned)[LOCK] != 0 || (*learned)[TASK] != this_task() {
             return;
@@ -99,6 +99,6 @@ fn lock_requested<C: EbpfContext>(ctx: &C, lock: u64) {
         // What comes back from the map is a number to the verifier; the argument is a pointer, whose
         // bytes it does not let us take apart for the record.
         let address = read_volatile(&raw const (*learned)[LOCK]);
-        info!(ctx, "release_task writes the lock at {:x}", address);
+        info!(ctx, "the lock that is asked for lies at {:x}", address);
     }
 }

@@ -57,7 +57,8 @@ pub static OWNERS: Array<OwnerStack> = Array::with_max_entries(1, BPF_F_MMAPABLE
 #[map]
 pub static STACKS: StackMap = StackMap::new();
 
-/// What the learner keeps: the task that is inside release_task, and the lock that it asked for.
+/// What the learner keeps: the task that is inside the function where the lock is learned, and the lock that it asked
+/// for.
 #[map]
 pub static LEARNED: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 

@@ -35,7 +35,7 @@ pub fn address(method: Method, inside: &str) -> Result<u64> {
             let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
             for (name, function) in [
                 ("learn_lock_requested", LOCK_FUNCTION),
-                ("learn_reap_began", inside),
+                ("learn_function_entered", inside),
             ] {
                 let program: &mut FEntry = program(&mut ebpf, name)?;
                 program
@@ -43,17 +43,17 @@ pub fn address(method: Method, inside: &str) -> Result<u64> {
                     .and_then(|()| program.attach().map(|_link| ()))
                     .with_context(|| format!("cannot attach {name} to {function}"))?;
             }
-            let program: &mut FExit = program(&mut ebpf, "learn_reap_ended")?;
+            let program: &mut FExit = program(&mut ebpf, "learn_function_left")?;
             program
                 .load(inside, &btf)
                 .and_then(|()| program.attach().map(|_link| ()))
-                .with_context(|| format!("cannot attach learn_reap_ended to {inside}"))?;
+                .with_context(|| format!("cannot attach learn_function_left to {inside}"))?;
         }
         Method::Kprobe => {
             for (name, function) in [
                 ("kprobe_learn_lock_requested", LOCK_FUNCTION),
-                ("kretprobe_learn_reap_ended", inside),
-                ("kprobe_learn_reap_began", inside),
+                ("kretprobe_learn_function_left", inside),
+                ("kprobe_learn_function_entered", inside),
             ] {
                 let program: &mut KProbe = program(&mut ebpf, name)?;
                 program

@@ -121,7 +121,7 @@ pub fn a_hidden_address_is_learned(lab: &Lab<'_>) -> Result<Verdict> {
     )?;
     // The program that learned it has logged it, before the lock was held.
     let log = String::from_utf8_lossy(&outcome.steps[1].stderr);
-    if !log.contains("release_task writes the lock at") {
+    if !log.contains("the lock that is asked for lies at") {
         bail!("the learning program logged nothing: {log}");
     }
     for name in ["hidden", "hidden-kprobe"] {
