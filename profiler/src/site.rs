@@ -13,7 +13,7 @@ const READ: &str = "read:";
 pub struct Site {
     rank: u8,
     name: &'static str,
-    /// Of those that were learned, the how manieth it was in this process.
+    /// Of a caller that was learned, how many others this process had met before it; else 0.
     place: usize,
 }
 

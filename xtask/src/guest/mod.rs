@@ -210,6 +210,12 @@ pub const TESTS: &[GuestTest] = &[
     ),
     everywhere_alone("callers_are_learned", callers::callers_are_learned),
     GuestTest {
+        name: "callers_without_a_place_are_the_others",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: callers::callers_without_a_place_are_the_others,
+    },
+    GuestTest {
         name: "a_spinlock_is_not_said_to_be_idle",
         kernels: &["debian:6.12"],
         cpus: 4,
