@@ -59,11 +59,9 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     } else {
         now_ns
     };
-    let held_ns = released_ns.wrapping_sub(start_ns);
     let interrupted = slot.interrupted != 0;
     let task = slot.task;
     let site = slot.site;
-    let slot = site_slot(site, constants::site_slots() as usize);
     let (wait_began_ns, wait_ended_ns) = wait_of(cpu);
     if start_ns == 0 || !take(&mut cpu.hold.start_ns, start_ns) {
         return;
@@ -79,24 +77,66 @@ pub fn book(cpu: &mut CpuState, now_ns: u64, by_holder: bool) {
     if interrupted && wait_began_ns == 0 {
         return lose(cpu, Loss::HoldInterrupted);
     }
+    let ended = Ended {
+        start_ns,
+        end_ns: released_ns,
+        task,
+        site,
+        wait_began_ns,
+        wait_ended_ns,
+        by_holder,
+    };
+    book_ended(cpu, ended);
+}
+
+/// A hold that has ended, and the wait before it.
+pub struct Ended {
+    /// When it began (CLOCK_MONOTONIC, ns).
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+    /// The holder, by the address of its task_struct.
+    pub task: u64,
+    /// Its site, by number.
+    pub site: u32,
+    /// When the wait began.
+    pub wait_began_ns: u64,
+    /// When the wait ended; 0 where there was none.
+    pub wait_ended_ns: u64,
+    /// Whether the current task is the holder.
+    pub by_holder: bool,
+}
+
+/// Books a hold that has ended, and the wait before it: what all kinds of locks have in common.
+#[inline(always)]
+pub fn book_ended(cpu: &mut CpuState, ended: Ended) {
+    let Ended {
+        start_ns,
+        end_ns,
+        site,
+        by_holder,
+        ..
+    } = ended;
+    let held_ns = end_ns.wrapping_sub(start_ns);
     if held_ns >> 63 != 0 {
         return lose(cpu, Loss::ClockBackwards);
     }
-    let number = blame::ended(start_ns, released_ns, slot);
+    let slot = site_slot(site, constants::site_slots() as usize);
+    let number = blame::ended(start_ns, end_ns, slot);
     // It leaves here: the rest would be verified once more for a place of its own.
-    if cpu.is_control(task, slot, constants::control_slots()) {
+    if cpu.is_control(ended.task, slot, constants::control_slots()) {
         maps::add(&mut cpu.control_holds, 1);
-        return blame::check_late(cpu, released_ns);
+        return blame::check_late(cpu, end_ns);
     }
     let notable = count_hold(cpu, site, held_ns);
-    blame::check_late(cpu, released_ns);
+    blame::check_late(cpu, end_ns);
     if notable || constants::keep_cgroups() {
-        note_hold(cpu, site, held_ns, released_ns, by_holder);
+        note_hold(cpu, site, held_ns, end_ns, by_holder);
     }
-    if wait_ended_ns != 0 {
+    if ended.wait_ended_ns != 0 {
         let wait = Waited {
-            began_ns: wait_began_ns,
-            ended_ns: wait_ended_ns,
+            began_ns: ended.wait_began_ns,
+            ended_ns: ended.wait_ended_ns,
         };
         book_wait(cpu, site, &wait, number, by_holder);
     }
