@@ -1,4 +1,4 @@
-//! The hold in progress on a CPU, and the ring of the holds that have ended.
+//! The hold in progress on a CPU or of a task, and the ring of the holds that have ended.
 //!
 //! A write hold of an irq-disabling lock runs on one CPU with interrupts off, from its acquisition to
 //! its release, so one slot a CPU holds its state. Only clocks are read inside: who it was is found
@@ -69,6 +69,45 @@ pub struct WaitMark {
     pub lasts_in: u32,
 }
 
+/// The hold of a mutex by a task, and the wait before it, from its beginning to its booking. Interrupts and preemption
+/// are on in such a hold, and its task may sleep and move to another CPU: so it is kept by task. Tasks share places by
+/// the low bits of their pid; every program checks the pid.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskHold {
+    /// When it began (CLOCK_MONOTONIC, ns): when the lock was taken, or when a wait for it ended; 0 where the task does
+    /// not hold it.
+    pub start_ns: u64,
+    /// When the lock was about to be given back; 0 until then.
+    pub end_ns: u64,
+    /// When the wait for it began; 0 where nobody saw that, or there was none.
+    pub wait_began_ns: u64,
+    /// When that wait ended, with the lock; 0 while it lasts.
+    pub wait_ended_ns: u64,
+    /// The task, plus 1; 0 in a place that nobody has used.
+    pub pid: u32,
+    /// The number of the window in which the wait, or else the hold, began.
+    pub window: u32,
+    /// Its site, by index.
+    pub site: u32,
+    /// 1 where the return of the function that took the lock was seen: until then the site is not known.
+    pub returned: u32,
+}
+
+impl TaskHold {
+    /// A free place.
+    pub const FREE: Self = Self {
+        start_ns: 0,
+        end_ns: 0,
+        wait_began_ns: 0,
+        wait_ended_ns: 0,
+        pid: 0,
+        window: 0,
+        site: 0,
+        returned: 0,
+    };
+}
+
 /// A hold that has ended, in the ring over which waits are laid.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +170,7 @@ const _: () = {
     assert!(offset_of!(HoldSlot, comm) == 64);
     assert!(size_of::<HoldSlot>() == 104);
     assert!(size_of::<WaitMark>() == 32);
+    assert!(size_of::<TaskHold>() == 48);
     assert!(size_of::<EndedHold>() == 32);
     assert!(size_of::<HoldRing>() == 16 + 32 * RING_HOLDS);
 };

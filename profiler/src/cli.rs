@@ -4,6 +4,7 @@ mod common;
 mod compare;
 mod load;
 mod locks;
+mod measure;
 mod report;
 mod values;
 
@@ -19,23 +20,20 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use lockprof_abi::Span;
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use workloads::{
     Mode, Options as WorkloadOptions, Workload as BundledLoad, WorkloadArgs, WorkloadCommand,
 };
 
 use self::{
-    common::CommonArguments,
     load::{bundled_spec, command_spec, usable_cpus},
-    values::{percent, positive_seconds, seconds, span_on_request},
+    measure::{AttachWord, DetailChoice, MeasureArguments},
+    values::{positive_seconds, seconds},
 };
 use crate::{
     daemon::{Budget, Settings},
     guard::GuardArguments,
-    kernel::{AttachChoice, Request, privileges},
-    known_locks::DEFAULT_LOCK,
-    recording::schema::{Arrangement, Detail},
+    kernel::privileges,
     renounce,
 };
 
@@ -137,9 +135,9 @@ pub struct RunArguments {
     warm_up: Option<Duration>,
     #[command(flatten)]
     measure: MeasureArguments,
-    /// How much to measure inside a hold: holds alone, or the calls in them too
-    #[arg(long, value_enum, default_value_t = DetailChoice::Spans)]
-    detail: DetailChoice,
+    /// How much to measure inside a hold: holds alone, or the calls in them too [default: spans; of a mutex, holds]
+    #[arg(long, value_enum)]
+    detail: Option<DetailChoice>,
     /// The command to profile, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -156,39 +154,9 @@ pub struct AttachArguments {
     /// What measuring may cost this machine on average, in per cent of what it does; off: whatever it costs
     #[arg(long, value_name = "PERCENT|off", default_value = "1%")]
     budget: Budget,
-    /// How much to measure inside a hold: holds alone, or the calls in them too
-    #[arg(long, value_enum, default_value_t = DetailChoice::Holds)]
-    detail: DetailChoice,
-}
-
-/// What `run` and `attach` share.
-#[derive(Args, Debug)]
-struct MeasureArguments {
-    /// The lock to follow: any rwlock that is taken with write_lock_irq()
-    #[arg(long, value_name = "SYMBOL", default_value = DEFAULT_LOCK)]
-    lock: String,
-    /// The kind of probe; auto takes the best that this kernel allows
-    #[arg(long, value_enum, default_value_t = AttachWord::Auto)]
-    attach: AttachWord,
-    /// Where the programs of a hold stand, where the best that this kernel allows is not to be taken
-    #[arg(long, hide = true, value_enum)]
-    arrangement: Option<ArrangementWord>,
-    /// Follow readers of the lock too. Two more probes, on functions that all rwlocks of the kernel
-    /// share: each costs every read_lock() of the machine the time of a probe
-    #[arg(long)]
-    readers: bool,
-    /// Measure calls of this function inside holds too, where --detail is spans. Two more probes, on a function that
-    /// the whole machine calls: each call anywhere costs the time of a probe
-    #[arg(long = "span", value_name = "FUNCTION", value_parser = span_on_request())]
-    spans: Vec<Span>,
-    /// Keep totals by cgroup
-    #[arg(long)]
-    cgroups: bool,
-    /// The share of the lock's events, in per cent, that may be lost before the run is void
-    #[arg(long, value_name = "PERCENT", default_value = "0.1", value_parser = percent)]
-    loss_threshold: f64,
-    #[command(flatten)]
-    common: CommonArguments,
+    /// How much to measure inside a hold: holds alone, or the calls in them too [default: holds]
+    #[arg(long, value_enum)]
+    detail: Option<DetailChoice>,
 }
 
 /// `lockprof doctor`.
@@ -197,41 +165,6 @@ pub struct DoctorArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `--detail`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DetailChoice {
-    /// Holds alone: two probes in each hold
-    Holds,
-    /// Holds and the calls in them: two probes more for each call
-    Spans,
-}
-
-/// `--attach`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum AttachWord {
-    /// The best that this kernel allows
-    Auto,
-    /// fentry and fexit
-    Fentry,
-    /// kprobe and kretprobe
-    Kprobe,
-    /// The contention tracepoints alone
-    Wait,
-    /// Nothing: the load alone, to compare its throughput with
-    Off,
-}
-
-/// `--arrangement`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ArrangementWord {
-    /// None inside the hold
-    Exit,
-    /// One inside the hold, at the release
-    Robust,
-    /// Two inside the hold
-    Inside,
 }
 
 impl RunArguments {
@@ -247,7 +180,17 @@ impl RunArguments {
                 "--threads-each needs --mode threads",
             ));
         }
-        self.measure.check(self.detail)
+        self.measure.check(self.detail())
+    }
+
+    fn detail(&self) -> DetailChoice {
+        self.detail.unwrap_or_else(|| {
+            if self.measure.follows_a_mutex() {
+                DetailChoice::Holds
+            } else {
+                DetailChoice::Spans
+            }
+        })
     }
 
     fn mode_of(&self, workload: BundledLoad) -> Mode {
@@ -277,7 +220,7 @@ impl RunArguments {
             warm_up,
             duration,
             load: Some(load),
-            ..self.measure.settings(self.detail, launched)?
+            ..self.measure.settings(self.detail(), launched)?
         };
         Ok((settings, !self.measure.common.no_report))
     }
@@ -301,12 +244,16 @@ impl RunArguments {
 }
 
 impl AttachArguments {
+    fn detail(&self) -> DetailChoice {
+        self.detail.unwrap_or(DetailChoice::Holds)
+    }
+
     /// Whether the words fit together.
     ///
     /// # Errors
     /// They contradict each other.
     pub fn check(&self) -> Result<(), clap::Error> {
-        self.measure.check(self.detail)
+        self.measure.check(self.detail())
     }
 
     /// What is to be measured, and whether a report follows.
@@ -322,63 +269,18 @@ impl AttachArguments {
         let settings = Settings {
             duration: self.duration,
             budget: Some(self.budget),
-            ..self.measure.settings(self.detail, launched)?
+            ..self.measure.settings(self.detail(), launched)?
         };
         Ok((settings, !self.measure.common.no_report))
     }
 }
 
-impl MeasureArguments {
-    /// Whether the words fit together.
-    ///
-    /// # Errors
-    /// They contradict each other.
-    fn check(&self, detail: DetailChoice) -> Result<(), clap::Error> {
-        if self.spans.is_empty() || detail == DetailChoice::Spans {
-            return Ok(());
-        }
-        Err(Arguments::command().error(
-            ErrorKind::ArgumentConflict,
-            "--span measures calls inside holds: it goes with --detail spans",
-        ))
-    }
-
-    fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {
-        let request = Request {
-            attach: match self.attach {
-                AttachWord::Auto | AttachWord::Off => AttachChoice::Auto,
-                AttachWord::Fentry => AttachChoice::Fentry,
-                AttachWord::Kprobe => AttachChoice::Kprobe,
-                AttachWord::Wait => AttachChoice::Wait,
-            },
-            detail: match detail {
-                DetailChoice::Holds => Detail::Holds,
-                DetailChoice::Spans => Detail::Spans,
-            },
-            readers: self.readers,
-            spans: self.spans.clone(),
-            lock: self.lock.clone(),
-            windows: self.common.has_windows(),
-            arrangement: self.arrangement.map(|arrangement| match arrangement {
-                ArrangementWord::Exit => Arrangement::Exit,
-                ArrangementWord::Robust => Arrangement::Robust,
-                ArrangementWord::Inside => Arrangement::Inside,
-            }),
-            owner_stacks: false,
-        };
-        Ok(Settings {
-            bare: self.attach == AttachWord::Off,
-            cgroups: self.cgroups,
-            loss_threshold: self.loss_threshold,
-            ..self.common.settings(request, launched)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use lockprof_abi::Span;
+
     use super::*;
-    use crate::daemon::LoadSpec;
+    use crate::{daemon::LoadSpec, recording::schema::Detail};
 
     #[test]
     fn calls_on_request_are_inside_of_holds() {

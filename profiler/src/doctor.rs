@@ -122,7 +122,7 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
             bytes: None,
             source: AddressSource::Unknown,
             how: "nothing can be attached".to_owned(),
-            kind: capabilities.lock_kind(&request.lock),
+            kind: capabilities.lock_kind(&request.lock, request.kind),
         },
         probes: Vec::new(),
     })

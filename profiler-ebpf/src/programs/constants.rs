@@ -11,7 +11,11 @@ use lockprof_abi::{
 #[unsafe(no_mangle)]
 static TARGET_LOCK: Global<u64> = Global::new(0);
 
-/// `_raw_write_lock_irq`: a return address in it is followed by the caller's.
+/// 1 where the target lock is a mutex.
+#[unsafe(no_mangle)]
+static TARGET_IS_MUTEX: Global<u32> = Global::new(0);
+
+/// `_raw_write_lock_irq`, or from the first to the last function that takes a mutex: a return address in it is followed by the caller's.
 #[unsafe(no_mangle)]
 static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
@@ -98,9 +102,20 @@ static IS_FILTERED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static ONLY: WaitFilter = WaitFilter::EVERYTHING;
 
+/// The address of the target lock; 0 where it is not known.
+#[inline(always)]
+pub fn target_lock() -> u64 {
+    TARGET_LOCK.load()
+}
+
 #[inline(always)]
 pub fn is_target(lock: u64) -> bool {
-    lock == TARGET_LOCK.load()
+    lock == target_lock()
+}
+
+#[inline(always)]
+pub fn target_is_mutex() -> bool {
+    TARGET_IS_MUTEX.load() != 0
 }
 
 #[inline(always)]
@@ -153,11 +168,11 @@ pub fn control_slots() -> u64 {
     CONTROL_SLOTS.load()
 }
 
-/// Whether the address is that of the target's inner wait_lock, four bytes into it
-/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3).
+/// Whether the address is that of the target's inner wait_lock, four bytes into a reader-writer lock
+/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3). A mutex's is a spinlock of its own, with waits of its own.
 #[inline(always)]
 pub fn is_inside_target(lock: u64) -> bool {
-    lock == TARGET_LOCK.load().wrapping_add(4)
+    !target_is_mutex() && lock == target_lock().wrapping_add(4)
 }
 
 #[inline(always)]

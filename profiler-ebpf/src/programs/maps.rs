@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use lockprof_abi::{
     ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OwnerStack, Phase,
-    STACK_FRAMES, SiteState, TASK_SLOTS, TaskSlot, WaiterEntry, site_slot,
+    STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot, WaiterEntry, site_slot,
 };
 
 use super::constants;
@@ -39,6 +39,10 @@ pub static CONTENTION: Array<ContentionEntry> = Array::with_max_entries(1, BPF_F
 /// Tasks between two events.
 #[map]
 static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPABLE);
+
+/// Holds of a mutex by task; the loader sets the number, 1 where the target is none.
+#[map]
+static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// A table of cgroups a possible CPU; the loader sets the number, 1 where they are not kept.
 #[map]
@@ -199,6 +203,12 @@ pub fn awake(cpu: &CpuState, now_ns: u64) -> bool {
 #[inline(always)]
 pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {
     TASKS.get_ptr_mut(pid & (TASK_SLOTS - 1))
+}
+
+/// The place of a task's hold.
+#[inline(always)]
+pub fn task_hold(pid: u32) -> Option<*mut TaskHold> {
+    TASK_HOLDS.get_ptr_mut(pid & (TASK_SLOTS - 1))
 }
 
 /// Counts a loss on this CPU.

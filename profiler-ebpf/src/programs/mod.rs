@@ -10,6 +10,7 @@ mod interrupts;
 mod learn;
 mod maps;
 mod memory;
+mod mutex;
 mod owners;
 mod reader;
 mod site;

@@ -26,7 +26,7 @@ use super::{
     contention::{self, Wait},
     hold,
     maps::{self, lose},
-    owners,
+    mutex, owners,
     waiters::{self, Waiter},
 };
 
@@ -51,9 +51,15 @@ fn began<const OWNER_STACKS: bool>(context: *mut c_void, lock: u64, flags: u32) 
         return 0;
     };
     if maps::attached(cpu, WRITERS) {
-        if constants::is_target(lock) && flags & LCB_F_WRITE != 0 {
-            hold::wait_began(cpu);
-            return 0;
+        if constants::is_target(lock) {
+            if constants::target_is_mutex() {
+                mutex::wait_began(cpu);
+                return 0;
+            }
+            if flags & LCB_F_WRITE != 0 {
+                hold::wait_began(cpu);
+                return 0;
+            }
         }
         // The target's inner wait_lock is taken inside the wait.
         if constants::is_inside_target(lock) {
@@ -81,6 +87,10 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     if maps::attached(cpu, WRITERS) {
+        if constants::target_is_mutex() && constants::is_target(lock) {
+            mutex::wait_ended(cpu, now_ns, ctx.arg(1));
+            return 0;
+        }
         // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
         if constants::is_target(lock) && cpu.wait_mark.lasts_in == maps::window(cpu) {
             hold::wait_ended(cpu, now_ns);

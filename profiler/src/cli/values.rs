@@ -5,13 +5,67 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lockprof_abi::Span;
 
-use crate::daemon::WindowChoice;
+use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily};
 
 /// The shortest window that can be asked for: below it, little but its edges would be measured.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
 
 /// The longest time that can be asked for: a year.
 const LONGEST_S: f64 = 366.0 * 86400.0;
+
+/// The kinds of locks whose holds can be followed.
+const KINDS: [LockFamily; 2] = [LockFamily::Rwlock, LockFamily::Mutex];
+
+/// `--lock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LockChoice {
+    /// The lock's symbol, or its address, in hexadecimal with 0x.
+    pub(super) name: String,
+    /// What kind of lock it is said to be.
+    kind: Option<LockFamily>,
+}
+
+impl LockChoice {
+    /// What kind of lock it is, where that is known or said.
+    pub(super) fn family(&self) -> Option<LockFamily> {
+        let known = known_locks::find(&self.name).map(|known| known.family);
+        known.or(self.kind)
+    }
+}
+
+/// A symbol or an address, and perhaps a kind.
+pub(super) fn lock_choice(text: &str) -> Result<LockChoice, String> {
+    let (name, kind) = match text.split_once(':') {
+        None => (text, None),
+        Some((name, word)) => {
+            let mut kinds = KINDS.into_iter();
+            let kind = kinds.find(|kind| kind.name() == word);
+            let kinds = KINDS.map(LockFamily::name).join(" and ");
+            let kind = kind.ok_or_else(|| {
+                format!("the kinds of locks whose holds are followed are {kinds}, not {word}")
+            })?;
+            (name, Some(kind))
+        }
+    };
+    if name.is_empty() {
+        return Err("a symbol, or an address in hexadecimal with 0x, is missing".to_owned());
+    }
+    let known = known_locks::find(name);
+    if let Some((known, kind)) = known.zip(kind)
+        && known.family != kind
+    {
+        return Err(format!(
+            "{name} is a {} ({}), not a {}",
+            known.family.name(),
+            known.source,
+            kind.name()
+        ));
+    }
+    Ok(LockChoice {
+        name: name.to_owned(),
+        kind,
+    })
+}
 
 /// A length of time, in seconds.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {

@@ -14,17 +14,52 @@ use super::{
 };
 use crate::{
     guard::Patience,
+    kernel::{MUTEX_LOCK_FUNCTIONS, Role},
+    known_locks::hold_by_lseek,
     probe::{
         calibrate,
-        controls::{OwnHolds, null_holds, prove, prove_life},
+        controls::{
+            Circumstances, OwnHolds, holds_not_proved, null_holds, prove, prove_holds, prove_life,
+        },
+        programs::Programs,
     },
-    recording::schema::{Control, Died, HoldsControl, Interval, Phase, Proof, Proves, WindowKind},
+    recording::schema::{
+        Control, Died, HoldsControl, Interval, Phase, Proof, Proves, RunTime, WindowKind,
+    },
 };
 
 /// Null holds in the window in which the programs' run time is measured.
 const TIMED_NULL_HOLDS: u64 = 200;
 /// Between two controls of intervals, at least.
 const SPACING: Duration = Duration::from_millis(100);
+
+/// Takes a mutex of this process by the functions that probes stand at, and proves by the kernel's own count that the
+/// programs have run with it; and what they took.
+fn hold_a_mutex(programs: &Programs, circumstances: &Circumstances) -> (Control, Vec<RunTime>) {
+    let Some(window) = RunTimeWindow::open(programs) else {
+        let why = "BPF statistics, which take CAP_SYS_ADMIN, would tell whether the programs run with a mutex of \
+                   lockprof's own";
+        return (holds_not_proved(why), Vec::new());
+    };
+    let held = hold_by_lseek(TIMED_NULL_HOLDS);
+    let run_time = window.close(programs);
+    if let Err(error) = held {
+        let why = format!("a mutex of lockprof's own could not be taken: {error}");
+        return (holds_not_proved(&why), run_time);
+    }
+    let of_holds = programs.attached().filter(|loaded| {
+        let probe = &loaded.probe;
+        let takes = probe.role == Role::Acquire && MUTEX_LOCK_FUNCTIONS.contains(&&*probe.target);
+        takes || matches!(probe.role, Role::Release | Role::Book)
+    });
+    let runs = of_holds.map(|loaded| {
+        let of_it = |time: &&RunTime| time.program == loaded.probe.program;
+        run_time.iter().find(of_it).map_or(0, |time| time.runs)
+    });
+    let seen = runs.min().unwrap_or(0);
+    let control = prove_holds(TIMED_NULL_HOLDS, seen, circumstances);
+    (control, run_time)
+}
 
 /// Whether holds are followed in windows of this kind.
 const fn has_holds(kind: WindowKind) -> bool {
@@ -38,10 +73,19 @@ impl Session {
             return Ok(());
         };
         let mut made = None;
-        if self.exact && has_holds(programs.kind()) {
+        if self.exact && has_holds(programs.kind()) && self.sight.circumstances.takes_a_mutex {
+            let (control, run_time) = hold_a_mutex(programs, &self.sight.circumstances);
+            self.state.run_time = run_time;
+            made = Some(control);
+        } else if self.exact && has_holds(programs.kind()) {
             let calibrated = calibrate::null_hold(programs)?;
             self.state.null_hold = calibrated.null_hold;
-            made = Some((calibrate::NULL_HOLDS, calibrated.seen));
+            let circumstances = &self.sight.circumstances;
+            made = Some(prove_holds(
+                calibrate::NULL_HOLDS,
+                calibrated.seen,
+                circumstances,
+            ));
             self.heart.beat(programs);
             if let Some(window) = RunTimeWindow::open(programs) {
                 calibrate::hold_nothing(TIMED_NULL_HOLDS)?;
@@ -135,7 +179,10 @@ impl Session {
         // Links may have changed for longer than programs without a beat go on: they would see nothing, and not be dead.
         self.heart.beat(programs);
         let own = own.filter(|_| has_holds(programs.kind()));
-        let made = own.map(|own| null_holds(own, programs));
+        let made = own.map(|own| {
+            let (done, seen) = null_holds(own, programs);
+            prove_holds(done, seen, &self.sight.circumstances)
+        });
         let before = std::mem::replace(
             &mut self.sight.controls,
             prove(programs, &self.sight.circumstances, made),

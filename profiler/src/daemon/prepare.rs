@@ -32,7 +32,7 @@ use crate::{
     probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
+        schema::{Anchor, Clock, Detail, Header, Line, LockFamily, SCHEMA, Tier, WindowKind},
     },
     report,
 };
@@ -44,7 +44,8 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let progress = Progress::new(settings.quiet);
     let seen = Seen::begin();
     let symbols = Kallsyms::read();
-    let capabilities = Capabilities::probe_with(&symbols, &settings.request.lock);
+    let capabilities =
+        Capabilities::probe_with(&symbols, &settings.request.lock, settings.request.kind);
     if capabilities.trials.lacked_files() {
         return Err(io::Error::from_raw_os_error(libc::EMFILE))
             .context("cannot try what this kernel allows");
@@ -142,14 +143,15 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         // Reports of one lock have no classes of others.
         collector.names.ask_slab_caches(&capabilities.btf);
     }
+    let tier = target.tier();
     let sight = Sight::new(Circumstances {
         method: attach.method,
         holds_target: known_locks::find(&settings.request.lock)
             .is_some_and(|known| known.control_site.is_some()),
+        takes_a_mutex: tier == Tier::Exact && target.lock.kind == Some(LockFamily::Mutex),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });
-    let tier = target.tier();
     let kept = privileges::to_measure(&Measuring {
         method: target.method(),
         release: &release,

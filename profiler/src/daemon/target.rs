@@ -10,7 +10,7 @@ use crate::{
     guard::Patience,
     kernel::{
         AttachPlan, CallerTexts, Capabilities, Kallsyms, SiteNumbers, UNLOCK_FUNCTION,
-        lock_function, site_ranges,
+        lock_function, mutex_text, site_ranges,
     },
     known_locks,
     probe::{
@@ -18,7 +18,7 @@ use crate::{
         programs::{Constants, Programs},
     },
     recording::schema::{
-        AddressSource, Attach, Lock, Method, OwnerStacks, SampledBy, Tier, WindowKind,
+        AddressSource, Attach, Lock, LockFamily, Method, OwnerStacks, SampledBy, Tier, WindowKind,
     },
 };
 
@@ -201,9 +201,10 @@ fn find_lock(plan: &AttachPlan) -> Result<Lock> {
                 .with_context(|| format!("cannot learn the address of {}", plan.lock.name))?;
             Some(address)
         }
-        AddressSource::Kallsyms | AddressSource::Stacks | AddressSource::Unknown => {
-            plan.lock.address
-        }
+        AddressSource::Kallsyms
+        | AddressSource::Given
+        | AddressSource::Stacks
+        | AddressSource::Unknown => plan.lock.address,
     };
     Ok(Lock {
         name: plan.lock.name.clone(),
@@ -226,9 +227,15 @@ fn constants(
         .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
         .unwrap_or(0);
     let known = known_locks::find(&lock.name);
+    let is_mutex = plan.tier == Tier::Exact && lock.kind == Some(LockFamily::Mutex);
     Ok(Constants {
         target_lock,
-        lock_function: lock_function(symbols, false).unwrap_or(TextRange::EMPTY),
+        target_is_mutex: is_mutex,
+        lock_function: if is_mutex {
+            mutex_text(symbols)
+        } else {
+            lock_function(symbols, false).unwrap_or(TextRange::EMPTY)
+        },
         unlock_function: symbols
             .range_of(UNLOCK_FUNCTION)
             .unwrap_or(TextRange::EMPTY),

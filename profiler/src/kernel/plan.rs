@@ -2,6 +2,7 @@
 
 mod arrangement;
 mod lock;
+mod mutex;
 #[cfg(test)]
 mod probe_tests;
 mod probes;
@@ -15,14 +16,16 @@ use thiserror::Error;
 use super::capabilities::Capabilities;
 use super::findings::Unlock;
 use super::forbidden::refuse;
+use super::mutexes::NOT_BY_KPROBE;
 use super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
-use crate::known_locks::{self, DEFAULT_LOCK};
+use crate::known_locks::DEFAULT_LOCK;
 use crate::recording::schema::{
     Arrangement, Attach, Detail, LockFamily, Method, Probe, Tier, WindowKind,
 };
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
+pub(super) use lock::address_of;
 pub use probes::{
     PlannedProbe, ProbeKind, Role, sees_waits_begin, span_has_left, span_program_stem,
 };
@@ -56,6 +59,8 @@ pub struct Request {
     pub spans: Vec<Span>,
     /// The lock's symbol.
     pub lock: String,
+    /// What kind of lock it is, where who asks has said so.
+    pub kind: Option<LockFamily>,
     /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
     pub arrangement: Option<Arrangement>,
     /// Whether calls inside holds have windows of their own, or are measured with everything else.
@@ -72,6 +77,7 @@ impl Default for Request {
             readers: false,
             spans: Vec::new(),
             lock: DEFAULT_LOCK.to_owned(),
+            kind: None,
             arrangement: None,
             windows: true,
             owner_stacks: false,
@@ -201,11 +207,18 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Wait => Tier::WaitOnly,
         Method::Off => Tier::Off,
     };
-    let lock = lock::planned_lock(capabilities, &request.lock, tier)?;
-    let kinds = kinds(request, method);
-    let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds);
+    let lock = lock::planned_lock(capabilities, request, tier)?;
+    let kinds = kinds(request, method, lock.kind);
+    let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds, lock.kind);
     reasons.extend(why);
-    let probes = probes::in_order(capabilities, request, method, arrangement, &kinds);
+    let probes = probes::in_order(
+        capabilities,
+        request,
+        method,
+        arrangement,
+        &kinds,
+        lock.kind,
+    );
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -214,7 +227,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     if tier == Tier::Exact {
         if lock.kind.is_none() {
             reasons.push(format!(
-                "What kind of lock {} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq().",
+                "What kind of lock {0} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq(); of a mutex, say so: --lock {0}:mutex.",
                 lock.name
             ));
         }
@@ -265,9 +278,15 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
 /// as long as the calls' probes make them; where there are no windows, one has everything.
 ///
 /// Windows of waits alone are there for a budget that allows no more.
-fn kinds(request: &Request, method: Method) -> Vec<WindowKind> {
+///
+/// Which calls are inside a hold is known only where interrupts are off in it, of no mutex.
+fn kinds(request: &Request, method: Method, kind: Option<LockFamily>) -> Vec<WindowKind> {
     use WindowKind::{Holds, Spans, Waits};
-    match (method, request.detail) {
+    let detail = match kind {
+        Some(LockFamily::Mutex) => Detail::Holds,
+        _ => request.detail,
+    };
+    match (method, detail) {
         (Method::Off, _) => Vec::new(),
         (Method::Wait, _) => vec![Waits],
         (_, Detail::Holds) if request.windows => vec![Holds, Waits],
@@ -282,9 +301,12 @@ fn choose(
     capabilities: &Capabilities,
     request: &Request,
 ) -> Result<(Method, Vec<String>), PlanError> {
-    let holds = hold_obstacle(capabilities, &request.lock);
-    let fentry = holds.clone().or_else(|| fentry_obstacle(capabilities));
-    let kprobe = holds.clone().or_else(|| kprobe_obstacle(capabilities));
+    let kind = capabilities.lock_kind(&request.lock, request.kind);
+    let holds = hold_obstacle(capabilities, &request.lock, kind);
+    let fentry = || fentry_obstacle(capabilities, kind);
+    let fentry = holds.clone().or_else(fentry);
+    let kprobe = || kprobe_obstacle(capabilities, kind);
+    let kprobe = holds.clone().or_else(kprobe);
     let wait = contention_obstacle(capabilities);
     let best = if fentry.is_none() {
         "--attach fentry"
@@ -364,15 +386,21 @@ fn auto(
 }
 
 /// Why no probe of any kind can see a write hold of the lock.
-fn hold_obstacle(capabilities: &Capabilities, lock: &str) -> Option<String> {
-    // Of a kind that is not known it may be seen whether it is taken so.
-    let kind = known_locks::find(lock).map(|known| known.family);
-    let kind = kind.filter(|kind| *kind != LockFamily::Rwlock);
-    if let Some(kind) = kind {
-        return Some(format!(
-            "{lock} is a {}, and only holds of reader-writer locks by write_lock_irq() are followed",
-            kind.name()
-        ));
+fn hold_obstacle(
+    capabilities: &Capabilities,
+    lock: &str,
+    kind: Option<LockFamily>,
+) -> Option<String> {
+    match kind {
+        // Of a kind that is not known it may be seen whether it is taken so.
+        None | Some(LockFamily::Rwlock | LockFamily::RtMutex) => {}
+        Some(LockFamily::Mutex) => return mutex::obstacle(capabilities),
+        Some(kind) => {
+            return Some(format!(
+                "{lock} is a {}, and only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed",
+                kind.name()
+            ));
+        }
     }
     let unlock = capabilities.unlock();
     let what = match unlock.value {
@@ -393,15 +421,22 @@ fn hold_obstacle(capabilities: &Capabilities, lock: &str) -> Option<String> {
     Some(format!("{what} ({})", unlock.how))
 }
 
-fn fentry_obstacle(capabilities: &Capabilities) -> Option<String> {
+fn fentry_obstacle(capabilities: &Capabilities, kind: Option<LockFamily>) -> Option<String> {
     if let Some(error) = &capabilities.btf.error {
         return Some(format!("they need the kernel's BTF: {error}"));
     }
     let trials = &capabilities.trials;
-    both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle())
+    let of_functions = || match kind {
+        Some(LockFamily::Mutex) => mutex::fentry_obstacle(capabilities),
+        _ => None,
+    };
+    both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle()).or_else(of_functions)
 }
 
-fn kprobe_obstacle(capabilities: &Capabilities) -> Option<String> {
+fn kprobe_obstacle(capabilities: &Capabilities, kind: Option<LockFamily>) -> Option<String> {
+    if kind == Some(LockFamily::Mutex) {
+        return Some(NOT_BY_KPROBE.to_owned());
+    }
     let trials = &capabilities.trials;
     both_obstacles(trials.kprobe.obstacle(), trials.kretprobe.obstacle())
 }

@@ -11,16 +11,17 @@ use super::capabilities::{
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
+use super::mutexes::{MUTEX_LOCK_FUNCTION, MUTEX_LOCK_NESTED_FUNCTION, mutex_functions};
 use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
-use super::sites::{
-    LOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, hooked_functions,
-};
+use super::plan::address_of;
+use super::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, hooked_functions};
 use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
-use crate::known_locks::DEFAULT_LOCK;
+use crate::known_locks::{self, DEFAULT_LOCK};
+use crate::recording::schema::LockFamily;
 
 /// What the name of a tracepoint's type in BTF begins with (include/trace/bpf_probe.h).
 const TRACEPOINT_TYPE: &str = "btf_trace_";
@@ -43,16 +44,29 @@ impl Capabilities {
     /// out is left unknown.
     #[must_use]
     pub fn probe() -> Self {
-        Self::probe_with(&Kallsyms::read(), DEFAULT_LOCK)
+        Self::probe_with(&Kallsyms::read(), DEFAULT_LOCK, None)
     }
 
-    /// Finds out what the kernel offers for a lock, with symbols that were read already.
+    /// Finds out what the kernel offers for a lock, with symbols that were read already. `kind` is what who asks has said
+    /// of its kind.
     #[must_use]
-    pub fn probe_with(kallsyms: &Result<Kallsyms, KallsymsError>, lock: &str) -> Self {
+    pub fn probe_with(
+        kallsyms: &Result<Kallsyms, KallsymsError>,
+        lock: &str,
+        kind: Option<LockFamily>,
+    ) -> Self {
         let user = machine::user();
         let uname = machine::uname();
         let config = ConfigFacts::of_release(&uname.release);
-        let names: Vec<&str> = hooked_functions().chain(MARKERS.iter().copied()).collect();
+        let known = known_locks::find(lock).map(|known| known.family);
+        let is_mutex = known.or(kind) == Some(LockFamily::Mutex);
+        let hooked: Vec<&str> = if is_mutex {
+            mutex_functions().collect()
+        } else {
+            hooked_functions().collect()
+        };
+        let all = hooked_functions().chain(mutex_functions());
+        let names: Vec<&str> = all.chain(MARKERS.iter().copied()).collect();
         let mut functions: BTreeMap<String, FunctionFacts> = names
             .iter()
             .map(|name| ((*name).to_owned(), FunctionFacts::default()))
@@ -67,7 +81,8 @@ impl Capabilities {
 
         let mut hooks: Vec<(&str, u32)> = vec![(TRACEPOINT_BEGAN, 0), (TRACEPOINT_ENDED, 0)];
         let (btf, ids) = btf_facts(&names, &mut functions);
-        hooks.extend(hooked_functions().map(|name| (name, ids.get(name).copied().unwrap_or(0))));
+        let id = |name| ids.get(name).copied().unwrap_or(0);
+        hooks.extend(hooked.into_iter().map(|name| (name, id(name))));
 
         // Before the trials, whose own programs the kernel may keep for a moment.
         let others = others::look(&hooks);
@@ -78,11 +93,23 @@ impl Capabilities {
                     .unwrap_or_else(|| "BTF does not have it".to_owned())
             })
         };
+        let tried = if is_mutex {
+            let of_debugging = functions.get(MUTEX_LOCK_NESTED_FUNCTION);
+            let is_debugging = of_debugging.is_some_and(|facts| facts.btf == Some(true));
+            trials::of_mutex(if is_debugging {
+                MUTEX_LOCK_NESTED_FUNCTION
+            } else {
+                MUTEX_LOCK_FUNCTION
+            })
+        } else {
+            trials::OF_RWLOCK
+        };
         let trials = make_trials(
             &user,
             &Targets {
-                lock: id_of(LOCK_FUNCTION),
-                unlock: id_of(UNLOCK_FUNCTION),
+                functions: tried,
+                lock: id_of(tried.lock),
+                unlock: id_of(tried.unlock),
                 tasks: tasks(&btf, id_of(TRACEPOINT_BEGAN)),
             },
         );
@@ -158,6 +185,13 @@ fn symbol_facts(
 }
 
 fn lock_symbol(kallsyms: Option<&Kallsyms>, name: &str) -> LockSymbol {
+    if let Some(address) = address_of(name) {
+        return LockSymbol {
+            name: name.to_owned(),
+            address: Some(address),
+            ..LockSymbol::default()
+        };
+    }
     let addresses = kallsyms.map(|kallsyms| kallsyms.addresses_of_object(name));
     let mut addresses = addresses.unwrap_or_default().into_iter();
     LockSymbol {

@@ -1,6 +1,7 @@
 //! Really trying each kind of probe, with a small program, on the functions that a run would use: it is attached, the
 //! function is called, and the program has to have run. Every probe is removed at once.
 
+use std::io;
 use std::os::fd::AsFd as _;
 
 use lockprof_abi::KernelCall;
@@ -11,10 +12,11 @@ use super::bpf_syscall::{
 use super::capabilities::{TaskCalls, Trial, Trials};
 use super::instruction::instruction;
 use super::machine::first_cpu_online;
+use super::mutexes::{MUTEX_UNLOCK_FUNCTION, NOT_BY_KPROBE};
 use super::obstructions::Obstructions;
 use super::one_line::line_of;
 use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
-use crate::known_locks::hold_by_setpgid;
+use crate::known_locks::{hold_by_lseek, hold_by_setpgid};
 use crate::recording::schema::Method;
 
 /// Where the kernel tells the number of the kprobe PMU (v4.17, CONFIG_KPROBE_EVENTS).
@@ -50,8 +52,47 @@ const READS_KERNEL: &[u64] = &[
     instruction(0x95, 0, 0, 0),
 ];
 
+/// Takes a lock and gives it back, so often.
+type Hold = fn(u64) -> io::Result<()>;
+
+/// The functions on which probes are tried, and how they are called.
+#[derive(Clone, Copy)]
+pub(super) struct Tried {
+    /// What takes the lock.
+    pub(super) lock: &'static str,
+    /// What gives it back.
+    pub(super) unlock: &'static str,
+    /// Calls both.
+    hold: Hold,
+    /// Why kprobes are not tried, where they would not be used.
+    no_kprobes: Option<&'static str>,
+}
+
+/// Those of a reader-writer lock.
+pub(super) const OF_RWLOCK: Tried = Tried {
+    lock: LOCK_FUNCTION,
+    unlock: UNLOCK_FUNCTION,
+    hold: |times| {
+        hold_by_setpgid(times);
+        Ok(())
+    },
+    no_kprobes: None,
+};
+
+/// Those of a mutex, which most callers take by this function.
+pub(super) const fn of_mutex(lock: &'static str) -> Tried {
+    Tried {
+        lock,
+        unlock: MUTEX_UNLOCK_FUNCTION,
+        hold: hold_by_lseek,
+        no_kprobes: Some(NOT_BY_KPROBE),
+    }
+}
+
 /// What the trials need to know.
 pub(super) struct Targets {
+    /// The functions of a hold.
+    pub(super) functions: Tried,
     /// The BTF id of the lock function, where BTF has it.
     pub(super) lock: Result<u32, String>,
     /// That of the unlock function.
@@ -99,21 +140,21 @@ pub(super) fn all(targets: &Targets) -> Trials {
             owner_stacks: owner_stacks(&targets.tasks),
         };
     }
+    let Tried {
+        lock, unlock, hold, ..
+    } = targets.functions;
+    let by_kprobe = |function, on_return| match targets.functions.no_kprobes {
+        None => kprobe(function, on_return, hold),
+        Some(reason) => Trial::Untried {
+            reason: reason.to_owned(),
+        },
+    };
+    let (lock_id, unlock_id) = (targets.lock.as_ref(), targets.unlock.as_ref());
     Trials {
-        fentry: tracing(
-            targets.unlock.as_ref(),
-            UNLOCK_FUNCTION,
-            "fentry",
-            ProgramKind::Fentry,
-        ),
-        fexit: tracing(
-            targets.lock.as_ref(),
-            LOCK_FUNCTION,
-            "fexit",
-            ProgramKind::Fexit,
-        ),
-        kprobe: kprobe(UNLOCK_FUNCTION, false),
-        kretprobe: kprobe(LOCK_FUNCTION, true),
+        fentry: tracing(unlock_id, unlock, "fentry", ProgramKind::Fentry, hold),
+        fexit: tracing(lock_id, lock, "fexit", ProgramKind::Fexit, hold),
+        kprobe: by_kprobe(unlock, false),
+        kretprobe: by_kprobe(lock, true),
         raw_tracepoint: raw_tracepoint(),
         kernel_reads: kernel_reads(),
         owner_stacks: owner_stacks(&targets.tasks),
@@ -131,6 +172,7 @@ fn tracing(
     function: &str,
     name: &str,
     kind: impl Fn(u32) -> ProgramKind,
+    hold: Hold,
 ) -> Trial {
     let function_id = match function_id {
         Ok(id) => *id,
@@ -150,7 +192,7 @@ fn tracing(
         }
     };
     match open_raw_tracepoint(None, program.as_fd()) {
-        Ok(_attached) => runs(&counter, name, function, Method::Fentry),
+        Ok(_attached) => runs(&counter, name, function, Method::Fentry, hold),
         Err(error) => refused(
             &format!("attaching a small {name} program to {function}"),
             &error,
@@ -159,8 +201,12 @@ fn tracing(
 }
 
 /// Whether a program that is attached runs when its function does.
-fn runs(counter: &Counter, name: &str, function: &str, method: Method) -> Trial {
-    hold_by_setpgid(HOLDS);
+fn runs(counter: &Counter, name: &str, function: &str, method: Method, hold: Hold) -> Trial {
+    if let Err(error) = hold(HOLDS) {
+        return Trial::Untried {
+            reason: format!("calling {function} on purpose: {error}"),
+        };
+    }
     match counter.read() {
         Ok(0) => {
             let cause = Obstructions::read().cause(method);
@@ -188,7 +234,7 @@ fn kprobe_pmu() -> Result<u32, Trial> {
         })
 }
 
-fn kprobe(function: &str, on_return: bool) -> Trial {
+fn kprobe(function: &str, on_return: bool, hold: Hold) -> Trial {
     let name = if on_return { "kretprobe" } else { "kprobe" };
     let pmu = match kprobe_pmu() {
         Ok(pmu) => pmu,
@@ -207,7 +253,7 @@ fn kprobe(function: &str, on_return: bool) -> Trial {
         Err(error) => return refused("loading a small kprobe program", &error),
     };
     match set_program(event.as_fd(), program.as_fd()) {
-        Ok(()) => runs(&counter, name, function, Method::Kprobe),
+        Ok(()) => runs(&counter, name, function, Method::Kprobe, hold),
         Err(error) => refused(
             &format!("giving the {name} on {function} a program"),
             &error,
@@ -293,7 +339,8 @@ mod tests {
     #[test]
     fn what_is_not_in_btf_is_refused_without_a_trial() {
         let missing = String::from("BTF does not have it");
-        let trial = tracing(Err(&missing), "f", "fentry", ProgramKind::Fentry);
+        let hold = OF_RWLOCK.hold;
+        let trial = tracing(Err(&missing), "f", "fentry", ProgramKind::Fentry, hold);
         assert_eq!(
             trial.obstacle(),
             Some("an fentry program needs f in BTF: BTF does not have it")

@@ -1,10 +1,13 @@
 //! What lockprof knows of single locks besides what the kernel tells of each: one file a lock. A lock that is not here is
 //! followed all the same, without everyday names.
 
+mod cgroup_mutex;
+mod f_pos_lock;
 mod mmap_lock;
 mod pidmap_lock;
 mod tasklist_lock;
 
+pub use f_pos_lock::hold_by_lseek;
 pub use tasklist_lock::hold_by_setpgid;
 
 use crate::{recording::schema::LockFamily, site::Site};
@@ -33,7 +36,13 @@ pub struct KnownLock {
     pub unseen: Option<&'static str>,
 }
 
-static KNOWN: [&KnownLock; 3] = [&tasklist_lock::LOCK, &mmap_lock::LOCK, &pidmap_lock::LOCK];
+static KNOWN: [&KnownLock; 5] = [
+    &tasklist_lock::LOCK,
+    &mmap_lock::LOCK,
+    &pidmap_lock::LOCK,
+    &cgroup_mutex::LOCK,
+    &f_pos_lock::LOCK,
+];
 
 /// A caller that has an everyday name.
 #[derive(Debug)]

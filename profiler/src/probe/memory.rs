@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
 use lockprof_abi::{
-    Callers, CgroupEntry, ContentionEntry, CpuState, OwnerStack, SiteState, TaskSlot, WaiterEntry,
+    Callers, CgroupEntry, ContentionEntry, CpuState, OwnerStack, SiteState, TaskHold, TaskSlot,
+    WaiterEntry,
 };
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
@@ -32,6 +33,8 @@ unsafe impl Shared for ContentionEntry {}
 unsafe impl Shared for CgroupEntry {}
 // SAFETY: as above.
 unsafe impl Shared for TaskSlot {}
+// SAFETY: as above.
+unsafe impl Shared for TaskHold {}
 // SAFETY: as above.
 unsafe impl Shared for WaiterEntry {}
 // SAFETY: as above.

@@ -11,7 +11,8 @@ use aya_log::EbpfLogger;
 use lockprof_abi::{
     ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, KernelLayout,
     OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
-    RunControl, SiteRanges, TASK_SLOTS, TaskSlot, TextRange, WRITERS, WaitFilter, WaiterEntry,
+    RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot, TextRange, WRITERS, WaitFilter,
+    WaiterEntry,
 };
 
 use super::{
@@ -35,7 +36,9 @@ const STACKS: u32 = 8192;
 pub struct Constants {
     /// The target lock's address; 0 where it is not known, which no lock has.
     pub target_lock: u64,
-    /// `_raw_write_lock_irq`.
+    /// Whether that is a mutex, which is followed by task.
+    pub target_is_mutex: bool,
+    /// `_raw_write_lock_irq`, or the functions that take a mutex.
     pub lock_function: TextRange,
     /// `_raw_write_unlock_irq`.
     pub unlock_function: TextRange,
@@ -101,6 +104,8 @@ pub struct Programs {
     pub owners: MappedArray<OwnerStack>,
     /// Tasks between two events.
     pub tasks: MappedArray<TaskSlot>,
+    /// Holds of the target lock by task, where it is a mutex; one free place where it is none.
+    pub task_holds: MappedArray<TaskHold>,
     /// Call stacks of waiters.
     pub stacks: StackTraceMap<MapData>,
     /// The target lock's address; 0 where it is not known.
@@ -116,6 +121,12 @@ impl Programs {
         let patched = PatchedObject::new(constants.frame_cast, constants.owner_stacks);
         let flags = [constants.cgroups, constants.keep_task].map(u32::from);
         let [cgroups, keep_task] = &flags;
+        let target_is_mutex = u32::from(constants.target_is_mutex);
+        let task_holds = if constants.target_is_mutex {
+            TASK_SLOTS
+        } else {
+            1
+        };
         let lock_function = [
             constants.lock_function.start,
             constants.lock_function.length,
@@ -164,6 +175,7 @@ impl Programs {
         let (layout, only) = (constants.layout.to_words(), only.to_words());
         let mut ebpf = EbpfLoader::new()
             .override_global("TARGET_LOCK", &constants.target_lock, true)
+            .override_global("TARGET_IS_MUTEX", &target_is_mutex, true)
             .override_global("LOCK_FUNCTION", &lock_function, true)
             .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
@@ -191,6 +203,7 @@ impl Programs {
             .map_max_entries("CONTENTION", contention_places)
             .map_max_entries("WAITERS", waiter_entries)
             .map_max_entries("OWNERS", owner_places)
+            .map_max_entries("TASK_HOLDS", task_holds)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("STACKS", STACKS)
             .load(patched.object())
@@ -206,9 +219,10 @@ impl Programs {
             MappedArray::open(&ebpf, "WAITERS", waiter_entries as usize)?,
             MappedArray::open(&ebpf, "OWNERS", owner_places as usize)?,
             MappedArray::open(&ebpf, "TASKS", TASK_SLOTS as usize)?,
+            MappedArray::open(&ebpf, "TASK_HOLDS", task_holds as usize)?,
         );
         let (links, loaded) = Links::load(ebpf, plan)?;
-        let (cpus, contention, cgroups, waiters, owners, tasks) = mapped;
+        let (cpus, contention, cgroups, waiters, owners, tasks, task_holds) = mapped;
         Ok(Self {
             links: Some(links),
             loaded,
@@ -229,6 +243,7 @@ impl Programs {
             waiters,
             owners,
             tasks,
+            task_holds,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             target_lock: constants.target_lock,
         })

@@ -94,9 +94,13 @@ impl Profile {
             return Some("Holds are not measured in this tier.".to_owned());
         }
         let (lock, time) = (&self.header.lock.name, units::seconds(self.measured_s));
+        let (taken, hold) = match self.lock_family() {
+            Some(LockFamily::Mutex) => ("taken", "hold"),
+            _ => ("taken for writing", "write hold"),
+        };
         Some(self.absence_of_holds().say(
-            &format!("{lock} was never taken for writing in {time}"),
-            &format!("No write hold of {lock} was seen in {time}"),
+            &format!("{lock} was never {taken} in {time}"),
+            &format!("No {hold} of {lock} was seen in {time}"),
         ))
     }
 
@@ -219,8 +223,10 @@ impl Profile {
 
     /// Why holds of such a lock are not followed: a part of a sentence.
     fn holds_not_followed(&self) -> Option<String> {
-        let followed = "only holds of reader-writer locks by write_lock_irq() are followed";
+        let followed =
+            "only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed";
         match self.lock_family() {
+            Some(LockFamily::Mutex) => None,
             Some(LockFamily::Rwlock) if self.sites_are_known() || self.was_held() => None,
             Some(LockFamily::Rwlock) => Some(format!(
                 "{followed}, and whether this one is taken so is not known"

@@ -23,6 +23,14 @@ const TARGET_PROGRAMS: &[&str] = &[
     "kprobe_lock_released",
 ];
 
+/// What the names of those begin with that follow a mutex.
+const MUTEX_PROGRAMS: &str = "mutex_";
+
+/// Whether each missed run of a program is a lost hold or wait of the target lock.
+fn is_of_target(program: &str) -> bool {
+    TARGET_PROGRAMS.contains(&program) || program.starts_with(MUTEX_PROGRAMS)
+}
+
 /// So many times as much may be lost at random before a run is void: what is left is like what is lost.
 pub(super) const AT_RANDOM: f64 = 10.0;
 
@@ -82,10 +90,12 @@ impl Losses {
     ) {
         let booked_later = matches!(arrangement, Some(Arrangement::Robust | Arrangement::Inside));
         let counted = self.counted.iter().filter(|(loss, _)| loss.is_of_target());
-        let missed = TARGET_PROGRAMS
+        let missed = self
+            .missed
             .iter()
-            .filter(|&&program| !(booked_later && program == "lock_released"))
-            .filter_map(|&program| *self.missed.get(program)?);
+            .filter(|(program, _)| is_of_target(program))
+            .filter(|&(program, _)| !(booked_later && program == "lock_released"))
+            .filter_map(|(_, &count)| count);
         self.target_losses = counted
             .map(|(_, &count)| count)
             .chain(missed)
@@ -136,7 +146,7 @@ impl Losses {
             .copied()
             .filter(|loss| loss.is_of_target())
             .collect();
-        let refused = self.refused(|program| TARGET_PROGRAMS.contains(&program));
+        let refused = self.refused(is_of_target);
         self.some(&kinds).with(refused)
     }
 
@@ -209,8 +219,7 @@ impl Losses {
     /// wait of the target lock.
     #[must_use]
     pub fn unknown_of_target(&self) -> bool {
-        self.unknown()
-            .any(|program| TARGET_PROGRAMS.contains(&program))
+        self.unknown().any(is_of_target)
     }
 
     /// Every loss that happened: its name and how often.

@@ -51,11 +51,12 @@ pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 use std::collections::BTreeMap;
 
 use crate::{
+    known_locks::is_taken_by_each_task,
     recording::{
         Recording,
         schema::{
-            Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Proves,
-            Tier, WindowKind,
+            Calibration, CgroupInterval, Clock, Footer, Header, Killed, LockFamily, Method,
+            NullHold, Proves, Tier, WindowKind,
         },
     },
     site::Site,
@@ -315,6 +316,16 @@ impl Profile {
         self.over_writers(|hold| hold.total_ns)
     }
 
+    /// What the lock was while somebody had it for itself alone: of a mutex nobody has it in another way.
+    #[must_use]
+    pub fn held_in_words(&self) -> &'static str {
+        if self.lock_family() == Some(LockFamily::Mutex) {
+            "held"
+        } else {
+            "held for writing"
+        }
+    }
+
     /// The share of the measured time that a writer held the lock: at least so much, where one did at its end.
     #[must_use]
     pub fn held_share(&self) -> Option<f64> {
@@ -334,10 +345,11 @@ impl Profile {
         (self.measured_s > 0.0).then(|| ns as f64 / (self.measured_s * 1e9))
     }
 
-    /// Task lives that ended, by reap holds; none where holds were not measured.
+    /// Task lives that ended, by reap holds; none where holds were not measured, or are of another lock.
     #[must_use]
     pub fn lives(&self) -> Option<u64> {
-        self.holds_known().then(|| {
+        let tells = self.holds_known() && is_taken_by_each_task(&self.header.lock.name);
+        tells.then(|| {
             self.site(Site::REAP)
                 .and_then(|reap| reap.hold.as_ref())
                 .map_or(0, Durations::count)

@@ -71,13 +71,14 @@ impl Verdict {
 fn holds(profile: &Profile) -> Option<String> {
     let (lock, held) = (&profile.header.lock.name, profile.held_ns());
     let is_open = profile.held_is_bound();
+    let words = profile.held_in_words();
     let Some(((site, hold), held)) = longest_holder(profile).zip(held.filter(|&held| held > 0))
     else {
         let open = profile.share_of_holds(profile.open_hold_ns());
         if let Some(share) = open.filter(|&share| share > 0.0 && profile.measures_holds()) {
             let share = units::percent(share);
             return Some(format!(
-                "{lock} was held for writing at least {share} of the time, by a hold that had not ended."
+                "{lock} was {words} at least {share} of the time, by a hold that had not ended."
             ));
         }
         // Of a tier without holds that is said before.
@@ -94,18 +95,18 @@ fn holds(profile: &Profile) -> Option<String> {
     // The share has the open hold, and nothing else here has.
     Some(match (is_open, is_alone) {
         (true, true) => format!(
-            "{lock} was held for writing at least {share} of the time; the holds that had ended are {who}'s \
+            "{lock} was {words} at least {share} of the time; the holds that had ended are {who}'s \
              alone ({detail})."
         ),
         (true, false) => format!(
-            "{lock} was held for writing at least {share} of the time; {of_held} of the time of holds that had \
+            "{lock} was {words} at least {share} of the time; {of_held} of the time of holds that had \
              ended is {who}'s ({detail})."
         ),
         (false, true) => {
-            format!("{lock} was held for writing {share} of the time, by {who} alone ({detail}).")
+            format!("{lock} was {words} {share} of the time, by {who} alone ({detail}).")
         }
         (false, false) => format!(
-            "{lock} was held for writing {share} of the time, {of_held} of that by {who} ({detail})."
+            "{lock} was {words} {share} of the time, {of_held} of that by {who} ({detail})."
         ),
     })
 }

@@ -304,6 +304,8 @@ pub enum AddressSource {
     Learned,
     /// A contended lock that was asked for by release_task, by its call stack.
     Stacks,
+    /// Whoever started the run has given it in the place of a name.
+    Given,
     /// It is not known.
     Unknown,
 }

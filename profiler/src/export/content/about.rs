@@ -4,9 +4,9 @@ use super::{Section, Topic};
 use crate::{
     profile::{Counted, Estimate, Profile, Scaled, Stage},
     recording::schema::{
-        AddressSource, Clock, Deferral, Header, Method, Tier, WindowKind, Workload,
+        AddressSource, Clock, Deferral, Header, LockFamily, Method, Tier, WindowKind, Workload,
     },
-    units::{self, TimeUnit, UNKNOWN},
+    units::{self, TimeUnit},
 };
 
 /// Which lock on which machine.
@@ -49,6 +49,14 @@ pub(super) fn about(profile: &Profile) -> Section {
     page.field("measured", measured(profile));
     if let Some(share) = profile.held_share() {
         let lives = profile.lives().and_then(|lives| profile.per_second(lives));
+        let lives = lives.map_or_else(String::new, |lives| {
+            format!("; {} task lives/s", units::rate(lives))
+        });
+        let by = if profile.lock_family() == Some(LockFamily::Mutex) {
+            ""
+        } else {
+            " by writers"
+        };
         let per_life = profile
             .write_holds()
             .zip(profile.lives().filter(|&lives| lives > 0));
@@ -58,14 +66,13 @@ pub(super) fn about(profile: &Profile) -> Section {
         page.field(
             "held",
             format!(
-                "{}{} of the time by writers; {} task lives/s{per_life}",
+                "{}{} of the time{by}{lives}{per_life}",
                 if profile.held_is_bound() {
                     "at least "
                 } else {
                     ""
                 },
                 units::percent(share),
-                lives.map_or_else(|| UNKNOWN.to_owned(), units::rate),
             ),
         );
     }
@@ -105,6 +112,7 @@ fn clock(header: &Header) -> String {
 fn lock(header: &Header) -> String {
     let source = match header.lock.address_source {
         AddressSource::Kallsyms => "from /proc/kallsyms",
+        AddressSource::Given => "as given",
         AddressSource::Learned => "learned from release_task",
         AddressSource::Stacks => "by who waited for it",
         AddressSource::Unknown => "not known",

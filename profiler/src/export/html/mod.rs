@@ -222,7 +222,7 @@ fn tiles(profile: &Profile) -> Vec<(&'static str, String)> {
     if let Some(share) = profile.held_share() {
         let at_least = if profile.held_is_bound() { "≥ " } else { "" };
         let share = format!("{at_least}{}", units::percent(share));
-        tiles.push(("held for writing", share));
+        tiles.push((profile.held_in_words(), share));
     }
     if let Some((ns, holds)) = profile.held_ns().zip(profile.write_holds())
         && holds > 0

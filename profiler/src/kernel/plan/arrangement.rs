@@ -3,7 +3,7 @@
 use super::super::capabilities::Capabilities;
 use super::super::preemption::PreemptionMode;
 use super::Request;
-use crate::recording::schema::{Arrangement, Method, WindowKind};
+use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
 
 /// Tracepoints at which an interrupt begins, without `_entry`
 /// (arch/x86/include/asm/trace/irq_vectors.h, include/trace/events/irq.h and ipi.h, 6.1 to 7.3). Without
@@ -31,9 +31,15 @@ pub(super) fn choose(
     request: &Request,
     method: Method,
     kinds: &[WindowKind],
+    kind: Option<LockFamily>,
 ) -> (Option<Arrangement>, Option<String>) {
     if !matches!(method, Method::Fentry | Method::Kprobe) {
         return (None, None);
+    }
+    if kind == Some(LockFamily::Mutex) {
+        let reason = "Two programs are inside each hold, one where the mutex was taken and one where it is given back. Holds \
+                      have in them what comes meanwhile: interrupts, other tasks, and sleep.";
+        return (Some(Arrangement::Inside), Some(reason.to_owned()));
     }
     if !kinds.contains(&WindowKind::Holds) {
         return (Some(Arrangement::Inside), None);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::capabilities::Capabilities;
-use super::PlanError;
+use super::{PlanError, Request};
 use crate::known_locks;
 use crate::recording::schema::{AddressSource, LockFamily, Tier};
 
@@ -24,12 +24,18 @@ pub struct PlannedLock {
     pub kind: Option<LockFamily>,
 }
 
+/// The address that a lock is named by, in hexadecimal with 0x.
+pub(in super::super) fn address_of(name: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_prefix("0x")?, 16).ok()
+}
+
 /// The lock's address, or how it will be known.
 pub(super) fn planned_lock(
     capabilities: &Capabilities,
-    name: &str,
+    request: &Request,
     tier: Tier,
 ) -> Result<PlannedLock, PlanError> {
+    let name = request.lock.as_str();
     let symbols = &capabilities.symbols;
     let found = capabilities.locks.iter().find(|lock| lock.name == name);
     let planned = |address, source, how: String| PlannedLock {
@@ -38,7 +44,7 @@ pub(super) fn planned_lock(
         bytes: found.and_then(|lock| lock.bytes),
         source,
         how,
-        kind: capabilities.lock_kind(name),
+        kind: capabilities.lock_kind(name, request.kind),
     };
     let addresses = found.map(|lock| lock.address.iter().chain(&lock.more));
     let addresses: Vec<String> = addresses
@@ -56,6 +62,10 @@ pub(super) fn planned_lock(
                 addresses.join(" and ")
             ),
         });
+    }
+    if let Some(address) = address_of(name) {
+        let how = "it was given".to_owned();
+        return Ok(planned(Some(address), AddressSource::Given, how));
     }
     if let Some(address) = found.and_then(|lock| lock.address) {
         let how = "/proc/kallsyms has it".to_owned();

@@ -4,12 +4,13 @@ use lockprof_abi::Span;
 use serde::Serialize;
 
 use super::super::capabilities::Capabilities;
+use super::super::mutexes::MUTEX_UNLOCK_FUNCTION;
 use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
-use super::{Request, contention_obstacle};
-use crate::recording::schema::{Arrangement, Method, WindowKind};
+use super::{Request, contention_obstacle, mutex};
+use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
 
 /// The program at the beginning of a wait.
 const BEGAN: &str = "contention_began";
@@ -145,6 +146,7 @@ pub(super) fn in_order(
     method: Method,
     arrangement: Option<Arrangement>,
     kinds: &[WindowKind],
+    kind: Option<LockFamily>,
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
@@ -163,6 +165,11 @@ pub(super) fn in_order(
     if exact {
         let of_holds = kinds.iter().filter(|kind| **kind != WindowKind::Waits);
         let of_holds: Vec<WindowKind> = of_holds.copied().collect();
+        if kind == Some(LockFamily::Mutex) {
+            list.windows = of_holds;
+            list.mutex_holds();
+            return list.probes;
+        }
         if let Some(arrangement) = arrangement {
             list.write_holds(arrangement, &of_holds);
         }
@@ -249,6 +256,20 @@ impl List<'_> {
             self.function("lock_entered", LOCK_FUNCTION, Role::Entry, false);
         }
         self.function("lock_acquired", LOCK_FUNCTION, Role::Acquire, true);
+    }
+
+    /// The probes of a hold of a mutex (`profiler-ebpf/src/programs/mutex.rs`).
+    fn mutex_holds(&mut self) {
+        self.function("mutex_released", MUTEX_UNLOCK_FUNCTION, Role::Book, true);
+        self.function(
+            "mutex_releasing",
+            MUTEX_UNLOCK_FUNCTION,
+            Role::Release,
+            false,
+        );
+        for (program, function) in mutex::acquisitions(self.capabilities) {
+            self.function(program, function, Role::Acquire, true);
+        }
     }
 
     fn interrupts(&mut self) {

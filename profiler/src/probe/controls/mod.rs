@@ -12,4 +12,4 @@ mod own_holds;
 mod prove;
 
 pub use own_holds::OwnHolds;
-pub use prove::{Circumstances, null_holds, prove, prove_life};
+pub use prove::{Circumstances, holds_not_proved, null_holds, prove, prove_holds, prove_life};

@@ -36,6 +36,9 @@ pub struct Circumstances {
     pub method: Method,
     /// Whether the target is tasklist_lock: what a control holds.
     pub holds_target: bool,
+    /// Whether the target is a mutex: a control takes another one by the same functions, and the kernel counts the
+    /// programs' runs.
+    pub takes_a_mutex: bool,
     /// Whether the target lock itself may be contended: the machine is there to be measured with a load.
     pub may_contend_target: bool,
     /// Why waits for spinlocks are invisible here, where they are.
@@ -57,15 +60,31 @@ pub fn null_holds(own: OwnHolds, programs: &Programs) -> (u64, u64) {
     (NULL_HOLDS, own.make_and_look(NULL_HOLDS, programs))
 }
 
-/// Makes the controls of what is attached. `null_holds` says how many were made and seen, where holds are followed.
+/// What holds prove that were made on purpose: null holds of the target, or holds of another mutex.
+#[must_use]
+pub fn prove_holds(done: u64, seen: u64, circumstances: &Circumstances) -> Control {
+    if circumstances.holds_target || circumstances.takes_a_mutex {
+        of_holds(done, seen, || circumstances.cause())
+    } else {
+        not_proved(Proves::Holds, OTHER_LOCK)
+    }
+}
+
+/// That nothing is proved of holds, and why: a part of a sentence.
+#[must_use]
+pub fn holds_not_proved(why: &str) -> Control {
+    not_proved(Proves::Holds, why)
+}
+
+/// Makes the controls of what is attached, with that of holds, where they are followed and it was made.
 #[must_use]
 pub fn prove(
     programs: &Programs,
     circumstances: &Circumstances,
-    null_holds: Option<(u64, u64)>,
+    holds: Option<Control>,
 ) -> Vec<Control> {
     programs.let_controls_pass(true);
-    let controls = prove_all(programs, circumstances, null_holds);
+    let controls = prove_all(programs, circumstances, holds);
     programs.let_controls_pass(false);
     controls
 }
@@ -73,7 +92,7 @@ pub fn prove(
 fn prove_all(
     programs: &Programs,
     circumstances: &Circumstances,
-    null_holds: Option<(u64, u64)>,
+    holds: Option<Control>,
 ) -> Vec<Control> {
     let sees_waits = programs
         .attached()
@@ -86,13 +105,8 @@ fn prove_all(
         let families = LockFamily::ALL.map(Proves::Waits);
         families.map(|proves| not_proved(proves, why)).into()
     };
-    let Some((done, seen)) = null_holds else {
+    let Some(holds) = holds else {
         return waits;
-    };
-    let holds = if circumstances.holds_target {
-        of_holds(done, seen, || circumstances.cause())
-    } else {
-        not_proved(Proves::Holds, OTHER_LOCK)
     };
     let possible = sees_waits && holds.outcome == Proof::Proved;
     let contended = contended_holds(programs, circumstances, possible);

@@ -95,8 +95,8 @@ fn for_holds(profile: &Profile) -> &'static str {
     let mut words = header.command_line.iter().map(String::as_str);
     let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
     let family = profile.lock_family().filter(|_| !profile.sites_are_known());
-    if family.is_some_and(|family| family != LockFamily::Rwlock) {
-        "Only holds of reader-writer locks by write_lock_irq() are followed, and this is none."
+    if family.is_some_and(|family| !matches!(family, LockFamily::Rwlock | LockFamily::Mutex)) {
+        "Only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed, and this is neither."
     } else if asked_for {
         "Without --attach wait holds are measured too, where the kernel allows it."
     } else if budget.is_some_and(|budget| budget.allowed.is_some())

@@ -1,0 +1,142 @@
+//! What `run` and `attach` have in common.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory as _, ValueEnum, error::ErrorKind};
+use lockprof_abi::Span;
+
+use super::{
+    Arguments,
+    common::CommonArguments,
+    values::{LockChoice, lock_choice, percent, span_on_request},
+};
+use crate::{
+    daemon::Settings,
+    kernel::{AttachChoice, Request},
+    known_locks::DEFAULT_LOCK,
+    recording::schema::{Arrangement, Detail, LockFamily},
+};
+
+/// What `run` and `attach` share.
+#[derive(Args, Debug)]
+pub(super) struct MeasureArguments {
+    /// The lock to follow: a mutex, or an rwlock that is taken with write_lock_irq(), by its symbol or its address (0x…).
+    /// What kind it is follows, as in event_mutex:mutex, where lockprof does not know it
+    #[arg(long, value_name = "NAME|ADDRESS[:KIND]", default_value = DEFAULT_LOCK, value_parser = lock_choice)]
+    pub(super) lock: LockChoice,
+    /// The kind of probe; auto takes the best that this kernel allows
+    #[arg(long, value_enum, default_value_t = AttachWord::Auto)]
+    pub(super) attach: AttachWord,
+    /// Where the programs of a hold stand, where the best that this kernel allows is not to be taken
+    #[arg(long, hide = true, value_enum)]
+    pub(super) arrangement: Option<ArrangementWord>,
+    /// Follow readers of the lock too. Two more probes, on functions that all rwlocks of the kernel
+    /// share: each costs every read_lock() of the machine the time of a probe
+    #[arg(long)]
+    pub(super) readers: bool,
+    /// Measure calls of this function inside holds too, where --detail is spans. Two more probes, on a function that
+    /// the whole machine calls: each call anywhere costs the time of a probe
+    #[arg(long = "span", value_name = "FUNCTION", value_parser = span_on_request())]
+    pub(super) spans: Vec<Span>,
+    /// Keep totals by cgroup
+    #[arg(long)]
+    pub(super) cgroups: bool,
+    /// The share of the lock's events, in per cent, that may be lost before the run is void
+    #[arg(long, value_name = "PERCENT", default_value = "0.1", value_parser = percent)]
+    pub(super) loss_threshold: f64,
+    #[command(flatten)]
+    pub(super) common: CommonArguments,
+}
+
+/// `--detail`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DetailChoice {
+    /// Holds alone: two probes in each hold
+    Holds,
+    /// Holds and the calls in them: two probes more for each call
+    Spans,
+}
+
+/// `--attach`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AttachWord {
+    /// The best that this kernel allows
+    Auto,
+    /// fentry and fexit
+    Fentry,
+    /// kprobe and kretprobe
+    Kprobe,
+    /// The contention tracepoints alone
+    Wait,
+    /// Nothing: the load alone, to compare its throughput with
+    Off,
+}
+
+/// `--arrangement`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ArrangementWord {
+    /// None inside the hold
+    Exit,
+    /// One inside the hold, at the release
+    Robust,
+    /// Two inside the hold
+    Inside,
+}
+
+impl MeasureArguments {
+    /// Whether the words fit together.
+    ///
+    /// # Errors
+    /// They contradict each other.
+    pub(super) fn check(&self, detail: DetailChoice) -> Result<(), clap::Error> {
+        let conflict = if self.follows_a_mutex() && detail == DetailChoice::Spans {
+            "--detail spans is for locks that are held with interrupts off: which calls are inside a hold of a mutex, where \
+             other tasks run too, is not followed"
+        } else if self.follows_a_mutex() && self.readers {
+            "--readers is for reader-writer locks: a mutex has none"
+        } else if !self.spans.is_empty() && detail != DetailChoice::Spans {
+            "--span measures calls inside holds: it goes with --detail spans"
+        } else {
+            return Ok(());
+        };
+        Err(Arguments::command().error(ErrorKind::ArgumentConflict, conflict))
+    }
+
+    /// Whether the lock is known, or said, to be a mutex.
+    pub(super) fn follows_a_mutex(&self) -> bool {
+        self.lock.family() == Some(LockFamily::Mutex)
+    }
+
+    pub(super) fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {
+        let request = Request {
+            attach: match self.attach {
+                AttachWord::Auto | AttachWord::Off => AttachChoice::Auto,
+                AttachWord::Fentry => AttachChoice::Fentry,
+                AttachWord::Kprobe => AttachChoice::Kprobe,
+                AttachWord::Wait => AttachChoice::Wait,
+            },
+            detail: match detail {
+                DetailChoice::Holds => Detail::Holds,
+                DetailChoice::Spans => Detail::Spans,
+            },
+            readers: self.readers,
+            spans: self.spans.clone(),
+            lock: self.lock.name.clone(),
+            kind: self.lock.family(),
+            windows: self.common.has_windows(),
+            arrangement: self.arrangement.map(|arrangement| match arrangement {
+                ArrangementWord::Exit => Arrangement::Exit,
+                ArrangementWord::Robust => Arrangement::Robust,
+                ArrangementWord::Inside => Arrangement::Inside,
+            }),
+            owner_stacks: false,
+        };
+        Ok(Settings {
+            bare: self.attach == AttachWord::Off,
+            cgroups: self.cgroups,
+            loss_threshold: self.loss_threshold,
+            ..self.common.settings(request, launched)
+        })
+    }
+}
