@@ -24,6 +24,7 @@ mod daemon;
 mod every_lock;
 mod faults;
 mod modules;
+mod mutex;
 mod overflow;
 mod privileges;
 mod silence;
@@ -290,6 +291,10 @@ pub const TESTS: &[GuestTest] = &[
         run: beside::a_script_on_the_same_functions_sees_the_same,
     },
     everywhere("loads_take_their_locks", beside::loads_take_their_locks),
+    everywhere(
+        "mutex_holds_are_counted_exactly",
+        mutex::holds_are_counted_exactly,
+    ),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(
         "all_locks_of_one_caller",

@@ -98,6 +98,13 @@ impl Summary {
         Ok(holds.get(site).and_then(Value::as_u64).unwrap_or(0))
     }
 
+    /// Holds of all sites from attach to detach.
+    pub fn all_attached_holds(&self) -> Result<u64> {
+        let holds = self.value("/attached/holds")?.as_object();
+        let holds = holds.ok_or_else(|| anyhow!("no holds were measured in {}", self.name))?;
+        Ok(holds.values().filter_map(Value::as_u64).sum())
+    }
+
     /// Measured holds of a site; 0 where it had none.
     pub fn holds(&self, site: &str) -> Result<u64> {
         let rows = self.rows("/sites")?;
