@@ -85,13 +85,14 @@ table_index! {
     /// kernel counts (recursion misses, kretprobe misses) are read from it, and are not here.
     Loss {
         /// The lock was released by a task that this CPU had not seen ask for it: its request was not
-        /// seen, or the task has moved since.
+        /// seen, or the task has moved since. Of a mutex, by one that was not seen to take it.
         HoldWithoutStart = "hold_without_start",
-        /// The lock was asked for where a hold was still open on this CPU. That hold is counted where
+        /// The lock was asked for where a hold was still open on this CPU, or of this task. That hold is counted where
         /// it is released, or as a missed run of the program that ends it.
         HoldOverwritten = "hold_overwritten",
         /// The task was switched out between its request and the clock at the end of its hold, so
-        /// that the hold has no length.
+        /// that the hold has no length. Of a mutex: the kernel refused the program that reads that clock, for another
+        /// task was switched out in it.
         HoldSwitched = "hold_switched",
         /// An interrupt came between a clock and the lock, and it is not known when: the hold has no length.
         HoldInterrupted = "hold_interrupted",

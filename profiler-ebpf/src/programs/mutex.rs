@@ -138,8 +138,8 @@ fn take_place(cpu: &mut CpuState, hold: &mut TaskHold, pid: u32) {
 #[inline(never)]
 fn lose_left(cpu: &mut CpuState, hold: &TaskHold, pid: u32) {
     if maps::armed(cpu) {
-        // The release of this task's own hold was not seen: a run of its program was refused, which the kernel counts.
-        // That of another task's, where it comes, finds no beginning.
+        // The release of this task's own hold was not seen, or not booked: runs of those programs were refused, which the
+        // kernel counts. That of another task's, where it comes, finds no beginning.
         let loss = if hold.pid != pid && hold.end_ns != 0 {
             Loss::HoldWithoutStart
         } else {
@@ -233,8 +233,11 @@ fn released() {
     let (Some((hold, pid)), Some(cpu)) = (own_place(), maps::cpu_state()) else {
         return;
     };
-    if hold.pid != pid || hold.start_ns == 0 || hold.end_ns == 0 {
+    if hold.pid != pid || hold.start_ns == 0 {
         return;
+    }
+    if hold.end_ns == 0 {
+        return lose_open(cpu, hold);
     }
     let ended = Ended {
         start_ns: hold.start_ns,
@@ -255,6 +258,17 @@ fn released() {
     if hold.window == maps::window(cpu) {
         note_release(cpu);
         booking::book_ended(cpu, ended);
+    }
+}
+
+/// A hold that was given back where the kernel has refused the program that reads the clock at its end: another task was
+/// switched out in that program, on this CPU.
+#[cold]
+#[inline(never)]
+fn lose_open(cpu: &mut CpuState, hold: &mut TaskHold) {
+    hold.start_ns = 0;
+    if maps::armed(cpu) && hold.window == maps::window(cpu) {
+        lose(cpu, Loss::HoldSwitched);
     }
 }
 
