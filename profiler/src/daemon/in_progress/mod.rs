@@ -8,7 +8,7 @@ pub(super) mod task;
 
 use std::{collections::HashMap, fs, thread, time::Duration};
 
-use lockprof_abi::TaskSlot;
+use lockprof_abi::{TaskHold, TaskSlot};
 
 use self::{
     crossings::Crossings,
@@ -142,6 +142,7 @@ impl Watch {
         events.extend(asleep.map(|(pid, sleeper)| sleeper.event(pid, now_ns)));
         events.retain(|event| event.at_least_ns >= NOTABLE_SLEEP_NS);
         events.extend(self.keeping_cpus(programs, collector, now_ns));
+        events.extend(keeping_a_mutex(programs, collector, now_ns));
         self.found = Some(InProgress {
             cut: (cut.waits > 0).then_some(cut),
             ..longest(events, self.sleepers.unseen())
@@ -214,7 +215,39 @@ pub(super) fn sleeping(programs: &Programs, window: u32) -> Vec<Open> {
         let taken = programs.tasks.read_taken(place, &mut slot);
         taken.then(|| slots::of_task(&slot, window)).flatten()
     });
+    let of_target = by_task(programs, window).into_iter();
+    let of_target = of_target.filter(|open| open.kind == Kind::Wait);
+    open.chain(of_target).collect()
+}
+
+/// The waits and holds of the target that the programs know of from a window, where it is a mutex.
+fn by_task(programs: &Programs, window: u32) -> Vec<Open> {
+    let mut hold = TaskHold::FREE;
+    let places = 0..programs.task_holds.len();
+    let open = places.filter_map(|place| {
+        programs.task_holds.read(place, &mut hold);
+        slots::of_task_hold(&hold, programs.target_lock, window)
+    });
     open.collect()
+}
+
+/// The hold of a mutex that goes on, asleep or not: one that is still there when the places are read again, for each is read
+/// word by word while tasks write.
+fn keeping_a_mutex(programs: &Programs, collector: &mut Collector, now_ns: u64) -> Vec<OpenEvent> {
+    let long = |open: &Open| {
+        open.kind == Kind::Hold && now_ns.saturating_sub(open.began_ns) >= NOTABLE_SLEEP_NS
+    };
+    let mut holds = by_task(programs, programs.window());
+    holds.retain(long);
+    if holds.is_empty() {
+        return Vec::new();
+    }
+    let after = by_task(programs, programs.window());
+    holds.retain(|open| after.contains(open));
+    let events = holds.iter();
+    events
+        .map(|open| event(open, now_ns, programs, collector))
+        .collect()
 }
 
 /// The spinning waits and holds that the programs know of from a window.

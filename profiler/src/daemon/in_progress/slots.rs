@@ -1,6 +1,6 @@
 //! Waits and holds that are open, as the programs keep them: pure.
 
-use lockprof_abi::{CpuState, LCB_F_SPIN, LCB_F_WRITE, TaskSlot};
+use lockprof_abi::{CpuState, LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE, TaskHold, TaskSlot};
 
 use crate::recording::schema::Kind;
 
@@ -16,7 +16,7 @@ pub struct Open {
     pub began_ns: u64,
     /// The thread, where it is known.
     pub pid: Option<u32>,
-    /// The CPU that spins, or on which the lock is held; `None` where the task sleeps.
+    /// The CPU that spins, or on which the lock is held; `None` where the task may sleep.
     pub cpu: Option<u32>,
     /// The return address into who asked for the lock.
     pub caller: Option<u64>,
@@ -41,6 +41,28 @@ pub fn of_task(slot: &TaskSlot, window: u32) -> Option<Open> {
         stack: u32::try_from(slot.stack_id).ok(),
         site: None,
         owner: (slot.owner != 0).then_some((slot.owner_ids as u32, (slot.owner_ids >> 32) as u32)),
+    })
+}
+
+/// The wait of a task for a mutex that is followed, or its hold of it, that is open in this window.
+pub fn of_task_hold(hold: &TaskHold, target: u64, window: u32) -> Option<Open> {
+    let (kind, began_ns, is_open) = if hold.start_ns == 0 {
+        (Kind::Wait, hold.wait_began_ns, hold.wait_began_ns != 0)
+    } else {
+        (Kind::Hold, hold.start_ns, hold.end_ns == 0)
+    };
+    let pid = hold.pid.checked_sub(1)?;
+    (is_open && hold.window == window).then(|| Open {
+        kind,
+        lock: target,
+        flags: LCB_F_MUTEX,
+        began_ns,
+        pid: Some(pid),
+        cpu: None,
+        caller: None,
+        stack: None,
+        site: (hold.returned != 0).then_some(hold.site),
+        owner: None,
     })
 }
 
@@ -89,7 +111,7 @@ pub fn of_cpu(cpu: u32, state: &CpuState, target: u64, window: u32) -> Vec<Open>
 
 #[cfg(test)]
 mod tests {
-    use lockprof_abi::{LCB_F_MUTEX, NO_STACK};
+    use lockprof_abi::{LCB_F_MUTEX, NO_STACK, OTHER_SITE};
 
     use super::*;
     use crate::probe::cpus::zeroed_state;
@@ -123,6 +145,47 @@ mod tests {
         };
         let open = of_task(&stackless, 7).unwrap();
         assert_eq!((open.stack, open.caller), (None, None));
+    }
+
+    #[test]
+    fn a_task_waits_for_a_mutex_or_holds_it() {
+        let waits = TaskHold {
+            wait_began_ns: 5,
+            pid: 43,
+            window: 7,
+            ..TaskHold::FREE
+        };
+        let holds = TaskHold {
+            start_ns: 9,
+            wait_ended_ns: 9,
+            site: OTHER_SITE,
+            ..waits
+        };
+        let of = |hold| {
+            let open = of_task_hold(&hold, TARGET, 7)?;
+            Some((open.kind, open.began_ns, open.pid, open.site))
+        };
+        assert_eq!(of(waits), Some((Kind::Wait, 5, Some(42), None)));
+        assert_eq!(of(holds), Some((Kind::Hold, 9, Some(42), None)));
+        let returned = TaskHold {
+            returned: 1,
+            ..holds
+        };
+        assert_eq!(of(returned).unwrap().3, Some(OTHER_SITE));
+        for none in [
+            TaskHold::FREE,
+            TaskHold {
+                end_ns: 11,
+                ..holds
+            },
+            TaskHold { window: 6, ..holds },
+            TaskHold {
+                wait_began_ns: 0,
+                ..waits
+            },
+        ] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
     }
 
     #[test]
