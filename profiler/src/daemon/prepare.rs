@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, io, time::Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{
     Collector, Settings, advice,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, Capabilities, Kallsyms, Request, SiteNumbers, kernel_identity,
+        AttachChoice, AttachPlan, Capabilities, Kallsyms, MutexRates, Request, SiteNumbers, kernel_identity,
         plan,
         privileges::{self, Measuring},
     },
@@ -245,7 +245,12 @@ fn within_budget(
         return Ok((planned, None));
     };
     let lives_per_s = seen.lives_per_s();
-    let foresight = Foresight::new(budget, &planned, request.detail, capabilities);
+    let mutexes = match mutexes_of(&planned) {
+        Err(error) if budget != Budget::Off => return Err(error),
+        counted => counted.ok().flatten(),
+    };
+    let foresight =
+        Foresight::new(budget, &planned, request.detail, capabilities).with_mutexes(mutexes);
     let decision = foresight.decide_first(lives_per_s)?;
     let allowed = decision.kind.unwrap_or(WindowKind::Bare);
     // Without windows nothing changes later: then only what is allowed is attached.
@@ -271,8 +276,24 @@ fn within_budget(
             fewer
         }
     };
-    let foresight = Foresight::new(budget, &plan, request.detail, capabilities);
+    let foresight =
+        Foresight::new(budget, &plan, request.detail, capabilities).with_mutexes(mutexes);
     let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
     lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
+}
+
+/// How often mutexes are taken here, where one is to be followed: all of them come through its programs.
+fn mutexes_of(planned: &AttachPlan) -> Result<Option<MutexRates>> {
+    let is_followed = planned.tier == Tier::Exact && planned.lock.kind == Some(LockFamily::Mutex);
+    let Some(address) = planned.lock.address.filter(|_| is_followed) else {
+        return Ok(None);
+    };
+    let counted = MutexRates::count(address).map_err(|error| {
+        anyhow!(
+            "how often mutexes are taken here, and so what following one costs, cannot be counted: {error}; \
+             --budget off attaches all the same"
+        )
+    })?;
+    Ok(Some(counted))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Decision, Predicted};
 use crate::{
-    kernel::{AttachPlan, Others, PlannedProbe, Role},
+    kernel::{AttachPlan, MutexRates, Others, PlannedProbe, Role},
     recording::schema::WindowKind,
     units::{count_of, percent, rate},
 };
@@ -15,6 +15,7 @@ pub fn announce(
     plan: &AttachPlan,
     others: &Others,
     lives_per_s: f64,
+    mutexes: Option<MutexRates>,
     predicted: &Predicted,
     decision: &Decision,
     source: &str,
@@ -27,9 +28,17 @@ pub fn announce(
     } else {
         ""
     };
+    let does = match mutexes {
+        None => format!("makes {} tasks/s", rate(lives_per_s)),
+        Some(mutexes) => format!(
+            "gives back {} mutexes/s, which all come through the programs, and {} of them are {}",
+            rate(mutexes.all_per_s),
+            rate(mutexes.of_lock_per_s),
+            plan.lock.name
+        ),
+    };
     lines.push(format!(
-        "before attaching, this machine makes {} tasks/s; {source}{assumed}",
-        rate(lives_per_s)
+        "before attaching, this machine {does}; {source}{assumed}"
     ));
     lines.push(format!(
         "expected to cost {} of the machine on average, by estimate and with lockprof itself: {}",
@@ -121,6 +130,7 @@ mod tests {
             &plan,
             others,
             lives_per_s,
+            None,
             &predicted,
             &decision,
             speed.source(),
@@ -146,6 +156,37 @@ mod tests {
         );
         // A machine that makes tasks as fast as a load of its own.
         let busy = lines(Budget::Share(0.01), &Others::default(), 100_000.0);
+        assert!(busy[2].contains("% of the time"), "{busy:#?}");
+    }
+
+    #[test]
+    fn of_a_mutex_all_mutexes_are_told() {
+        let mut capabilities = debian_6_12();
+        capabilities.locks[0].name = "cgroup_mutex".to_owned();
+        let request = Request {
+            lock: "cgroup_mutex".to_owned(),
+            ..Request::default()
+        };
+        let plan = plan(&capabilities, &request).unwrap();
+        let said = |all_per_s| {
+            let mutexes = MutexRates {
+                all_per_s,
+                of_lock_per_s: 40.0,
+            };
+            let budget = Budget::Share(0.01);
+            let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities)
+                .with_mutexes(Some(mutexes));
+            let decision = foresight.decide_first(0.0).unwrap();
+            foresight.announce(&plan, &capabilities, 0.0, &decision)
+        };
+        let quiet = said(5000.0);
+        assert!(
+            quiet[1].contains("gives back 5,000 mutexes/s")
+                && quiet[1].contains("40.0 of them are cgroup_mutex"),
+            "{quiet:#?}"
+        );
+        assert!(quiet[2].contains("without a limit"), "{quiet:#?}");
+        let busy = said(1_000_000.0);
         assert!(busy[2].contains("% of the time"), "{busy:#?}");
     }
 

@@ -4,10 +4,11 @@
 use anyhow::{Result, bail};
 
 use super::{
-    Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Speed, announce, decide, predict,
+    Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Speed, Tally, announce, decide,
+    predict, rates::passing,
 };
 use crate::{
-    kernel::{AttachPlan, Capabilities},
+    kernel::{AttachPlan, Capabilities, MutexRates},
     recording::schema::{
         Arrangement, BudgetPlan, Detail, Method, NullHold, RunTime, Tier, WindowKind,
     },
@@ -21,6 +22,8 @@ pub struct Foresight {
     arrangement: Option<Arrangement>,
     wanted: WindowKind,
     cpus: u32,
+    /// How often mutexes are taken here, where one is followed.
+    mutexes: Option<MutexRates>,
 }
 
 impl Foresight {
@@ -42,6 +45,38 @@ impl Foresight {
                 _ => WindowKind::Waits,
             },
             cpus: capabilities.machine.cpus_online.unwrap_or(1),
+            mutexes: None,
+        }
+    }
+
+    /// The same, of a mutex, by what was counted before anything was attached.
+    #[must_use]
+    pub const fn with_mutexes(self, mutexes: Option<MutexRates>) -> Self {
+        Self { mutexes, ..self }
+    }
+
+    /// How often what costs something happens, before anything is attached.
+    fn first_rates(&self, lives_per_s: f64) -> Rates {
+        match self.mutexes {
+            Some(mutexes) => Rates::by_mutexes(self.cpus, mutexes),
+            None => Rates::by_lives(self.cpus, lives_per_s),
+        }
+    }
+
+    /// What is counted from now on.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.mutexes.map_or_else(Tally::default, |mutexes| {
+            Tally::with_holds(mutexes.of_lock_per_s)
+        })
+    }
+
+    /// Rates that were counted in a window, where nobody counts the holds of other mutexes: as many as before.
+    #[must_use]
+    pub fn with_passing(&self, rates: Rates) -> Rates {
+        Rates {
+            passing: self.mutexes.map_or(0.0, passing),
+            ..rates
         }
     }
 
@@ -77,7 +112,11 @@ impl Foresight {
             .into_iter()
             .filter(|kind| *kind != WindowKind::Bare && *kind <= self.wanted)
             .map(|kind| {
-                let costs = Costs::of(kind, self.method, self.arrangement, speed);
+                let costs = if kind == WindowKind::Holds && self.mutexes.is_some() {
+                    Costs::of_mutex(self.method, speed)
+                } else {
+                    Costs::of(kind, self.method, self.arrangement, speed)
+                };
                 (kind, costs)
             })
             .collect();
@@ -100,7 +139,7 @@ impl Foresight {
     /// # Errors
     /// It allows nothing.
     pub fn decide_first(&self, lives_per_s: f64) -> Result<Decision> {
-        let rates = Rates::by_lives(self.cpus, lives_per_s);
+        let rates = self.first_rates(lives_per_s);
         let decision = self.decide(Speed::assumed(), &rates, &[]);
         if decision.kind.is_none() {
             bail!("{}; --budget off attaches all the same", decision.reason);
@@ -118,11 +157,12 @@ impl Foresight {
         decision: &Decision,
     ) -> Vec<String> {
         let speed = Speed::assumed();
-        let rates = Rates::by_lives(self.cpus, lives_per_s);
+        let rates = self.first_rates(lives_per_s);
         announce(
             plan,
             &capabilities.others,
             lives_per_s,
+            self.mutexes,
             &self.predict(speed, &rates),
             decision,
             speed.source(),

@@ -38,7 +38,7 @@ impl Keeper {
             speed: Speed::assumed(),
             plan,
             windows: Windows::default(),
-            tally: Tally::default(),
+            tally: foresight.tally(),
             decided,
             over: 0,
         }
@@ -66,6 +66,7 @@ impl Keeper {
         let done = window.done.filter(|_| has_probes)?;
         let lives = done.tasks_created as f64 / done.seconds;
         let rates = self.tally.take(self.foresight.cpus(), window.kind, lives)?;
+        let rates = self.foresight.with_passing(rates);
         let measured = self.measured();
         let decision = self.foresight.decide(self.speed, &rates, &measured);
         self.over = if decision.kind.is_none() {

@@ -45,7 +45,9 @@ pub fn predict(costs: &[(WindowKind, Costs)], rates: &Rates) -> Predicted {
     let expected = |costs: &Costs| {
         let in_holds_ns =
             costs.in_hold_ns * (rates.holds - contended) + costs.in_contended_hold_ns * contended;
-        let elsewhere_ns = costs.around_hold_ns * rates.holds + costs.wait_ns * waits.all;
+        let elsewhere_ns = costs.around_hold_ns * rates.holds
+            + costs.passing_ns * rates.passing
+            + costs.wait_ns * waits.all;
         Expected {
             // The lock is one, however many CPUs there are.
             lock: in_holds_ns / 1e9,
@@ -70,6 +72,7 @@ mod tests {
         in_hold_ns: 100.0,
         in_contended_hold_ns: 300.0,
         around_hold_ns: 400.0,
+        passing_ns: 50.0,
         wait_ns: 1000.0,
     };
 
@@ -91,6 +94,7 @@ mod tests {
             let rates = Rates {
                 cpus,
                 holds,
+                passing: 0.0,
                 waits: waits.map(|(all, of_lock)| Waits { all, of_lock }),
                 own_cpu: 0.002,
             };

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::super::cost::Usage;
-use crate::recording::schema::{Interval, WindowKind};
+use crate::{
+    kernel::MutexRates,
+    recording::schema::{Interval, WindowKind},
+};
 
 /// Write holds of tasklist_lock in a task's life: by fork, exit and the reaper.
 pub const HOLDS_OF_A_LIFE: f64 = 3.0;
@@ -24,6 +27,8 @@ pub struct Rates {
     pub cpus: u32,
     /// Write holds of the lock.
     pub holds: f64,
+    /// Holds of other mutexes, with which the programs of one that is followed run, too.
+    pub passing: f64,
     /// Waits, where they are counted.
     pub waits: Option<Waits>,
     /// CPU time of the daemon, in seconds a second.
@@ -73,10 +78,26 @@ impl Rates {
         Self {
             cpus,
             holds: HOLDS_OF_A_LIFE * lives_per_s,
+            passing: 0.0,
             waits: None,
             own_cpu: ASSUMED_OWN_CPU,
         }
     }
+
+    /// Before anything is attached, of a mutex: by what was counted for a moment.
+    #[must_use]
+    pub fn by_mutexes(cpus: u32, mutexes: MutexRates) -> Self {
+        Self {
+            holds: mutexes.of_lock_per_s,
+            passing: passing(mutexes),
+            ..Self::by_lives(cpus, 0.0)
+        }
+    }
+}
+
+/// Holds of mutexes that are not the one that is followed, a second.
+pub(super) fn passing(mutexes: MutexRates) -> f64 {
+    (mutexes.all_per_s - mutexes.of_lock_per_s).max(0.0)
 }
 
 /// What was counted in the intervals of a window, and what the daemon has used since the beginning.
@@ -93,6 +114,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Begins with so many holds a second, whatever tasks are made: where they were counted before anything was attached.
+    pub fn with_holds(holds_per_s: f64) -> Self {
+        Self {
+            last_holds: Some((holds_per_s, 0.0)),
+            ..Self::default()
+        }
+    }
+
     /// Adds an interval; its events where probes were attached.
     pub fn add(&mut self, interval: &Interval, has_probes: bool) {
         self.own_cpu_s += interval.own.cpu_s;
@@ -146,6 +175,7 @@ impl Tally {
         Some(Rates {
             cpus,
             holds,
+            passing: 0.0,
             waits: Some(Waits {
                 all: per_s(window.waits.saturating_add(window.waits_of_lock)),
                 of_lock: per_s(window.waits_of_lock),
@@ -187,6 +217,7 @@ mod tests {
         let expected = Rates {
             cpus: 2,
             holds: 200.0,
+            passing: 0.0,
             waits: Some(Waits {
                 all: 20.0,
                 of_lock: 20.0,
@@ -216,6 +247,24 @@ mod tests {
         unknown.add(&interval, true);
         let waits = unknown.take(2, WindowKind::Waits, 10.0).unwrap();
         assert_eq!(waits.holds, 30.0);
+    }
+
+    #[test]
+    fn of_a_mutex_holds_were_counted_before() {
+        let counted = MutexRates {
+            all_per_s: 1000.0,
+            of_lock_per_s: 40.0,
+        };
+        let rates = Rates::by_mutexes(4, counted);
+        assert_eq!((rates.holds, rates.passing), (40.0, 960.0));
+        let mut tally = Tally::with_holds(40.0);
+        let interval = Interval {
+            seconds: 1.0,
+            ..Interval::default()
+        };
+        tally.add(&interval, true);
+        let waits = tally.take(4, WindowKind::Waits, 500.0).unwrap();
+        assert_eq!(waits.holds, 40.0);
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! How often mutexes are given back on this machine: counted for a moment, before anything else is attached.
+
+use std::os::fd::AsFd as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::bpf_syscall::{Counter, ProgramKind, load, open_raw_tracepoint};
+use super::btf::{Btf, BtfKind};
+use super::instruction::instruction;
+use super::mutexes::MUTEX_UNLOCK_FUNCTION;
+
+/// How long is counted. All CPUs add to one word meanwhile.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Mutexes that are given back in a second, over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MutexRates {
+    /// Any of them: so often a program that follows one of them has to look which it is.
+    pub all_per_s: f64,
+    /// The one that is followed.
+    pub of_lock_per_s: f64,
+}
+
+impl MutexRates {
+    /// Counts them for a moment; `lock` is the address of the one that is to be followed.
+    ///
+    /// # Errors
+    /// The kernel refuses the program that counts: what was tried, and the kernel's answer.
+    pub fn count(lock: u64) -> Result<Self, String> {
+        let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
+        let btf = Btf::from_sys_fs().map_err(|error| error.to_string())?;
+        let functions = btf.find(BtfKind::Func, &[MUTEX_UNLOCK_FUNCTION]);
+        let functions = functions.map_err(|error| error.to_string())?;
+        let function = functions.first().ok_or_else(|| {
+            failed(
+                "counting mutexes",
+                &format!("BTF has no {MUTEX_UNLOCK_FUNCTION}"),
+            )
+        })?;
+        let counter = || Counter::new().map_err(|error| failed("creating a map", &error));
+        let (all, of_lock) = (counter()?, counter()?);
+        let instructions = counting(all.fd(), of_lock.fd(), lock);
+        let program = load(ProgramKind::Fentry(function.id), &instructions)
+            .map_err(|error| failed("loading a program that counts mutexes", &error))?;
+        let attached = open_raw_tracepoint(None, program.as_fd()).map_err(|error| {
+            let what =
+                format!("attaching a program that counts mutexes to {MUTEX_UNLOCK_FUNCTION}");
+            failed(&what, &error)
+        })?;
+        let since = Instant::now();
+        thread::sleep(WATCH);
+        let seconds = since.elapsed().as_secs_f64();
+        let read = |counter: &Counter| {
+            counter
+                .read()
+                .map_err(|error| failed("reading a map", &error))
+        };
+        let counts = (read(&all)?, read(&of_lock)?);
+        drop(attached);
+        Ok(Self {
+            all_per_s: counts.0 as f64 / seconds,
+            of_lock_per_s: counts.1 as f64 / seconds,
+        })
+    }
+}
+
+/// `r6 = the first argument; *all += 1; if r6 != lock goto the end; *of_lock += 1; r0 = 0; exit`. The counters are named by
+/// the descriptors of their maps (BPF_PSEUDO_MAP_VALUE, v5.2).
+const fn counting(all: i32, of_lock: i32, lock: u64) -> [u64; 14] {
+    const TO_THE_END: i16 = 4;
+    let add_one = [
+        instruction(0xb7, 2, 0, 1),
+        instruction(0xdb, 1 | (2 << 4), 0, 0),
+    ];
+    [
+        instruction(0x79, 6 | (1 << 4), 0, 0),
+        instruction(0x18, 1 | (2 << 4), 0, all),
+        0,
+        add_one[0],
+        add_one[1],
+        // A word of 64 bits stands in the immediate parts of two.
+        instruction(0x18, 3, 0, lock as i32),
+        instruction(0, 0, 0, (lock >> 32) as i32),
+        instruction(0x5d, 6 | (3 << 4), TO_THE_END, 0),
+        instruction(0x18, 1 | (2 << 4), 0, of_lock),
+        0,
+        add_one[0],
+        add_one[1],
+        instruction(0xb7, 0, 0, 0),
+        instruction(0x95, 0, 0, 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_compared_whole_and_jumped_over_to_the_end() {
+        let words = counting(3, 4, 0xffff_ffff_8261_1c40);
+        let immediate = |word: u64| (word >> 32) as u32;
+        assert_eq!(immediate(words[5]), 0x8261_1c40);
+        assert_eq!(immediate(words[6]), 0xffff_ffff);
+        // The jump counts from the instruction behind it.
+        let offset = i16::from_ne_bytes([words[7].to_ne_bytes()[2], words[7].to_ne_bytes()[3]]);
+        assert_eq!(7 + 1 + offset, 12);
+        assert_eq!(words[12].to_ne_bytes()[0], 0xb7);
+    }
+}
