@@ -280,7 +280,10 @@ mod tests {
     use lockprof_abi::Span;
 
     use super::*;
-    use crate::{daemon::LoadSpec, recording::schema::Detail};
+    use crate::{
+        daemon::LoadSpec,
+        recording::schema::{Detail, LockFamily},
+    };
 
     #[test]
     fn calls_on_request_are_inside_of_holds() {
@@ -302,6 +305,21 @@ mod tests {
             error.to_string().contains("[possible values: __wake_up]"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn of_a_mutex_holds_alone_are_measured() {
+        let settings = run(&["--lock", "cgroup_mutex", "--", "true"]).unwrap();
+        assert_eq!(settings.request.detail, Detail::Holds);
+        assert_eq!(settings.request.kind, Some(LockFamily::Mutex));
+        for (words, part) in [
+            (&["--detail", "spans"][..], "other tasks run too"),
+            (&["--readers"], "a mutex has none"),
+        ] {
+            let words = [&["--lock", "a_lock:mutex"], words, &["--", "true"]].concat();
+            let error = run(&words).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -55,10 +55,10 @@ pub(super) fn lock_choice(text: &str) -> Result<LockChoice, String> {
         && known.family != kind
     {
         return Err(format!(
-            "{name} is a {} ({}), not a {}",
+            "{name} is no {}: its kind is {} ({})",
+            kind.name(),
             known.family.name(),
-            known.source,
-            kind.name()
+            known.source
         ));
     }
     Ok(LockChoice {
@@ -119,4 +119,48 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
         return Err("between 0 and 100".to_owned());
     }
     Ok(percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_has_a_name_or_an_address_and_perhaps_a_kind() {
+        for (text, name, family) in [
+            ("tasklist_lock", "tasklist_lock", Some(LockFamily::Rwlock)),
+            ("cgroup_mutex", "cgroup_mutex", Some(LockFamily::Mutex)),
+            (
+                "cgroup_mutex:mutex",
+                "cgroup_mutex",
+                Some(LockFamily::Mutex),
+            ),
+            ("event_mutex", "event_mutex", None),
+            ("event_mutex:mutex", "event_mutex", Some(LockFamily::Mutex)),
+            (
+                "0xffff888100:rwlock",
+                "0xffff888100",
+                Some(LockFamily::Rwlock),
+            ),
+        ] {
+            let choice = lock_choice(text).unwrap();
+            assert_eq!(
+                (choice.name.as_str(), choice.family()),
+                (name, family),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lock_of_another_kind_is_refused_with_its_source() {
+        for (text, words) in [
+            ("tasklist_lock:mutex", "its kind is rwlock (kernel/fork.c"),
+            ("event_mutex:rwsem", "rwlock and mutex, not rwsem"),
+            (":mutex", "is missing"),
+        ] {
+            let error = lock_choice(text).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

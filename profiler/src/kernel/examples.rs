@@ -8,6 +8,7 @@ use super::capabilities::{
 };
 use super::config::ConfigFacts;
 use super::cpu::{CpuFacts, Hypervisor};
+use super::mutexes::mutex_functions;
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
@@ -25,6 +26,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
     };
     let functions: BTreeMap<String, FunctionFacts> = hooked_functions()
         .chain(["detach_pid", "__traceiter_contention_begin"])
+        .chain(mutex_functions().filter(|name| !is_of_lock_debugging(name)))
         .map(|name| (name.to_owned(), everything.clone()))
         .collect();
     Capabilities {
@@ -102,6 +104,11 @@ pub(crate) fn debian_6_12() -> Capabilities {
         obstructions: Obstructions::default(),
         others: Others::default(),
     }
+}
+
+/// Whether only kernels with CONFIG_DEBUG_LOCK_ALLOC have this function that takes a mutex.
+fn is_of_lock_debugging(function: &str) -> bool {
+    function.contains("nest") || function.starts_with('_')
 }
 
 pub(crate) fn refused(error: &str) -> Trial {

@@ -3,6 +3,7 @@
 mod arrangement;
 mod lock;
 mod mutex;
+mod obstacles;
 #[cfg(test)]
 mod probe_tests;
 mod probes;
@@ -14,14 +15,13 @@ use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::capabilities::Capabilities;
-use super::findings::Unlock;
 use super::forbidden::refuse;
-use super::mutexes::NOT_BY_KPROBE;
-use super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
-use crate::known_locks::DEFAULT_LOCK;
+use crate::known_locks::{self, DEFAULT_LOCK};
 use crate::recording::schema::{
     Arrangement, Attach, Detail, LockFamily, Method, Probe, Tier, WindowKind,
 };
+
+use obstacles::{contention_obstacle, fentry_obstacle, hold_obstacle, kprobe_obstacle};
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
@@ -82,6 +82,14 @@ impl Default for Request {
             windows: true,
             owner_stacks: false,
         }
+    }
+}
+
+impl Request {
+    /// What kind of lock it is on a kernel that is not real-time, where that is known or was said.
+    fn family(&self) -> Option<LockFamily> {
+        let known = known_locks::find(&self.lock).map(|known| known.family);
+        known.or(self.kind)
     }
 }
 
@@ -301,7 +309,7 @@ fn choose(
     capabilities: &Capabilities,
     request: &Request,
 ) -> Result<(Method, Vec<String>), PlanError> {
-    let kind = capabilities.lock_kind(&request.lock, request.kind);
+    let kind = request.family();
     let holds = hold_obstacle(capabilities, &request.lock, kind);
     let fentry = || fentry_obstacle(capabilities, kind);
     let fentry = holds.clone().or_else(fentry);
@@ -383,81 +391,4 @@ fn auto(
             Err(PlanError::Unsupported { reasons })
         }
     }
-}
-
-/// Why no probe of any kind can see a write hold of the lock.
-fn hold_obstacle(
-    capabilities: &Capabilities,
-    lock: &str,
-    kind: Option<LockFamily>,
-) -> Option<String> {
-    match kind {
-        // Of a kind that is not known it may be seen whether it is taken so.
-        None | Some(LockFamily::Rwlock | LockFamily::RtMutex) => {}
-        Some(LockFamily::Mutex) => return mutex::obstacle(capabilities),
-        Some(kind) => {
-            return Some(format!(
-                "{lock} is a {}, and only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed",
-                kind.name()
-            ));
-        }
-    }
-    let unlock = capabilities.unlock();
-    let what = match unlock.value {
-        Unlock::OutOfLine | Unlock::Unknown => return None,
-        Unlock::Inlined => format!(
-            "{UNLOCK_FUNCTION} is inlined into its callers, as in kernels without preemption, so the end of a hold cannot be probed"
-        ),
-        Unlock::BothInlined => format!(
-            "{LOCK_FUNCTION} and {UNLOCK_FUNCTION} are inlined into their callers, so a hold cannot be probed"
-        ),
-        Unlock::Realtime => {
-            return Some(format!(
-                "{}, which may sleep while it holds the lock, and lockprof does not follow that",
-                unlock.how
-            ));
-        }
-    };
-    Some(format!("{what} ({})", unlock.how))
-}
-
-fn fentry_obstacle(capabilities: &Capabilities, kind: Option<LockFamily>) -> Option<String> {
-    if let Some(error) = &capabilities.btf.error {
-        return Some(format!("they need the kernel's BTF: {error}"));
-    }
-    let trials = &capabilities.trials;
-    let of_functions = || match kind {
-        Some(LockFamily::Mutex) => mutex::fentry_obstacle(capabilities),
-        _ => None,
-    };
-    both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle()).or_else(of_functions)
-}
-
-fn kprobe_obstacle(capabilities: &Capabilities, kind: Option<LockFamily>) -> Option<String> {
-    if kind == Some(LockFamily::Mutex) {
-        return Some(NOT_BY_KPROBE.to_owned());
-    }
-    let trials = &capabilities.trials;
-    both_obstacles(trials.kprobe.obstacle(), trials.kretprobe.obstacle())
-}
-
-fn both_obstacles(first: Option<&str>, second: Option<&str>) -> Option<String> {
-    match (first, second) {
-        (Some(first), Some(second)) if first != second => Some(format!("{first}; {second}")),
-        (first, second) => first.or(second).map(str::to_owned),
-    }
-}
-
-/// Why waits cannot be measured.
-fn contention_obstacle(capabilities: &Capabilities) -> Option<String> {
-    if capabilities.contention_tracepoints().value == Some(false) {
-        return Some(
-            "this kernel has no contention tracepoints (Linux 5.19 and later have)".to_owned(),
-        );
-    }
-    capabilities
-        .trials
-        .raw_tracepoint
-        .obstacle()
-        .map(str::to_owned)
 }

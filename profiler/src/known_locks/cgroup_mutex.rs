@@ -1,4 +1,4 @@
-//! cgroup_mutex, which whatever changes the tree of cgroups takes, and who moves a task in it.
+//! cgroup_mutex: who changes the tree of cgroups or a limit of one takes it, and who moves tasks in the tree.
 
 use super::KnownLock;
 use crate::recording::schema::LockFamily;

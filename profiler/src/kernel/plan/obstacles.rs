@@ -1,0 +1,93 @@
+//! What stands in the way of each kind of probe: pure.
+
+use super::super::capabilities::Capabilities;
+use super::super::findings::Unlock;
+use super::super::mutexes::NOT_BY_KPROBE;
+use super::super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
+use super::mutex;
+use crate::recording::schema::LockFamily;
+
+/// Why no probe of any kind can see a write hold of the lock.
+pub(super) fn hold_obstacle(
+    capabilities: &Capabilities,
+    lock: &str,
+    kind: Option<LockFamily>,
+) -> Option<String> {
+    match kind {
+        // Of a kind that is not known it may be seen whether it is taken so.
+        None | Some(LockFamily::Rwlock) => {}
+        Some(LockFamily::Mutex) => return mutex::obstacle(capabilities),
+        Some(kind) => {
+            return Some(format!(
+                "{lock} is a {}, and only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed",
+                kind.name()
+            ));
+        }
+    }
+    let unlock = capabilities.unlock();
+    let what = match unlock.value {
+        Unlock::OutOfLine | Unlock::Unknown => return None,
+        Unlock::Inlined => format!(
+            "{UNLOCK_FUNCTION} is inlined into its callers, as in kernels without preemption, so the end of a hold cannot be probed"
+        ),
+        Unlock::BothInlined => format!(
+            "{LOCK_FUNCTION} and {UNLOCK_FUNCTION} are inlined into their callers, so a hold cannot be probed"
+        ),
+        Unlock::Realtime => {
+            return Some(format!(
+                "{}, which may sleep while it holds the lock, and lockprof does not follow that",
+                unlock.how
+            ));
+        }
+    };
+    Some(format!("{what} ({})", unlock.how))
+}
+
+/// Why fentry and fexit programs cannot follow such a lock.
+pub(super) fn fentry_obstacle(
+    capabilities: &Capabilities,
+    kind: Option<LockFamily>,
+) -> Option<String> {
+    if let Some(error) = &capabilities.btf.error {
+        return Some(format!("they need the kernel's BTF: {error}"));
+    }
+    let trials = &capabilities.trials;
+    let of_functions = || match kind {
+        Some(LockFamily::Mutex) => mutex::fentry_obstacle(capabilities),
+        _ => None,
+    };
+    both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle()).or_else(of_functions)
+}
+
+/// Why kprobes and kretprobes cannot.
+pub(super) fn kprobe_obstacle(
+    capabilities: &Capabilities,
+    kind: Option<LockFamily>,
+) -> Option<String> {
+    if kind == Some(LockFamily::Mutex) {
+        return Some(NOT_BY_KPROBE.to_owned());
+    }
+    let trials = &capabilities.trials;
+    both_obstacles(trials.kprobe.obstacle(), trials.kretprobe.obstacle())
+}
+
+fn both_obstacles(first: Option<&str>, second: Option<&str>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) if first != second => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second).map(str::to_owned),
+    }
+}
+
+/// Why waits cannot be measured.
+pub(super) fn contention_obstacle(capabilities: &Capabilities) -> Option<String> {
+    if capabilities.contention_tracepoints().value == Some(false) {
+        return Some(
+            "this kernel has no contention tracepoints (Linux 5.19 and later have)".to_owned(),
+        );
+    }
+    capabilities
+        .trials
+        .raw_tracepoint
+        .obstacle()
+        .map(str::to_owned)
+}
