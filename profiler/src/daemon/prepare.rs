@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, Capabilities, Kallsyms, MutexRates, Request, SiteNumbers, kernel_identity,
-        plan,
+        AttachChoice, AttachPlan, Capabilities, Kallsyms, MutexRates, Request, SiteNumbers,
+        kernel_identity, plan,
         privileges::{self, Measuring},
     },
     known_locks,

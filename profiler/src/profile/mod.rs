@@ -316,10 +316,16 @@ impl Profile {
         self.over_writers(|hold| hold.total_ns)
     }
 
+    /// Whether the lock is a mutex: nobody reads it, and who holds it may sleep.
+    #[must_use]
+    pub fn is_of_mutex(&self) -> bool {
+        self.lock_family() == Some(LockFamily::Mutex)
+    }
+
     /// What the lock was while somebody had it for itself alone: of a mutex nobody has it in another way.
     #[must_use]
     pub fn held_in_words(&self) -> &'static str {
-        if self.lock_family() == Some(LockFamily::Mutex) {
+        if self.is_of_mutex() {
             "held"
         } else {
             "held for writing"

@@ -25,7 +25,7 @@ const NO_OTHER_WAIT: &str = "No wait for any other lock was seen.";
 const NOT_TRIED: &str = "whether the probes would have seen one was not tried";
 
 /// All that a person or a program can read of a profile, in one line of text.
-fn all_views(profile: &Profile) -> String {
+pub fn all_views(profile: &Profile) -> String {
     let texts = [
         Format::Table {
             width: 100,
@@ -50,7 +50,7 @@ fn all_views(profile: &Profile) -> String {
 }
 
 /// A recording after a change to its lines.
-fn changed(synthetic: &Synthetic, mut change: impl FnMut(&mut Line)) -> Profile {
+pub fn changed(synthetic: &Synthetic, mut change: impl FnMut(&mut Line)) -> Profile {
     let mut lines = synthetic.lines();
     lines.iter_mut().for_each(&mut change);
     profile_of(lines)
@@ -67,7 +67,7 @@ fn without_target(interval: &mut Interval) {
     interval.machine.tasks_created = 0;
 }
 
-fn idle(mut change: impl FnMut(&mut Line)) -> Profile {
+pub fn idle(mut change: impl FnMut(&mut Line)) -> Profile {
     changed(&Synthetic::default(), |line| {
         if let Line::Interval(interval) = line {
             without_target(interval);
@@ -90,13 +90,13 @@ fn controls(outcome: Proof) -> Vec<Control> {
     .collect()
 }
 
-fn set_controls(line: &mut Line, outcome: Proof) {
+pub fn set_controls(line: &mut Line, outcome: Proof) {
     if let Line::Calibration(calibration) = line {
         calibration.controls = controls(outcome);
     }
 }
 
-fn says_none_of(text: &str, sentences: &[&str]) {
+pub fn says_none_of(text: &str, sentences: &[&str]) {
     for sentence in sentences {
         let around = text.find(sentence).map(|at| {
             let around: String = text[at.saturating_sub(100)..].chars().take(250).collect();

@@ -39,6 +39,8 @@ mod large;
 #[cfg(test)]
 mod longest_waits;
 #[cfg(test)]
+mod mutex;
+#[cfg(test)]
 mod overflow;
 #[cfg(test)]
 mod page;

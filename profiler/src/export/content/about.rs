@@ -4,7 +4,7 @@ use super::{Section, Topic};
 use crate::{
     profile::{Counted, Estimate, Profile, Scaled, Stage},
     recording::schema::{
-        AddressSource, Clock, Deferral, Header, LockFamily, Method, Tier, WindowKind, Workload,
+        AddressSource, Clock, Deferral, Header, Method, Tier, WindowKind, Workload,
     },
     units::{self, TimeUnit},
 };
@@ -52,7 +52,7 @@ pub(super) fn about(profile: &Profile) -> Section {
         let lives = lives.map_or_else(String::new, |lives| {
             format!("; {} task lives/s", units::rate(lives))
         });
-        let by = if profile.lock_family() == Some(LockFamily::Mutex) {
+        let by = if profile.is_of_mutex() {
             ""
         } else {
             " by writers"

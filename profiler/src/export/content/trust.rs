@@ -72,6 +72,11 @@ pub(super) fn trust(profile: &Profile) -> Section {
     let mut page = Section::new(Topic::Trust, "How far to trust this");
     match profile.null_hold() {
         Some(measured) => page.field("null hold", null_hold(profile, measured)),
+        None if profile.holds_known() && profile.is_of_mutex() => page
+            .field(
+                "null hold",
+                "not known: lockprof has no shortest hold of a mutex to measure what its probes add to one",
+            ),
         None if profile.holds_known() => page.field("null hold", "not measured"),
         None => {}
     }

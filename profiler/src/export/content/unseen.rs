@@ -127,10 +127,15 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         );
     }
     if profile.holds_known() {
-        if !header.readers {
+        if !header.readers && !profile.is_of_mutex() {
             all.push("Holds of readers: they are followed with --readers only.".to_owned());
         }
-        if header.detail == Detail::Holds {
+        if profile.is_of_mutex() {
+            all.push(
+                "The calls inside holds, who sleeps in one and for how long: of a mutex they are not followed."
+                    .to_owned(),
+            );
+        } else if header.detail == Detail::Holds {
             all.push(
                 "The calls inside holds, and waits for other locks there: they are followed with \
                  --detail spans only."

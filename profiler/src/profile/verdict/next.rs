@@ -53,6 +53,9 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if let Some(readers) = unseen_readers(profile) {
         return Some(readers);
     }
+    if profile.is_of_mutex() {
+        return None;
+    }
     if profile.header.detail == Detail::Holds {
         return Some("What the holds are spent on takes a run with --detail spans.".to_owned());
     }
@@ -86,7 +89,8 @@ fn unseen_readers(profile: &Profile) -> Option<String> {
     let most = profile.waiters().into_iter().next();
     let most = most.filter(|waiter| waiter.waits.count() >= FEW_WAITS)?;
     let (holder, share) = behind(profile, most.site?)?;
-    let unseen = holder.is_none() && share > MOST && !profile.header.readers;
+    let may_read = !profile.is_of_mutex() && !profile.header.readers;
+    let unseen = holder.is_none() && share > MOST && may_read;
     unseen.then(|| {
         "How much of that was behind readers, and which, takes a run with --readers.".to_owned()
     })
