@@ -295,6 +295,7 @@ pub const TESTS: &[GuestTest] = &[
         "mutex_holds_are_counted_exactly",
         mutex::holds_are_counted_exactly,
     ),
+    everywhere("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(
         "all_locks_of_one_caller",

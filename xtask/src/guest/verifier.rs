@@ -12,10 +12,24 @@ const MOST_INSTRUCTIONS: u64 = 100_000;
 /// What the verifier has to follow is bounded, with all that may be booked at the end of a hold: a second value of a
 /// word that the rest goes on with doubles it, and with it the time to attach.
 pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
-    let load = "--workload forkexit --tasks 1 --iterations 50 --warm-up 0";
-    let request = lab.request(vec![run("verified", load).env("LOCKPROF_LOG", "debug")]);
+    let loads = [
+        ("rwlock", "--workload forkexit"),
+        ("mutex", "--lock cgroup_mutex --workload cgroup"),
+    ];
+    let steps = loads.map(|(name, load)| {
+        let load = format!("{load} --tasks 1 --iterations 50 --warm-up 0");
+        run(name, &load).env("LOCKPROF_LOG", "debug")
+    });
+    let request = lab.request(steps.into());
     let outcome = super::succeed(&request)?;
-    let log = String::from_utf8_lossy(&outcome.steps[0].stderr);
+    for step in &outcome.steps {
+        is_verified_quickly(&String::from_utf8_lossy(&step.stderr))?;
+    }
+    Ok(Verdict::Passed)
+}
+
+/// Looks what the programs of a run took the verifier, by its log.
+fn is_verified_quickly(log: &str) -> Result<()> {
     let mut programs = 0;
     for line in log
         .lines()
@@ -35,5 +49,5 @@ pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
     if programs < 5 {
         bail!("of {programs} programs it was told what they took: {log}");
     }
-    Ok(Verdict::Passed)
+    Ok(())
 }
