@@ -88,7 +88,7 @@ pub struct TaskHold {
     pub pid: u32,
     /// The number of the window in which the wait, or else the hold, began.
     pub window: u32,
-    /// Its site, by index.
+    /// Its site, by number.
     pub site: u32,
     /// 1 where the return of the function that took the lock was seen: until then the site is not known.
     pub returned: u32,

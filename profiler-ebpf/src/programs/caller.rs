@@ -47,13 +47,6 @@ const SEARCHED_FRAMES: usize = 16;
 const FREE_SEARCHES: u32 = 64;
 /// log2 of the jiffies in which one sleeping wait of a CPU is walked: 32 ms where there are 250 a second.
 const WALK_EVERY_JIFFIES_LOG2: u32 = 3;
-/// Where modules are, behind the gigabyte that is the kernel's own (Documentation/arch/x86/x86_64/mm.rst, where the
-/// kernel is loaded at any address, CONFIG_RANDOMIZE_BASE, 5.19 to 7.3).
-const MODULES: TextRange = TextRange {
-    start: 0xffff_ffff_c000_0000,
-    length: 0x3f00_0000,
-};
-
 /// What a search works on, of which a program's own stack has no room for.
 #[repr(C)]
 struct Search {
@@ -158,23 +151,17 @@ fn known(context: *mut c_void, way: usize) -> Option<u64> {
         place += distance as usize;
         let [lower, upper] = read_words_at(context, place)?;
         address = lower;
-        if !is_code(lower) {
+        if !constants::is_code(lower) {
             place += 1;
             address = upper;
         }
         // The same for the verifier on both ways.
         place &= FURTHEST_WORD;
         if !between.contains(address) {
-            return is_code(address).then_some(address);
+            return constants::is_code(address).then_some(address);
         }
     }
     None
-}
-
-/// Whether an address may be one into which a function returns.
-#[inline(always)]
-fn is_code(address: u64) -> bool {
-    constants::kernel_text().contains(address) || MODULES.contains(address)
 }
 
 #[inline(always)]

@@ -7,6 +7,13 @@ use lockprof_abi::{
     UNKNOWN_OFFSET, WaitFilter,
 };
 
+/// Where modules are, behind the gigabyte that is the kernel's own (Documentation/arch/x86/x86_64/mm.rst, where the
+/// kernel is loaded at any address, CONFIG_RANDOMIZE_BASE, 5.19 to 7.3).
+const MODULES: TextRange = TextRange {
+    start: 0xffff_ffff_c000_0000,
+    length: 0x3f00_0000,
+};
+
 /// The address of the target lock.
 #[unsafe(no_mangle)]
 static TARGET_LOCK: Global<u64> = Global::new(0);
@@ -15,7 +22,8 @@ static TARGET_LOCK: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static TARGET_IS_MUTEX: Global<u32> = Global::new(0);
 
-/// `_raw_write_lock_irq`, or from the first to the last function that takes a mutex: a return address in it is followed by the caller's.
+/// `_raw_write_lock_irq`, or from the first to the last function that takes a mutex: a return address in it is followed
+/// by the caller's.
 #[unsafe(no_mangle)]
 static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
@@ -198,6 +206,12 @@ pub fn lock_text() -> TextRange {
 #[inline(always)]
 pub fn kernel_text() -> TextRange {
     KERNEL_TEXT.load()
+}
+
+/// Whether an address may be one into which a function returns.
+#[inline(always)]
+pub fn is_code(address: u64) -> bool {
+    kernel_text().contains(address) || MODULES.contains(address)
 }
 
 #[inline(always)]

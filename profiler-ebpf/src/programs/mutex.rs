@@ -78,7 +78,7 @@ macro_rules! acquisitions {
 }
 
 // kernel/locking/mutex.c, 6.1 to 7.3. Those with more than one parameter are of kernels with CONFIG_DEBUG_LOCK_ALLOC, in
-// which the others are macros of them (include/linux/mutex.h).
+// which most of the others are macros of them (include/linux/mutex.h).
 acquisitions! {
     mutex_acquired_lock: 1, Always, ALONE;
     mutex_acquired_lock_interruptible: 1, Zero, ALONE;

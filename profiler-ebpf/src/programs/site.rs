@@ -220,7 +220,7 @@ fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
     }
     // Only where callers are learned: of a lock whose sites are all known this one would have been found.
     let word = words[AFTER_A_JUMP];
-    if learns() && constants::kernel_text().contains(word) {
+    if learns() && constants::is_code(word) {
         // SAFETY: as in `from_trampoline`.
         unsafe { write_volatile(last_place::<WRITERS>(), AFTER_A_JUMP) };
         return classify::<WRITERS>(word);

@@ -38,7 +38,12 @@ impl SiteTable {
                 .entry(site_slot(number, self.numbers.slots()))
                 .or_insert_with(|| {
                     let function = function_of(&frame(caller.address));
-                    function.map_or(Site::UNKNOWN, |function| {
+                    let nameless = if is_reader(number) {
+                        Site::READ_OTHER
+                    } else {
+                        Site::UNKNOWN
+                    };
+                    function.map_or(nameless, |function| {
                         Site::of_function(&function, is_reader(number))
                     })
                 });

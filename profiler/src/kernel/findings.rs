@@ -68,8 +68,8 @@ impl Capabilities {
     }
 
     /// What kind of lock this is, where its definition was read or `told` says so. On PREEMPT_RT mutexes, reader-writer
-    /// locks and spinlocks are made of an rt_mutex (include/linux/mutex_types.h, rwlock_types.h and spinlock_types.h, 5.15
-    /// to 7.3).
+    /// locks and spinlocks are made of an rt_mutex (include/linux/mutex.h, later mutex_types.h, rwlock_types.h and
+    /// spinlock_types.h, 5.15 to 7.3).
     #[must_use]
     pub fn lock_kind(&self, name: &str, told: Option<LockFamily>) -> Option<LockFamily> {
         let kind = known_locks::find(name).map(|known| known.family).or(told)?;

@@ -33,7 +33,7 @@ const fn by(name: &'static str, program: &'static str) -> MutexFunction {
 }
 
 /// All of them, the hottest last (kernel/locking/mutex.c, 6.1 to 7.3). A kernel has those of its configuration: with
-/// CONFIG_DEBUG_LOCK_ALLOC the last four are macros of others (include/linux/mutex.h).
+/// CONFIG_DEBUG_LOCK_ALLOC some are macros of others (include/linux/mutex.h).
 ///
 /// `atomic_dec_and_mutex_lock` and `ww_mutex_lock` are none of them: the first calls `mutex_lock` unless the compiler has
 /// put that into it, and the locks of the second are of a kind of their own.

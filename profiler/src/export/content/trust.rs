@@ -215,7 +215,7 @@ fn samples(profile: &Profile) -> Option<String> {
     }
     if samples.sleeping > 0 {
         parts.push(format!(
-            "of {} of {} sleeping ones",
+            "of {} of {} sleeping waits",
             units::count(samples.walked),
             units::count(samples.sleeping),
         ));

@@ -74,8 +74,8 @@ fn sampled(profile: &Profile) -> Option<String> {
     }
     (!of.is_empty()).then(|| {
         format!(
-            "Call stacks are samples, of {}: they share the waited time of the function that asked for the lock, \
-             which is known of every wait.",
+            "Call stacks are samples, of {}: what was waited without a stack is shared among those of the function that \
+             asked for the lock, which is known of every wait.",
             of.join(" and ")
         )
     })

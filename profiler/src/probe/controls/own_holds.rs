@@ -56,8 +56,8 @@ fn own_task(programs: &Programs) -> Option<u64> {
         let cpu = this_cpu()?;
         hold_by_setpgid(1);
         let (task, site) = programs.cpus.last_hold(cpu);
-        let slots = programs.cpus.numbers();
-        let is_control = slots.control_slots() >> site_slot(site, slots.slots()) & 1 != 0;
+        let numbers = programs.cpus.numbers();
+        let is_control = numbers.control_slots() >> site_slot(site, numbers.slots()) & 1 != 0;
         if this_cpu() != Some(cpu) || !is_control {
             continue;
         }

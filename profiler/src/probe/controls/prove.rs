@@ -34,7 +34,7 @@ const SPINNERS: usize = 4;
 pub struct Circumstances {
     /// By which kind of probe holds are followed.
     pub method: Method,
-    /// Whether the target is tasklist_lock: what a control holds.
+    /// Whether a control holds the target: by setpgid(), which changes nothing.
     pub holds_target: bool,
     /// Whether the target is a mutex: a control takes another one by the same functions, and the kernel counts the
     /// programs' runs.
