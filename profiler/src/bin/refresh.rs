@@ -49,7 +49,7 @@ impl Busy {
         self.refreshes += 1;
         for cpu in &mut self.cpus {
             for slot in SLOTS {
-                let state = &mut cpu.sites[slot];
+                let state = cpu.site_mut(slot);
                 state.held_ns += 1_000_000;
                 state.waited_ns += 1_000_000;
                 for bucket in BUCKETS {

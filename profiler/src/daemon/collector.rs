@@ -154,7 +154,8 @@ impl Collector {
     /// Holds and waits longer than any before in this phase.
     fn longest_of(&mut self, cpu: u32, after: &CpuReading, phase: Phase, longest: &mut Vec<Noted>) {
         let index = phase.index();
-        for (slot, of_site) in after.sites.iter().enumerate() {
+        for slot in 0..after.used() {
+            let of_site = after.site(slot);
             let kinds = [
                 (Kind::Hold, of_site.longest_hold[index]),
                 (Kind::Wait, of_site.longest_wait[index]),
@@ -348,9 +349,9 @@ mod tests {
         }
         fn read_cpu(&self, cpu: usize, into: &mut CpuReading) {
             self.read.set(self.read.get() + 1);
-            *into = CpuReading::nothing(into.sites.len());
+            *into = CpuReading::nothing(into.slots());
             if cpu == 1 {
-                let reap = &mut into.sites[FIRST_CALLER as usize];
+                let reap = into.site_mut(FIRST_CALLER as usize);
                 reap.held_ns = self.held_ns;
                 reap.holds[9] = self.holds;
             }

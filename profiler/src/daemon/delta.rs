@@ -70,9 +70,8 @@ fn add_pairs(some: &[u32], others: &[u32]) -> Vec<u32> {
 /// What a CPU did, by slot; `None` where it did nothing.
 #[must_use]
 pub fn cpu(number: usize, before: &CpuReading, after: &CpuReading) -> Option<CpuChange> {
-    let slots = before.sites.iter().zip(&after.sites).enumerate();
-    let sites: Vec<_> = slots
-        .filter_map(|(slot, (old, new))| Some((slot, site_interval(old, new)?)))
+    let sites: Vec<_> = (0..after.used())
+        .filter_map(|slot| Some((slot, site_interval(before.site(slot), after.site(slot))?)))
         .collect();
     (!sites.is_empty()).then_some(CpuChange {
         cpu: number as u32,
@@ -142,11 +141,9 @@ pub struct Sums {
 impl Sums {
     /// Adds what a CPU did.
     pub fn add(&mut self, before: &CpuReading, after: &CpuReading) {
-        let slots = after.sites.len();
         for span in Span::ALL {
-            let of_slots = before.sites.iter().zip(&after.sites).enumerate();
-            for (slot, (old, new)) in of_slots {
-                let (old, new) = (&old.spans[span.index()], &new.spans[span.index()]);
+            for slot in 0..after.used() {
+                let [old, new] = [before, after].map(|cpu| &cpu.site(slot).spans[span.index()]);
                 let change = [
                     new.calls.wrapping_sub(old.calls),
                     new.in_hold_ns.wrapping_sub(old.in_hold_ns),
@@ -167,8 +164,8 @@ impl Sums {
                 calls.wrapping_sub(before.state.calls_outside[index]),
             );
         }
-        for waiter in 0..slots {
-            for holder in 0..slots {
+        for waiter in 0..after.used() {
+            for holder in 0..after.slots() {
                 let (old, new) = (
                     before.blame_ns(waiter, holder),
                     after.blame_ns(waiter, holder),
@@ -293,11 +290,11 @@ mod tests {
     fn counts_come_from_the_buckets_and_callers_in_one_function_are_one_row() {
         let before = nothing();
         let mut after = nothing();
-        after.sites[FIRST].holds[40] = 2;
-        after.sites[FIRST].held_ns = 700;
-        after.sites[FIRST + 1].holds[40] = 1;
-        after.sites[FIRST + 1].holds[50] = 4;
-        after.sites[FIRST + 2].waits[3] = 1;
+        after.site_mut(FIRST).holds[40] = 2;
+        after.site_mut(FIRST).held_ns = 700;
+        after.site_mut(FIRST + 1).holds[40] = 1;
+        after.site_mut(FIRST + 1).holds[50] = 4;
+        after.site_mut(FIRST + 2).waits[3] = 1;
         let cpu = cpu(7, &before, &after).unwrap().named(&table());
         let rows: Vec<_> = cpu
             .sites
@@ -318,8 +315,8 @@ mod tests {
         *after.blame_ns_mut(FIRST + 1, FIRST + 2) = 1;
         *after.blame_ns_mut(FIRST, UNKNOWN_SITE as usize) = 2;
         *after.blame_ns_mut(FIRST, readers) = 6;
-        after.sites[FIRST].spans[Span::FreePid.index()].calls = 1;
-        after.sites[FIRST + 1].spans[Span::FreePid.index()].calls = 2;
+        after.site_mut(FIRST).spans[Span::FreePid.index()].calls = 1;
+        after.site_mut(FIRST + 1).spans[Span::FreePid.index()].calls = 2;
         after.state.calls_outside[Span::ReleaseTask.index()] = 9;
         after.state.losses[Loss::WaitMigrated.index()] = 1;
         let mut sums = Sums::default();

@@ -92,14 +92,14 @@ fn setsid_holds(programs: &Programs) -> SetsidHolds {
     let numbers = programs.cpus.numbers();
     let setsid = numbers.slot(Site::SETSID);
     programs.cpus.each_booked(|cpu| {
-        if let Some(setsid) = setsid.map(|slot| &cpu.sites[slot]) {
+        if let Some(setsid) = setsid.map(|slot| cpu.site(slot)) {
             sum.held_ns += setsid.held_ns;
             for (bucket, count) in setsid.holds.iter().enumerate() {
                 sum.holds += u64::from(*count);
                 sum.buckets[bucket] += u64::from(*count);
             }
         }
-        let unknown = cpu.sites[UNKNOWN_SITE as usize].holds.iter();
+        let unknown = cpu.site(UNKNOWN_SITE as usize).holds.iter();
         sum.unknown += unknown.map(|count| u64::from(*count)).sum::<u64>();
     });
     sum

@@ -42,39 +42,77 @@ const _: () = {
     assert!(SITE_OFFSET.is_multiple_of(8));
 };
 
-/// What was read of one CPU.
+/// A site that has done nothing.
+// SAFETY: every field is an integer, for which zero is valid.
+static NOTHING: SiteState = unsafe { std::mem::zeroed() };
+
+/// What was read of one CPU: of the slots that were in use then, so that a reading of a lock with few callers is small.
 #[derive(Clone, Debug)]
 pub struct CpuReading {
     /// Its state.
     pub state: Box<CpuState>,
-    /// What each site did, by slot.
-    pub sites: Vec<SiteState>,
-    /// For how long each site waited behind the holds of each, in nanoseconds.
+    slots: usize,
+    /// By slot.
+    sites: Vec<SiteState>,
+    /// For how long each of these sites waited behind the holds of each slot, in nanoseconds.
     blame_ns: Vec<u64>,
 }
 
 impl CpuReading {
-    /// Nothing has happened, with so many slots.
+    /// Nothing has happened, where there are so many slots.
     #[must_use]
     pub fn nothing(slots: usize) -> Self {
-        // SAFETY: every field is an integer, for which zero is valid.
-        let site: SiteState = unsafe { std::mem::zeroed() };
         Self {
             state: zeroed_state(),
-            sites: vec![site; slots],
-            blame_ns: vec![0; slots * slots],
+            slots,
+            sites: Vec::new(),
+            blame_ns: Vec::new(),
         }
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// How many of them were in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// What the site of a slot did.
+    #[must_use]
+    pub fn site(&self, slot: usize) -> &SiteState {
+        self.sites.get(slot).unwrap_or(&NOTHING)
+    }
+
+    /// The same, to be changed: the slot is in use then.
+    pub fn site_mut(&mut self, slot: usize) -> &mut SiteState {
+        self.use_at_least(slot + 1);
+        &mut self.sites[slot]
     }
 
     /// For how long the site of a slot waited behind the holds of another, in nanoseconds.
     #[must_use]
     pub fn blame_ns(&self, waiter: usize, holder: usize) -> u64 {
-        self.blame_ns[waiter * self.sites.len() + holder]
+        let place = waiter * self.slots + holder;
+        self.blame_ns.get(place).copied().unwrap_or(0)
     }
 
-    /// The same, to be changed.
+    /// The same, to be changed: the waiter's slot is in use then.
     pub fn blame_ns_mut(&mut self, waiter: usize, holder: usize) -> &mut u64 {
-        &mut self.blame_ns[waiter * self.sites.len() + holder]
+        self.use_at_least(waiter + 1);
+        &mut self.blame_ns[waiter * self.slots + holder]
+    }
+
+    /// Has room for what so many slots did.
+    fn use_at_least(&mut self, used: usize) {
+        if self.sites.len() < used {
+            self.sites.resize(used, NOTHING);
+            self.blame_ns.resize(used * self.slots, 0);
+        }
     }
 
     /// Books the hold that has ended and its wait, as the programs will, but for its blame, which the ring of another
@@ -97,12 +135,12 @@ impl CpuReading {
         if lost || (slot.interrupted != 0 && began_ns == 0) {
             return;
         }
-        let site = site_slot(slot.site, self.sites.len());
+        let site = site_slot(slot.site, self.slots);
         if self.state.is_control(slot.task, site, control_slots) {
             self.state.control_holds = self.state.control_holds.wrapping_add(1);
             return;
         }
-        let site = &mut self.sites[site];
+        let site = self.site_mut(site);
         site.held_ns = site.held_ns.wrapping_add(held_ns);
         let bucket = &mut site.holds[bucket_of(held_ns)];
         *bucket = bucket.wrapping_add(1);
@@ -203,8 +241,9 @@ impl Cpus {
     /// next task that asks for the lock on this CPU will. What is read into must be of the slots that there are.
     pub fn read_booked(&self, cpu: usize, into: &mut CpuReading) {
         self.states.read(cpu, &mut into.state);
-        let slots = self.numbers.slots();
-        for slot in 0..self.used() {
+        let (slots, used) = (self.numbers.slots(), self.used());
+        into.use_at_least(used);
+        for slot in 0..used {
             let place = cpu * slots + slot;
             self.sites.read(place, &mut into.sites[slot]);
             let row = &mut into.blame_ns[slot * slots..(slot + 1) * slots];

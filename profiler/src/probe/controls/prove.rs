@@ -350,7 +350,8 @@ impl<'a> Counts<'a> {
         };
         let sum = |numbers: &[u32]| numbers.iter().map(|number| u64::from(*number)).sum::<u64>();
         programs.cpus.each_booked(|cpu| {
-            for (index, site) in cpu.sites.iter().enumerate() {
+            for index in 0..cpu.used() {
+                let site = cpu.site(index);
                 counts.holds[index] += sum(&site.holds);
                 counts.waits[index] += sum(&site.waits);
                 for (calls, span) in counts.calls.iter_mut().zip(&site.spans) {
