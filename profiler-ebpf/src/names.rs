@@ -91,8 +91,8 @@ table_index! {
         /// it is released, or as a missed run of the program that ends it.
         HoldOverwritten = "hold_overwritten",
         /// The task was switched out between its request and the clock at the end of its hold, so
-        /// that the hold has no length. Of a mutex: the kernel refused the program that reads that clock, for another
-        /// task was switched out in it.
+        /// that the hold has no length. Of a mutex: the kernel refused the program that reads that clock, or the one
+        /// that books, for another task was switched out in it.
         HoldSwitched = "hold_switched",
         /// An interrupt came between a clock and the lock, and it is not known when: the hold has no length.
         HoldInterrupted = "hold_interrupted",

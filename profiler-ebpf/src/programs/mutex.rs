@@ -138,12 +138,12 @@ fn take_place(cpu: &mut CpuState, hold: &mut TaskHold, pid: u32) {
 #[inline(never)]
 fn lose_left(cpu: &mut CpuState, hold: &TaskHold, pid: u32) {
     if maps::armed(cpu) {
-        // The release of this task's own hold was not seen, or not booked: runs of those programs were refused, which the
-        // kernel counts. That of another task's, where it comes, finds no beginning.
-        let loss = if hold.pid != pid && hold.end_ns != 0 {
-            Loss::HoldWithoutStart
-        } else {
+        // The open hold of another task is counted where it is given back: no beginning is found for it there. Of any other
+        // that is here a run of the programs at its release was refused, or is still to come and finds nothing.
+        let loss = if hold.pid != pid && hold.end_ns == 0 {
             Loss::HoldOverwritten
+        } else {
+            Loss::HoldSwitched
         };
         lose(cpu, loss);
     }

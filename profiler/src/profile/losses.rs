@@ -9,7 +9,8 @@ use crate::{
     units,
 };
 
-/// Programs each missed run of which is a lost hold or wait of the target lock.
+/// Programs each missed run of which is a lost hold or wait of the target lock. None of those of a mutex is one: their runs
+/// are mostly with other mutexes than the target, and what was refused of its own its next hold finds out and counts.
 const TARGET_PROGRAMS: &[&str] = &[
     "lock_requested",
     "lock_acquired",
@@ -19,9 +20,6 @@ const TARGET_PROGRAMS: &[&str] = &[
     "kprobe_lock_entered",
     "kretprobe_lock_acquired",
     "kprobe_lock_releasing",
-    // Runs of the other programs of a mutex are mostly with other mutexes than the target, whose holds find out themselves
-    // where one of them was refused.
-    "mutex_released",
     // In recordings of lockprof 0.1.
     "kprobe_lock_released",
 ];
@@ -331,7 +329,8 @@ mod tests {
                 ("mutex_acquired_lock", Some(500)),
                 false,
             ),
-            (("stack_missing", 1), ("mutex_released", Some(11)), true),
+            (("stack_missing", 1), ("mutex_released", Some(500)), false),
+            (("hold_switched", 11), ("mutex_released", Some(11)), true),
             (("hold_interrupted", 90), ("lock_acquired", None), false),
             (("hold_interrupted", 90), ("lock_acquired", Some(11)), true),
             (("hold_interrupted", 110), ("lock_acquired", None), true),
