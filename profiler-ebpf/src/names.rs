@@ -91,8 +91,8 @@ table_index! {
         /// it is released, or as a missed run of the program that ends it.
         HoldOverwritten = "hold_overwritten",
         /// The task was switched out between its request and the clock at the end of its hold, so
-        /// that the hold has no length. Of a mutex: the kernel refused the program that reads that clock, or the one
-        /// that books, for another task was switched out in it.
+        /// that the hold has no length. Of a mutex: the kernel refused a program at its end, for another task was switched
+        /// out in that one; or another task took its place in the table before it was booked.
         HoldSwitched = "hold_switched",
         /// An interrupt came between a clock and the lock, and it is not known when: the hold has no length.
         HoldInterrupted = "hold_interrupted",
@@ -102,7 +102,8 @@ table_index! {
         /// CPU.
         WaitUnclaimed = "wait_unclaimed",
         /// A writer's wait for the target lock began, and its end was not seen: the hold behind it has
-        /// no beginning.
+        /// no beginning. Of a mutex the hold is known, but not the wait; so it is where another task took its place in the
+        /// table.
         TargetWaitWithoutEnd = "target_wait_without_end",
         /// A wait for the target lock ended without its beginning.
         TargetWaitWithoutStart = "target_wait_without_start",

@@ -120,11 +120,10 @@ fn own_place() -> Option<(&'static mut TaskHold, u32)> {
     Some((unsafe { &mut *place }, pid + 1))
 }
 
-/// Makes a place the current task's, with a hold or a wait that is to begin. What is still there has not been booked:
-/// where its end was seen, or its task is another, nothing else counts it.
+/// Makes a place the current task's, with a hold or a wait that is to begin. What is still there has not been booked.
 #[inline(always)]
 fn take_place(cpu: &mut CpuState, hold: &mut TaskHold, pid: u32) {
-    if hold.start_ns != 0 && hold.window == maps::window(cpu) {
+    if (hold.start_ns != 0 || hold.wait_began_ns != 0) && hold.window == maps::window(cpu) {
         lose_left(cpu, hold, pid);
     }
     *hold = TaskHold {
@@ -138,12 +137,15 @@ fn take_place(cpu: &mut CpuState, hold: &mut TaskHold, pid: u32) {
 #[inline(never)]
 fn lose_left(cpu: &mut CpuState, hold: &TaskHold, pid: u32) {
     if maps::armed(cpu) {
-        // The open hold of another task is counted where it is given back: no beginning is found for it there. Of any other
-        // that is here a run of the programs at its release was refused, or is still to come and finds nothing.
-        let loss = if hold.pid != pid && hold.end_ns == 0 {
-            Loss::HoldOverwritten
-        } else {
+        let loss = if hold.start_ns == 0 {
+            // Its end was not seen, or comes later and finds no beginning: then the hold alone is booked.
+            Loss::TargetWaitWithoutEnd
+        } else if hold.end_ns != 0 || hold.pid == pid {
+            // Nothing else counts it: its end was seen and is forgotten here, or both programs of its end were refused.
             Loss::HoldSwitched
+        } else {
+            // Its release finds no beginning, and counts it.
+            Loss::HoldOverwritten
         };
         lose(cpu, loss);
     }
@@ -163,7 +165,9 @@ fn acquired<const CALLS: bool>(ctx: &FExitContext) {
         && hold.window == maps::window(cpu)
         && (hold.returned == 0 || CALLS)
     {
-        hold.site = if hold.returned == 0 { site } else { hold.site };
+        // Of two functions the outer one returns last, and knows who asked for the lock: the inner one's caller is the
+        // outer one.
+        hold.site = site;
         hold.returned = 1;
         return;
     }
@@ -267,6 +271,8 @@ fn released() {
 #[inline(never)]
 fn lose_open(cpu: &mut CpuState, hold: &mut TaskHold) {
     hold.start_ns = 0;
+    // Or the task's next wait would be taken for this one.
+    hold.wait_began_ns = 0;
     if maps::armed(cpu) && hold.window == maps::window(cpu) {
         lose(cpu, Loss::HoldSwitched);
     }

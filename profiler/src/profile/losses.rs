@@ -9,8 +9,8 @@ use crate::{
     units,
 };
 
-/// Programs each missed run of which is a lost hold or wait of the target lock. None of those of a mutex is one: their runs
-/// are mostly with other mutexes than the target, and what was refused of its own its next hold finds out and counts.
+/// Programs each missed run of which is a lost hold or wait of the target lock. Those of a mutex are none: they run with
+/// every mutex of the machine, and the programs count the target's holds that they lost by that.
 const TARGET_PROGRAMS: &[&str] = &[
     "lock_requested",
     "lock_acquired",
@@ -323,13 +323,13 @@ mod tests {
                 true,
             ),
             (("stack_missing", 1), ("kprobe_lock_released", None), false),
-            // Of the target a hold without its start would be counted, too.
+            // With other mutexes: of the target's the programs would count a loss, too.
             (
                 ("stack_missing", 1),
                 ("mutex_acquired_lock", Some(500)),
                 false,
             ),
-            (("stack_missing", 1), ("mutex_released", Some(500)), false),
+            (("stack_missing", 1), ("mutex_released", Some(11)), false),
             (("hold_switched", 11), ("mutex_released", Some(11)), true),
             (("hold_interrupted", 90), ("lock_acquired", None), false),
             (("hold_interrupted", 90), ("lock_acquired", Some(11)), true),
