@@ -28,8 +28,7 @@ pub(super) struct LockChoice {
 impl LockChoice {
     /// What kind of lock it is, where that is known or said.
     pub(super) fn family(&self) -> Option<LockFamily> {
-        let known = known_locks::find(&self.name).map(|known| known.family);
-        known.or(self.kind)
+        known_locks::family(&self.name, self.kind)
     }
 }
 

@@ -72,7 +72,7 @@ impl Capabilities {
     /// spinlock_types.h, 5.15 to 7.3).
     #[must_use]
     pub fn lock_kind(&self, name: &str, told: Option<LockFamily>) -> Option<LockFamily> {
-        let kind = known_locks::find(name).map(|known| known.family).or(told)?;
+        let kind = known_locks::family(name, told)?;
         let real_time = self.preemption() == Preemption::Realtime;
         Some(if real_time { LockFamily::RtMutex } else { kind })
     }

@@ -88,8 +88,7 @@ impl Default for Request {
 impl Request {
     /// What kind of lock it is on a kernel that is not real-time, where that is known or was said.
     fn family(&self) -> Option<LockFamily> {
-        let known = known_locks::find(&self.lock).map(|known| known.family);
-        known.or(self.kind)
+        known_locks::family(&self.lock, self.kind)
     }
 }
 

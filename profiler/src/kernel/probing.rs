@@ -58,8 +58,7 @@ impl Capabilities {
         let user = machine::user();
         let uname = machine::uname();
         let config = ConfigFacts::of_release(&uname.release);
-        let known = known_locks::find(lock).map(|known| known.family);
-        let is_mutex = known.or(kind) == Some(LockFamily::Mutex);
+        let is_mutex = known_locks::family(lock, kind) == Some(LockFamily::Mutex);
         let hooked: Vec<&str> = if is_mutex {
             mutex_functions().collect()
         } else {

@@ -15,6 +15,10 @@ use crate::{recording::schema::LockFamily, site::Site};
 /// The lock that is followed when nobody says otherwise.
 pub const DEFAULT_LOCK: &str = tasklist_lock::LOCK.name;
 
+/// Of which locks holds are followed: a part of a sentence.
+pub const FOLLOWED_HOLDS: &str =
+    "only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed";
+
 /// What is known of a lock.
 #[derive(Debug)]
 pub struct KnownLock {
@@ -79,6 +83,12 @@ pub fn find(name: &str) -> Option<&'static KnownLock> {
     all().find(|known| known.name == name)
 }
 
+/// What kind of lock that of this name is on a kernel that is not real-time, where that is known or was told.
+#[must_use]
+pub fn family(name: &str, told: Option<LockFamily>) -> Option<LockFamily> {
+    find(name).map(|known| known.family).or(told)
+}
+
 /// Whether those who take the lock of this name have everyday names.
 #[must_use]
 pub fn has_sites(name: &str) -> bool {
@@ -125,5 +135,13 @@ mod tests {
         assert!(has_sites(DEFAULT_LOCK));
         assert!(!has_sites("mmap_lock"));
         assert!(find("no_lock").is_none());
+    }
+
+    #[test]
+    fn what_is_known_of_a_kind_wins_over_what_was_told() {
+        let told = Some(LockFamily::Rwsem);
+        assert_eq!(family("cgroup_mutex", told), Some(LockFamily::Mutex));
+        assert_eq!(family("no_lock", told), told);
+        assert_eq!(family("no_lock", None), None);
     }
 }

@@ -11,7 +11,7 @@ use lockprof_abi::Span;
 
 use super::{Durations, Known, Profile, SiteProfile};
 use crate::{
-    known_locks::{has_sites, is_taken_by_each_task},
+    known_locks::{FOLLOWED_HOLDS, has_sites, is_taken_by_each_task},
     recording::schema::{AddressSource, Clock, Kind, LockFamily, Proves},
     site::Site,
     units,
@@ -223,20 +223,18 @@ impl Profile {
 
     /// Why holds of such a lock are not followed: a part of a sentence.
     fn holds_not_followed(&self) -> Option<String> {
-        let followed =
-            "only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed";
         match self.lock_family() {
             Some(LockFamily::Mutex) => None,
             Some(LockFamily::Rwlock) if self.sites_are_known() || self.was_held() => None,
             Some(LockFamily::Rwlock) => Some(format!(
-                "{followed}, and whether this one is taken so is not known"
+                "{FOLLOWED_HOLDS}, and whether this one is taken so is not known"
             )),
             Some(family) => Some(format!(
-                "{followed}, and this is one of the {}",
+                "{FOLLOWED_HOLDS}, and this is one of the {}",
                 plural(family)
             )),
             None => Some(format!(
-                "{followed}, and what kind of lock this is is not known"
+                "{FOLLOWED_HOLDS}, and what kind of lock this is is not known"
             )),
         }
     }
@@ -403,7 +401,10 @@ impl Profile {
         has_sites(&self.header.lock.name)
     }
 
-    fn is_taken_by_each_task(&self) -> bool {
+    /// Whether each task takes it for writing when it is made, when it ends and when it is reaped: of no other lock holds
+    /// tell task lives.
+    #[must_use]
+    pub fn is_taken_by_each_task(&self) -> bool {
         is_taken_by_each_task(&self.header.lock.name)
     }
 

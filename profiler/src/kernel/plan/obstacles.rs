@@ -5,7 +5,7 @@ use super::super::findings::Unlock;
 use super::super::mutexes::NOT_BY_KPROBE;
 use super::super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
 use super::mutex;
-use crate::recording::schema::LockFamily;
+use crate::{known_locks::FOLLOWED_HOLDS, recording::schema::LockFamily};
 
 /// Why no probe of any kind can see a write hold of the lock.
 pub(super) fn hold_obstacle(
@@ -18,10 +18,7 @@ pub(super) fn hold_obstacle(
         None | Some(LockFamily::Rwlock) => {}
         Some(LockFamily::Mutex) => return mutex::obstacle(capabilities),
         Some(kind) => {
-            return Some(format!(
-                "{lock} is a {}, and only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed",
-                kind.name()
-            ));
+            return Some(format!("{lock} is a {}, and {FOLLOWED_HOLDS}", kind.name()));
         }
     }
     let unlock = capabilities.unlock();
