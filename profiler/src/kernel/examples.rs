@@ -12,7 +12,7 @@ use super::mutexes::mutex_functions;
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
-use super::sites::hooked_functions;
+use super::sites::rwlock_functions;
 use crate::known_locks::DEFAULT_LOCK;
 
 pub(crate) const ADDRESS: u64 = 0xffff_ffff_82a0_a080;
@@ -24,7 +24,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
         variants: Vec::new(),
         btf: Some(true),
     };
-    let functions: BTreeMap<String, FunctionFacts> = hooked_functions()
+    let functions: BTreeMap<String, FunctionFacts> = rwlock_functions()
         .chain(["detach_pid", "__traceiter_contention_begin"])
         .chain(mutex_functions().filter(|name| !is_of_lock_debugging(name)))
         .map(|name| (name.to_owned(), everything.clone()))

@@ -56,7 +56,10 @@ pub fn refuse(target: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, hooked_functions};
+    use crate::kernel::{
+        mutexes::mutex_functions,
+        sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, rwlock_functions},
+    };
 
     #[test]
     fn spin_locks_and_slow_paths_are_refused() {
@@ -89,7 +92,11 @@ mod tests {
 
     #[test]
     fn the_tools_own_hooks_are_not() {
-        for target in hooked_functions().chain([TRACEPOINT_BEGAN, TRACEPOINT_ENDED]) {
+        let tracepoints = [TRACEPOINT_BEGAN, TRACEPOINT_ENDED];
+        for target in rwlock_functions()
+            .chain(mutex_functions())
+            .chain(tracepoints)
+        {
             assert_eq!(refuse(target), None, "{target}");
         }
     }

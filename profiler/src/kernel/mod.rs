@@ -64,8 +64,8 @@ pub use privileges::CapabilitySet;
 pub use release::version;
 pub use sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION, SiteNumbers,
-    TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack, hooked_functions,
-    lock_function, site_ranges,
+    TRACEPOINT_BEGAN, TRACEPOINT_ENDED, UNLOCK_FUNCTION, classify_stack, lock_function,
+    rwlock_functions, site_ranges,
 };
 pub use slab::{SlabCaches, SlabLayout};
 pub use spin_waits::SpinWaits;

@@ -16,7 +16,7 @@ use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
 use super::plan::address_of;
-use super::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, hooked_functions};
+use super::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, rwlock_functions};
 use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
@@ -62,9 +62,9 @@ impl Capabilities {
         let hooked: Vec<&str> = if is_mutex {
             mutex_functions().collect()
         } else {
-            hooked_functions().collect()
+            rwlock_functions().collect()
         };
-        let all = hooked_functions().chain(mutex_functions());
+        let all = rwlock_functions().chain(mutex_functions());
         let names: Vec<&str> = all.chain(MARKERS.iter().copied()).collect();
         let mut functions: BTreeMap<String, FunctionFacts> = names
             .iter()

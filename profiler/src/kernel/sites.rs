@@ -28,8 +28,8 @@ pub const TRACEPOINT_BEGAN: &str = "contention_begin";
 /// The tracepoint at its end.
 pub const TRACEPOINT_ENDED: &str = "contention_end";
 
-/// Every function that a probe may be put on.
-pub fn hooked_functions() -> impl Iterator<Item = &'static str> {
+/// Every function that a probe may be put on to follow a reader-writer lock, calls inside its holds included.
+pub fn rwlock_functions() -> impl Iterator<Item = &'static str> {
     [
         LOCK_FUNCTION,
         UNLOCK_FUNCTION,
