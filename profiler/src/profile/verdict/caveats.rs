@@ -2,6 +2,7 @@
 
 use super::{FEW_WAITS, effect::effect, load::load, longest_holder};
 use crate::{
+    known_locks::FOLLOWED_HOLDS,
     profile::Profile,
     recording::schema::{Clock, LockFamily, Tier, WindowKind},
     units::{self, TimeUnit},
@@ -89,15 +90,16 @@ pub(super) fn of_the_clock(profile: &Profile) -> Option<String> {
 }
 
 /// What it would take to measure holds as well.
-fn for_holds(profile: &Profile) -> &'static str {
+fn for_holds(profile: &Profile) -> String {
     let header = &profile.header;
     let budget = header.budget.as_ref();
     let mut words = header.command_line.iter().map(String::as_str);
     let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
     let family = profile.lock_family().filter(|_| !profile.sites_are_known());
     if family.is_some_and(|family| !matches!(family, LockFamily::Rwlock | LockFamily::Mutex)) {
-        "Only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed, and this is neither."
-    } else if asked_for {
+        return format!("{}, and this is neither.", units::capital(FOLLOWED_HOLDS));
+    }
+    let text = if asked_for {
         "Without --attach wait holds are measured too, where the kernel allows it."
     } else if budget.is_some_and(|budget| budget.allowed.is_some())
         && header
@@ -107,9 +109,13 @@ fn for_holds(profile: &Profile) -> &'static str {
             .any(|reason| reason.starts_with("By the budget"))
     {
         "With a larger --budget holds are measured too."
+    } else if profile.is_of_mutex() {
+        // What `lockprof doctor` says is of the lock that is followed when nobody names one.
+        "Holds take a kernel whose functions for mutexes can be probed: what stands in the way is said beside the tier."
     } else {
         "Holds take a kernel whose lock and unlock can be probed: `lockprof doctor` says what stands in the way."
-    }
+    };
+    text.to_owned()
 }
 
 /// Numbers that are of other windows than those that they were to be of.
