@@ -111,6 +111,8 @@ pub struct Tally {
     all_seconds: f64,
     /// Holds and task lives a second, when holds were seen last.
     last_holds: Option<(f64, f64)>,
+    /// Holds have nothing to do with task lives.
+    whatever_lives: bool,
 }
 
 impl Tally {
@@ -118,6 +120,7 @@ impl Tally {
     pub fn with_holds(holds_per_s: f64) -> Self {
         Self {
             last_holds: Some((holds_per_s, 0.0)),
+            whatever_lives: true,
             ..Self::default()
         }
     }
@@ -142,23 +145,26 @@ impl Tally {
     }
 
     /// Holds a second at so many task lives, where they are not seen: in the same relation as when they were,
-    /// unless hardly a task was made then.
+    /// unless hardly a task was made then, or holds do not follow lives.
     fn holds_at(&self, lives: f64) -> f64 {
         match self.last_holds {
             None => HOLDS_OF_A_LIFE * lives,
-            Some((holds, then)) if then >= FEW_LIVES => holds * lives / then,
+            Some((holds, then)) if then >= FEW_LIVES && !self.whatever_lives => {
+                holds * lives / then
+            }
             Some((holds, _)) => holds,
         }
     }
 
     /// The rates in the window that has ended; the next one begins. `None` where it had no length. In windows
-    /// of waits holds are not seen: the task lives of the machine stand for them.
+    /// of waits holds are not seen: the task lives of the machine stand for them, or those that were seen last.
     pub fn take(&mut self, cpus: u32, kind: WindowKind, lives: f64) -> Option<Rates> {
         let window = *self;
         *self = Self {
             own_cpu_s: self.own_cpu_s,
             all_seconds: self.all_seconds,
             last_holds: self.last_holds,
+            whatever_lives: self.whatever_lives,
             ..Self::default()
         };
         if window.seconds <= 0.0 {
@@ -265,6 +271,28 @@ mod tests {
         tally.add(&interval, true);
         let waits = tally.take(4, WindowKind::Waits, 500.0).unwrap();
         assert_eq!(waits.holds, 40.0);
+        // A window of holds, in which as many were seen as tasks were made: what comes next is not scaled by those.
+        let site = SiteInterval {
+            site: "cgroup_attach_task".to_owned(),
+            holds: 60,
+            held_ns: 0,
+            waits: 0,
+            waited_ns: 0,
+            hold_buckets: Vec::new(),
+            wait_buckets: Vec::new(),
+        };
+        let of_holds = Interval {
+            cpus: vec![CpuInterval {
+                cpu: 0,
+                sites: vec![site],
+            }],
+            ..interval.clone()
+        };
+        tally.add(&of_holds, true);
+        assert_eq!(tally.take(4, WindowKind::Holds, 60.0).unwrap().holds, 60.0);
+        tally.add(&interval, true);
+        let waits = tally.take(4, WindowKind::Waits, 500.0).unwrap();
+        assert_eq!(waits.holds, 60.0);
     }
 
     #[test]
