@@ -34,7 +34,11 @@ const TIMED_NULL_HOLDS: u64 = 200;
 const SPACING: Duration = Duration::from_millis(100);
 
 /// Takes a mutex of this process by the functions that probes stand at, and proves by the kernel's own count that the
-/// programs have run with it; and what they took.
+/// programs run; and what a run took.
+///
+/// That count has runs with any mutex of the machine, and is cut to what was done here: it proves that a program runs at
+/// all, not that it has run each time. None of them is with the target, but by chance: a run with another mutex ends where
+/// the address is compared.
 fn hold_a_mutex(programs: &Programs, circumstances: &Circumstances) -> (Control, Vec<RunTime>) {
     let Some(window) = RunTimeWindow::open(programs) else {
         let why = "BPF statistics, which take CAP_SYS_ADMIN, would tell whether the programs run with a mutex of \

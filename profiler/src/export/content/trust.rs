@@ -162,7 +162,17 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
             unit.format(total_ns / runs as f64)
         ));
     }
-    format!("{} a run, without trampolines", programs.join(", "))
+    // The control of a mutex takes another one, with which they do nothing but compare its address.
+    let mut runs = calibration.run_time.iter();
+    let of_others = if runs.any(|run| run.program.starts_with("mutex_")) {
+        "; runs of the programs of mutexes were with others than this one"
+    } else {
+        ""
+    };
+    format!(
+        "{} a run, without trampolines{of_others}",
+        programs.join(", ")
+    )
 }
 
 fn own_cost(profile: &Profile) -> String {

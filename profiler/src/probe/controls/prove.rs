@@ -63,8 +63,11 @@ pub fn null_holds(own: OwnHolds, programs: &Programs) -> (u64, u64) {
 /// What holds prove that were made on purpose: null holds of the target, or holds of another mutex.
 #[must_use]
 pub fn prove_holds(done: u64, seen: u64, circumstances: &Circumstances) -> Control {
-    if circumstances.holds_target || circumstances.takes_a_mutex {
-        of_holds(done, seen, || circumstances.cause())
+    let cause = || circumstances.cause();
+    if circumstances.takes_a_mutex {
+        of_holds(done, seen, "runs of the programs with another mutex", cause)
+    } else if circumstances.holds_target {
+        of_holds(done, seen, "null holds", cause)
     } else {
         not_proved(Proves::Holds, OTHER_LOCK)
     }
@@ -166,13 +169,13 @@ fn not_proved(proves: Proves, why: &str) -> Control {
     }
 }
 
-/// What null holds prove.
-fn of_holds(done: u64, seen: u64, cause: impl FnOnce() -> String) -> Control {
+/// What holds prove that were made on purpose; `what` is what was to be seen of them.
+fn of_holds(done: u64, seen: u64, what: &str, cause: impl FnOnce() -> String) -> Control {
     let seen = seen.min(done);
     let (outcome, why) = if seen == 0 {
         (Proof::Dead, Some(cause()))
     } else if seen * 10 < done * TENTHS {
-        let why = format!("only {seen} of {done} null holds were seen");
+        let why = format!("only {seen} of {done} {what} were seen");
         (Proof::NotProved, Some(why))
     } else {
         (Proof::Proved, None)
@@ -415,10 +418,31 @@ mod tests {
             (1000, 412, Proof::NotProved),
             (1000, 0, Proof::Dead),
         ] {
-            let control = of_holds(done, seen, || "ftrace is off".to_owned());
+            let control = of_holds(done, seen, "null holds", || "ftrace is off".to_owned());
             assert_eq!(control.outcome, outcome, "{seen}");
             assert!(control.seen <= control.done);
             assert_eq!(control.why.is_some(), outcome != Proof::Proved);
+        }
+    }
+
+    #[test]
+    fn what_was_not_seen_is_named() {
+        let of = |takes_a_mutex: bool| Circumstances {
+            method: Method::Fentry,
+            holds_target: !takes_a_mutex,
+            takes_a_mutex,
+            may_contend_target: false,
+            spinlocks_invisible: None,
+        };
+        for (takes_a_mutex, why) in [
+            (false, "only 80 of 200 null holds were seen"),
+            (
+                true,
+                "only 80 of 200 runs of the programs with another mutex were seen",
+            ),
+        ] {
+            let control = prove_holds(200, 80, &of(takes_a_mutex));
+            assert_eq!(control.why.as_deref(), Some(why));
         }
     }
 
