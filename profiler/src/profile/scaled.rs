@@ -9,6 +9,7 @@ use super::{
     windows::{has_holds, main_kind},
 };
 use crate::{
+    known_locks::is_taken_by_each_task,
     recording::{
         parse_address,
         schema::{self, Header, Window, WindowKind},
@@ -166,6 +167,7 @@ impl Scaling {
             has_waits.then(|| estimate(&|window| waits(window)[index], &count))
         };
         let lives = |window: &Counted| window.lives;
+        let tells_lives = has_holds && is_taken_by_each_task(&header.lock.name);
         Some(Scaled {
             kind,
             windows: self.windows.len() as u64,
@@ -173,7 +175,7 @@ impl Scaling {
             of_s: self.of_s,
             holds: of_holds(0),
             held_ns: of_holds(1),
-            lives: has_holds.then(|| estimate(&lives, &lives)),
+            lives: tells_lives.then(|| estimate(&lives, &lives)),
             waits: of_waits(0),
             waited_ns: of_waits(1),
         })

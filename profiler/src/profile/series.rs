@@ -7,6 +7,7 @@ use super::{
     windows::{has_holds, main_kind},
 };
 use crate::{
+    known_locks::is_taken_by_each_task,
     recording::schema::{Header, Interval, Phase, Window, WindowKind},
     site::Site,
 };
@@ -224,7 +225,7 @@ impl SeriesPoint {
             cpus,
             holds: known(holds),
             held_ns: known(held_ns),
-            lives: known(lives),
+            lives: known(lives).filter(|_| is_taken_by_each_task(&header.lock.name)),
             iterations: interval.iterations,
             tasks_created: interval.machine.tasks_created,
             steal_s: interval.machine.steal_s,

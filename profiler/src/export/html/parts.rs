@@ -155,10 +155,11 @@ fn cell(header: &str, text: &str) -> Markup {
 pub(super) fn series(profile: &Profile) -> Markup {
     let unit = profile.unit();
     let holds_known = profile.holds_known();
-    let of_lock: &[&str] = if holds_known {
-        &["held", "holds", "mean hold", "lives/s"]
-    } else {
-        &["tasks created/s"]
+    let tells_lives = profile.is_taken_by_each_task();
+    let of_lock: &[&str] = match (holds_known, tells_lives) {
+        (true, true) => &["held", "holds", "mean hold", "lives/s"],
+        (true, false) => &["held", "holds", "mean hold"],
+        (false, _) => &["tasks created/s"],
     };
     let mut grid = Grid::new(&["until", "phase"], of_lock).and("stolen", Column::Number);
     let together = profile.series.len().div_ceil(MOST_INTERVALS).max(1);
@@ -194,12 +195,15 @@ pub(super) fn series(profile: &Profile) -> Markup {
         let held = held.filter(|_| seconds > 0.0);
         let mean = holds.zip(held_ns).filter(|(holds, _)| *holds > 0);
         let of_lock = if holds_known {
-            vec![
+            let mut cells = vec![
                 held.map(|held_s| units::percent(held_s / seconds)),
                 holds.map(units::count),
                 mean.map(|(holds, ns)| unit.format(ns as f64 / holds as f64)),
-                rate(sum(|point| point.lives)),
-            ]
+            ];
+            if tells_lives {
+                cells.push(rate(sum(|point| point.lives)));
+            }
+            cells
         } else {
             vec![rate(sum(|point| Some(point.tasks_created)))]
         };

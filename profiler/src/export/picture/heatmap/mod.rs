@@ -5,7 +5,7 @@ mod strips;
 
 use anyhow::Result;
 
-use self::strips::{STRIP_GAP, STRIPS, Values, strip, values};
+use self::strips::{STRIP_GAP, Values, strip, strips, values};
 use super::{
     Picture, Setting,
     axis::{Axis, round_steps},
@@ -56,7 +56,9 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
         right: RIGHT,
         bottom: bottom.max(TOP + 60),
     };
-    let strips: Vec<Values<'_>> = STRIPS.iter().map(|strip| values(strip, profile)).collect();
+    let strips: Vec<Values<'_>> = strips(profile)
+        .map(|strip| values(strip, profile))
+        .collect();
     let strips_height: i32 = strips
         .iter()
         .map(|values| values.height() + STRIP_GAP)

@@ -24,27 +24,39 @@ pub(super) struct Strip {
     value: fn(&SeriesPoint, u32) -> Option<f64>,
     format: fn(&Profile, f64) -> String,
     empty: &'static str,
+    /// It is of task lives, which holds of few locks tell.
+    is_of_lives: bool,
 }
 
-/// From top to bottom.
-pub(super) const STRIPS: [Strip; 3] = [
+/// Those of a lock, from top to bottom.
+pub(super) fn strips(profile: &Profile) -> impl Iterator<Item = &'static Strip> {
+    let tells_lives = profile.is_taken_by_each_task();
+    STRIPS
+        .iter()
+        .filter(move |strip| tells_lives || !strip.is_of_lives)
+}
+
+static STRIPS: [Strip; 3] = [
     Strip {
         title: "mean hold",
         value: |point, _| point.mean_hold_ns().filter(|_| is_seen(point)),
         format: |profile, value| profile.unit().format_round(value),
         empty: "no hold was measured",
+        is_of_lives: false,
     },
     Strip {
         title: "task lives per second",
         value: |point, _| point.per_second(point.lives.filter(|_| is_seen(point))? as f64),
         format: |_, value| units::without_needless_digits(&units::rate(value)),
         empty: "no reap was measured",
+        is_of_lives: true,
     },
     Strip {
         title: "time stolen by the hypervisor",
         value: SeriesPoint::steal_share,
         format: |_, value| units::without_needless_digits(&units::percent(value)),
         empty: "none was reported",
+        is_of_lives: false,
     },
 ];
 
