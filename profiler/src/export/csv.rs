@@ -255,7 +255,7 @@ fn spans_and_blame(profile: &Profile, rows: &mut Rows, time: &str) {
     for pair in &profile.blame {
         let name = pair
             .holder
-            .map_or("readers and hand-over", |site| site.name());
+            .map_or(profile.rest_in_words(), |site| site.name());
         let row = Row {
             section: "blame",
             site: pair.waiter.name(),

@@ -49,7 +49,7 @@ impl Exporter for Trace {
         let axis = Axis::of(profile);
         events.extend(profile.header.attached_at.map(|at| attached(at, axis)));
         for point in &profile.series {
-            events.push(interval(point, profile.stage_name(point.stage), axis));
+            events.push(interval(point, profile, axis));
             if matches!(point.stage, Stage::Measured | Stage::WarmUp | Stage::Ending) {
                 events.extend(counters(point, &cpus, axis));
             }
@@ -161,23 +161,26 @@ fn start_s(point: &SeriesPoint) -> f64 {
     (point.at_s - point.seconds).max(0.0)
 }
 
-fn interval(point: &SeriesPoint, name: &str, axis: Axis) -> Value {
-    json!({
+fn interval(point: &SeriesPoint, profile: &Profile, axis: Axis) -> Value {
+    let mut interval = json!({
         "ph": "X",
-        "name": name,
+        "name": profile.stage_name(point.stage),
         "pid": LOCK,
         "tid": INTERVALS,
         "ts": axis.ts(start_s(point)),
         "dur": micros(point.seconds),
         "args": {
-            "write holds": point.holds,
+            profile.holds_in_words(): point.holds,
             "held": point.held_share().map(units::percent),
             "mean hold ns": point.mean_hold_ns(),
-            "task lives": point.lives,
             "iterations": point.iterations,
             "tasks created": point.tasks_created,
         },
-    })
+    });
+    if profile.is_taken_by_each_task() {
+        interval["args"]["task lives"] = json!(point.lives);
+    }
+    interval
 }
 
 fn counter(ts: f64, name: &str, unit: &str, value: f64) -> Value {

@@ -22,6 +22,7 @@ mod sums;
 mod verdict;
 mod waiters;
 mod windows;
+mod words;
 
 pub use absence::Absence;
 pub use anatomy::{Anatomy, Part, What, anatomies, contained};
@@ -51,12 +52,11 @@ pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};
 use std::collections::BTreeMap;
 
 use crate::{
-    known_locks::is_taken_by_each_task,
     recording::{
         Recording,
         schema::{
-            Calibration, CgroupInterval, Clock, Footer, Header, Killed, LockFamily, Method,
-            NullHold, Proves, Tier, WindowKind,
+            Calibration, CgroupInterval, Clock, Footer, Header, Killed, Method, NullHold, Proves,
+            Tier, WindowKind,
         },
     },
     site::Site,
@@ -316,22 +316,6 @@ impl Profile {
         self.over_writers(|hold| hold.total_ns)
     }
 
-    /// Whether the lock is a mutex: nobody reads it, and who holds it may sleep.
-    #[must_use]
-    pub fn is_of_mutex(&self) -> bool {
-        self.lock_family() == Some(LockFamily::Mutex)
-    }
-
-    /// What the lock was while somebody had it for itself alone: of a mutex nobody has it in another way.
-    #[must_use]
-    pub fn held_in_words(&self) -> &'static str {
-        if self.is_of_mutex() {
-            "held"
-        } else {
-            "held for writing"
-        }
-    }
-
     /// The share of the measured time that a writer held the lock: at least so much, where one did at its end.
     #[must_use]
     pub fn held_share(&self) -> Option<f64> {
@@ -354,7 +338,7 @@ impl Profile {
     /// Task lives that ended, by reap holds; none where holds were not measured, or are of another lock.
     #[must_use]
     pub fn lives(&self) -> Option<u64> {
-        let tells = self.holds_known() && is_taken_by_each_task(&self.header.lock.name);
+        let tells = self.holds_known() && self.is_taken_by_each_task();
         tells.then(|| {
             self.site(Site::REAP)
                 .and_then(|reap| reap.hold.as_ref())

@@ -190,10 +190,11 @@ fn waits(profile: &Profile) -> Option<String> {
         unit.format_or_unknown(wait.mean_ns()),
     );
     if let Some((behind, share)) = site.and_then(|site| behind(profile, site)) {
-        let behind = behind.map_or_else(
-            || "readers and hand-over, not a writer's hold".to_owned(),
-            |holder| format!("holds of {}", holder.name()),
-        );
+        let behind = match behind {
+            Some(holder) => format!("holds of {}", holder.name()),
+            None if profile.is_of_mutex() => format!("{}, not a hold", profile.rest_in_words()),
+            None => format!("{}, not a writer's hold", profile.rest_in_words()),
+        };
         text += &format!(
             "; {} of its waiting was behind {behind}",
             units::percent(share)

@@ -1,14 +1,27 @@
 //! What is said of a mutex: it has no readers, its holders sleep, and its shortest hold is not known.
 
 use lockprof::{
-    recording::schema::{Detail, Line, LockFamily, Proof},
+    export::{Format, Picture},
+    profile::Profile,
+    recording::schema::{
+        BlameInterval, Detail, Line, LockFamily, Proof, READERS_AND_HANDOVER, Tier,
+    },
     site::Site,
 };
+use lockprof_abi::LCB_F_WRITE;
 
 use crate::{
     absence::{all_views, changed, idle, says_none_of, set_controls},
-    fixture::Synthetic,
+    fixture::{Synthetic, profile_of},
+    windowed::{Windowed, json, text},
 };
+
+fn synthetic() -> Synthetic {
+    Synthetic {
+        sites: vec![Site::OTHER],
+        ..Synthetic::default()
+    }
+}
 
 /// Makes a recording one of cgroup_mutex.
 fn of_cgroup_mutex(line: &mut Line) {
@@ -19,10 +32,34 @@ fn of_cgroup_mutex(line: &mut Line) {
             header.lock.kind = Some(LockFamily::Mutex);
             header.detail = Detail::Holds;
         }
-        Line::Calibration(calibration) => calibration.null_hold = None,
+        Line::Calibration(calibration) => {
+            calibration.null_hold = None;
+            for (run, program) in calibration
+                .run_time
+                .iter_mut()
+                .zip(["mutex_acquired_lock", "mutex_released"])
+            {
+                run.program = program.to_owned();
+            }
+        }
         Line::Interval(interval) => {
             interval.spans.clear();
             interval.calls_outside.clear();
+            // Its waits are those of its sites, for it has no readers.
+            interval
+                .contention
+                .retain(|wait| wait.flags & LCB_F_WRITE == 0);
+            let pair = |holder: &str, waited_ns| BlameInterval {
+                waiter: Site::OTHER.name().to_owned(),
+                holder: holder.to_owned(),
+                waited_ns,
+            };
+            if !interval.blame.is_empty() {
+                interval.blame = vec![
+                    pair(Site::OTHER.name(), 40_000),
+                    pair(READERS_AND_HANDOVER, 90_000),
+                ];
+            }
         }
         Line::Footer(_) | Line::Killed(_) => {}
     }
@@ -30,13 +67,11 @@ fn of_cgroup_mutex(line: &mut Line) {
 
 #[test]
 fn nothing_is_said_of_writers_readers_and_calls() {
-    let synthetic = Synthetic {
-        sites: vec![Site::OTHER],
-        ..Synthetic::default()
-    };
-    let text = all_views(&changed(&synthetic, of_cgroup_mutex));
+    let text = all_views(&changed(&synthetic(), of_cgroup_mutex));
     for said in [
         "cgroup_mutex was held ",
+        "behind hand-over, not a hold",
+        "runs of the programs of mutexes were with others than this one",
         "lockprof has no shortest hold of a mutex",
         "of a mutex they are not followed",
     ] {
@@ -47,11 +82,77 @@ fn nothing_is_said_of_writers_readers_and_calls() {
         &[
             "held for writing",
             "by writers",
-            "task lives/s",
+            "of writers",
+            "task lives",
+            "lives/s",
+            "write holds",
             "--readers",
             "--detail spans",
         ],
     );
+}
+
+/// All but the summary for programs, in which the column of readers and hand-over has one name for all locks.
+fn views_for_people(profile: &Profile) -> String {
+    let views = [
+        Format::Table {
+            width: 100,
+            color: false,
+            by: None,
+        },
+        Format::Csv,
+        Format::Markdown,
+        Format::Folded,
+        Format::Trace,
+        Format::Html,
+    ];
+    let pictures = Picture::of(profile).iter();
+    let pictures = pictures.map(|&picture| Format::Svg(picture));
+    let views = views.into_iter().chain(pictures);
+    views.map(|format| text(profile, format)).collect()
+}
+
+#[test]
+fn its_waits_are_for_a_mutex_and_behind_no_readers() {
+    let text = views_for_people(&changed(&synthetic(), of_cgroup_mutex));
+    assert!(text.contains("cgroup_mutex (mutex)"));
+    says_none_of(&text, &["rwlock", "readers", "write holds", "task lives"]);
+}
+
+#[test]
+fn no_window_of_it_tells_task_lives() {
+    let windowed = Windowed {
+        like: synthetic(),
+        ..Windowed::holds(&[10_000, 9_000, 10_100, 9_100, 10_200, 9_050])
+    };
+    let mut lines = windowed.lines();
+    lines.iter_mut().for_each(of_cgroup_mutex);
+    let profile = profile_of(lines);
+    let summary = json(&profile);
+    assert!(summary["scaled"]["holds"]["estimate"].as_f64() > Some(0.0));
+    assert!(summary["scaled"]["lives"].is_null());
+    let series = summary["series"].as_array().unwrap();
+    assert!(series.iter().any(|point| point["holds"].as_u64() > Some(0)));
+    assert!(
+        series
+            .iter()
+            .all(|point| point["lives_per_second"].is_null())
+    );
+    let text = all_views(&profile) + &views_for_people(&profile);
+    assert!(text.contains("stands for"));
+    says_none_of(&text, &["task lives", "write holds"]);
+}
+
+/// `lockprof doctor` looks at another lock.
+#[test]
+fn why_its_holds_are_not_measured_is_said_in_the_report() {
+    let waits = Synthetic {
+        tier: Tier::WaitOnly,
+        ..synthetic()
+    };
+    let text = all_views(&changed(&waits, of_cgroup_mutex));
+    assert!(text.contains("what stands in the way is said beside the tier"));
+    says_none_of(&text, &["lockprof doctor"]);
 }
 
 #[test]

@@ -61,7 +61,11 @@ pub(super) fn about(profile: &Profile) -> Section {
             .write_holds()
             .zip(profile.lives().filter(|&lives| lives > 0));
         let per_life = per_life.map_or_else(String::new, |(holds, lives)| {
-            format!(", {:.2} write holds to a life", holds as f64 / lives as f64)
+            format!(
+                ", {:.2} {} to a life",
+                holds as f64 / lives as f64,
+                profile.holds_in_words()
+            )
         });
         page.field(
             "held",
@@ -77,7 +81,7 @@ pub(super) fn about(profile: &Profile) -> Section {
         );
     }
     let scaled = profile.scaled.as_ref();
-    if let Some(text) = scaled.and_then(|scaled| stands_for(scaled, profile.unit())) {
+    if let Some(text) = scaled.and_then(|scaled| stands_for(scaled, profile)) {
         page.field("stands for", text);
     }
     page
@@ -234,7 +238,7 @@ fn measured(profile: &Profile) -> String {
 }
 
 /// What there was in the whole measured time: an estimate, and said to be. Nothing where nothing is estimated.
-fn stands_for(scaled: &Scaled, unit: TimeUnit) -> Option<String> {
+fn stands_for(scaled: &Scaled, profile: &Profile) -> Option<String> {
     let sure = |estimate: Estimate, format: &dyn Fn(f64) -> String| match estimate.interval {
         Some(interval) => format!(" ({} to {})", format(interval.low), format(interval.high)),
         None if scaled.has_windows_enough() => " (too few to tell how sure)".to_owned(),
@@ -248,13 +252,13 @@ fn stands_for(scaled: &Scaled, unit: TimeUnit) -> Option<String> {
         })
     };
     let time = |estimate: Option<Estimate>, what: &str| {
-        let format = |ns| unit.format(ns);
+        let format = |ns| profile.unit().format(ns);
         let some = estimate.filter(|estimate| estimate.total > 0.0)?;
         let text = format!("{what} for {}{}", format(some.total), sure(some, &format));
         Some(text)
     };
     let parts = [
-        count(scaled.holds, "write holds"),
+        count(scaled.holds, profile.holds_in_words()),
         time(scaled.held_ns, "held"),
         count(scaled.lives, "task lives"),
         count(scaled.waits, "waits"),

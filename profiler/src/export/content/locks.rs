@@ -188,7 +188,12 @@ fn namespace(profile: &Profile) -> Option<&'static str> {
 
 /// What the rows are of, and what is in none of them.
 fn about_cgroups(profile: &Profile) -> Vec<String> {
-    let mut all = vec!["Holds and waits of writers.".to_owned()];
+    let whose = if profile.is_of_mutex() {
+        ""
+    } else {
+        " of writers"
+    };
+    let mut all = vec![format!("Holds and waits{whose}.")];
     all.extend(namespace(profile).map(str::to_owned));
     let full = profile.losses.counted.get(&Loss::CgroupTableFull);
     let full = full.copied().unwrap_or(0);

@@ -286,7 +286,7 @@ pub(super) fn blame(profile: &Profile) -> Section {
         grid.row([
             pair.waiter.name().to_owned(),
             pair.holder
-                .map_or("readers and hand-over", Site::name)
+                .map_or(profile.rest_in_words(), Site::name)
                 .to_owned(),
             profile.unit().format(pair.waited_ns as f64),
             units::percent(pair.waited_ns as f64 / all as f64),

@@ -305,13 +305,22 @@ fn anatomy(profile: &Profile, document: &Document) -> Result<Markup> {
 }
 
 fn time(profile: &Profile) -> Result<Markup> {
-    let instead = "A map of CPUs by time, coloured by the share of time that each CPU held the \
-                   lock. Beneath it, over the same time: the mean hold, task lives per second, and \
-                   time stolen by the hypervisor. The table that follows has the numbers.";
-    let caption = "Follow a spike down: a longer mean hold with fewer lives is a slower lock; \
-                   stolen time is a busy hypervisor, not the lock.";
+    let (lives, fewer) = if profile.is_taken_by_each_task() {
+        (" task lives per second,", " with fewer lives")
+    } else {
+        ("", "")
+    };
+    let instead = format!(
+        "A map of CPUs by time, coloured by the share of time that each CPU held the lock. Beneath \
+         it, over the same time: the mean hold,{lives} and time stolen by the hypervisor. The table \
+         that follows has the numbers."
+    );
+    let caption = format!(
+        "Follow a spike down: a longer mean hold{fewer} is a slower lock; stolen time is a busy \
+         hypervisor, not the lock."
+    );
     Ok(html! {
-        (picture(profile, Picture::Heatmap, instead, caption)?)
+        (picture(profile, Picture::Heatmap, &instead, &caption)?)
         @if !profile.series.is_empty() {
             details {
                 summary { "The intervals in numbers" }
@@ -324,11 +333,14 @@ fn time(profile: &Profile) -> Result<Markup> {
 fn blame(profile: &Profile, document: &Document) -> Result<Markup> {
     let instead = "A matrix of waiting sites by holding sites, with the waited time of each pair. \
                    The table that follows has the largest.";
-    let caption = "A wait behind a queue is charged to all who held the lock meanwhile, by the time \
-                   that they held it; the rest went to readers and to handing the lock over.";
+    let caption = format!(
+        "A wait behind a queue is charged to all who held the lock meanwhile, by the time that they \
+         held it; the rest went to {}.",
+        profile.rest_in_words()
+    );
     let pairs = document.section(Topic::Blame);
     Ok(html! {
-        (picture(profile, Picture::Blame, instead, caption)?)
+        (picture(profile, Picture::Blame, instead, &caption)?)
         @if pairs.is_some() {
             details { summary { "The pairs in numbers" } (section_blocks(pairs)) }
         }

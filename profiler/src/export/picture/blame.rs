@@ -105,11 +105,12 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
     let rows = i32::try_from(matrix.waiters.len()).unwrap_or(0);
     let height = TOP + (rows + 1) * ROW + 20;
     sheet(profile, setting, Picture::Blame.title(), height, |canvas| {
-        paint(canvas, &matrix, profile.unit())
+        paint(canvas, &matrix, profile)
     })
 }
 
-fn paint(canvas: &Canvas<'_>, matrix: &Matrix, unit: TimeUnit) -> Result<()> {
+fn paint(canvas: &Canvas<'_>, matrix: &Matrix, profile: &Profile) -> Result<()> {
+    let unit = profile.unit();
     // One more for the sums.
     let columns = i32::try_from(matrix.holders.len() + 1).unwrap_or(1);
     let width = ((RIGHT - LEFT) / columns).min(WIDEST);
@@ -132,7 +133,7 @@ fn paint(canvas: &Canvas<'_>, matrix: &Matrix, unit: TimeUnit) -> Result<()> {
     )?;
     canvas.text("waiter", (24, TOP - 20), Look::LEFT.color(QUIET))?;
     for (column, &holder) in matrix.holders.iter().enumerate() {
-        heading(canvas, cell(0, column), holder)?;
+        heading(canvas, cell(0, column), holder, profile.rest_in_words())?;
     }
     let sums = cell(0, matrix.holders.len());
     let at = ((sums.left + sums.right) / 2, TOP - 20);
@@ -176,14 +177,20 @@ fn paint(canvas: &Canvas<'_>, matrix: &Matrix, unit: TimeUnit) -> Result<()> {
     numbers(canvas, corner, matrix.all_ns, matrix.all_ns, unit)
 }
 
-/// The name of a column.
-fn heading(canvas: &Canvas<'_>, frame: Frame, holder: Option<Site>) -> Result<()> {
+/// The name of a column: that of a holder, or of the rest.
+fn heading(canvas: &Canvas<'_>, frame: Frame, holder: Option<Site>, rest: &str) -> Result<()> {
     let middle = (frame.left + frame.right) / 2;
     let Some(site) = holder else {
-        // In two lines, since it is long.
         let look = Look::CENTER.size(TEXT - 1);
-        canvas.text("readers and", (middle, TOP - 30), look)?;
-        return canvas.text("hand-over", (middle, TOP - 15), look);
+        // In two lines where it is long.
+        let last = match rest.rsplit_once(' ') {
+            Some((first, last)) => {
+                canvas.text(first, (middle, TOP - 30), look)?;
+                last
+            }
+            None => rest,
+        };
+        return canvas.text(last, (middle, TOP - 15), look);
     };
     let swatch = Frame {
         left: middle - 6,
