@@ -194,10 +194,11 @@ fn read_words_at(context: *mut c_void, place: usize) -> Option<[u64; 2]> {
 
 /// Who waits for a lock that is slept for: the return address, 0 where it is not to be told; and whether the call
 /// stack is to be walked: each where all samples are wanted, else one in a while, and where nothing else tells who it
-/// is, as in a kernel whose scheduler is too long to be passed over.
+/// is, as in a kernel whose scheduler is too long to be passed over. Where no stack may be walked nobody is looked for.
 #[inline(always)]
 pub fn find_of_sleep(context: *mut c_void, cpu: &mut CpuState, flags: u32) -> (u64, bool) {
-    if constants::between_text().length == constants::lock_text().length {
+    let passes_over = constants::between_text().length != constants::lock_text().length;
+    if !passes_over || !constants::take_stacks() {
         return (0, true);
     }
     let way = sleeping_way(flags);
