@@ -212,7 +212,7 @@ pub const TESTS: &[GuestTest] = &[
     everywhere_alone("callers_are_learned", callers::callers_are_learned),
     GuestTest {
         name: "callers_without_a_place_are_the_others",
-        kernels: &["debian:6.12", "debian:7.2"],
+        kernels: &["debian:6.12"],
         cpus: 1,
         run: callers::callers_without_a_place_are_the_others,
     },
