@@ -30,7 +30,7 @@ use aya_ebpf::{
 };
 use lockprof_abi::{BETWEEN_TEXT_LIMIT, CpuState, LCB_F_PERCPU, NO_STACK, TextRange, WAIT_DEPTH};
 
-use super::{constants, contention, maps::SharedVariable};
+use super::{constants, contention, maps::SharedVariable, memory::read_u64};
 
 /// Return addresses that are passed over: the slow path's, the lock function's, and some of a mutex or
 /// semaphore.
@@ -139,24 +139,26 @@ const fn sleeping_way(flags: u32) -> usize {
 fn known(context: *mut c_void, way: usize) -> Option<u64> {
     let between = constants::between_text();
     let mut place = first_place(way) as usize;
-    let [mut address, _] = read_words_at(context, place)?;
+    let mut address = read_word(context, place)?;
+    if !between.contains(address) {
+        return None;
+    }
     for _hop in 0..HOPS {
-        if !between.contains(address) {
-            return None;
-        }
         let distance = read_distance(address.wrapping_sub(between.start));
         if distance == 0 {
             return None;
         }
         place += distance as usize;
-        let [lower, upper] = read_words_at(context, place)?;
-        address = lower;
-        if !constants::is_code(lower) {
-            place += 1;
-            address = upper;
+        address = read_word(context, place)?;
+        if between.contains(address) {
+            continue;
         }
-        // The same for the verifier on both ways.
-        place &= FURTHEST_WORD;
+        if constants::is_code(address) {
+            return Some(address);
+        }
+        // The upper one of two places; the same for the verifier as the lower one.
+        place = (place + 1) & FURTHEST_WORD;
+        address = read_word(context, place)?;
         if !between.contains(address) {
             return constants::is_code(address).then_some(address);
         }
@@ -177,19 +179,10 @@ fn read_distance(offset: u64) -> u64 {
     u64::from(unsafe { read_volatile(distance_of(offset)) })
 }
 
-/// A word of the stack, and the one above.
+/// A word of the stack.
 #[inline(always)]
-fn read_words_at(context: *mut c_void, place: usize) -> Option<[u64; 2]> {
-    let mut words = [0; 2];
-    // SAFETY: the helper checks the address that it reads, and writes no more than the array's size.
-    let failed = unsafe {
-        bpf_probe_read_kernel(
-            words.as_mut_ptr().cast(),
-            size_of_val(&words) as u32,
-            context.cast::<u64>().wrapping_add(place).cast(),
-        )
-    };
-    (failed == 0).then_some(words)
+fn read_word(context: *mut c_void, place: usize) -> Option<u64> {
+    read_u64(context.cast::<u64>().wrapping_add(place) as u64)
 }
 
 /// Who waits for a lock that is slept for: the return address, 0 where it is not to be told; and whether the call
