@@ -166,6 +166,12 @@ mod tests {
         }
     }
 
+    /// Each path's outermost frame, and its time.
+    fn outermost<'a>(paths: &[WaitPath<'a>]) -> Vec<(Option<&'a str>, u64)> {
+        let of = |path: &WaitPath<'a>| (path.frames.last().map(String::as_str), path.waited_ns);
+        paths.iter().map(of).collect()
+    }
+
     #[test]
     fn parts_add_up_to_the_whole() {
         assert_eq!(shares(10, &[1, 1, 1]), [3, 3, 4]);
@@ -189,11 +195,6 @@ mod tests {
             waits(Some("g+0x2"), None, 50, 0),
             waits(None, None, 7, 0),
         ];
-        let paths = wait_paths(&all, &stacks);
-        let found: Vec<(Option<&str>, u64)> = paths
-            .iter()
-            .map(|path| (path.frames.last().map(String::as_str), path.waited_ns))
-            .collect();
         let expected = [
             (Some("a+0x3"), 675),
             (Some("b+0x3"), 225),
@@ -202,7 +203,7 @@ mod tests {
             (Some("g+0x2"), 50),
             (None, 7),
         ];
-        assert_eq!(found, expected);
+        assert_eq!(outermost(&wait_paths(&all, &stacks)), expected);
         let mut samples = Samples::default();
         samples.count(&all);
         assert_eq!((samples.spinning, samples.taken), (8, 4));
@@ -220,18 +221,13 @@ mod tests {
             ..waits(Some("f+0x2"), stack, total_ns, 0)
         };
         let all = [asleep(None, 100), asleep(Some(1), 30), asleep(Some(2), 10)];
-        let paths = wait_paths(&all, &stacks);
-        let found: Vec<(Option<&str>, u64)> = paths
-            .iter()
-            .map(|path| (path.frames.last().map(String::as_str), path.waited_ns))
-            .collect();
         let expected = [
             (Some("f+0x2"), 75),
             (Some("f+0x3"), 25),
             (Some("f+0x2"), 30),
             (Some("f+0x3"), 10),
         ];
-        assert_eq!(found, expected);
+        assert_eq!(outermost(&wait_paths(&all, &stacks)), expected);
         let mut samples = Samples::default();
         samples.count(&all);
         assert_eq!((samples.sleeping, samples.walked), (3, 2));
