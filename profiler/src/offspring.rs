@@ -19,6 +19,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
@@ -169,8 +170,10 @@ fn wait_for_end(process: u32, deadline: Instant) {
     };
     let left = deadline.saturating_duration_since(Instant::now());
     if let Ok(left) = Timespec::try_from(left) {
-        // That it goes on all the same is all that is left to know, and nobody would do anything else then.
-        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left));
+        // A child's end interrupts the call. That the process goes on all the same is all that is left to know, and nobody
+        // would do anything else then.
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        let _ = retry_on_intr(|| poll(&mut ended, Some(&left)));
     }
 }
 
