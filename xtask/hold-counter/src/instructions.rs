@@ -1,9 +1,10 @@
-//! Which machine instructions take the lock for writing, give it back, and call a function.
+//! Which machine instructions take the lock, give it back, and call a function.
 
-/// `lock cmpxchg`: queued_write_lock() and queued_write_lock_slowpath() of the kernel's qrwlock, and
-/// queued_spin_lock() of the queue in it. On one CPU the kernel patches the lock prefix to one that does
-/// nothing. A REX prefix stands before it where one of the upper eight registers has the address.
-pub fn takes(bytes: &[u8]) -> bool {
+/// `lock cmpxchg`: queued_write_lock() and queued_write_lock_slowpath() of the kernel's qrwlock,
+/// queued_spin_lock() of the queue in it, and both ends of a mutex (kernel/locking/mutex.c). On one CPU the
+/// kernel patches the lock prefix to one that does nothing. A REX prefix stands before it where one of the
+/// upper eight registers has the address.
+pub fn exchanges(bytes: &[u8]) -> bool {
     let bytes = match bytes {
         [0xf0 | 0x3e, rest @ ..] => rest,
         bytes => bytes,

@@ -1,10 +1,10 @@
 //! A plugin for QEMU: counts the instructions that each of a guest's CPUs executes while it holds a lock
-//! for writing, and on its way into the lock's queue. It stands outside of the guest, so what it counts has
+//! for writing, or a mutex, and on its way into the lock's queue. It stands outside of the guest, so what it counts has
 //! no part of its own, and everything that the guest's own observers do meanwhile.
 //!
 //! Its arguments, addresses in hexadecimal: `lock=START-END`, `slow=START-END` and `unlock=START-END`, those
-//! of `_raw_write_lock_irq`, `queued_write_lock_slowpath` and `_raw_write_unlock_irq`; `at=ADDRESS`, the lock
-//! itself, of which alone holds are counted; `mark=START`, a function whose call begins the next section;
+//! of `_raw_write_lock_irq`, `queued_write_lock_slowpath` and `_raw_write_unlock_irq`, or of `mutex_lock`,
+//! `__mutex_lock` and `mutex_unlock`; `at=ADDRESS`, the lock itself, of which alone holds are counted; `mark=START`, a function whose call begins the next section;
 //! `out=FILE`, which gets one line a section, `SECTION HOLDS HELD PERIOD HELD_180 PERIOD_180 CONTENDED
 //! HELD_CONTENDED TO_THE_QUEUE`; and `holds=FILE`, if it is given, which gets one line a hold, `SECTION CPU
 //! CALLER HELD TO_THE_QUEUE`, in each CPU's order.
@@ -13,8 +13,9 @@
 //! instructions inside the holds, and those from one release to the next. CONTENDED are those that were had
 //! in the slow path, with the median inside of them, and that from the slow path's first instruction (it
 //! calls contention_begin, if somebody listens) to the one that joins the queue, the compare-and-exchange on
-//! the queue's own lock, four bytes behind the lock. CALLER is the instruction that called the lock's
-//! function; TO_THE_QUEUE is `-` for an uncontended hold.
+//! the queue's own lock, four bytes behind the lock; a mutex has no such queue, and 0 there. A mutex for which
+//! somebody waits is given back a little later than here, after its holder has tried to. CALLER is the
+//! instruction that called the lock's function; TO_THE_QUEUE is `-` for an uncontended hold.
 //!
 //! Virtual CPUs are threads of their own, so that each has a counter and a state of its own.
 //!
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arguments::Settings;
-use instructions::{calls, gives_back, takes};
+use instructions::{calls, exchanges, gives_back};
 use interface::{Info, Instruction, Translation};
 use sections::Cpu;
 
@@ -217,10 +218,13 @@ unsafe fn watch(settings: &Settings, instruction: *mut Instruction, ahead: usize
         on_execution(Event::Asked);
     }
     let locks = settings.lock.contains(&address) || settings.slow.contains(&address);
-    if locks && takes(bytes) {
+    let unlocks = settings.unlock.contains(&address);
+    if locks && exchanges(bytes) {
         // Once for each, where it is one access and where it is two.
         on_access(Event::Exchanged, interface::READS);
-    } else if settings.unlock.contains(&address) && gives_back(bytes) {
+    } else if unlocks && exchanges(bytes) {
+        on_access(Event::Released, interface::READS);
+    } else if unlocks && gives_back(bytes) {
         on_access(Event::Released, interface::WRITES);
     }
 }

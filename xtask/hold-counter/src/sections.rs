@@ -20,9 +20,11 @@ struct Hold {
     held: u32,
     /// Instructions from one release to the next, where the section has one before.
     period: Option<NonZeroU32>,
+    /// Whether it was had in the slow path.
+    contended: bool,
     /// Where it was contended, instructions from the slow path's first one, which goes on to call
-    /// contention_begin, to the one by which the waiter joins the queue.
-    to_the_queue: Option<NonZeroU32>,
+    /// contention_begin, to the one by which the waiter joins the queue; 0 where there is no such queue.
+    to_the_queue: u32,
 }
 
 /// A hold that has not ended.
@@ -31,7 +33,8 @@ struct Open {
     section: usize,
     caller: u32,
     acquired: u64,
-    to_the_queue: Option<u64>,
+    contended: bool,
+    to_the_queue: u64,
 }
 
 /// The holds of one virtual CPU.
@@ -91,7 +94,8 @@ impl Cpu {
             section,
             caller: self.caller,
             acquired: count,
-            to_the_queue: self.slow.and(self.to_the_queue),
+            contended: self.slow.is_some(),
+            to_the_queue: self.slow.and(self.to_the_queue).unwrap_or(0),
         });
     }
 
@@ -114,9 +118,8 @@ impl Cpu {
             caller: open.caller,
             held: narrow(count - open.acquired),
             period: before.and_then(|(_, before)| NonZeroU32::new(narrow(count - before))),
-            to_the_queue: open
-                .to_the_queue
-                .and_then(|count| NonZeroU32::new(narrow(count))),
+            contended: open.contended,
+            to_the_queue: narrow(open.to_the_queue),
         });
     }
 
@@ -131,7 +134,7 @@ pub fn summary(cpus: &[&Cpu], sections: usize) -> String {
     for index in 0..sections {
         let holds = || cpus.iter().map(|cpu| cpu.section(index));
         let uncontended = holds().map(|holds| {
-            let alone = holds.iter().filter(|hold| hold.to_the_queue.is_none());
+            let alone = holds.iter().filter(|hold| !hold.contended);
             alone.copied().collect::<Vec<Hold>>()
         });
         let uncontended: Vec<Vec<Hold>> = uncontended.collect();
@@ -143,10 +146,10 @@ pub fn summary(cpus: &[&Cpu], sections: usize) -> String {
             let period = median(sums(&uncontended, period, together));
             let _ = write!(text, " {held} {period}");
         }
-        let contended = || holds().flatten().filter(|hold| hold.to_the_queue.is_some());
+        let contended = || holds().flatten().filter(|hold| hold.contended);
         let held = median(contended().map(|hold| u64::from(hold.held)).collect());
-        let waits = contended().filter_map(|hold| hold.to_the_queue);
-        let to_the_queue = median(waits.map(|count| u64::from(count.get())).collect());
+        let waits = contended().map(|hold| u64::from(hold.to_the_queue));
+        let to_the_queue = median(waits.collect());
         let _ = writeln!(text, " {} {held} {to_the_queue}", contended().count());
     }
     text
@@ -158,8 +161,10 @@ pub fn each_hold(cpus: &[&Cpu], sections: usize) -> String {
     for index in 0..sections {
         for (number, cpu) in cpus.iter().enumerate() {
             for hold in cpu.section(index) {
-                let wait = hold.to_the_queue;
-                let wait = wait.map_or("-".to_owned(), |count| count.to_string());
+                let wait = match hold.contended {
+                    true => hold.to_the_queue.to_string(),
+                    false => "-".to_owned(),
+                };
                 let _ = writeln!(
                     text,
                     "{index} {number} {:#x} {} {wait}",

@@ -327,11 +327,14 @@ mod tests {
             &[0x3e, 0x0f, 0xb1, 0x17],
             &[0x0f, 0xb1, 0x17],
         ] {
-            assert!(instructions::takes(bytes), "{bytes:x?}");
+            assert!(instructions::exchanges(bytes), "{bytes:x?}");
         }
         assert!(instructions::gives_back(&[0xc6, 0x07, 0x00]));
         // mov, cmpxchg8b, movb $1.
-        assert!(!instructions::takes(&[0x89, 0x17]) && !instructions::takes(&[0x0f, 0xc7, 0x0f]));
+        assert!(
+            !instructions::exchanges(&[0x89, 0x17])
+                && !instructions::exchanges(&[0x0f, 0xc7, 0x0f])
+        );
         assert!(!instructions::gives_back(&[0xc6, 0x07, 0x01]));
         // Backwards by 16, from the end of the call.
         let call = [0xe8, 0xf0, 0xff, 0xff, 0xff];
