@@ -98,7 +98,7 @@ fn host_stages(report: &mut Report, environment: &Environment) -> Result<()> {
         "--",
         "--show-output",
     ])?;
-    match Peers::fetch().and_then(|peers| peers.words_here()) {
+    match Peers::fetch().and_then(|peers| peers.bpftrace.words_here()) {
         Ok(words) => {
             tests.env(BPFTRACE, words);
         }

@@ -27,15 +27,35 @@ const WARM_UP: &str = "0.3";
 /// left out.
 const LEAST_HOLDS: u64 = 100;
 
-fn load() -> Step {
-    loads::step("nullhold", CPUS, WARM_UP, &["--iterations", PAIRS])
+/// A lock that two tasks contend for.
+#[derive(Clone, Debug)]
+pub struct Contention {
+    /// The load that takes it, and nothing else often.
+    pub load: Step,
+    /// The hold counter's arguments that name the functions and the lock.
+    pub counter: String,
+}
+
+impl Contention {
+    /// Two tasks of a load that take the lock once an iteration.
+    pub fn of(workload: &str, counter: Option<String>) -> Result<Self> {
+        Ok(Self {
+            load: loads::step(workload, CPUS, WARM_UP, &["--iterations", PAIRS]),
+            counter: counter.context("the kernel has not all that the hold counter needs")?,
+        })
+    }
+
+    /// tasklist_lock.
+    pub fn of_tasklist_lock(symbols: &Symbols) -> Result<Self> {
+        Self::of("nullhold", symbols.hold_counter_arguments())
+    }
 }
 
 /// Measures these observers with so many boots.
 pub fn run(
     laboratory: &Laboratory,
     lab: &Lab<'_>,
-    symbols: &Symbols,
+    contention: &Contention,
     peers: Option<&Peers>,
     observers: &[Observer],
     boots: usize,
@@ -45,7 +65,7 @@ pub fn run(
         let boot = Boot {
             laboratory,
             lab,
-            symbols,
+            contention,
             peers,
         };
         let (outcome, sections) = boot.run(observers)?;
@@ -70,13 +90,17 @@ struct Sections {
 struct Boot<'a> {
     laboratory: &'a Laboratory,
     lab: &'a Lab<'a>,
-    symbols: &'a Symbols,
+    contention: &'a Contention,
     peers: Option<&'a Peers>,
 }
 
 impl Boot<'_> {
     fn run(&self, observers: &[Observer]) -> Result<(VmOutcome, Vec<Sections>)> {
-        let script = Script::new(observers, &[load()], Settle::WALL);
+        let script = Script::new(
+            observers,
+            std::slice::from_ref(&self.contention.load),
+            Settle::WALL,
+        );
         let mut request = self.laboratory.request(self.lab, script.steps.clone());
         if let Some(peers) = self.peers {
             peers.add_to(&mut request)?;
@@ -88,9 +112,11 @@ impl Boot<'_> {
         let counted = folder.path().join("holds");
         let plugin = self.laboratory.hold_counter.as_deref();
         let plugin = plugin.map_err(|why| anyhow::anyhow!("{why}"))?;
-        let functions = self.symbols.hold_counter_arguments();
-        let functions = functions.context("the kernel has not all that the hold counter needs")?;
-        request.plugin = Some(hold_counter::argument(plugin, &functions, &counted));
+        request.plugin = Some(hold_counter::argument(
+            plugin,
+            &self.contention.counter,
+            &counted,
+        ));
         let outcome = guest::succeed(&request).context("a boot of the contended part failed")?;
         let count = script.sections.iter().flatten().count();
         let sections = hold_counter::read(&counted, count)?;

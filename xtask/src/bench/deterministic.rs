@@ -6,8 +6,9 @@ use lab::vm::protocol::Step;
 use lab::vm::{Clock, VmOutcome, VmRequest};
 
 use super::bpftrace::{self, Form};
-use super::contended;
-use super::hold_counter::{self, Counted, Section, TOGETHER};
+use super::contended::{self, Contention};
+use super::cost::Measurement;
+use super::hold_counter::{self, Section, TOGETHER};
 use super::laboratory::Laboratory;
 use super::loads;
 use super::observer::{self, Observer};
@@ -240,7 +241,7 @@ impl Bench<'_> {
         contended::run(
             self.laboratory,
             self.lab,
-            self.symbols,
+            &Contention::of_tasklist_lock(self.symbols)?,
             self.peers,
             observers,
             boots,
@@ -295,15 +296,6 @@ impl Bench<'_> {
     }
 }
 
-/// One measurement of a load, in instructions of an iteration.
-#[derive(Clone, Copy, Debug)]
-struct Measurement {
-    /// By the guest's clock: the mean, with the timer's interrupts and what the kernel does meanwhile.
-    clock: f64,
-    /// By the counter outside of the guest: the median.
-    counted: Option<Counted>,
-}
-
 /// What the observer adds to a load, from its four measurements.
 fn cost(
     outcome: &VmOutcome,
@@ -330,28 +322,7 @@ fn cost(
     };
     let off = [one(places.before)?, one(places.after)?];
     let on = places.with.iter().map(|place| one(*place));
-    Ok(difference(&off, &on.collect::<Result<Vec<_>>>()?))
-}
-
-/// What is added to the mean of one group in that of another. What is counted from outside comes
-/// first: its medians have no interrupts and no background work of the kernel in them.
-fn difference(off: &[Measurement], on: &[Measurement]) -> Cost {
-    let clock = |group: &[Measurement]| mean(group.iter().map(|one| one.clock));
-    let counted = |group: &[Measurement], value: fn(Counted) -> f64| {
-        let values = group.iter().map(|one| one.counted.map(value));
-        let values = values.collect::<Option<Vec<_>>>()?;
-        Some(mean(values.into_iter()))
-    };
-    let period = |group| counted(group, |counted| counted.period).unwrap_or_else(|| clock(group));
-    let held = |group| counted(group, |counted| counted.held);
-    Cost {
-        bare: period(off),
-        added: period(on) - period(off),
-        added_by_clock: clock(on) - clock(off),
-        bare_in_hold: held(off),
-        added_in_hold: held(on).zip(held(off)).map(|(on, off)| on - off),
-        spread: 0.0,
-    }
+    Ok(Cost::difference(&off, &on.collect::<Result<Vec<_>>>()?))
 }
 
 /// The means over boots; an error where they do not repeat.
@@ -369,8 +340,8 @@ fn merge(boots: &[Vec<ObserverCosts>]) -> Result<Vec<ObserverCosts>> {
             .map(|one| one.reported_null_hold)
             .collect::<Option<Vec<_>>>();
         ObserverCosts {
-            pair: merge_costs(&pairs),
-            life: lives.map(|lives| merge_costs(&lives)),
+            pair: Cost::mean_of(&pairs),
+            life: lives.map(|lives| Cost::mean_of(&lives)),
             reported_null_hold: reported.map(|all| mean(all.into_iter())),
             ..observer.clone()
         }
@@ -398,26 +369,6 @@ fn merge(boots: &[Vec<ObserverCosts>]) -> Result<Vec<ObserverCosts>> {
     Ok(merged)
 }
 
-fn merge_costs(costs: &[&Cost]) -> Cost {
-    let in_hold = |value: fn(&Cost) -> Option<f64>| {
-        let values = costs.iter().map(|cost| value(cost));
-        let values = values.collect::<Option<Vec<_>>>()?;
-        Some(mean(values.into_iter()))
-    };
-    let whole = costs
-        .iter()
-        .map(|cost| cost.bare + cost.added)
-        .collect::<Vec<_>>();
-    Cost {
-        bare: mean(costs.iter().map(|cost| cost.bare)),
-        added: mean(costs.iter().map(|cost| cost.added)),
-        added_by_clock: mean(costs.iter().map(|cost| cost.added_by_clock)),
-        bare_in_hold: in_hold(|cost| cost.bare_in_hold),
-        added_in_hold: in_hold(|cost| cost.added_in_hold),
-        spread: relative_spread(&whole),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,27 +384,6 @@ mod tests {
             },
             ..ObserverCosts::default()
         }]
-    }
-
-    #[test]
-    fn what_is_counted_from_outside_comes_before_the_clock() {
-        let measurement = |clock, counted: Option<(f64, f64)>| Measurement {
-            clock,
-            counted: counted.map(|(held, period)| Counted { held, period }),
-        };
-        let off = [measurement(110.0, Some((10.0, 100.0)))];
-        let on = [
-            measurement(300.0, Some((60.0, 250.0))),
-            measurement(320.0, Some((62.0, 252.0))),
-        ];
-        let cost = difference(&off, &on);
-        assert_eq!(
-            (cost.bare, cost.added, cost.added_by_clock),
-            (100.0, 151.0, 200.0)
-        );
-        assert_eq!(cost.added_in_hold, Some(51.0));
-        let cost = difference(&off, &[measurement(300.0, None)]);
-        assert_eq!(cost.added_in_hold, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::contention_tables as contention;
 use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
+use super::kinds::tables as kinds;
 use super::locks::tables as locks;
 use super::results::{
     Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
@@ -34,6 +35,7 @@ pub fn render(results: &Results) -> String {
     if let Some(part) = &results.waits {
         wait_tables::section(&mut text, part);
     }
+    kinds::section(&mut text, &results.kinds);
     locks::section(&mut text, results);
     if let Some(part) = &results.daemon {
         daemon(&mut text, part);

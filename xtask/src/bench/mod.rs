@@ -4,11 +4,13 @@ pub mod bpftrace;
 pub mod check;
 pub mod contended;
 pub mod contention_tables;
+pub mod cost;
 pub mod daemon;
 pub mod deterministic;
 pub mod goals;
 pub mod hold_counter;
 pub mod kept;
+pub mod kinds;
 pub mod laboratory;
 pub mod load;
 pub mod loads;
@@ -25,6 +27,7 @@ pub mod script;
 pub mod statistics;
 pub mod symbols;
 pub mod throughput;
+pub mod tool;
 pub mod versions;
 pub mod wait_guest;
 pub mod wait_script;
@@ -90,6 +93,8 @@ pub enum PartName {
     Waits,
     /// Of those the guest's alone
     WaitsInGuest,
+    /// What it costs to follow a lock of another kind
+    Kinds,
     /// What `lockprof locks` costs a wait, in guests
     LocksInGuest,
     /// What it takes of memory
@@ -100,8 +105,9 @@ pub enum PartName {
 
 impl PartName {
     /// Those that look at other tools as well.
-    const WITH_PEERS: [Self; 6] = [
+    const WITH_PEERS: [Self; 7] = [
         Self::Deterministic,
+        Self::Kinds,
         Self::Load,
         Self::Waits,
         Self::WaitsInGuest,
@@ -134,7 +140,7 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
     };
     signals::check()?;
     if let Ok(peers) = &peers {
-        with.push(("bpftrace".to_owned(), peers.bpftrace.clone()));
+        with.push(("bpftrace".to_owned(), peers.bpftrace.version.clone()));
         let perf = peers.perf.as_ref().ok();
         with.extend(perf.map(|perf| ("perf".to_owned(), perf.source.clone())));
     }
@@ -199,6 +205,22 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         let found = wait_guest::run(&laboratory, peers)?;
         put_guest(&mut results.waits, found, &with);
         write(&mut results, &folder)?;
+    }
+    if wanted(PartName::Kinds) {
+        let peers = peers.clone().map(Peers::and_klockstat);
+        let klockstat = peers.as_ref().ok();
+        let klockstat = klockstat.and_then(|peers| peers.klockstat.as_ref().ok());
+        let mut with = with.clone();
+        with.extend(klockstat.map(|tool| ("libbpf-tools".to_owned(), tool.version.clone())));
+        for kernel in kernels(&options.kernel) {
+            let boots = usize::from(options.boots);
+            let part = Part {
+                with: with.clone(),
+                found: kinds::run(&laboratory, &peers, &kernel, boots)?,
+            };
+            put(&mut results.kinds, part, |found| &found.kernel);
+            write(&mut results, &folder)?;
+        }
     }
     if wanted(PartName::LocksInGuest) {
         for kernel in kernels(&options.kernel) {

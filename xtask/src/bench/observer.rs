@@ -78,7 +78,7 @@ impl Observer {
     }
 
     /// Programs that do nothing, or next to it, by `kind:target`.
-    fn empty(name: &str, what: &str, probes: &[String]) -> Self {
+    pub fn empty(name: &str, what: &str, probes: &[String]) -> Self {
         let argv = std::iter::once(EMPTY_PROBES).chain(probes.iter().map(String::as_str));
         Self::program(name, what, &argv.collect::<Vec<_>>(), "attached")
     }
@@ -132,6 +132,17 @@ impl Observer {
         }
     }
 
+    /// The same of another lock than tasklist_lock, whatever it costs.
+    #[must_use]
+    pub fn of_lock(mut self, lock: &str) -> Self {
+        self.name.push_str(&format!("-{lock}"));
+        self.what.push_str(&format!(", --lock {lock}"));
+        self.recording = Some(self.name.clone());
+        let more = ["--budget", "off", "--lock", lock];
+        self.argv.extend(more.map(str::to_owned));
+        self
+    }
+
     /// The same with calls that are measured on request alone.
     #[must_use]
     pub fn with_span(mut self, function: &str) -> Self {
@@ -166,7 +177,7 @@ impl Observer {
 }
 
 /// `kind:target` for each.
-fn probes(list: &[(&str, &str)]) -> Vec<String> {
+pub fn probes(list: &[(&str, &str)]) -> Vec<String> {
     let probes = list.iter();
     probes
         .map(|(kind, target)| format!("{kind}:{target}"))

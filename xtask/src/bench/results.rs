@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use lab::signals;
 use serde::{Deserialize, Serialize};
 
+use super::kinds::results::KernelKinds;
 use super::locks::results as locks;
 use super::statistics::{Interval, ratio_interval};
 
@@ -29,6 +30,9 @@ pub struct Results {
     /// Waits, on the machine itself.
     #[serde(default)]
     pub waits: Option<Part<WaitCosts>>,
+    /// What it costs to follow a lock of another kind, kernel by kernel.
+    #[serde(default)]
+    pub kinds: Vec<Part<KernelKinds>>,
     /// What `lockprof locks` costs a wait, kernel by kernel.
     #[serde(default)]
     pub locks_in_guest: Vec<Part<locks::KernelWaits>>,

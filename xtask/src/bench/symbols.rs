@@ -28,12 +28,16 @@ pub struct Symbols(BTreeMap<String, (String, String)>);
 impl Symbols {
     /// Boots the kernel of a request once, and asks.
     pub fn of(request: &VmRequest) -> Result<Self> {
+        let names = [observer::LOCK, SLOW_PATH, observer::UNLOCK, TARGET];
+        let names = names.into_iter().chain(observer::SPANS);
+        Self::named(request, names.chain(reference::functions()))
+    }
+
+    /// The same about these functions and objects.
+    pub fn named<'a>(request: &VmRequest, names: impl Iterator<Item = &'a str>) -> Result<Self> {
         let mut request = request.clone();
         request.cpus = 1;
-        let names = [observer::LOCK, SLOW_PATH, observer::UNLOCK, TARGET, MARK]
-            .into_iter()
-            .chain(observer::SPANS)
-            .chain(reference::functions());
+        let names = names.chain([MARK]);
         let argv = [observer::EMPTY_PROBES, "--symbols"]
             .into_iter()
             .chain(names);
@@ -59,14 +63,20 @@ impl Symbols {
 
     /// The hold counter's arguments that name functions. `None` where one is missing.
     pub fn hold_counter_arguments(&self) -> Option<String> {
-        let range = |name| {
+        self.counter_of(observer::LOCK, &[SLOW_PATH], observer::UNLOCK, TARGET)
+    }
+
+    /// The same for a lock, by the functions that take it and give it back, and the first of those that the slow path
+    /// may be in that the kernel has.
+    pub fn counter_of(&self, lock: &str, slow: &[&str], unlock: &str, at: &str) -> Option<String> {
+        let range = |name: &str| {
             self.0
                 .get(name)
                 .map(|(start, end)| format!("{start}-{end}"))
         };
-        let (lock, slow) = (range(observer::LOCK)?, range(SLOW_PATH)?);
-        let unlock = range(observer::UNLOCK)?;
-        let (at, mark) = (&self.0.get(TARGET)?.0, &self.0.get(MARK)?.0);
+        let slow = slow.iter().find_map(|name| range(name))?;
+        let (lock, unlock) = (range(lock)?, range(unlock)?);
+        let (at, mark) = (&self.0.get(at)?.0, &self.0.get(MARK)?.0);
         Some(format!(
             "lock={lock},slow={slow},unlock={unlock},at={at},mark={mark}"
         ))

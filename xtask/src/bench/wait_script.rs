@@ -72,7 +72,7 @@ impl ScriptRun {
         traceable
             .write_all(TRACEABLE.as_bytes())
             .context("cannot write a file")?;
-        let bpftrace = peers.bpftrace_here()?;
+        let bpftrace = peers.bpftrace.command_here()?;
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", WITH_TRACEFS, "sh"]);
         command

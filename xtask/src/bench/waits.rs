@@ -83,7 +83,7 @@ impl Peer<'_> {
     fn what(&self) -> String {
         match self {
             Self::WithoutStacks => "the same programs without stacks".to_owned(),
-            Self::Script(peers) => format!("bpftrace {} script", peers.bpftrace),
+            Self::Script(peers) => format!("bpftrace {} script", peers.bpftrace.version),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What lockprof aims at, and whether it gets there.
 
 mod daemon;
+mod kinds;
 mod lock;
 mod locks;
 mod seen;
@@ -69,6 +70,8 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     let mut kernels = results.deterministic.iter().map(|part| &part.found);
     goals.extend(lock::others(kernels.find(|costs| costs.kernel == KERNEL)));
     goals.extend(seen::goals(results.waits.as_ref().map(|part| &part.found)));
+    let kernels = results.kinds.iter().map(|part| &part.found);
+    goals.extend(kinds::goals(&kernels.collect::<Vec<_>>()));
     let kernels = results.locks_in_guest.iter().map(|part| &part.found);
     goals.extend(locks::goals(&kernels.collect::<Vec<_>>()));
     goals.extend(daemon::goals(

@@ -10,7 +10,7 @@ pub mod tables;
 use anyhow::Result;
 use lab::kernel;
 
-use super::contended;
+use super::contended::{self, Contention};
 use super::laboratory::Laboratory;
 use super::observer::{self, Observer};
 use super::peers::Peers;
@@ -75,11 +75,12 @@ pub fn in_guest(
         return Ok(waits);
     }
     let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
+    let contention = Contention::of_tasklist_lock(&symbols)?;
     for observer in spinning(peers) {
         let what = format!("{}, where CPUs spin", observer.what);
         let peers = peers.as_ref().ok();
         let one = [observer];
-        let seen = contended::run(laboratory, &lab, &symbols, peers, &one, SPINNING_BOOTS);
+        let seen = contended::run(laboratory, &lab, &contention, peers, &one, SPINNING_BOOTS);
         let seen = waits.not_measured.or_note(&what, seen)?;
         waits.spinning.extend(seen.into_iter().flatten());
     }

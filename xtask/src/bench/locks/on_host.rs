@@ -149,7 +149,7 @@ fn turns<'a>(peers: &'a Result<Peers, String>, found: &mut OnHost) -> Vec<Turn<'
     match peers {
         Ok(peers) => turns.push(Turn {
             name: BPFTRACE_LOCK,
-            what: format!("bpftrace {} script by lock", peers.bpftrace),
+            what: format!("bpftrace {} script by lock", peers.bpftrace.version),
             tool: Tool::Script(peers),
         }),
         Err(why) => found.not_measured.note("the bpftrace script", why),
