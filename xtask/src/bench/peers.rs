@@ -43,9 +43,8 @@ impl Peers {
     /// The same with klockstat, which is fetched unless it is there.
     #[must_use]
     pub fn and_klockstat(self) -> Self {
-        let fetched = Tool::fetch("libbpf-tools", "usr/sbin/klockstat-libbpf");
         Self {
-            klockstat: fetched.map_err(|error| first_line(&error)),
+            klockstat: Tool::klockstat().map_err(|error| first_line(&error)),
             ..self
         }
     }

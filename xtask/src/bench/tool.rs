@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use lab::apt;
 use lab::vm::initramfs::GuestFile;
+use lab::vm::protocol::Step;
 use lab::{lock, paths, process};
 
 /// The dynamic loader's place, which programs have built in.
@@ -14,6 +15,9 @@ const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "/lib/x86_64-linux-gnu";
 /// The loader's name in a tool's own folder.
 const LOADER_APART: &str = "ld.so";
+/// What stdbuf(1) preloads, and where it is: a part of coreutils, which every Debian has.
+const LINE_BUFFERED: &str = "libstdbuf.so";
+const COREUTILS: &str = "/usr/libexec/coreutils";
 
 /// A tool with its libraries.
 #[derive(Clone, Debug)]
@@ -50,6 +54,11 @@ impl Tool {
         std::fs::rename(&tree, &destination)
             .with_context(|| format!("cannot make {}", destination.display()))?;
         Ok(Self::of(version, program, destination))
+    }
+
+    /// klockstat, which looks at mutexes and rw semaphores.
+    pub fn klockstat() -> Result<Self> {
+        Self::fetch("libbpf-tools", "usr/sbin/klockstat-libbpf")
     }
 
     fn of(version: String, program: &'static str, tree: PathBuf) -> Self {
@@ -99,7 +108,12 @@ impl Tool {
     /// [`Self::words_apart`] is the command then.
     pub fn files_apart(&self) -> Result<Vec<GuestFile>> {
         let folder = self.folder_apart();
-        self.files_at(&folder, &format!("{folder}/{LOADER_APART}"), &folder)
+        let mut files = self.files_at(&folder, &format!("{folder}/{LOADER_APART}"), &folder)?;
+        files.push(GuestFile {
+            guest: format!("{folder}/{LINE_BUFFERED}"),
+            host: Path::new(COREUTILS).join(LINE_BUFFERED),
+        });
+        Ok(files)
     }
 
     /// The command, with the tool in a folder of its own.
@@ -111,6 +125,13 @@ impl Tool {
             folder.clone(),
             format!("{folder}/{}", self.name),
         ]
+    }
+
+    /// A step of a guest that runs it so, and whose every line comes as soon as it is printed: else what it says stays in
+    /// its memory while nobody sits at a terminal.
+    pub fn by_the_line(&self, step: Step) -> Step {
+        let library = format!("{}/{LINE_BUFFERED}", self.folder_apart());
+        step.env("LD_PRELOAD", &library).env("_STDBUF_O", "L")
     }
 
     fn folder_apart(&self) -> String {

@@ -295,6 +295,10 @@ pub const TESTS: &[GuestTest] = &[
         "mutex_holds_are_counted_exactly",
         mutex::holds_are_counted_exactly,
     ),
+    everywhere(
+        "klockstat_counts_the_same",
+        mutex::klockstat_counts_the_same,
+    ),
     everywhere("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(

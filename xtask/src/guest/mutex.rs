@@ -1,6 +1,6 @@
 //! Holds and waits of a mutex: of cgroup_mutex, by a load that knows how often it takes it.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 
@@ -8,6 +8,7 @@ use super::beside::counted;
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
+use crate::bench::tool::Tool;
 
 /// The lock.
 const LOCK: &str = "cgroup_mutex";
@@ -18,6 +19,10 @@ const ITERATIONS: u64 = 2000;
 const CGROUP_MADE_AND_REMOVED: u64 = 2;
 /// What the script prints when it has been attached for a while.
 const READY: &str = "attached";
+/// What klockstat prints when it has attached.
+const KLOCKSTAT_READY: &str = "Tracing mutex/sem lock events";
+/// What stands above its table of holds.
+const KLOCKSTATS_HEAD: &str = "Total Hold";
 /// By how much the mean hold may differ from the script's. Each has the other's programs between its clocks at one end of a
 /// hold.
 const HELD_DIFFERENCE: f64 = 0.4;
@@ -64,6 +69,91 @@ pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
         bail!("a mean hold of {mean_ns:.0} ns, and of {script_ns:.0} ns by the script");
     }
     Ok(Verdict::Passed)
+}
+
+/// klockstat on the same lock counts the same holds. Its mean is not of those in which the host did not stop the
+/// machine, so that lockprof's may be shorter, but no longer.
+pub fn klockstat_counts_the_same(lab: &Lab<'_>) -> Result<Verdict> {
+    let load = format!(
+        "--lock {LOCK} --workload cgroup --tasks {WORKERS} --iterations {ITERATIONS} --warm-up 0"
+    );
+    let klockstat = Tool::klockstat()?;
+    let words = klockstat.words_apart();
+    let more = ["-L", LOCK, "-n", "100", "-s", "1"].map(str::to_owned);
+    let step = Step::new(words.into_iter().chain(more)).background(Some(KLOCKSTAT_READY));
+    let mut request = lab.request(vec![
+        klockstat.by_the_line(step),
+        run("mutex", &load),
+        Step::ending(0, libc::SIGINT),
+    ]);
+    request.files.extend(klockstat.files_apart()?);
+    let outcome = super::succeed(&request)?;
+    let summary = Summary::of(lab, &outcome, "mutex")?;
+    summary.nothing_was_lost_in_holds()?;
+    let rows = klockstats_holds(&outcome.steps[0].text())?;
+    let by_load = rows.iter().max_by_key(|row| row.count);
+    let by_load = by_load.context("klockstat has counted nothing")?;
+    let all: u64 = rows.iter().map(|row| row.count).sum();
+    let holds = summary.all_attached_holds()?;
+    let own_ns = mean_hold_ns(&summary)?;
+    let its_ns = by_load.mean_without_longest_ns();
+    note!(
+        "    {holds} holds; klockstat: {all}; a mean hold of {own_ns:.0} ns; klockstat: {its_ns:.0} ns"
+    );
+    equal("the load's holds", by_load.count, WORKERS * ITERATIONS)?;
+    // What the kernel's workers do with a cgroup that has gone may come after lockprof's last probe has.
+    let expected = by_load.count + CGROUP_MADE_AND_REMOVED..=all;
+    if !expected.contains(&holds) {
+        bail!("{expected:?} holds were expected, not {holds}");
+    }
+    if own_ns / its_ns - 1.0 > HELD_DIFFERENCE {
+        bail!("a mean hold of {own_ns:.0} ns, and of {its_ns:.0} ns by klockstat");
+    }
+    Ok(Verdict::Passed)
+}
+
+/// A row of klockstat's table of holds.
+#[derive(Debug, PartialEq)]
+struct KlockstatRow {
+    count: u64,
+    longest_ns: f64,
+    held_ns: f64,
+}
+
+impl KlockstatRow {
+    /// Without the one in which the host stopped the machine, if it did so once.
+    fn mean_without_longest_ns(&self) -> f64 {
+        (self.held_ns - self.longest_ns) / self.count.saturating_sub(1).max(1) as f64
+    }
+}
+
+/// Its rows: `CALLER AVERAGE UNIT COUNT LONGEST UNIT ALL UNIT`, behind a head that names holds.
+fn klockstats_holds(said: &str) -> Result<Vec<KlockstatRow>> {
+    let table = said.split_once(KLOCKSTATS_HEAD);
+    let (_, table) = table.with_context(|| format!("klockstat has no table of holds: {said}"))?;
+    let rows = table.lines().skip(1).map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, _, _, count, longest, longest_unit, held, held_unit] = words[..] else {
+            return None;
+        };
+        Some(KlockstatRow {
+            count: count.parse().ok()?,
+            longest_ns: nanoseconds(longest, longest_unit)?,
+            held_ns: nanoseconds(held, held_unit)?,
+        })
+    });
+    Ok(rows.map_while(|row| row).collect())
+}
+
+fn nanoseconds(number: &str, unit: &str) -> Option<f64> {
+    let in_ns = match unit {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * in_ns)
 }
 
 /// Two tasks that do nothing else wait for each other. Holds lie one after the other, so that all of them are no longer than
@@ -144,4 +234,27 @@ fn by_workers_of_the_kernel(outcome: &VmOutcome) -> u64 {
         count.parse::<u64>().ok()
     });
     of_workers.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn klockstats_table_of_holds_is_read_to_its_end() {
+        let said = "Tracing\n\n Caller  Avg Wait    Count   Max Wait   Total Wait\n \
+                    a+0x4    4.6 us     4000     5.1 ms      18.3 ms\n\n \
+                    Caller  Avg Hold    Count   Max Hold   Total Hold\n \
+                    a+0x4    1.1 us     4000    28.2 us       4.4 ms\n \
+                    b+0x4  354.0 ns        1   354.0 ns     354.0 ns\nExiting trace\n";
+        let rows = klockstats_holds(said).unwrap();
+        let first = KlockstatRow {
+            count: 4000,
+            longest_ns: 28_200.0,
+            held_ns: 4.4e6,
+        };
+        assert_eq!((rows.len(), &rows[0]), (2, &first));
+        assert!((first.mean_without_longest_ns() - 1093.2).abs() < 0.1);
+        assert!(klockstats_holds("Tracing\n").is_err());
+    }
 }
