@@ -69,7 +69,19 @@ pub struct WaitMark {
     pub lasts_in: u32,
 }
 
-/// The hold of a mutex by a task, and the wait before it, from its beginning to its booking. Interrupts and preemption
+/// How the holds of the target lock are kept.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// By CPU: who holds it has interrupts off.
+    ByCpu = 0,
+    /// By task, of a mutex.
+    Mutex = 1,
+    /// By task, of a reader-writer semaphore.
+    Rwsem = 2,
+}
+
+/// The hold of a lock by a task, and the wait before it, from its beginning to its booking. Interrupts and preemption
 /// are on in such a hold, and its task may sleep and move to another CPU: so it is kept by task. Tasks share places by
 /// the low bits of their pid; every program checks the pid.
 #[repr(C)]
@@ -91,7 +103,9 @@ pub struct TaskHold {
     /// Its site, by number.
     pub site: u32,
     /// 1 where the return of the function that took the lock was seen: until then the site is not known.
-    pub returned: u32,
+    pub returned: u16,
+    /// How often the task holds it to read; 0 where it holds it for itself alone.
+    pub reads: u16,
 }
 
 impl TaskHold {
@@ -105,6 +119,7 @@ impl TaskHold {
         window: 0,
         site: 0,
         returned: 0,
+        reads: 0,
     };
 }
 

@@ -149,8 +149,12 @@ table_index! {
         ReadWaitUnclaimed = "read_wait_unclaimed",
         /// kprobe only: a reader asked for the target lock again before its last acquisition was seen.
         ReadEntryLost = "read_entry_lost",
-        /// A read hold was released that this CPU had not seen acquired (or its task had moved).
+        /// A read hold was released that this CPU had not seen acquired (or its task had moved). Of a lock that is followed
+        /// by task, one that the releasing task, or an interrupt, had not been seen to acquire.
         ReadWithoutStart = "read_without_start",
+        /// A read hold whose end was not seen: another task gave it back, or an interrupt, or the kernel refused a program
+        /// at its end.
+        ReadWithoutEnd = "read_without_end",
     }
 }
 

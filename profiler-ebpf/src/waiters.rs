@@ -34,6 +34,10 @@ pub struct KernelLayout {
     pub mutex_owner: u32,
     /// `rw_semaphore.owner`.
     pub rwsem_owner: u32,
+    /// `task_struct.stack`.
+    pub task_stack: u32,
+    /// How many bytes that has (`union thread_union` of include/linux/sched.h, 5.19 to 7.3).
+    pub stack_bytes: u32,
 }
 
 impl KernelLayout {
@@ -50,11 +54,13 @@ impl KernelLayout {
         task_cpu: UNKNOWN_OFFSET,
         mutex_owner: UNKNOWN_OFFSET,
         rwsem_owner: UNKNOWN_OFFSET,
+        task_stack: UNKNOWN_OFFSET,
+        stack_bytes: UNKNOWN_OFFSET,
     };
 
     /// As the programs' variable has it.
     #[must_use]
-    pub const fn to_words(&self) -> [u32; 11] {
+    pub const fn to_words(&self) -> [u32; 13] {
         [
             self.task_mm,
             self.mm_mmap_lock,
@@ -67,6 +73,8 @@ impl KernelLayout {
             self.task_cpu,
             self.mutex_owner,
             self.rwsem_owner,
+            self.task_stack,
+            self.stack_bytes,
         ]
     }
 }
@@ -290,6 +298,6 @@ impl WaiterEntry {
 
 const _: () = {
     assert!(size_of::<WaiterEntry>() == 120);
-    assert!(size_of::<KernelLayout>() == 44);
+    assert!(size_of::<KernelLayout>() == 52);
     assert!(size_of::<WaitFilter>() == 8 * FILTER_WORDS);
 };

@@ -185,7 +185,7 @@ impl RunArguments {
 
     fn detail(&self) -> DetailChoice {
         self.detail.unwrap_or_else(|| {
-            if self.measure.follows_a_mutex() {
+            if self.measure.follows_by_task() {
                 DetailChoice::Holds
             } else {
                 DetailChoice::Spans

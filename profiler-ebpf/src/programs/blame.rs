@@ -85,6 +85,13 @@ pub fn newest() -> u64 {
     unsafe { read_volatile(&raw const (*RING.get()).count) }
 }
 
+/// When the hold began that was put into the ring last; 0 where it is being written, or there is none.
+#[inline(always)]
+pub fn newest_start_ns() -> u64 {
+    let number = newest().wrapping_sub(1);
+    read(RING.get(), number).map_or(0, |hold| hold.start_ns)
+}
+
 /// Books behind whose holds a wait of a site stood, of those with a number below `newest`; whether all were there.
 ///
 /// Cold like every function that is called here: aya's linker knows functions by their place in their

@@ -142,6 +142,33 @@ pub fn book_ended(cpu: &mut CpuState, ended: Ended) {
     }
 }
 
+/// Books a hold that has ended of one who read, and the wait before it. Nobody is blamed for it: others read meanwhile.
+#[inline(always)]
+pub fn book_ended_read(cpu: &mut CpuState, ended: Ended) {
+    let Ended {
+        start_ns,
+        end_ns,
+        site,
+        by_holder,
+        ..
+    } = ended;
+    let held_ns = end_ns.wrapping_sub(start_ns);
+    if held_ns >> 63 != 0 {
+        return lose(cpu, Loss::ClockBackwards);
+    }
+    if count_hold(cpu, site, held_ns) {
+        note_hold(cpu, site, held_ns, end_ns, by_holder);
+    }
+    if ended.wait_ended_ns != 0 {
+        let wait = Waited {
+            began_ns: ended.wait_began_ns,
+            ended_ns: ended.wait_ended_ns,
+        };
+        // No writer's hold has come between.
+        book_wait(cpu, site, &wait, blame::newest(), by_holder);
+    }
+}
+
 /// Makes the beginning of a hold 0, unless somebody else has: whether it was done.
 #[inline(always)]
 fn take(start: &mut u64, known_ns: u64) -> bool {

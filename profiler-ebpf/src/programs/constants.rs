@@ -3,8 +3,8 @@
 
 use aya_ebpf::Global;
 use lockprof_abi::{
-    FEW_SITES, KernelLayout, MAX_CALLER_RANGES, MAX_SITE_RANGES, SiteRange, SiteRanges, TextRange,
-    UNKNOWN_OFFSET, WaitFilter,
+    FEW_SITES, Followed, KernelLayout, MAX_CALLER_RANGES, MAX_SITE_RANGES, SiteRange, SiteRanges,
+    TextRange, UNKNOWN_OFFSET, WaitFilter,
 };
 
 /// Where modules are, behind the gigabyte that is the kernel's own (Documentation/arch/x86/x86_64/mm.rst, where the
@@ -18,12 +18,12 @@ const MODULES: TextRange = TextRange {
 #[unsafe(no_mangle)]
 static TARGET_LOCK: Global<u64> = Global::new(0);
 
-/// 1 where the target lock is a mutex.
+/// How its holds are kept, by the number of a [`Followed`].
 #[unsafe(no_mangle)]
-static TARGET_IS_MUTEX: Global<u32> = Global::new(0);
+static FOLLOWED: Global<u32> = Global::new(Followed::ByCpu as u32);
 
-/// `_raw_write_lock_irq`, or from the first to the last function that takes a mutex: a return address in it is followed
-/// by the caller's.
+/// `_raw_write_lock_irq`, or, of a lock that is followed by task, from the first to the last function that takes one: a
+/// return address in it is followed by the caller's.
 #[unsafe(no_mangle)]
 static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
@@ -31,7 +31,7 @@ static LOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 #[unsafe(no_mangle)]
 static UNLOCK_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
-/// `_raw_read_lock`.
+/// `_raw_read_lock`, or more functions that take a lock that is followed by task, which stand elsewhere.
 #[unsafe(no_mangle)]
 static READ_FUNCTION: Global<TextRange> = Global::new(TextRange::EMPTY);
 
@@ -121,9 +121,16 @@ pub fn is_target(lock: u64) -> bool {
     lock == target_lock()
 }
 
+/// Whether the target's holds are kept so.
 #[inline(always)]
-pub fn target_is_mutex() -> bool {
-    TARGET_IS_MUTEX.load() != 0
+pub fn is_followed(how: Followed) -> bool {
+    FOLLOWED.load() == how as u32
+}
+
+/// Whether the target's holds are kept by task.
+#[inline(always)]
+pub fn is_followed_by_task() -> bool {
+    !is_followed(Followed::ByCpu)
 }
 
 #[inline(always)]
@@ -177,10 +184,11 @@ pub fn control_slots() -> u64 {
 }
 
 /// Whether the address is that of the target's inner wait_lock, four bytes into a reader-writer lock
-/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3). A mutex's is a spinlock of its own, with waits of its own.
+/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3). A mutex's, and an rwsem's, is a spinlock of its own, with waits of its
+/// own.
 #[inline(always)]
 pub fn is_inside_target(lock: u64) -> bool {
-    !target_is_mutex() && lock == target_lock().wrapping_add(4)
+    is_followed(Followed::ByCpu) && lock == target_lock().wrapping_add(4)
 }
 
 #[inline(always)]

@@ -52,9 +52,9 @@ const CALLERS: usize = 1024;
 /// word that no address gives.
 static KNOWN_CALLERS: SharedVariable<[u64; CALLERS]> = SharedVariable::new([u64::MAX; CALLERS]);
 
-/// The traced function is `_raw_write_lock_irq`.
+/// The traced function is `_raw_write_lock_irq`, or one by which a task has the lock for itself alone.
 pub const WRITER: bool = true;
-/// The traced function is `_raw_read_lock`.
+/// The traced function is `_raw_read_lock`, or another one of readers.
 pub const READER: bool = false;
 
 /// In which word of a writer's frame the return address into its caller was last found.
@@ -196,13 +196,17 @@ fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
     if !read_frame(context, 0, &mut words) {
         return UNKNOWN_SITE;
     }
-    let text = if WRITERS {
-        constants::lock_function()
+    let [lock, read] = [constants::lock_function(), constants::read_function()];
+    // Of what is followed by task, each part has functions of readers and of writers.
+    let texts = if constants::is_followed_by_task() {
+        [lock, read]
+    } else if WRITERS {
+        [lock, lock]
     } else {
-        constants::read_function()
+        [read, read]
     };
     for place in 2..FRAME_WORDS {
-        if text.contains(words[place - 1]) {
+        if texts[0].contains(words[place - 1]) || texts[1].contains(words[place - 1]) {
             // SAFETY: as in `from_trampoline`.
             unsafe { write_volatile(last_place::<WRITERS>(), place) };
             return classify::<WRITERS>(words[place]);

@@ -26,7 +26,7 @@ use super::{
     contention::{self, Wait},
     hold,
     maps::{self, lose},
-    mutex, owners,
+    owners, task_hold,
     waiters::{self, Waiter},
 };
 
@@ -52,11 +52,13 @@ fn began<const OWNER_STACKS: bool>(context: *mut c_void, lock: u64, flags: u32) 
     };
     if maps::attached(cpu, WRITERS) {
         if constants::is_target(lock) {
-            if constants::target_is_mutex() {
-                mutex::wait_began(cpu);
-                return 0;
-            }
-            if flags & LCB_F_WRITE != 0 {
+            if constants::is_followed_by_task() {
+                // Waits of readers are among those of all locks.
+                if flags & LCB_F_READ == 0 {
+                    task_hold::wait_began(context, cpu);
+                    return 0;
+                }
+            } else if flags & LCB_F_WRITE != 0 {
                 hold::wait_began(cpu);
                 return 0;
             }
@@ -87,14 +89,16 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         return 0;
     };
     if maps::attached(cpu, WRITERS) {
-        if constants::target_is_mutex() && constants::is_target(lock) {
-            mutex::wait_ended(cpu, now_ns, ctx.arg(1));
-            return 0;
-        }
-        // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
-        if constants::is_target(lock) && cpu.wait_mark.lasts_in == maps::window(cpu) {
-            hold::wait_ended(cpu, now_ns);
-            return 0;
+        if constants::is_target(lock) {
+            if constants::is_followed_by_task() {
+                if task_hold::wait_ended(ctx.as_ptr(), cpu, now_ns, ctx.arg(1)) {
+                    return 0;
+                }
+            } else if cpu.wait_mark.lasts_in == maps::window(cpu) {
+                // Interrupts are off while a writer waits, so that a mark without its end is this wait's.
+                hold::wait_ended(cpu, now_ns);
+                return 0;
+            }
         }
         if constants::is_inside_target(lock) {
             return 0;
@@ -118,7 +122,7 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         // Only now: an interrupt that waits meanwhile takes the frames above.
         cpu.open_waits.depth = found as u32;
     } else {
-        sleep_ended(cpu, lock, now_ns);
+        sleep_ended(cpu, lock, now_ns, ctx.arg(1));
     }
     0
 }
@@ -320,7 +324,7 @@ fn sleep_began<const OWNER_STACKS: bool>(
 }
 
 #[inline(always)]
-fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
+fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64, result: i32) {
     let pid = bpf_get_current_pid_tgid() as u32;
     let Some(slot) = maps::task_slot(pid) else {
         return;
@@ -332,7 +336,8 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
         // loss, and of locks that are slept for nobody can tell it from others: what may be lost of those is
         // counted where it happens (a place that is taken, a program that was not run).
         let seen = cpu.open_waits.seen == maps::window(cpu) + 1;
-        if constants::is_target(lock) && seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
+        let is_known = constants::is_target(lock) && !constants::is_followed_by_task();
+        if is_known && seen && maps::armed(cpu) && maps::awake(cpu, now_ns) {
             lose(cpu, Loss::TargetWaitWithoutStart);
         }
         return;
@@ -345,6 +350,14 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64) {
     if waited_ns >> 63 != 0 {
         lose(cpu, backwards(constants::is_target(lock)));
         return;
+    }
+    // The target's readers, who have it now.
+    if constants::is_followed_by_task()
+        && constants::is_target(lock)
+        && result == 0
+        && maps::attached(cpu, READERS)
+    {
+        task_hold::read_wait_ended(cpu, slot.began_ns, now_ns);
     }
     let class = waiters::class_of(lock, slot.flags);
     // The state is of this wait where there is an owner.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     daemon::Settings,
-    kernel::{AttachChoice, Request},
+    kernel::{AttachChoice, ByTask, Request},
     known_locks::DEFAULT_LOCK,
     recording::schema::{Arrangement, Detail, LockFamily},
 };
@@ -21,8 +21,8 @@ use crate::{
 /// What `run` and `attach` share.
 #[derive(Args, Debug)]
 pub(super) struct MeasureArguments {
-    /// The lock to follow: a mutex, or an rwlock that is taken with write_lock_irq(), by its symbol or its address (0x…).
-    /// What kind it is follows, as in event_mutex:mutex, where lockprof does not know it
+    /// The lock to follow: a mutex, an rwsem, or an rwlock that is taken with write_lock_irq(), by its symbol or its address
+    /// (0x…). What kind it is follows, as in event_mutex:mutex, where lockprof does not know it
     #[arg(long, value_name = "NAME|ADDRESS[:KIND]", default_value = DEFAULT_LOCK, value_parser = lock_choice)]
     pub(super) lock: LockChoice,
     /// The kind of probe; auto takes the best that this kernel allows
@@ -31,8 +31,8 @@ pub(super) struct MeasureArguments {
     /// Where the programs of a hold stand, where the best that this kernel allows is not to be taken
     #[arg(long, hide = true, value_enum)]
     pub(super) arrangement: Option<ArrangementWord>,
-    /// Follow readers of the lock too. Two more probes, on functions that all rwlocks of the kernel
-    /// share: each costs every read_lock() of the machine the time of a probe
+    /// Follow readers of the lock too. More probes, on functions that all rwlocks, or rwsems, of the kernel share: each
+    /// costs every read_lock(), or down_read(), of the machine the time of a probe
     #[arg(long)]
     pub(super) readers: bool,
     /// Measure calls of this function inside holds too, where --detail is spans. Two more probes, on a function that
@@ -90,10 +90,10 @@ impl MeasureArguments {
     /// # Errors
     /// They contradict each other.
     pub(super) fn check(&self, detail: DetailChoice) -> Result<(), clap::Error> {
-        let conflict = if self.follows_a_mutex() && detail == DetailChoice::Spans {
-            "--detail spans is for locks that are held with interrupts off: which calls are inside a hold of a mutex, where \
-             other tasks run too, is not followed"
-        } else if self.follows_a_mutex() && self.readers {
+        let conflict = if self.follows_by_task() && detail == DetailChoice::Spans {
+            "--detail spans is for locks that are held with interrupts off: which calls are inside a hold of a mutex or an \
+             rwsem, where other tasks run too, is not followed"
+        } else if self.lock.family() == Some(LockFamily::Mutex) && self.readers {
             "--readers is for reader-writer locks: a mutex has none"
         } else if !self.spans.is_empty() && detail != DetailChoice::Spans {
             "--span measures calls inside holds: it goes with --detail spans"
@@ -103,9 +103,9 @@ impl MeasureArguments {
         Err(Arguments::command().error(ErrorKind::ArgumentConflict, conflict))
     }
 
-    /// Whether the lock is known, or said, to be a mutex.
-    pub(super) fn follows_a_mutex(&self) -> bool {
-        self.lock.family() == Some(LockFamily::Mutex)
+    /// Whether the lock is known, or said, to be of a kind that is followed by task.
+    pub(super) fn follows_by_task(&self) -> bool {
+        ByTask::of(self.lock.family()).is_some()
     }
 
     pub(super) fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {

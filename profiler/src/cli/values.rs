@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lockprof_abi::Span;
 
-use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily};
+use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily, units};
 
 /// The shortest window that can be asked for: below it, little but its edges would be measured.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
@@ -14,7 +14,7 @@ const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
 const LONGEST_S: f64 = 366.0 * 86400.0;
 
 /// The kinds of locks whose holds can be followed.
-const KINDS: [LockFamily; 2] = [LockFamily::Rwlock, LockFamily::Mutex];
+const KINDS: [LockFamily; 3] = [LockFamily::Rwlock, LockFamily::Mutex, LockFamily::Rwsem];
 
 /// `--lock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub(super) fn lock_choice(text: &str) -> Result<LockChoice, String> {
         Some((name, word)) => {
             let mut kinds = KINDS.into_iter();
             let kind = kinds.find(|kind| kind.name() == word);
-            let kinds = KINDS.map(LockFamily::name).join(" and ");
+            let kinds = KINDS.map(|kind| kind.name().to_owned());
+            let kinds = units::list(&kinds);
             let kind = kind.ok_or_else(|| {
                 format!("the kinds of locks whose holds are followed are {kinds}, not {word}")
             })?;
@@ -136,6 +137,7 @@ mod tests {
             ),
             ("event_mutex", "event_mutex", None),
             ("event_mutex:mutex", "event_mutex", Some(LockFamily::Mutex)),
+            ("uts_sem:rwsem", "uts_sem", Some(LockFamily::Rwsem)),
             (
                 "0xffff888100:rwlock",
                 "0xffff888100",
@@ -155,7 +157,8 @@ mod tests {
     fn a_lock_of_another_kind_is_refused_with_its_source() {
         for (text, words) in [
             ("tasklist_lock:mutex", "its kind is rwlock (kernel/fork.c"),
-            ("event_mutex:rwsem", "rwlock and mutex, not rwsem"),
+            ("a_lock:spinlock", "rwlock, mutex and rwsem, not spinlock"),
+            ("cgroup_mutex:rwsem", "its kind is mutex"),
             (":mutex", "is missing"),
         ] {
             let error = lock_choice(text).unwrap_err();

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     guard::Patience,
-    kernel::{MUTEX_LOCK_FUNCTIONS, Role},
-    known_locks::hold_by_lseek,
+    kernel::ByTask,
     probe::{
         calibrate,
         controls::{
@@ -33,29 +32,36 @@ const TIMED_NULL_HOLDS: u64 = 200;
 /// Between two controls of intervals, at least.
 const SPACING: Duration = Duration::from_millis(100);
 
-/// Takes a mutex of this process by the functions that probes stand at, and proves by the kernel's own count that the
+/// Takes a lock of this process by the functions that probes stand at, and proves by the kernel's own count that the
 /// programs run; and what a run took.
 ///
-/// That count has runs with any mutex of the machine, and is cut to what was done here: it proves that a program runs at
-/// all, not that it has run each time. None of them is with the target, but by chance: a run with another mutex ends where
+/// That count has runs with any lock of the kind, and is cut to what was done here: it proves that a program runs at
+/// all, not that it has run each time. None of them is with the target, but by chance: a run with another lock ends where
 /// the address is compared.
-fn hold_a_mutex(programs: &Programs, circumstances: &Circumstances) -> (Control, Vec<RunTime>) {
+fn hold_another(
+    by_task: &ByTask,
+    programs: &Programs,
+    circumstances: &Circumstances,
+) -> (Control, Vec<RunTime>) {
     let Some(window) = RunTimeWindow::open(programs) else {
-        let why = "BPF statistics, which take CAP_SYS_ADMIN, would tell whether the programs run with a mutex of \
-                   lockprof's own";
-        return (holds_not_proved(why), Vec::new());
+        let why = format!(
+            "BPF statistics, which take CAP_SYS_ADMIN, would tell whether the programs run with {} of lockprof's own",
+            by_task.one
+        );
+        return (holds_not_proved(&why), Vec::new());
     };
-    let held = hold_by_lseek(TIMED_NULL_HOLDS);
+    let held = (by_task.hold)(TIMED_NULL_HOLDS);
     let run_time = window.close(programs);
     if let Err(error) = held {
-        let why = format!("a mutex of lockprof's own could not be taken: {error}");
+        let why = format!(
+            "{} of lockprof's own could not be taken: {error}",
+            by_task.one
+        );
         return (holds_not_proved(&why), run_time);
     }
-    let of_holds = programs.attached().filter(|loaded| {
-        let probe = &loaded.probe;
-        let takes = probe.role == Role::Acquire && MUTEX_LOCK_FUNCTIONS.contains(&&*probe.target);
-        takes || matches!(probe.role, Role::Release | Role::Book)
-    });
+    let of_holds = programs
+        .attached()
+        .filter(|loaded| by_task.held_by.contains(&&*loaded.probe.target));
     let runs = of_holds.map(|loaded| {
         let of_it = |time: &&RunTime| time.program == loaded.probe.program;
         run_time.iter().find(of_it).map_or(0, |time| time.runs)
@@ -77,8 +83,10 @@ impl Session {
             return Ok(());
         };
         let mut made = None;
-        if self.exact && has_holds(programs.kind()) && self.sight.circumstances.takes_a_mutex {
-            let (control, run_time) = hold_a_mutex(programs, &self.sight.circumstances);
+        let another = self.sight.circumstances.takes_another;
+        let another = another.filter(|_| self.exact && has_holds(programs.kind()));
+        if let Some(by_task) = another {
+            let (control, run_time) = hold_another(by_task, programs, &self.sight.circumstances);
             self.state.run_time = run_time;
             made = Some(control);
         } else if self.exact && has_holds(programs.kind()) {

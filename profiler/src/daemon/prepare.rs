@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, Capabilities, Kallsyms, MutexRates, Request, SiteNumbers,
+        AttachChoice, AttachPlan, ByTask, Capabilities, Kallsyms, LockRates, Request, SiteNumbers,
         kernel_identity, plan,
         privileges::{self, Measuring},
     },
@@ -32,7 +32,7 @@ use crate::{
     probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{Anchor, Clock, Detail, Header, Line, LockFamily, SCHEMA, Tier, WindowKind},
+        schema::{Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
     },
     report,
 };
@@ -148,7 +148,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         method: attach.method,
         holds_target: known_locks::find(&settings.request.lock)
             .is_some_and(|known| known.control_site.is_some()),
-        takes_a_mutex: tier == Tier::Exact && target.lock.kind == Some(LockFamily::Mutex),
+        takes_another: ByTask::of(target.lock.kind).filter(|_| tier == Tier::Exact),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });
@@ -245,12 +245,12 @@ fn within_budget(
         return Ok((planned, None));
     };
     let lives_per_s = seen.lives_per_s();
-    let mutexes = match mutexes_of(&planned) {
+    let locks = match locks_of(&planned, request) {
         Err(error) if budget != Budget::Off => return Err(error),
         counted => counted.ok().flatten(),
     };
     let foresight =
-        Foresight::new(budget, &planned, request.detail, capabilities).with_mutexes(mutexes);
+        Foresight::new(budget, &planned, request.detail, capabilities).with_locks(locks);
     let decision = foresight.decide_first(lives_per_s)?;
     let allowed = decision.kind.unwrap_or(WindowKind::Bare);
     // Without windows nothing changes later: then only what is allowed is attached.
@@ -276,23 +276,23 @@ fn within_budget(
             fewer
         }
     };
-    let foresight =
-        Foresight::new(budget, &plan, request.detail, capabilities).with_mutexes(mutexes);
+    let foresight = Foresight::new(budget, &plan, request.detail, capabilities).with_locks(locks);
     let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
     lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
 }
 
-/// How often mutexes are taken here, where one is to be followed: all of them come through its programs.
-fn mutexes_of(planned: &AttachPlan) -> Result<Option<MutexRates>> {
-    let is_followed = planned.tier == Tier::Exact && planned.lock.kind == Some(LockFamily::Mutex);
-    let Some(address) = planned.lock.address.filter(|_| is_followed) else {
+/// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.
+fn locks_of(planned: &AttachPlan, request: &Request) -> Result<Option<LockRates>> {
+    let by_task = ByTask::of(planned.lock.kind).filter(|_| planned.tier == Tier::Exact);
+    let Some((by_task, address)) = by_task.zip(planned.lock.address) else {
         return Ok(None);
     };
-    let counted = MutexRates::count(address).map_err(|error| {
+    let counted = LockRates::count(by_task, request.readers, address).map_err(|error| {
         anyhow!(
-            "how often mutexes are taken here, and so what following one costs, cannot be counted: {error}; \
-             --budget off attaches all the same"
+            "how often {} are taken here, and so what following one costs, cannot be counted: {error}; \
+             --budget off attaches all the same",
+            by_task.plural
         )
     })?;
     Ok(Some(counted))

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lockprof_abi::{KernelLayout, OWNER_SAMPLE_EVERY, TextRange};
+use lockprof_abi::{Followed, KernelLayout, OWNER_SAMPLE_EVERY, TextRange};
 
 use super::{Settings, heart::Heart, windows::Schedule};
 use crate::{
     guard::Patience,
     kernel::{
-        AttachPlan, CallerTexts, Capabilities, Kallsyms, SiteNumbers, UNLOCK_FUNCTION,
-        lock_function, mutex_text, site_ranges,
+        AttachPlan, ByTask, CallerTexts, Capabilities, Kallsyms, SiteNumbers, UNLOCK_FUNCTION,
+        lock_function, site_ranges,
     },
     known_locks,
     probe::{
@@ -18,7 +18,7 @@ use crate::{
         programs::{Constants, Programs},
     },
     recording::schema::{
-        AddressSource, Attach, Lock, LockFamily, Method, OwnerStacks, SampledBy, Tier, WindowKind,
+        AddressSource, Attach, Lock, Method, OwnerStacks, SampledBy, Tier, WindowKind,
     },
 };
 
@@ -227,19 +227,19 @@ fn constants(
         .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
         .unwrap_or(0);
     let known = known_locks::find(&lock.name);
-    let is_mutex = plan.tier == Tier::Exact && lock.kind == Some(LockFamily::Mutex);
+    let by_task = ByTask::of(lock.kind).filter(|_| plan.tier == Tier::Exact);
+    let [lock_function, read_function] = by_task.map_or_else(
+        || [false, true].map(|readers| lock_function(symbols, readers).unwrap_or(TextRange::EMPTY)),
+        |by_task| by_task.texts(symbols),
+    );
     Ok(Constants {
         target_lock,
-        target_is_mutex: is_mutex,
-        lock_function: if is_mutex {
-            mutex_text(symbols)
-        } else {
-            lock_function(symbols, false).unwrap_or(TextRange::EMPTY)
-        },
+        followed: by_task.map_or(Followed::ByCpu, |by_task| by_task.followed),
+        lock_function,
         unlock_function: symbols
             .range_of(UNLOCK_FUNCTION)
             .unwrap_or(TextRange::EMPTY),
-        read_function: lock_function(symbols, true).unwrap_or(TextRange::EMPTY),
+        read_function,
         sites: site_ranges(symbols, known),
         site_numbers: SiteNumbers::of(known),
         // By fentry the next task books a hold only where the release itself has switched its holder out.

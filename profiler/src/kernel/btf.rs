@@ -44,6 +44,8 @@ pub enum BtfError {
 pub enum BtfKind {
     /// `BTF_KIND_STRUCT`.
     Struct,
+    /// `BTF_KIND_UNION`.
+    Union,
     /// `BTF_KIND_TYPEDEF`.
     Typedef,
     /// `BTF_KIND_FUNC`.
@@ -57,6 +59,7 @@ impl BtfKind {
     const fn number(self) -> u32 {
         match self {
             Self::Struct => 4,
+            Self::Union => 5,
             Self::Typedef => 8,
             Self::Func => 12,
             Self::FuncProto => 13,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::by_task::functions_by_task;
 use super::capabilities::{
     BtfFacts, Capabilities, FunctionFacts, LockSymbol, Machine, Others, Settings, SymbolFacts,
     Trial, Trials, Uname, User,
 };
 use super::config::ConfigFacts;
 use super::cpu::{CpuFacts, Hypervisor};
-use super::mutexes::mutex_functions;
 use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
@@ -26,7 +26,7 @@ pub(crate) fn debian_6_12() -> Capabilities {
     };
     let functions: BTreeMap<String, FunctionFacts> = rwlock_functions()
         .chain(["detach_pid", "__traceiter_contention_begin"])
-        .chain(mutex_functions().filter(|name| !is_of_lock_debugging(name)))
+        .chain(functions_by_task().filter(|name| !is_of_lock_debugging(name)))
         .map(|name| (name.to_owned(), everything.clone()))
         .collect();
     Capabilities {
@@ -106,9 +106,9 @@ pub(crate) fn debian_6_12() -> Capabilities {
     }
 }
 
-/// Whether only kernels with CONFIG_DEBUG_LOCK_ALLOC have this function that takes a mutex.
+/// Whether only kernels with CONFIG_DEBUG_LOCK_ALLOC have this function.
 fn is_of_lock_debugging(function: &str) -> bool {
-    function.contains("nest") || function.starts_with('_')
+    function.contains("nest") || function.ends_with("_non_owner") || function.starts_with('_')
 }
 
 pub(crate) fn refused(error: &str) -> Trial {

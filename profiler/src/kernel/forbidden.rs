@@ -57,7 +57,7 @@ pub fn refuse(target: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::kernel::{
-        mutexes::mutex_functions,
+        by_task::functions_by_task,
         sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, rwlock_functions},
     };
 
@@ -94,7 +94,7 @@ mod tests {
     fn the_tools_own_hooks_are_not() {
         let tracepoints = [TRACEPOINT_BEGAN, TRACEPOINT_ENDED];
         for target in rwlock_functions()
-            .chain(mutex_functions())
+            .chain(functions_by_task())
             .chain(tracepoints)
         {
             assert_eq!(refuse(target), None, "{target}");

@@ -5,6 +5,7 @@
 
 mod bpf_syscall;
 mod btf;
+mod by_task;
 mod callers;
 mod capabilities;
 mod config;
@@ -17,9 +18,9 @@ mod forbidden;
 mod identity;
 mod instruction;
 mod kallsyms;
+mod lock_rates;
 mod machine;
 mod memory;
-mod mutex_rates;
 mod mutexes;
 mod nodes;
 mod obstructions;
@@ -31,6 +32,7 @@ mod preemption;
 pub mod privileges;
 mod probing;
 mod release;
+mod rwsems;
 mod sites;
 mod slab;
 mod spin_waits;
@@ -38,6 +40,7 @@ mod text;
 mod trials;
 
 pub use btf::{Btf, BtfError, BtfKind, BtfType};
+pub use by_task::ByTask;
 pub use callers::CallerTexts;
 pub use capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, Machine, Others, Settings,
@@ -50,8 +53,7 @@ pub use findings::{Preemption, Unlock};
 pub use forbidden::refuse;
 pub use identity::kernel_identity;
 pub use kallsyms::{Kallsyms, KallsymsError};
-pub use mutex_rates::MutexRates;
-pub use mutexes::{MUTEX_LOCK_FUNCTIONS, mutex_text};
+pub use lock_rates::LockRates;
 pub use nodes::{MemoryNodes, NodeLayout};
 pub use obstructions::Obstructions;
 pub use per_cpu::PerCpu;

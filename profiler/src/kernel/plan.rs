@@ -1,8 +1,8 @@
 //! Which probes are attached, in which order, and why those: pure.
 
 mod arrangement;
+mod by_task;
 mod lock;
-mod mutex;
 mod obstacles;
 #[cfg(test)]
 mod probe_tests;
@@ -14,6 +14,7 @@ use lockprof_abi::Span;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use super::by_task::ByTask;
 use super::capabilities::Capabilities;
 use super::forbidden::refuse;
 use crate::known_locks::{self, DEFAULT_LOCK};
@@ -234,7 +235,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     if tier == Tier::Exact {
         if lock.kind.is_none() {
             reasons.push(format!(
-                "What kind of lock {0} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq(); of a mutex, say so: --lock {0}:mutex.",
+                "What kind of lock {0} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq(); of a mutex or an rwsem, say so: --lock {0}:mutex.",
                 lock.name
             ));
         }
@@ -286,12 +287,12 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
 ///
 /// Windows of waits alone are there for a budget that allows no more.
 ///
-/// Which calls are inside a hold is known only where interrupts are off in it, of no mutex.
+/// Which calls are inside a hold is known only where interrupts are off in it, of no lock that is followed by task.
 fn kinds(request: &Request, method: Method, kind: Option<LockFamily>) -> Vec<WindowKind> {
     use WindowKind::{Holds, Spans, Waits};
-    let detail = match kind {
-        Some(LockFamily::Mutex) => Detail::Holds,
-        _ => request.detail,
+    let detail = match ByTask::of(kind) {
+        Some(_) => Detail::Holds,
+        None => request.detail,
     };
     match (method, detail) {
         (Method::Off, _) => Vec::new(),
@@ -309,8 +310,8 @@ fn choose(
     request: &Request,
 ) -> Result<(Method, Vec<String>), PlanError> {
     let kind = request.family();
-    let holds = hold_obstacle(capabilities, &request.lock, kind);
-    let fentry = || fentry_obstacle(capabilities, kind);
+    let holds = hold_obstacle(capabilities, request);
+    let fentry = || fentry_obstacle(capabilities, request);
     let fentry = holds.clone().or_else(fentry);
     let kprobe = || kprobe_obstacle(capabilities, kind);
     let kprobe = holds.clone().or_else(kprobe);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use lockprof_abi::{FRAME_TYPE_NAME, KernelCall, KernelLayout, UNKNOWN_OFFSET};
 
 use super::btf::{Btf, BtfError, BtfKind, BtfType, Members};
+use super::by_task::{ByTask, functions_by_task};
 use super::capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, TaskCalls, Trials,
     User,
 };
 use super::config::ConfigFacts;
 use super::kallsyms::{Kallsyms, KallsymsError};
-use super::mutexes::{MUTEX_LOCK_FUNCTION, MUTEX_LOCK_NESTED_FUNCTION, mutex_functions};
 use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
@@ -58,13 +58,12 @@ impl Capabilities {
         let user = machine::user();
         let uname = machine::uname();
         let config = ConfigFacts::of_release(&uname.release);
-        let is_mutex = known_locks::family(lock, kind) == Some(LockFamily::Mutex);
-        let hooked: Vec<&str> = if is_mutex {
-            mutex_functions().collect()
-        } else {
-            rwlock_functions().collect()
+        let by_task = ByTask::of(known_locks::family(lock, kind));
+        let hooked: Vec<&str> = match by_task {
+            Some(by_task) => by_task.functions().collect(),
+            None => rwlock_functions().collect(),
         };
-        let all = rwlock_functions().chain(mutex_functions());
+        let all = rwlock_functions().chain(functions_by_task());
         let names: Vec<&str> = all.chain(MARKERS.iter().copied()).collect();
         let mut functions: BTreeMap<String, FunctionFacts> = names
             .iter()
@@ -92,17 +91,9 @@ impl Capabilities {
                     .unwrap_or_else(|| "BTF does not have it".to_owned())
             })
         };
-        let tried = if is_mutex {
-            let of_debugging = functions.get(MUTEX_LOCK_NESTED_FUNCTION);
-            let is_debugging = of_debugging.is_some_and(|facts| facts.btf == Some(true));
-            trials::of_mutex(if is_debugging {
-                MUTEX_LOCK_NESTED_FUNCTION
-            } else {
-                MUTEX_LOCK_FUNCTION
-            })
-        } else {
-            trials::OF_RWLOCK
-        };
+        let tried = by_task.map_or(trials::OF_RWLOCK, |by_task| {
+            trials::of(by_task, |function| ids.contains_key(function))
+        });
         let trials = make_trials(
             &user,
             &Targets {
@@ -296,5 +287,7 @@ fn layout(members: &Members<'_>) -> KernelLayout {
         task_cpu: offset("task_struct", &["thread_info", "cpu"]),
         mutex_owner: offset("mutex", &["owner"]),
         rwsem_owner: offset("rw_semaphore", &["owner"]),
+        task_stack: offset("task_struct", &["stack"]),
+        stack_bytes: members.size("thread_union").unwrap_or(UNKNOWN_OFFSET),
     }
 }

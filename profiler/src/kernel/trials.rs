@@ -9,14 +9,14 @@ use lockprof_abi::KernelCall;
 use super::bpf_syscall::{
     Counter, ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program,
 };
+use super::by_task::{ByTask, NOT_BY_KPROBE};
 use super::capabilities::{TaskCalls, Trial, Trials};
 use super::instruction::instruction;
 use super::machine::first_cpu_online;
-use super::mutexes::{MUTEX_UNLOCK_FUNCTION, NOT_BY_KPROBE};
 use super::obstructions::Obstructions;
 use super::one_line::line_of;
 use super::sites::{LOCK_FUNCTION, TRACEPOINT_BEGAN, UNLOCK_FUNCTION};
-use crate::known_locks::{hold_by_lseek, hold_by_setpgid};
+use crate::known_locks::hold_by_setpgid;
 use crate::recording::schema::Method;
 
 /// Where the kernel tells the number of the kprobe PMU (v4.17, CONFIG_KPROBE_EVENTS).
@@ -79,12 +79,14 @@ pub(super) const OF_RWLOCK: Tried = Tried {
     no_kprobes: None,
 };
 
-/// Those of a mutex, which most callers take by this function.
-pub(super) const fn of_mutex(lock: &'static str) -> Tried {
+/// Those of a lock that is followed by task, of which a kernel that debugs locks may have another one.
+pub(super) fn of(by_task: &ByTask, has: impl Fn(&str) -> bool) -> Tried {
+    let mut functions = by_task.taken_by.iter().copied();
+    let last = by_task.taken_by.last().copied().unwrap_or_default();
     Tried {
-        lock,
-        unlock: MUTEX_UNLOCK_FUNCTION,
-        hold: hold_by_lseek,
+        lock: functions.find(|function| has(function)).unwrap_or(last),
+        unlock: by_task.given_back_by,
+        hold: by_task.hold,
         no_kprobes: Some(NOT_BY_KPROBE),
     }
 }

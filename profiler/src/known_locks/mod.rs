@@ -8,6 +8,7 @@ mod pidmap_lock;
 mod tasklist_lock;
 
 pub use f_pos_lock::hold_by_lseek;
+pub use mmap_lock::{OwnMemory, hold_by_mmap};
 pub use tasklist_lock::hold_by_setpgid;
 
 use crate::{recording::schema::LockFamily, site::Site};
@@ -16,8 +17,7 @@ use crate::{recording::schema::LockFamily, site::Site};
 pub const DEFAULT_LOCK: &str = tasklist_lock::LOCK.name;
 
 /// Of which locks holds are followed: a part of a sentence.
-pub const FOLLOWED_HOLDS: &str =
-    "only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed";
+pub const FOLLOWED_HOLDS: &str = "only holds of mutexes, of rwsems, and of reader-writer locks by write_lock_irq(), are followed";
 
 /// What is known of a lock.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
-    ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, KernelLayout,
+    ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, Followed, KernelLayout,
     OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
     RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot, TextRange, WRITERS, WaitFilter,
     WaiterEntry,
@@ -36,13 +36,13 @@ const STACKS: u32 = 8192;
 pub struct Constants {
     /// The target lock's address; 0 where it is not known, which no lock has.
     pub target_lock: u64,
-    /// Whether that is a mutex, which is followed by task.
-    pub target_is_mutex: bool,
-    /// `_raw_write_lock_irq`, or the functions that take a mutex.
+    /// How its holds are kept.
+    pub followed: Followed,
+    /// `_raw_write_lock_irq`, or functions that take and release a lock that is followed by task.
     pub lock_function: TextRange,
     /// `_raw_write_unlock_irq`.
     pub unlock_function: TextRange,
-    /// `_raw_read_lock`.
+    /// `_raw_read_lock`, or those of them that stand elsewhere.
     pub read_function: TextRange,
     /// Where the known sites are.
     pub sites: SiteRanges,
@@ -104,12 +104,14 @@ pub struct Programs {
     pub owners: MappedArray<OwnerStack>,
     /// Tasks between two events.
     pub tasks: MappedArray<TaskSlot>,
-    /// Holds of the target lock by task, where it is a mutex; one free place where it is none.
+    /// Holds of the target lock by task, where it is followed so; else one free place.
     pub task_holds: MappedArray<TaskHold>,
     /// Call stacks of waiters.
     pub stacks: StackTraceMap<MapData>,
     /// The target lock's address; 0 where it is not known.
     pub target_lock: u64,
+    /// How its holds are kept.
+    pub followed: Followed,
 }
 
 impl Programs {
@@ -121,11 +123,10 @@ impl Programs {
         let patched = PatchedObject::new(constants.frame_cast, constants.owner_stacks);
         let flags = [constants.cgroups, constants.keep_task].map(u32::from);
         let [cgroups, keep_task] = &flags;
-        let target_is_mutex = u32::from(constants.target_is_mutex);
-        let task_holds = if constants.target_is_mutex {
-            TASK_SLOTS
-        } else {
-            1
+        let followed = constants.followed as u32;
+        let task_holds = match constants.followed {
+            Followed::ByCpu => 1,
+            Followed::Mutex | Followed::Rwsem => TASK_SLOTS,
         };
         let lock_function = [
             constants.lock_function.start,
@@ -175,7 +176,7 @@ impl Programs {
         let (layout, only) = (constants.layout.to_words(), only.to_words());
         let mut ebpf = EbpfLoader::new()
             .override_global("TARGET_LOCK", &constants.target_lock, true)
-            .override_global("TARGET_IS_MUTEX", &target_is_mutex, true)
+            .override_global("FOLLOWED", &followed, true)
             .override_global("LOCK_FUNCTION", &lock_function, true)
             .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
@@ -246,6 +247,7 @@ impl Programs {
             task_holds,
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             target_lock: constants.target_lock,
+            followed: constants.followed,
         })
     }
 

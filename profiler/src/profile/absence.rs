@@ -224,7 +224,7 @@ impl Profile {
     /// Why holds of such a lock are not followed: a part of a sentence.
     fn holds_not_followed(&self) -> Option<String> {
         match self.lock_family() {
-            Some(LockFamily::Mutex) => None,
+            Some(LockFamily::Mutex | LockFamily::Rwsem) => None,
             Some(LockFamily::Rwlock) if self.sites_are_known() || self.was_held() => None,
             Some(LockFamily::Rwlock) => Some(format!(
                 "{FOLLOWED_HOLDS}, and whether this one is taken so is not known"

@@ -316,7 +316,7 @@ pub(super) fn target_told_by_site(header: &Header, kind: LockKind) -> bool {
     }
     match kind {
         LockKind::SpinWrite => true,
-        LockKind::SpinRead => header.readers,
+        LockKind::SpinRead | LockKind::SleepRead => header.readers,
         _ => false,
     }
 }

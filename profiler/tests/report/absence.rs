@@ -222,7 +222,7 @@ fn only_locks_that_are_followed_are_never_taken() {
         (
             "pidmap_lock",
             Some(LockFamily::Spinlock),
-            "only holds of mutexes, and of reader-writer locks by write_lock_irq(), are followed, and this is one of the spinlocks",
+            "only holds of mutexes, of rwsems, and of reader-writer locks by write_lock_irq(), are followed, and this is one of the spinlocks",
         ),
         (
             "some_lock",

@@ -1,4 +1,5 @@
-//! What is said of a mutex: it has no readers, its holders sleep, and its shortest hold is not known.
+//! What is said of a mutex, and of an rwsem: their holders sleep, and their shortest hold is not known; a mutex has no
+//! readers.
 
 use lockprof::{
     export::{Format, Picture},
@@ -71,8 +72,8 @@ fn nothing_is_said_of_writers_readers_and_calls() {
     for said in [
         "cgroup_mutex was held ",
         "behind hand-over, not a hold",
-        "runs of the programs of mutexes were with others than this one",
-        "lockprof has no shortest hold of a mutex",
+        "runs of the lock's own programs were with other locks than this one",
+        "lockprof has no shortest hold of such a lock",
         "of a mutex they are not followed",
     ] {
         assert!(text.contains(said), "{said}");
@@ -165,4 +166,42 @@ fn that_it_was_never_taken_is_said_where_it_is_proved() {
     }));
     says_none_of(&unproved, &["never taken"]);
     assert!(unproved.contains("No hold of cgroup_mutex was seen in 3.00 s"));
+}
+
+/// Makes a recording one of an rwsem.
+fn of_uts_sem(line: &mut Line) {
+    of_cgroup_mutex(line);
+    match line {
+        Line::Header(header) => {
+            header.lock.name = "uts_sem".into();
+            header.lock.kind = Some(LockFamily::Rwsem);
+        }
+        Line::Calibration(calibration) => {
+            let programs = ["rwsem_acquired_down_write", "rwsem_released_up_write"];
+            for (run, program) in calibration.run_time.iter_mut().zip(programs) {
+                run.program = program.to_owned();
+            }
+        }
+        Line::Interval(_) | Line::Footer(_) | Line::Killed(_) => {}
+    }
+}
+
+#[test]
+fn an_rwsem_has_writers_and_readers_and_no_calls() {
+    let text = all_views(&changed(&synthetic(), of_uts_sem));
+    for said in [
+        "uts_sem was held for writing",
+        "behind readers and hand-over, not a writer's hold",
+        "runs of the lock's own programs were with other locks than this one",
+        "lockprof has no shortest hold of such a lock",
+        "of an rwsem they are not followed",
+        "--readers",
+        "uts_sem (rwsem:W)",
+    ] {
+        assert!(text.contains(said), "{said}");
+    }
+    says_none_of(
+        &text,
+        &["task lives", "lives/s", "--detail spans", "rwlock:"],
+    );
 }

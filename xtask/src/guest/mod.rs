@@ -27,6 +27,7 @@ mod modules;
 mod mutex;
 mod overflow;
 mod privileges;
+mod rwsem;
 mod silence;
 pub mod summary;
 mod verifier;
@@ -300,6 +301,10 @@ pub const TESTS: &[GuestTest] = &[
         mutex::klockstat_counts_the_same,
     ),
     everywhere("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
+    everywhere(
+        "rwsem_holds_are_counted_exactly",
+        rwsem::holds_are_counted_exactly,
+    ),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(
         "all_locks_of_one_caller",

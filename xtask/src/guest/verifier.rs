@@ -15,6 +15,7 @@ pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
     let loads = [
         ("rwlock", "--workload forkexit"),
         ("mutex", "--lock cgroup_mutex --workload cgroup"),
+        ("rwsem", "--lock uts_sem:rwsem --readers --workload cgroup"),
     ];
     let steps = loads.map(|(name, load)| {
         let load = format!("{load} --tasks 1 --iterations 50 --warm-up 0");

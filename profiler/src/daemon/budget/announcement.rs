@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Decision, Predicted};
 use crate::{
-    kernel::{AttachPlan, MutexRates, Others, PlannedProbe, Role},
+    kernel::{AttachPlan, LockRates, Others, PlannedProbe, Role},
     recording::schema::WindowKind,
     units::{count_of, percent, rate},
 };
@@ -15,7 +15,7 @@ pub fn announce(
     plan: &AttachPlan,
     others: &Others,
     lives_per_s: f64,
-    mutexes: Option<MutexRates>,
+    locks: Option<LockRates>,
     predicted: &Predicted,
     decision: &Decision,
     source: &str,
@@ -28,12 +28,13 @@ pub fn announce(
     } else {
         ""
     };
-    let does = match mutexes {
+    let does = match locks {
         None => format!("makes {} tasks/s", rate(lives_per_s)),
-        Some(mutexes) => format!(
-            "gives back {} mutexes/s, which all come through the programs, and {} of them are {}",
-            rate(mutexes.all_per_s),
-            rate(mutexes.of_lock_per_s),
+        Some(locks) => format!(
+            "gives back {} {}/s, which all come through the programs, and {} of them are {}",
+            rate(locks.all_per_s),
+            locks.plural,
+            rate(locks.of_lock_per_s),
             plan.lock.name
         ),
     };
@@ -45,7 +46,8 @@ pub fn announce(
         percent(decision.expected),
         decision.reason
     ));
-    if plan.has(Role::ReadAcquire, kind) {
+    // Of a lock that is followed by task they were counted.
+    if locks.is_none() && plan.has(Role::ReadAcquire, kind) {
         lines.push(
             "not in that estimate: --readers, whose programs every read_lock() of the machine runs"
                 .to_owned(),
@@ -169,13 +171,14 @@ mod tests {
         };
         let plan = plan(&capabilities, &request).unwrap();
         let said = |all_per_s| {
-            let mutexes = MutexRates {
+            let mutexes = LockRates {
+                plural: "mutexes",
                 all_per_s,
                 of_lock_per_s: 40.0,
             };
             let budget = Budget::Share(0.01);
             let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities)
-                .with_mutexes(Some(mutexes));
+                .with_locks(Some(mutexes));
             let decision = foresight.decide_first(0.0).unwrap();
             foresight.announce(&plan, &capabilities, 0.0, &decision)
         };

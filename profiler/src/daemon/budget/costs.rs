@@ -171,9 +171,9 @@ impl Costs {
         instructions(kind, method, arrangement).map_or(waits, |known| waits.with(&known, speed))
     }
 
-    /// Of the programs that follow a mutex, in windows of holds.
+    /// Of the programs that follow a lock by task, in windows of holds: those of a mutex are taken for all.
     #[must_use]
-    pub fn of_mutex(method: Method, speed: Speed) -> Self {
+    pub fn by_task(method: Method, speed: Speed) -> Self {
         Self {
             passing_ns: PASSING * speed.ns_per_instruction,
             ..Self::of(WindowKind::Waits, method, None, speed).with(&MUTEX, speed)

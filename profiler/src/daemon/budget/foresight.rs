@@ -8,7 +8,7 @@ use super::{
     predict, rates::passing,
 };
 use crate::{
-    kernel::{AttachPlan, Capabilities, MutexRates},
+    kernel::{AttachPlan, Capabilities, LockRates},
     recording::schema::{
         Arrangement, BudgetPlan, Detail, Method, NullHold, RunTime, Tier, WindowKind,
     },
@@ -22,8 +22,8 @@ pub struct Foresight {
     arrangement: Option<Arrangement>,
     wanted: WindowKind,
     cpus: u32,
-    /// How often mutexes are taken here, where one is followed.
-    mutexes: Option<MutexRates>,
+    /// How often locks of its kind are taken here, where that is followed by task.
+    locks: Option<LockRates>,
 }
 
 impl Foresight {
@@ -45,20 +45,20 @@ impl Foresight {
                 _ => WindowKind::Waits,
             },
             cpus: capabilities.machine.cpus_online.unwrap_or(1),
-            mutexes: None,
+            locks: None,
         }
     }
 
-    /// The same, of a mutex, by what was counted before anything was attached.
+    /// The same, of a lock that is followed by task, by what was counted before anything was attached.
     #[must_use]
-    pub const fn with_mutexes(self, mutexes: Option<MutexRates>) -> Self {
-        Self { mutexes, ..self }
+    pub const fn with_locks(self, locks: Option<LockRates>) -> Self {
+        Self { locks, ..self }
     }
 
     /// How often what costs something happens, before anything is attached.
     fn first_rates(&self, lives_per_s: f64) -> Rates {
-        match self.mutexes {
-            Some(mutexes) => Rates::by_mutexes(self.cpus, mutexes),
+        match self.locks {
+            Some(locks) => Rates::by_locks(self.cpus, locks),
             None => Rates::by_lives(self.cpus, lives_per_s),
         }
     }
@@ -66,16 +66,16 @@ impl Foresight {
     /// What is counted from now on.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.mutexes.map_or_else(Tally::default, |mutexes| {
-            Tally::with_holds(mutexes.of_lock_per_s)
+        self.locks.map_or_else(Tally::default, |locks| {
+            Tally::with_holds(locks.of_lock_per_s)
         })
     }
 
-    /// Rates that were counted in a window, where nobody counts the holds of other mutexes: as many as before.
+    /// Rates that were counted in a window, where nobody counts the holds of other locks: as many as before.
     #[must_use]
     pub fn with_passing(&self, rates: Rates) -> Rates {
         Rates {
-            passing: self.mutexes.map_or(0.0, passing),
+            passing: self.locks.map_or(0.0, passing),
             ..rates
         }
     }
@@ -112,8 +112,8 @@ impl Foresight {
             .into_iter()
             .filter(|kind| *kind != WindowKind::Bare && *kind <= self.wanted)
             .map(|kind| {
-                let costs = if kind == WindowKind::Holds && self.mutexes.is_some() {
-                    Costs::of_mutex(self.method, speed)
+                let costs = if kind == WindowKind::Holds && self.locks.is_some() {
+                    Costs::by_task(self.method, speed)
                 } else {
                     Costs::of(kind, self.method, self.arrangement, speed)
                 };
@@ -162,7 +162,7 @@ impl Foresight {
             plan,
             &capabilities.others,
             lives_per_s,
-            self.mutexes,
+            self.locks,
             &self.predict(speed, &rates),
             decision,
             speed.source(),

@@ -7,7 +7,7 @@ use std::{
 
 use super::super::cost::Usage;
 use crate::{
-    kernel::MutexRates,
+    kernel::LockRates,
     recording::schema::{Interval, WindowKind},
 };
 
@@ -27,7 +27,7 @@ pub struct Rates {
     pub cpus: u32,
     /// Write holds of the lock.
     pub holds: f64,
-    /// Holds of other mutexes, with which the programs of one that is followed run, too.
+    /// Holds of other locks of its kind, with which the programs of one that is followed run, too.
     pub passing: f64,
     /// Waits, where they are counted.
     pub waits: Option<Waits>,
@@ -84,20 +84,20 @@ impl Rates {
         }
     }
 
-    /// Before anything is attached, of a mutex: by what was counted for a moment.
+    /// Before anything is attached, of a lock that is followed by task: by what was counted for a moment.
     #[must_use]
-    pub fn by_mutexes(cpus: u32, mutexes: MutexRates) -> Self {
+    pub fn by_locks(cpus: u32, locks: LockRates) -> Self {
         Self {
-            holds: mutexes.of_lock_per_s,
-            passing: passing(mutexes),
+            holds: locks.of_lock_per_s,
+            passing: passing(locks),
             ..Self::by_lives(cpus, 0.0)
         }
     }
 }
 
-/// Holds of mutexes that are not the one that is followed, a second.
-pub(super) fn passing(mutexes: MutexRates) -> f64 {
-    (mutexes.all_per_s - mutexes.of_lock_per_s).max(0.0)
+/// Holds of locks of the kind that are not the one that is followed, a second.
+pub(super) fn passing(locks: LockRates) -> f64 {
+    (locks.all_per_s - locks.of_lock_per_s).max(0.0)
 }
 
 /// What was counted in the intervals of a window, and what the daemon has used since the beginning.
@@ -257,11 +257,12 @@ mod tests {
 
     #[test]
     fn of_a_mutex_holds_were_counted_before() {
-        let counted = MutexRates {
+        let counted = LockRates {
+            plural: "mutexes",
             all_per_s: 1000.0,
             of_lock_per_s: 40.0,
         };
-        let rates = Rates::by_mutexes(4, counted);
+        let rates = Rates::by_locks(4, counted);
         assert_eq!((rates.holds, rates.passing), (40.0, 960.0));
         let mut tally = Tally::with_holds(40.0);
         let interval = Interval {

@@ -142,7 +142,7 @@ impl Watch {
         events.extend(asleep.map(|(pid, sleeper)| sleeper.event(pid, now_ns)));
         events.retain(|event| event.at_least_ns >= NOTABLE_SLEEP_NS);
         events.extend(self.keeping_cpus(programs, collector, now_ns));
-        events.extend(keeping_a_mutex(programs, collector, now_ns));
+        events.extend(holding_by_task(programs, collector, now_ns));
         self.found = Some(InProgress {
             cut: (cut.waits > 0).then_some(cut),
             ..longest(events, self.sleepers.unseen())
@@ -220,20 +220,20 @@ pub(super) fn sleeping(programs: &Programs, window: u32) -> Vec<Open> {
     open.chain(of_target).collect()
 }
 
-/// The waits and holds of the target that the programs know of from a window, where it is a mutex.
+/// The waits and holds of the target that the programs know of from a window, where it is followed by task.
 fn by_task(programs: &Programs, window: u32) -> Vec<Open> {
     let mut hold = TaskHold::FREE;
     let places = 0..programs.task_holds.len();
     let open = places.filter_map(|place| {
         programs.task_holds.read(place, &mut hold);
-        slots::of_task_hold(&hold, programs.target_lock, window)
+        slots::of_task_hold(&hold, programs.target_lock, programs.followed, window)
     });
     open.collect()
 }
 
-/// The hold of a mutex that goes on, asleep or not: one that is still there when the places are read again, for each is read
+/// The hold that goes on, asleep or not: one that is still there when the places are read again, for each is read
 /// word by word while tasks write.
-fn keeping_a_mutex(programs: &Programs, collector: &mut Collector, now_ns: u64) -> Vec<OpenEvent> {
+fn holding_by_task(programs: &Programs, collector: &mut Collector, now_ns: u64) -> Vec<OpenEvent> {
     let long = |open: &Open| {
         open.kind == Kind::Hold && now_ns.saturating_sub(open.began_ns) >= NOTABLE_SLEEP_NS
     };

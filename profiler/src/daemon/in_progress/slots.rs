@@ -1,6 +1,8 @@
 //! Waits and holds that are open, as the programs keep them: pure.
 
-use lockprof_abi::{CpuState, LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE, TaskHold, TaskSlot};
+use lockprof_abi::{
+    CpuState, Followed, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, TaskHold, TaskSlot,
+};
 
 use crate::recording::schema::Kind;
 
@@ -44,8 +46,8 @@ pub fn of_task(slot: &TaskSlot, window: u32) -> Option<Open> {
     })
 }
 
-/// The wait of a task for a mutex that is followed, or its hold of it, that is open in this window.
-pub fn of_task_hold(hold: &TaskHold, target: u64, window: u32) -> Option<Open> {
+/// The wait of a task for the lock that is followed by task, or its hold of it, that is open in this window.
+pub fn of_task_hold(hold: &TaskHold, target: u64, followed: Followed, window: u32) -> Option<Open> {
     let (kind, began_ns, is_open) = if hold.start_ns == 0 {
         (Kind::Wait, hold.wait_began_ns, hold.wait_began_ns != 0)
     } else {
@@ -55,7 +57,11 @@ pub fn of_task_hold(hold: &TaskHold, target: u64, window: u32) -> Option<Open> {
     (is_open && hold.window == window).then(|| Open {
         kind,
         lock: target,
-        flags: LCB_F_MUTEX,
+        flags: match followed {
+            Followed::Mutex => LCB_F_MUTEX,
+            _ if hold.reads != 0 => LCB_F_READ,
+            _ => LCB_F_WRITE,
+        },
         began_ns,
         pid: Some(pid),
         cpu: None,
@@ -162,7 +168,7 @@ mod tests {
             ..waits
         };
         let of = |hold| {
-            let open = of_task_hold(&hold, TARGET, 7)?;
+            let open = of_task_hold(&hold, TARGET, Followed::Mutex, 7)?;
             Some((open.kind, open.began_ns, open.pid, open.site))
         };
         assert_eq!(of(waits), Some((Kind::Wait, 5, Some(42), None)));

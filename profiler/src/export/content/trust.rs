@@ -72,11 +72,10 @@ pub(super) fn trust(profile: &Profile) -> Section {
     let mut page = Section::new(Topic::Trust, "How far to trust this");
     match profile.null_hold() {
         Some(measured) => page.field("null hold", null_hold(profile, measured)),
-        None if profile.holds_known() && profile.is_of_mutex() => page
-            .field(
-                "null hold",
-                "not known: lockprof has no shortest hold of a mutex to measure what its probes add to one",
-            ),
+        None if profile.holds_known() && profile.is_followed_by_task() => page.field(
+            "null hold",
+            "not known: lockprof has no shortest hold of such a lock to measure what its probes add to one",
+        ),
         None if profile.holds_known() => page.field("null hold", "not measured"),
         None => {}
     }
@@ -162,10 +161,11 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
             unit.format(total_ns / runs as f64)
         ));
     }
-    // The control of a mutex takes another one, with which they do nothing but compare its address.
+    // The control of a lock that is followed by task takes another one, with which they do nothing but compare its address.
     let mut runs = calibration.run_time.iter();
-    let of_others = if runs.any(|run| run.program.starts_with("mutex_")) {
-        "; runs of the programs of mutexes were with others than this one"
+    let by_task = |program: &str| program.starts_with("mutex_") || program.starts_with("rwsem_");
+    let of_others = if runs.any(|run| by_task(&run.program)) {
+        "; runs of the lock's own programs were with other locks than this one"
     } else {
         ""
     };

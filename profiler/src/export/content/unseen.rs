@@ -73,6 +73,7 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::ReadWaitUnclaimed => "a reader's wait that no acquisition followed",
         Loss::ReadEntryLost => "a reader's entry whose return was not seen (kprobe)",
         Loss::ReadWithoutStart => "a read hold without its beginning",
+        Loss::ReadWithoutEnd => "a read hold without its end",
     }
 }
 
@@ -130,11 +131,15 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         if !header.readers && !profile.is_of_mutex() {
             all.push("Holds of readers: they are followed with --readers only.".to_owned());
         }
-        if profile.is_of_mutex() {
-            all.push(
-                "The calls inside holds, who sleeps in one and for how long: of a mutex they are not followed."
-                    .to_owned(),
-            );
+        if profile.is_followed_by_task() {
+            let which = if profile.is_of_mutex() {
+                "a mutex"
+            } else {
+                "an rwsem"
+            };
+            all.push(format!(
+                "The calls inside holds, who sleeps in one and for how long: of {which} they are not followed."
+            ));
         } else if header.detail == Detail::Holds {
             all.push(
                 "The calls inside holds, and waits for other locks there: they are followed with \

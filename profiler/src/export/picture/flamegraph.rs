@@ -180,11 +180,7 @@ pub(in super::super) fn folded_lines(profile: &Profile) -> Vec<String> {
     if !target_has_callers {
         let lock = frame(&profile.header.lock.name);
         for site in &profile.sites {
-            let kind = match (profile.is_of_mutex(), site.site.is_writer()) {
-                (true, _) => LockKind::Mutex,
-                (false, true) => LockKind::SpinWrite,
-                (false, false) => LockKind::SpinRead,
-            };
+            let kind = profile.kind_of(site.site.is_writer());
             let function = site.site.symbol().unwrap_or(site.site.name());
             let stack = format!("{function};{lock} ({})", kind.name());
             add(stack, site.wait.as_ref().map_or(0, |wait| wait.total_ns));

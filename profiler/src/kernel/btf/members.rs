@@ -27,7 +27,7 @@ pub struct Members<'a> {
     btf: &'a Btf,
     /// Kinds and types, by their ids less 1: 0 is void.
     types: Vec<(u32, Entry)>,
-    /// The places of structs among them, by name.
+    /// The places of structs and unions among them, by name.
     structures: HashMap<&'a str, usize>,
 }
 
@@ -35,7 +35,10 @@ impl<'a> Members<'a> {
     pub(super) fn of(btf: &'a Btf, types: Vec<(u32, Entry)>) -> Self {
         let mut structures = HashMap::new();
         for (place, (kind_number, entry)) in types.iter().enumerate() {
-            if *kind_number == BtfKind::Struct.number() {
+            if [BtfKind::Struct, BtfKind::Union]
+                .map(BtfKind::number)
+                .contains(kind_number)
+            {
                 structures
                     .entry(btf.name(entry.name_offset))
                     .or_insert(place);
@@ -63,7 +66,7 @@ impl<'a> Members<'a> {
         Some(offset)
     }
 
-    /// How many bytes a struct has.
+    /// How many bytes a struct or union has.
     #[must_use]
     pub fn size(&self, structure: &str) -> Option<u32> {
         self.structure(structure).map(|entry| entry.refers_to)

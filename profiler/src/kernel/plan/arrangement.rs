@@ -1,5 +1,6 @@
 //! Where the programs of a hold stand: pure.
 
+use super::super::by_task::ByTask;
 use super::super::capabilities::Capabilities;
 use super::super::preemption::PreemptionMode;
 use super::Request;
@@ -36,8 +37,8 @@ pub(super) fn choose(
     if !matches!(method, Method::Fentry | Method::Kprobe) {
         return (None, None);
     }
-    if kind == Some(LockFamily::Mutex) {
-        let reason = "Two programs are inside each hold, one where the mutex was taken and one where it is given back. Holds \
+    if ByTask::of(kind).is_some() {
+        let reason = "Two programs are inside each hold, one where the lock was taken and one where it is given back. Holds \
                       have in them what comes meanwhile: interrupts, other tasks, and sleep.";
         return (Some(Arrangement::Inside), Some(reason.to_owned()));
     }

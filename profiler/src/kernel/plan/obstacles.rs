@@ -1,24 +1,24 @@
 //! What stands in the way of each kind of probe: pure.
 
+use super::super::by_task::{ByTask, NOT_BY_KPROBE};
 use super::super::capabilities::Capabilities;
 use super::super::findings::Unlock;
-use super::super::mutexes::NOT_BY_KPROBE;
 use super::super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
-use super::mutex;
+use super::{Request, by_task};
 use crate::{known_locks::FOLLOWED_HOLDS, recording::schema::LockFamily};
 
 /// Why no probe of any kind can see a write hold of the lock.
-pub(super) fn hold_obstacle(
-    capabilities: &Capabilities,
-    lock: &str,
-    kind: Option<LockFamily>,
-) -> Option<String> {
+pub(super) fn hold_obstacle(capabilities: &Capabilities, request: &Request) -> Option<String> {
+    let kind = request.family();
+    if let Some(of_kind) = ByTask::of(kind) {
+        return by_task::obstacle(of_kind, capabilities, request);
+    }
     match kind {
         // Of a kind that is not known it may be seen whether it is taken so.
         None | Some(LockFamily::Rwlock) => {}
-        Some(LockFamily::Mutex) => return mutex::obstacle(capabilities),
         Some(kind) => {
-            return Some(format!("{lock} is a {}, and {FOLLOWED_HOLDS}", kind.name()));
+            let (lock, kind) = (&request.lock, kind.name());
+            return Some(format!("{lock} is a {kind}, and {FOLLOWED_HOLDS}"));
         }
     }
     let unlock = capabilities.unlock();
@@ -41,17 +41,14 @@ pub(super) fn hold_obstacle(
 }
 
 /// Why fentry and fexit programs cannot follow such a lock.
-pub(super) fn fentry_obstacle(
-    capabilities: &Capabilities,
-    kind: Option<LockFamily>,
-) -> Option<String> {
+pub(super) fn fentry_obstacle(capabilities: &Capabilities, request: &Request) -> Option<String> {
     if let Some(error) = &capabilities.btf.error {
         return Some(format!("they need the kernel's BTF: {error}"));
     }
     let trials = &capabilities.trials;
-    let of_functions = || match kind {
-        Some(LockFamily::Mutex) => mutex::fentry_obstacle(capabilities),
-        _ => None,
+    let of_functions = || {
+        let of_kind = ByTask::of(request.family())?;
+        by_task::fentry_obstacle(of_kind, capabilities, request)
     };
     both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle()).or_else(of_functions)
 }
@@ -61,7 +58,7 @@ pub(super) fn kprobe_obstacle(
     capabilities: &Capabilities,
     kind: Option<LockFamily>,
 ) -> Option<String> {
-    if kind == Some(LockFamily::Mutex) {
+    if ByTask::of(kind).is_some() {
         return Some(NOT_BY_KPROBE.to_owned());
     }
     let trials = &capabilities.trials;

@@ -3,13 +3,13 @@
 use lockprof_abi::Span;
 use serde::Serialize;
 
+use super::super::by_task::ByTask;
 use super::super::capabilities::Capabilities;
-use super::super::mutexes::MUTEX_UNLOCK_FUNCTION;
 use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
-use super::{Request, contention_obstacle, mutex};
+use super::{Request, by_task, contention_obstacle};
 use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
 
 /// The program at the beginning of a wait.
@@ -165,9 +165,9 @@ pub(super) fn in_order(
     if exact {
         let of_holds = kinds.iter().filter(|kind| **kind != WindowKind::Waits);
         let of_holds: Vec<WindowKind> = of_holds.copied().collect();
-        if kind == Some(LockFamily::Mutex) {
+        if let Some(of_kind) = ByTask::of(kind) {
             list.windows = of_holds;
-            list.mutex_holds();
+            list.holds_by_task(of_kind, request);
             return list.probes;
         }
         if let Some(arrangement) = arrangement {
@@ -258,17 +258,10 @@ impl List<'_> {
         self.function("lock_acquired", LOCK_FUNCTION, Role::Acquire, true);
     }
 
-    /// The probes of a hold of a mutex (`profiler-ebpf/src/programs/mutex.rs`).
-    fn mutex_holds(&mut self) {
-        self.function("mutex_released", MUTEX_UNLOCK_FUNCTION, Role::Book, true);
-        self.function(
-            "mutex_releasing",
-            MUTEX_UNLOCK_FUNCTION,
-            Role::Release,
-            false,
-        );
-        for (program, function) in mutex::acquisitions(self.capabilities) {
-            self.function(program, function, Role::Acquire, true);
+    /// The probes of a hold that is followed by task (`profiler-ebpf/src/programs/task_hold.rs`).
+    fn holds_by_task(&mut self, of_kind: &ByTask, request: &Request) {
+        for hook in by_task::hooks(of_kind, self.capabilities, request) {
+            self.function(hook.program, hook.function, hook.role, hook.on_return);
         }
     }
 

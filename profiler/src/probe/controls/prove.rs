@@ -11,7 +11,7 @@ use super::{
     fcntl, file_position, life, memory_map,
 };
 use crate::{
-    kernel::{Obstructions, Role, SiteNumbers},
+    kernel::{ByTask, Obstructions, Role, SiteNumbers},
     known_locks::hold_by_setpgid,
     profile::LockKind,
     recording::schema::{Control, LockFamily, Method, Proof, Proves},
@@ -36,9 +36,9 @@ pub struct Circumstances {
     pub method: Method,
     /// Whether a control holds the target: by setpgid(), which changes nothing.
     pub holds_target: bool,
-    /// Whether the target is a mutex: a control takes another one by the same functions, and the kernel counts the
-    /// programs' runs.
-    pub takes_a_mutex: bool,
+    /// How the target is followed, where that is by task: a control takes another lock of its kind by the same functions,
+    /// and the kernel counts the programs' runs.
+    pub takes_another: Option<&'static ByTask>,
     /// Whether the target lock itself may be contended: the machine is there to be measured with a load.
     pub may_contend_target: bool,
     /// Why waits for spinlocks are invisible here, where they are.
@@ -60,12 +60,16 @@ pub fn null_holds(own: OwnHolds, programs: &Programs) -> (u64, u64) {
     (NULL_HOLDS, own.make_and_look(NULL_HOLDS, programs))
 }
 
-/// What holds prove that were made on purpose: null holds of the target, or holds of another mutex.
+/// What holds prove that were made on purpose: null holds of the target, or holds of another lock of its kind.
 #[must_use]
 pub fn prove_holds(done: u64, seen: u64, circumstances: &Circumstances) -> Control {
     let cause = || circumstances.cause();
-    if circumstances.takes_a_mutex {
-        of_holds(done, seen, "runs of the programs with another mutex", cause)
+    if let Some(by_task) = circumstances.takes_another {
+        let what = format!(
+            "runs of the programs with {} of lockprof's own",
+            by_task.one
+        );
+        of_holds(done, seen, &what, cause)
     } else if circumstances.holds_target {
         of_holds(done, seen, "null holds", cause)
     } else {
@@ -427,21 +431,25 @@ mod tests {
 
     #[test]
     fn what_was_not_seen_is_named() {
-        let of = |takes_a_mutex: bool| Circumstances {
+        let of = |kind: LockFamily| Circumstances {
             method: Method::Fentry,
-            holds_target: !takes_a_mutex,
-            takes_a_mutex,
+            holds_target: kind == LockFamily::Rwlock,
+            takes_another: ByTask::of(Some(kind)),
             may_contend_target: false,
             spinlocks_invisible: None,
         };
-        for (takes_a_mutex, why) in [
-            (false, "only 80 of 200 null holds were seen"),
+        for (kind, why) in [
+            (LockFamily::Rwlock, "only 80 of 200 null holds were seen"),
             (
-                true,
-                "only 80 of 200 runs of the programs with another mutex were seen",
+                LockFamily::Mutex,
+                "only 80 of 200 runs of the programs with a mutex of lockprof's own were seen",
+            ),
+            (
+                LockFamily::Rwsem,
+                "only 80 of 200 runs of the programs with an rwsem of lockprof's own were seen",
             ),
         ] {
-            let control = prove_holds(200, 80, &of(takes_a_mutex));
+            let control = prove_holds(200, 80, &of(kind));
             assert_eq!(control.why.as_deref(), Some(why));
         }
     }

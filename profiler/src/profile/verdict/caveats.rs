@@ -96,8 +96,11 @@ fn for_holds(profile: &Profile) -> String {
     let mut words = header.command_line.iter().map(String::as_str);
     let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
     let family = profile.lock_family().filter(|_| !profile.sites_are_known());
-    if family.is_some_and(|family| !matches!(family, LockFamily::Rwlock | LockFamily::Mutex)) {
-        return format!("{}, and this is neither.", units::capital(FOLLOWED_HOLDS));
+    if family.is_some_and(|family| family != LockFamily::Rwlock) && !profile.is_followed_by_task() {
+        return format!(
+            "{}, and this is none of them.",
+            units::capital(FOLLOWED_HOLDS)
+        );
     }
     let text = if asked_for {
         "Without --attach wait holds are measured too, where the kernel allows it."
@@ -109,9 +112,9 @@ fn for_holds(profile: &Profile) -> String {
             .any(|reason| reason.starts_with("By the budget"))
     {
         "With a larger --budget holds are measured too."
-    } else if profile.is_of_mutex() {
+    } else if profile.is_followed_by_task() {
         // What `lockprof doctor` says is of the lock that is followed when nobody names one.
-        "Holds take a kernel whose functions for mutexes can be probed: what stands in the way is said beside the tier."
+        "Holds take a kernel whose functions for such locks can be probed: what stands in the way is said beside the tier."
     } else {
         "Holds take a kernel whose lock and unlock can be probed: `lockprof doctor` says what stands in the way."
     };

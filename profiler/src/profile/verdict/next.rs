@@ -53,7 +53,7 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if let Some(readers) = unseen_readers(profile) {
         return Some(readers);
     }
-    if profile.is_of_mutex() {
+    if profile.is_followed_by_task() {
         return None;
     }
     if profile.header.detail == Detail::Holds {

@@ -5,6 +5,7 @@
 //! until a step prints or ends.
 
 mod container;
+mod host_name;
 mod machine;
 mod modules;
 mod output;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
         ] => {
             let executed = container::execute(cgroup, mounted, capabilities, program);
             return ended(container::IN_CGROUP_NAMESPACE, executed);
+        }
+        [host_name::CHANGE, tasks, times] => {
+            return ended(host_name::CHANGE, host_name::change(tasks, times));
         }
         [symbols::WITHOUT_DATA, map, ref program @ ..] => {
             return ended(symbols::WITHOUT_DATA, symbols::execute(map, program));

@@ -1,63 +1,71 @@
-//! How often mutexes are given back on this machine: counted for a moment, before anything else is attached.
+//! How often locks of a kind are given back on this machine: counted for a moment, before anything else is attached.
 
 use std::os::fd::AsFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bpf_syscall::{Counter, ProgramKind, load, open_raw_tracepoint};
-use super::btf::{Btf, BtfKind};
+use super::btf::{Btf, BtfKind, BtfType};
+use super::by_task::ByTask;
 use super::instruction::instruction;
-use super::mutexes::MUTEX_UNLOCK_FUNCTION;
 
 /// How long is counted. All CPUs add to one word meanwhile.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// Mutexes that are given back in a second, over all CPUs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MutexRates {
+/// Locks of a kind that are given back in a second, over all CPUs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LockRates {
+    /// What several of them are called.
+    pub plural: &'static str,
     /// Any of them: so often a program that follows one of them has to look which it is.
     pub all_per_s: f64,
     /// The one that is followed.
     pub of_lock_per_s: f64,
 }
 
-impl MutexRates {
-    /// Counts them for a moment; `lock` is the address of the one that is to be followed.
+impl LockRates {
+    /// Counts them for a moment, with those that are given back by readers or without; `lock` is the address of the one
+    /// that is to be followed.
     ///
     /// # Errors
-    /// The kernel refuses the program that counts: what was tried, and the kernel's answer.
-    pub fn count(lock: u64) -> Result<Self, String> {
+    /// The kernel refuses a program that counts: what was tried, and the kernel's answer.
+    pub fn count(by_task: &ByTask, readers: bool, lock: u64) -> Result<Self, String> {
         let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
+        let names: Vec<&str> = by_task.releases(readers).collect();
         let btf = Btf::from_sys_fs().map_err(|error| error.to_string())?;
-        let functions = btf.find(BtfKind::Func, &[MUTEX_UNLOCK_FUNCTION]);
+        let functions = btf.find(BtfKind::Func, &names);
         let functions = functions.map_err(|error| error.to_string())?;
-        let function = functions.first().ok_or_else(|| {
-            failed(
-                "counting mutexes",
-                &format!("BTF has no {MUTEX_UNLOCK_FUNCTION}"),
-            )
-        })?;
+        if functions.is_empty() {
+            let none = format!("BTF has none of {}", names.join(", "));
+            return Err(failed(&format!("counting {}", by_task.plural), &none));
+        }
         let counter = || Counter::new().map_err(|error| failed("creating a map", &error));
         let (all, of_lock) = (counter()?, counter()?);
         let instructions = counting(all.fd(), of_lock.fd(), lock);
-        let program = load(ProgramKind::Fentry(function.id), &instructions)
-            .map_err(|error| failed("loading a program that counts mutexes", &error))?;
-        let attached = open_raw_tracepoint(None, program.as_fd()).map_err(|error| {
-            let what =
-                format!("attaching a program that counts mutexes to {MUTEX_UNLOCK_FUNCTION}");
-            failed(&what, &error)
-        })?;
+        let attach = |function: &BtfType<'_>| {
+            let what = |what| format!("{what} a program that counts calls of {}", function.name);
+            let program = load(ProgramKind::Fentry(function.id), &instructions)
+                .map_err(|error| failed(&what("loading"), &error))?;
+            let attached = open_raw_tracepoint(None, program.as_fd());
+            attached.map_err(|error| failed(&what("attaching"), &error))
+        };
+        let attached = functions
+            .iter()
+            .map(attach)
+            .collect::<Result<Vec<_>, _>>()?;
+        let read = |counter: &Counter| {
+            let count = counter.read();
+            count.map_err(|error| failed("reading a map", &error))
+        };
+        // What one of the programs has seen before the last one was there is none of these.
+        let before = (read(&all)?, read(&of_lock)?);
         let since = Instant::now();
         thread::sleep(WATCH);
         let seconds = since.elapsed().as_secs_f64();
-        let read = |counter: &Counter| {
-            counter
-                .read()
-                .map_err(|error| failed("reading a map", &error))
-        };
-        let counts = (read(&all)?, read(&of_lock)?);
+        let counts = (read(&all)? - before.0, read(&of_lock)? - before.1);
         drop(attached);
         Ok(Self {
+            plural: by_task.plural,
             all_per_s: counts.0 as f64 / seconds,
             of_lock_per_s: counts.1 as f64 / seconds,
         })

@@ -1,32 +1,47 @@
-//! How holds of a mutex are followed: pure.
+//! How a lock is followed by task: pure.
 
+use super::super::by_task::{ByTask, Hook};
 use super::super::capabilities::Capabilities;
 use super::super::findings::Preemption;
-use super::super::mutexes::{MUTEX_FUNCTIONS, MUTEX_LOCK_FUNCTION, MUTEX_UNLOCK_FUNCTION};
+use super::Request;
 
-/// Why no probe of any kind can see the holds of a mutex: each function that takes or releases one has to be known, for
-/// an acquisition or a release that nobody sees makes the numbers wrong.
-pub(super) fn obstacle(capabilities: &Capabilities) -> Option<String> {
+/// Why no probe of any kind can see the holds of such a lock: each function that takes or releases one has to be known,
+/// for an acquisition or a release that nobody sees makes the numbers wrong.
+pub(super) fn obstacle(
+    by_task: &ByTask,
+    capabilities: &Capabilities,
+    request: &Request,
+) -> Option<String> {
     if capabilities.preemption() == Preemption::Realtime {
-        return Some(
-            "PREEMPT_RT: a mutex is an rt_mutex, and lockprof does not follow those".to_owned(),
-        );
-    }
-    if capabilities.has_function(MUTEX_UNLOCK_FUNCTION) == Some(false) {
         return Some(format!(
-            "this kernel has no {MUTEX_UNLOCK_FUNCTION}, so the end of a hold cannot be probed"
+            "PREEMPT_RT: {}, and lockprof does not follow those",
+            by_task.on_realtime
         ));
     }
-    let known = MUTEX_FUNCTIONS.map(|function| capabilities.has_function(function.name));
-    if known.iter().all(|known| *known == Some(false)) {
+    let mut hooks = by_task
+        .hooks(request.readers)
+        .filter(|hook| by_task.needed.contains(&hook.function));
+    let missing = hooks.find(|hook| capabilities.has_function(hook.function) == Some(false));
+    if let Some(hook) = missing {
         return Some(format!(
-            "this kernel has neither {MUTEX_LOCK_FUNCTION} nor any other function that takes a mutex"
+            "this kernel has no {}, so the end of a hold cannot be probed",
+            hook.function
         ));
     }
-    let changed = MUTEX_FUNCTIONS.iter().find_map(|function| {
-        let facts = capabilities.function(function.name);
+    let taken_by = by_task
+        .hooks(request.readers)
+        .filter(|hook| hook.takes_the_lock());
+    let mut known = taken_by.map(|hook| capabilities.has_function(hook.function));
+    if known.all(|known| known == Some(false)) {
+        return Some(format!(
+            "this kernel has no function that takes {} by itself",
+            by_task.one
+        ));
+    }
+    let changed = by_task.hooks(request.readers).find_map(|hook| {
+        let facts = capabilities.function(hook.function);
         let variant = facts.variants.into_iter().find(|name| is_of_its_own(name));
-        variant.map(|variant| (function.name, variant))
+        variant.map(|variant| (hook.function, variant))
     });
     changed.map(|(function, variant)| {
         format!("the compiler made {variant} of {function}, and a probe needs the plain function")
@@ -34,16 +49,19 @@ pub(super) fn obstacle(capabilities: &Capabilities) -> Option<String> {
 }
 
 /// Why fentry and fexit programs cannot stand at each of the functions: BTF has to have those that kallsyms has.
-pub(super) fn fentry_obstacle(capabilities: &Capabilities) -> Option<String> {
-    let functions = MUTEX_FUNCTIONS.iter().map(|function| function.name);
-    let mut functions = functions.chain([MUTEX_UNLOCK_FUNCTION]);
-    let missing = functions.find(|name| {
-        let facts = capabilities.function(name);
+pub(super) fn fentry_obstacle(
+    by_task: &ByTask,
+    capabilities: &Capabilities,
+    request: &Request,
+) -> Option<String> {
+    let missing = by_task.hooks(request.readers).find(|hook| {
+        let facts = capabilities.function(hook.function);
         facts.symbol == Some(true) && facts.btf == Some(false)
     });
-    missing.map(|name| {
+    missing.map(|hook| {
         format!(
-            "{name} is in this kernel's symbols but not in its BTF, which fentry and fexit need"
+            "{} is in this kernel's symbols but not in its BTF, which fentry and fexit need",
+            hook.function
         )
     })
 }
@@ -54,14 +72,14 @@ fn is_of_its_own(variant: &str) -> bool {
     !variant.ends_with(".cold")
 }
 
-/// The functions that take a mutex and that this kernel has, with their programs, in the order of attaching.
-pub(super) fn acquisitions(
+/// The programs at the functions that this kernel has, in the order of attaching.
+pub(super) fn hooks(
+    by_task: &ByTask,
     capabilities: &Capabilities,
-) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let present = MUTEX_FUNCTIONS
-        .iter()
-        .filter(|function| capabilities.has_function(function.name) == Some(true));
-    present.map(|function| (function.program, function.name))
+    request: &Request,
+) -> impl Iterator<Item = &'static Hook> {
+    let wanted = by_task.hooks(request.readers);
+    wanted.filter(|hook| capabilities.has_function(hook.function) == Some(true))
 }
 
 #[cfg(test)]
@@ -131,6 +149,41 @@ mod tests {
     }
 
     #[test]
+    fn of_an_rwsem_readers_are_followed_where_they_are_asked_for() {
+        let rwsem = |readers| Request {
+            kind: Some(LockFamily::Rwsem),
+            readers,
+            ..Request::default()
+        };
+        let targets = |plan: &AttachPlan| -> Vec<(Role, String)> {
+            let probes = plan.probes.iter();
+            let of_holds = probes.filter(|probe| probe.role != Role::Contention);
+            of_holds
+                .map(|probe| (probe.role, probe.target.clone()))
+                .collect()
+        };
+        let writers = targets(&follow("uts_sem", rwsem(false), |_| {}).unwrap());
+        let is_first = |role, function: &str| writers.contains(&(role, function.to_owned()));
+        assert!(is_first(Role::Release, "up_write") && is_first(Role::Book, "downgrade_write"));
+        assert!(is_first(Role::Acquire, "down_write_trylock"));
+        assert!(writers.iter().all(|(_, target)| !target.contains("read")));
+        let readers = follow("uts_sem", rwsem(true), |_| {}).unwrap();
+        assert!(readers.has(Role::ReadRelease, WindowKind::Holds));
+        let with_readers = targets(&readers);
+        for function in ["down_read", "down_read_trylock", "down_read_interruptible"] {
+            assert!(with_readers.contains(&(Role::ReadAcquire, function.to_owned())));
+        }
+        // What a kernel lacks for readers stands in the way of those who ask for them.
+        let without = |c: &mut Capabilities| lose(c, "up_read");
+        let refused = follow("uts_sem", rwsem(true), without).unwrap();
+        assert_eq!(refused.tier, Tier::WaitOnly);
+        let refused = &refused.reasons;
+        assert!(refused.iter().any(|why| why.contains("has no up_read")));
+        let writers = follow("uts_sem", rwsem(false), without).unwrap();
+        assert_eq!(writers.tier, Tier::Exact);
+    }
+
+    #[test]
     fn a_kind_that_is_not_known_is_said_or_told() {
         let doubtful = follow("event_mutex", Request::default(), |_| {}).unwrap();
         let hint = "--lock event_mutex:mutex";
@@ -170,7 +223,7 @@ mod tests {
         type Change = fn(&mut Capabilities);
         let cases: [(Change, &str); 5] = [
             (
-                |c| lose(c, MUTEX_UNLOCK_FUNCTION),
+                |c| lose(c, "mutex_unlock"),
                 "this kernel has no mutex_unlock",
             ),
             (made, "mutex_trylock.isra.0 of mutex_trylock"),

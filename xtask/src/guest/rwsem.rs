@@ -1,0 +1,120 @@
+//! Holds and waits of a reader-writer semaphore: of uts_sem, by a load that knows how often it takes it.
+
+use anyhow::{Result, bail};
+use lab::vm::protocol::Step;
+
+use super::beside::counted;
+use super::summary::{Summary, equal};
+use super::{Lab, Verdict, run};
+use crate::bench::peers::Peers;
+
+/// The lock.
+const LOCK: &str = "uts_sem";
+/// Threads of the load, and how often each takes the lock to write, and to read.
+const TASKS: u64 = 2;
+const TIMES: u64 = 2000;
+/// What the script prints when it has been attached for a while.
+const READY: &str = "attached";
+
+/// The share of holds, in per cent, that may be lost: where the kernel preempts, as Linux 7.2 does, it refuses the runs of a
+/// program in which another task was switched out on the same CPU, for as long as that one does not go on.
+const MAY_BE_LOST: u64 = 60;
+
+/// A run of the load.
+fn changing(name: &str, how: &str, times: u64) -> Step {
+    let load = format!("--warm-up 0 -- /init host-name {TASKS} {times}");
+    let how = format!("{how} --loss-threshold {MAY_BE_LOST}");
+    run(name, &format!("--lock {LOCK}:rwsem {how} {load}"))
+}
+
+/// Each hold of the load is counted, for writing and for reading, and nothing that is none; a script on the same functions
+/// counts the same.
+pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
+    let mut request = lab.request(vec![
+        Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
+        changing("readers", "--readers", TIMES),
+        Step::ending(0, libc::SIGINT),
+        changing("writers", "--detail holds", TIMES),
+    ]);
+    Peers::fetch()?.add_to(&mut request)?;
+    let outcome = super::succeed(&request)?;
+    let of_load = TASKS * TIMES;
+
+    let writers = Summary::of(lab, &outcome, "writers")?;
+    is_exact(&writers)?;
+    let (written, read) = holds(&writers)?;
+    let (lost, _) = lost(&writers)?;
+    note!("    without readers: {written} and {read} holds, {lost} lost");
+    equal(
+        "holds without readers",
+        (written + lost, read),
+        (of_load, 0),
+    )?;
+    writers.cpus_agree_with_sites()?;
+
+    let readers = Summary::of(lab, &outcome, "readers")?;
+    is_exact(&readers)?;
+    let (written, read) = holds(&readers)?;
+    let (by_script, read_by_script) = (counted(&outcome, "written")?, counted(&outcome, "read")?);
+    let (lost, read_lost) = self::lost(&readers)?;
+    note!(
+        "    {written} and {read} holds, {lost} and {read_lost} lost; bpftrace: {by_script} and {read_by_script}"
+    );
+    equal("holds for writing", written + lost, of_load)?;
+    // Whoever begins may ask what the machine is called.
+    let read = read + read_lost;
+    if by_script > of_load || read < of_load || read_by_script.abs_diff(read) > of_load / 20 {
+        bail!("{of_load} holds for writing and some more for reading were expected");
+    }
+    Ok(Verdict::Passed)
+}
+
+fn is_exact(summary: &Summary) -> Result<()> {
+    equal("tier", summary.text("/tier")?, "exact")?;
+    equal("method", summary.text("/attach")?, "fentry")?;
+    equal("void", summary.value("/void")?, &false.into())
+}
+
+/// Holds for writing and for reading that the programs say are in no number. Each has one loss.
+fn lost(summary: &Summary) -> Result<(u64, u64)> {
+    let of = |loss: &str| summary.count(&format!("/losses/counted/{loss}"));
+    Ok((of("hold_switched")?, of("read_without_end")?))
+}
+
+fn is_reader(site: &str) -> bool {
+    site.starts_with("read:")
+}
+
+/// Holds for writing and for reading, from attach to detach.
+fn holds(summary: &Summary) -> Result<(u64, u64)> {
+    let by_site = summary.value("/attached/holds")?.as_object();
+    let mut holds = (0, 0);
+    for (site, count) in by_site.into_iter().flatten() {
+        let count = count.as_u64().unwrap_or(0);
+        if is_reader(site) {
+            holds.1 += count;
+        } else {
+            holds.0 += count;
+        }
+    }
+    Ok(holds)
+}
+
+/// What counts the holds of the lock until it is ended.
+fn script() -> String {
+    let is_it = format!("(uint64)args->sem == kaddr(\"{LOCK}\")");
+    let takes = |function: &str, taken: &str, count: &str| {
+        format!("kretfunc:{function} /{is_it}{taken}/ {{ @{count} = count(); }}\n")
+    };
+    [
+        format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n"),
+        takes("down_write", "", "written"),
+        takes("down_write_killable", " && retval == 0", "written"),
+        takes("down_write_trylock", " && retval == 1", "written"),
+        takes("down_read", "", "read"),
+        takes("down_read_killable", " && retval == 0", "read"),
+        takes("down_read_interruptible", " && retval == 0", "read"),
+        takes("down_read_trylock", " && retval == 1", "read"),
+    ]
+    .concat()
+}
