@@ -1,8 +1,8 @@
 //! Which load is which workload.
 
 use crate::{
-    Workload, barethread, cgroup, create, forkexit, load::Load, mincore, mmap, nullhold, pipe,
-    rename, signalgroup, threadspawn,
+    Workload, barethread, cgroup, create, forkexit, load::Load, mincore, mkcgroup, mmap, nullhold,
+    pipe, rename, signalgroup, threadspawn,
 };
 
 /// The load of a workload.
@@ -18,6 +18,7 @@ pub(crate) fn load_of(workload: Workload) -> Load {
         Workload::Create => create::load(),
         Workload::Rename => rename::load(),
         Workload::Cgroup => cgroup::load(),
+        Workload::Mkcgroup => mkcgroup::load(),
         Workload::Pipe => pipe::load(),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn load() -> Load {
 }
 
 /// Makes a cgroup, in which nobody is, where the second hierarchy begins.
-fn prepare() -> anyhow::Result<Prepared> {
+pub(crate) fn prepare() -> anyhow::Result<Prepared> {
     let mounts =
         fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
     let root = mounts.lines().find_map(|line| {
@@ -61,9 +61,23 @@ struct Cgroup(PathBuf);
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
+        // Those of workers that were killed between the two halves of an iteration; a cgroup's files do not go by rmdir.
+        for child in fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let _ = fs::remove_dir(child.path());
+            }
+        }
         // Nobody is left whom it would help to know that it is still there.
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// Where the calling worker has a cgroup of its own: by the number of its thread.
+pub(crate) fn own_child() -> PathBuf {
+    let root = PATH.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: gettid touches no memory.
+    let thread = unsafe { libc::gettid() };
+    root.join(thread.to_string())
 }
 
 fn iterate() -> Result<(), Failure> {
@@ -76,7 +90,7 @@ fn iterate() -> Result<(), Failure> {
     })
 }
 
-fn failure(operation: Operation, error: &io::Error) -> Failure {
+pub(crate) fn failure(operation: Operation, error: &io::Error) -> Failure {
     Failure {
         operation,
         errno: error.raw_os_error().unwrap_or(libc::EIO),

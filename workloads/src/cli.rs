@@ -111,6 +111,14 @@ Examples:
 Examples:
   cgroup -t 2                                     two processes that wait for one another")]
     Cgroup(Options),
+    /// Make a cgroup and remove it
+    ///
+    /// Each iteration takes cgroup_mutex twice, and a worker of the kernel once more when it frees the cgroup. Needs root,
+    /// and cgroup2 mounted; the cgroups are in one of the run's own.
+    #[command(after_help = "\
+Examples:
+  mkcgroup -t 2                                   two processes that wait for one another")]
+    Mkcgroup(Options),
     /// Write a byte into a pipe that all share, and read one
     ///
     /// Each iteration takes the pipe's mutex twice.
@@ -135,6 +143,7 @@ impl WorkloadCommand {
             Workload::Create => Self::Create(options),
             Workload::Rename => Self::Rename(options),
             Workload::Cgroup => Self::Cgroup(options),
+            Workload::Mkcgroup => Self::Mkcgroup(options),
             Workload::Pipe => Self::Pipe(options),
         }
     }
@@ -153,6 +162,7 @@ impl WorkloadCommand {
             Self::Create(_) => Workload::Create,
             Self::Rename(_) => Workload::Rename,
             Self::Cgroup(_) => Workload::Cgroup,
+            Self::Mkcgroup(_) => Workload::Mkcgroup,
             Self::Pipe(_) => Workload::Pipe,
         }
     }
@@ -171,6 +181,7 @@ impl WorkloadCommand {
             | Self::Create(options)
             | Self::Rename(options)
             | Self::Cgroup(options)
+            | Self::Mkcgroup(options)
             | Self::Pipe(options) => options,
         }
     }
@@ -206,15 +217,17 @@ pub enum Workload {
     Create,
     /// Holds of two folders' i_rwsems for writing.
     Rename,
-    /// Holds of cgroup_mutex.
+    /// Holds of cgroup_mutex, the shortest.
     Cgroup,
+    /// Holds of cgroup_mutex that make and remove a cgroup.
+    Mkcgroup,
     /// Holds of a pipe's mutex.
     Pipe,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Threadspawn,
         Self::Barethread,
         Self::Forkexit,
@@ -225,6 +238,7 @@ impl Workload {
         Self::Create,
         Self::Rename,
         Self::Cgroup,
+        Self::Mkcgroup,
         Self::Pipe,
     ];
 
@@ -242,6 +256,7 @@ impl Workload {
             Self::Create => "create",
             Self::Rename => "rename",
             Self::Cgroup => "cgroup",
+            Self::Mkcgroup => "mkcgroup",
             Self::Pipe => "pipe",
         }
     }
@@ -260,6 +275,7 @@ impl Workload {
             | Self::Create
             | Self::Rename
             | Self::Cgroup
+            | Self::Mkcgroup
             | Self::Pipe => Mode::Processes,
         }
     }

@@ -91,10 +91,12 @@ pub(crate) enum Operation {
     Write,
     Read,
     Mincore,
+    Mkdir,
+    Rmdir,
 }
 
 impl Operation {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -112,6 +114,8 @@ impl Operation {
         Self::Write,
         Self::Read,
         Self::Mincore,
+        Self::Mkdir,
+        Self::Rmdir,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -139,6 +143,8 @@ impl Operation {
             Self::Write => "write",
             Self::Read => "read",
             Self::Mincore => "mincore",
+            Self::Mkdir => "mkdir",
+            Self::Rmdir => "rmdir",
         }
     }
 }

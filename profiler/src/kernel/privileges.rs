@@ -156,7 +156,7 @@ pub const TO_END_A_LOAD: CapabilitySet = CapabilitySet::KILL.union(CapabilitySet
 #[must_use]
 pub const fn to_work(load: Workload) -> CapabilitySet {
     match load {
-        Workload::Cgroup => CapabilitySet::DAC_OVERRIDE,
+        Workload::Cgroup | Workload::Mkcgroup => CapabilitySet::DAC_OVERRIDE,
         _ => CapabilitySet::empty(),
     }
 }

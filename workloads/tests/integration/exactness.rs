@@ -41,6 +41,7 @@ fn iterations_are_exact() {
             Workload::Create => Some(("inode.i_rwsem of the folder", 240, 0)),
             Workload::Rename => Some(("inode.i_rwsem of both folders", 480, 0)),
             Workload::Cgroup => Some(("cgroup_mutex", 120, 0)),
+            Workload::Mkcgroup => Some(("cgroup_mutex", 240, 0)),
             Workload::Pipe => Some(("pipe_inode_info.mutex of the pipe", 240, 0)),
             _ => None,
         };
