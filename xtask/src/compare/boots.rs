@@ -1,7 +1,8 @@
 //! The boots: one after the other, or side by side where they do not disturb each other.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -10,9 +11,9 @@ use lab::signals;
 use lab::vm::protocol::GuestScript;
 use lab::vm::{self, Clock, VmOutcome, VmRequest};
 
-use super::load::{LoadArguments, Machine, Profiled, STEPS};
+use super::load::{LoadArguments, Machine, Profiled};
 use crate::cargo::StaticBinaries;
-use crate::workers;
+use crate::{run, workers};
 
 /// A boot that is to be made.
 #[derive(Clone, Debug)]
@@ -44,6 +45,18 @@ pub struct BootOutcome {
     pub result: Result<String, String>,
 }
 
+/// lockprof does not do what a step asks of it: it would not in any other boot.
+#[derive(Debug)]
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// How all boots went, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Outcomes {
@@ -69,7 +82,7 @@ impl Boot {
             load,
             (clock, cpus),
             tasks,
-            &STEPS,
+            &load.steps(),
             folder,
         )
     }
@@ -147,12 +160,13 @@ impl Boot {
     fn run(&self) -> Result<VmOutcome> {
         let outcome = vm::run(&self.request)?;
         for (name, step) in self.steps.iter().zip(&outcome.steps) {
-            if step.status != 0 {
-                bail!(
-                    "the step {name} ended with {}: {}",
-                    step.status,
-                    String::from_utf8_lossy(&step.stderr).trim_end()
-                );
+            let said = String::from_utf8_lossy(&step.stderr);
+            match step.status {
+                0 => {}
+                status if status == i32::from(run::BAD_USAGE) => {
+                    return Err(Refused(said.trim_end().to_owned()).into());
+                }
+                status => bail!("the step {name} ended with {status}: {}", said.trim_end()),
             }
         }
         outcome.write_files(&self.folder)?;
@@ -160,7 +174,7 @@ impl Boot {
     }
 }
 
-/// Runs all boots. One that fails is told, and the others go on; a signal ends it.
+/// Runs all boots. One that fails is told, and the others go on; a signal ends it, and so does what lockprof refuses.
 pub fn run_all(boots: &[Boot]) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
     let groups = boots.chunk_by(|a, b| a.request.clock == b.request.clock);
@@ -214,18 +228,32 @@ fn run_group(boots: &[Boot], told: &(dyn Fn(usize) -> Told + Sync)) -> Result<Ve
         .first()
         .map_or(1, |boot| boot.request.clock.side_by_side());
     let finished = AtomicUsize::new(0);
-    workers::each(boots, side_by_side, |boot| {
-        let outcome = run_one(boot);
+    let refused = AtomicBool::new(false);
+    let outcomes = workers::each(boots, side_by_side, |boot| {
+        if refused.load(Ordering::SeqCst) {
+            return None;
+        }
+        let outcome = match run_one(boot) {
+            Ok(outcome) => outcome,
+            Err(why) => {
+                refused.store(true, Ordering::SeqCst);
+                return Some(Err(why));
+            }
+        };
         // What a signal has ended has not failed.
         if signals::pending().is_none() {
             tell(&outcome, &told(finished.fetch_add(1, Ordering::SeqCst) + 1));
         }
-        outcome
-    })
+        Some(Ok(outcome))
+    })?;
+    outcomes.into_iter().flatten().collect()
 }
 
 /// One boot; one that died before its load began is made again.
-fn run_one(boot: &Boot) -> BootOutcome {
+///
+/// # Errors
+/// lockprof refuses what it is asked for: no other boot would go better.
+fn run_one(boot: &Boot) -> Result<BootOutcome> {
     let started = Instant::now();
     let mut result = boot.run();
     let mut again = result.as_ref().err().and_then(never_began);
@@ -237,10 +265,20 @@ fn run_one(boot: &Boot) -> BootOutcome {
         );
         result = boot.run();
     }
+    if let Some(refused) = result
+        .as_ref()
+        .err()
+        .and_then(|error| error.downcast_ref::<Refused>())
+    {
+        bail!(
+            "lockprof refuses it in {}, and would in each boot: {refused}",
+            boot.name()
+        );
+    }
     if let Ok(outcome) = &result {
         again = again.or_else(|| outcome.again.clone());
     }
-    BootOutcome {
+    Ok(BootOutcome {
         name: boot.name(),
         kernel: boot.kernel.clone(),
         clock: boot.request.clock,
@@ -249,7 +287,7 @@ fn run_one(boot: &Boot) -> BootOutcome {
         result: result
             .map(|outcome| outcome.release)
             .map_err(|error| format!("{error:#}")),
-    }
+    })
 }
 
 fn tell(outcome: &BootOutcome, told: &Told) {

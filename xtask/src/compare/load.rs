@@ -2,10 +2,15 @@
 
 use lab::vm::protocol::{OUT_DIR, Step};
 use lab::vm::{Accelerator, Clock};
+use workloads::Workload;
+
+use super::lock::Lock;
 
 /// The arguments of `lockprof run` that say which load: those of the profiler are the experiment's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadArguments {
+    /// The lock that is followed meanwhile.
+    lock: Lock,
     /// lockprof's own words.
     own: Vec<String>,
     /// The user's command, with the `--` before it.
@@ -25,7 +30,7 @@ pub enum Profiled {
 
 /// The steps of a boot by their folders: off, on, on, off, so that what drifts within a boot meets
 /// both alike.
-pub const STEPS: [(&str, Profiled); 4] = [
+const STEPS: [(&str, Profiled); 4] = [
     ("bare-1", Profiled::Bare),
     ("holds", Profiled::Holds),
     ("spans", Profiled::Spans),
@@ -33,7 +38,8 @@ pub const STEPS: [(&str, Profiled); 4] = [
 ];
 
 /// Options that are the experiment's, and why.
-const NOT_THE_LOADS: [(&str, &str); 11] = [
+const NOT_THE_LOADS: [(&str, &str); 12] = [
+    ("--lock", "it belongs before the --"),
     ("--output", "the recordings have their places"),
     ("-o", "the recordings have their places"),
     ("--detail", "each boot runs both levels of detail"),
@@ -48,14 +54,25 @@ const NOT_THE_LOADS: [(&str, &str); 11] = [
 ];
 
 impl LoadArguments {
+    /// A bundled load with so many tasks.
+    pub fn bundled(lock: Lock, load: Workload, tasks: u32) -> Self {
+        let words = ["--workload", load.name(), "-t", &tasks.to_string()];
+        Self {
+            lock,
+            own: words.map(str::to_owned).to_vec(),
+            command: Vec::new(),
+        }
+    }
+
     /// Takes the words behind `--`.
-    pub fn parse(words: &[String]) -> Result<Self, String> {
+    pub fn parse(lock: Lock, words: &[String]) -> Result<Self, String> {
         let end = words
             .iter()
             .position(|word| word == "--")
             .unwrap_or(words.len());
         let (own, command) = words.split_at(end);
         let arguments = Self {
+            lock,
             own: own.to_vec(),
             command: command.to_vec(),
         };
@@ -100,6 +117,15 @@ impl LoadArguments {
         words
     }
 
+    /// What each boot runs, by its folder.
+    pub fn steps(&self) -> Vec<(&'static str, Profiled)> {
+        let with_spans = self.lock.has_spans();
+        let steps = STEPS.into_iter();
+        steps
+            .filter(|(_, profiled)| with_spans || *profiled != Profiled::Spans)
+            .collect()
+    }
+
     /// One step of a boot.
     pub fn step(&self, folder: &str, profiled: Profiled, machine: Machine) -> Step {
         let fixed = "lockprof run --quiet --no-report --windows off --output";
@@ -127,6 +153,7 @@ impl LoadArguments {
             Profiled::Spans => ["--detail", "spans"],
         };
         words.extend(profiled.map(str::to_owned));
+        words.extend(self.lock.words());
         words.extend(match machine.tasks {
             Some(tasks) => self.with_tasks(tasks),
             None => self.own.clone(),
@@ -163,8 +190,20 @@ mod tests {
         text.split(' ').map(str::to_owned).collect()
     }
 
+    fn parse(text: &str) -> Result<LoadArguments, String> {
+        LoadArguments::parse(Lock::default(), &words(text))
+    }
+
     fn line(text: &str, profiled: Profiled, clock: Clock, tasks: Option<u32>) -> String {
-        let load = LoadArguments::parse(&words(text)).unwrap();
+        line_of(&parse(text).unwrap(), profiled, clock, tasks)
+    }
+
+    fn line_of(
+        load: &LoadArguments,
+        profiled: Profiled,
+        clock: Clock,
+        tasks: Option<u32>,
+    ) -> String {
         let machine = Machine {
             clock,
             accelerator: Accelerator::Tcg,
@@ -222,16 +261,35 @@ mod tests {
     }
 
     #[test]
+    fn another_lock_is_followed_in_each_step_and_has_no_spans() {
+        let lock = Lock::parse("cgroup_mutex").unwrap();
+        let load = LoadArguments::bundled(lock, Workload::Mkcgroup, 24);
+        assert_eq!(
+            line_of(&load, Profiled::Holds, Clock::Instructions, Some(1)),
+            "lockprof run --quiet --no-report --windows off --output /out/x --clock=instructions --warm-up 0.1 \
+             --duration 0.4 --detail holds --lock cgroup_mutex --workload mkcgroup -t 1"
+        );
+        let profiled = |load: &LoadArguments| -> Vec<Profiled> {
+            load.steps().into_iter().map(|(_, step)| step).collect()
+        };
+        let (bare, holds) = (Profiled::Bare, Profiled::Holds);
+        assert_eq!(profiled(&load), [bare, holds, bare]);
+        let of_tasks = parse("--workload threadspawn").unwrap();
+        assert!(profiled(&of_tasks).contains(&Profiled::Spans));
+    }
+
+    #[test]
     fn what_is_not_the_loads_is_refused() {
         for bad in [
             "--workload x -o out",
             "--workload x --detail=spans",
             "--workload x --attach kprobe",
             "--workload x --clock wall",
+            "--lock cgroup_mutex --workload x",
             "-t 4",
             "--",
         ] {
-            assert!(LoadArguments::parse(&words(bad)).is_err(), "{bad}");
+            assert!(parse(bad).is_err(), "{bad}");
         }
     }
 }

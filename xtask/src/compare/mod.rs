@@ -4,6 +4,8 @@
 mod boots;
 mod experiment;
 mod load;
+mod lock;
+mod named_kernel;
 mod plan;
 mod schedule;
 
@@ -24,9 +26,11 @@ use crate::setup::{self, Purpose};
 
 use boots::{Boot, Outcomes};
 use experiment::Experiment;
-use load::LoadArguments;
+use load::{LoadArguments, Profiled};
+use lock::Lock;
+use named_kernel::NamedKernel;
 pub use plan::CompareOptions;
-use plan::{NamedKernel, Plan};
+use plan::Plan;
 
 /// Makes the experiment, and says what came out. The exit status is that of `lockprof compare`.
 pub fn compare(options: &CompareOptions) -> Result<ExitCode> {
@@ -95,16 +99,18 @@ fn check_empty(output: &Path) -> Result<()> {
     }
 }
 
-/// So many boots of each kernel by the instruction clock with the project's own load, compared: what
+/// So many boots of each kernel by the instruction clock with the bundled load for a lock, compared: what
 /// `lockprof compare --format json` prints. For tests.
 pub fn by_instructions(
+    lock: &str,
     kernels: &[(&str, &Kernel)],
     boots: u32,
     binaries: &StaticBinaries,
 ) -> Result<serde_json::Value> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let words = ["--workload", "threadspawn"].map(str::to_owned);
-    let load = LoadArguments::parse(&words).map_err(anyhow::Error::msg)?;
+    let lock = Lock::parse(lock).map_err(anyhow::Error::msg)?;
+    let bundled = lock.load().map_err(anyhow::Error::msg)?;
+    let load = LoadArguments::bundled(lock, bundled, 1);
     let place = |name: &str| folder.path().join(name);
     let order = schedule::rounds(kernels.len(), boots, 1);
     let boots: Vec<Boot> = order
@@ -197,8 +203,18 @@ fn report(
 fn notes(plan: &Plan, accelerator: Accelerator, outcomes: &Outcomes) -> Vec<String> {
     let mut notes = vec![format!(
         "boots of the kernels in turn, in the random order of seed {}; in each boot the load alone, \
-         with --detail holds, with --detail spans, and alone again",
-        plan.seed
+         {}, and alone again",
+        plan.seed,
+        if plan
+            .load
+            .steps()
+            .iter()
+            .any(|(_, step)| *step == Profiled::Spans)
+        {
+            "with --detail holds, with --detail spans"
+        } else {
+            "with holds followed"
+        }
     )];
     notes.push(match accelerator {
         Accelerator::Tcg => "an emulated machine (QEMU TCG): neither clock is that of hardware; the \

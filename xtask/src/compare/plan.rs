@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use clap::{Args, ValueEnum};
-use lab::kernel::{self, Kernel, build};
+use lab::kernel::{Kernel, build};
 use lab::vm;
+use workloads::Workload;
 
 use super::boots::Boot;
 use super::load::LoadArguments;
+use super::lock::Lock;
+use super::named_kernel::NamedKernel;
 use super::schedule;
 use crate::cargo::StaticBinaries;
-use crate::kernels;
 
 /// `cargo xtask compare`.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +22,16 @@ pub struct CompareOptions {
     /// there]
     #[arg(long = "kernel", value_name = "NAME=KERNEL")]
     kernels: Vec<String>,
+    /// A patch for Debian's Linux 6.12, by file or as one of xtask/lab/patches by name: the kernel that it makes is
+    /// built if it is not there, and compared with base; may be given several times
+    #[arg(long = "patch", value_name = "NAME|FILE", conflicts_with = "kernels")]
+    patches: Vec<String>,
+    /// The lock, as NAME or, where lockprof has to be told its kind, as NAME:KIND [default: tasklist_lock]
+    #[arg(long, value_name = "NAME[:KIND]", value_parser = Lock::parse)]
+    lock: Option<Lock>,
+    /// A bundled load, with a task for each CPU, in the place of ARGS [default: one that takes the lock]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "arguments")]
+    workload: Option<Workload>,
     /// Boots of each kernel by each clock: a boot is a sample
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     boots: u32,
@@ -44,8 +55,8 @@ pub struct CompareOptions {
     /// them
     #[arg(long)]
     check_forecast: bool,
-    /// The arguments of `lockprof run`: the load
-    #[arg(last = true, required = true, value_name = "ARGS")]
+    /// The arguments of `lockprof run` that say which load
+    #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
 }
 
@@ -95,16 +106,15 @@ pub(super) struct Plan {
     pub(super) load: LoadArguments,
 }
 
-/// A kernel and what it is called in the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NamedKernel {
-    pub(super) name: String,
-    pub(super) kernel: String,
-}
-
 impl Plan {
     pub(super) fn of(options: &CompareOptions) -> Result<Self, String> {
-        let load = LoadArguments::parse(&options.arguments)?;
+        let lock = options.lock.clone().unwrap_or_default();
+        let load = if options.arguments.is_empty() {
+            let bundled = options.workload.map_or_else(|| lock.load(), Ok)?;
+            LoadArguments::bundled(lock, bundled, options.cpus)
+        } else {
+            LoadArguments::parse(lock, &options.arguments)?
+        };
         let mut kernels: Vec<NamedKernel> = options
             .kernels
             .iter()
@@ -112,9 +122,16 @@ impl Plan {
             .collect::<Result<_, String>>()?;
         match kernels.len() {
             0 => {
-                kernels = [build::BASE, build::DEFERRED]
-                    .map(NamedKernel::own)
-                    .to_vec()
+                let own = [build::DEFERRED.to_owned()];
+                let patches = match options.patches.as_slice() {
+                    [] => &own,
+                    patches => patches,
+                };
+                let base = NamedKernel::own(build::BASE);
+                kernels.push(base);
+                for patch in patches {
+                    kernels.push(NamedKernel::patched(patch)?);
+                }
             }
             1 => {
                 return Err(format!(
@@ -191,50 +208,6 @@ impl Plan {
     }
 }
 
-impl NamedKernel {
-    fn parse(text: &str) -> Result<Self, String> {
-        let Some((name, kernel)) = text.split_once('=') else {
-            return build::BuildRequest::own(text)
-                .map(|_| Self::own(text))
-                .ok_or_else(|| {
-                    format!(
-                        "--kernel {text}: it takes NAME=KERNEL, where KERNEL is debian:6.12, the \
-                         name of a built kernel, or the path of a bzImage; the project's own go by \
-                         their names alone"
-                    )
-                });
-        };
-        if name.is_empty() || name.contains('/') || name.starts_with('.') {
-            return Err(format!(
-                "--kernel {text}: {name:?} cannot be a kernel's name"
-            ));
-        }
-        if kernel.is_empty() {
-            return Err(format!("--kernel {text}: there is no kernel behind the ="));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            kernel: kernel.to_owned(),
-        })
-    }
-
-    fn own(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            kernel: name.to_owned(),
-        }
-    }
-
-    /// The kernel; one of the project's own is built if it is not there, and again if it is not the one
-    /// that this checkout would build.
-    pub(super) fn find(&self) -> Result<Kernel> {
-        match build::BuildRequest::own(&self.kernel) {
-            Some(request) => kernels::build(&request),
-            None => kernel::resolve(&self.kernel),
-        }
-    }
-}
-
 fn seed_from_time() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(1, |now| now.as_secs())
@@ -280,9 +253,72 @@ mod tests {
             "--kernel a= --kernel b=y -- --workload threadspawn",
             "--kernel a/b=x --kernel b=y -- --workload threadspawn",
             "--boots 0 -- --workload threadspawn",
-            "--workload threadspawn",
+            "--workload no-load",
+            "--workload threadspawn -- --workload threadspawn",
         ] {
             assert!(plan(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_lock_brings_a_load_with_a_task_for_each_cpu() {
+        let load = |words: &str| plan(words).map(|plan| plan.load);
+        let lock = |name: &str| Lock::parse(name).unwrap();
+        let bundled = LoadArguments::bundled;
+        let cgroups = lock("cgroup_mutex");
+        for (words, expected) in [
+            (
+                "--boots 5",
+                bundled(Lock::default(), Workload::Threadspawn, 24),
+            ),
+            (
+                "--lock cgroup_mutex --cpus 4",
+                bundled(cgroups.clone(), Workload::Mkcgroup, 4),
+            ),
+            (
+                "--lock cgroup_mutex --workload cgroup",
+                bundled(cgroups, Workload::Cgroup, 24),
+            ),
+            (
+                "--lock event_mutex:mutex --workload pipe",
+                bundled(lock("event_mutex:mutex"), Workload::Pipe, 24),
+            ),
+        ] {
+            assert_eq!(load(words), Ok(expected), "{words}");
+        }
+        for (words, why) in [
+            ("--lock event_mutex:mutex", "no bundled load"),
+            ("--lock 0xffffffff83806080", "is an address"),
+            ("-- --lock cgroup_mutex --workload cgroup", "before the --"),
+        ] {
+            let error = load(words).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_patch_is_compared_with_base() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.patch");
+        std::fs::write(&file, "").unwrap();
+        let file = file.to_str().unwrap();
+        let kernels = |words: &str| plan(words).map(|plan| plan.kernels);
+        let names = |words: &str| -> Vec<String> {
+            let kernels = kernels(words).unwrap().into_iter();
+            kernels.map(|kernel| kernel.name).collect()
+        };
+        assert_eq!(names("--patch defer-more"), [build::BASE, "defer-more"]);
+        assert_eq!(names(&format!("--patch {file}")), [build::BASE, "mine"]);
+        let mine = &kernels(&format!("--patch {file}")).unwrap()[1];
+        assert_eq!(mine.request().patches, [file]);
+        for (words, why) in [
+            ("--patch defer-more-7.3", "by --kernel"),
+            ("--patch base", "by --kernel"),
+            ("--patch no-patch", "no such file"),
+            ("--patch defer-more --kernel a=b", "cannot be used with"),
+        ] {
+            let error = kernels(words).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 

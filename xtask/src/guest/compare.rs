@@ -10,6 +10,8 @@ use crate::compare;
 
 /// What Linux 6.12 is compared with: the first of Debian's kernels that has the deferral.
 const MERGED: &str = "debian:7.2";
+/// The lock whose holds the deferral shortens.
+const TASKS: &str = "tasklist_lock";
 /// Boots of each kernel that five main questions can be answered with.
 const ENOUGH: u32 = 5;
 
@@ -17,8 +19,12 @@ const ENOUGH: u32 = 5;
 /// single boot nothing else is claimed.
 pub fn one_boot_of_each_is_compared(lab: &Lab<'_>) -> Result<Verdict> {
     let merged = kernel::resolve(MERGED)?;
-    let report =
-        compare::by_instructions(&[("old", lab.kernel), ("new", &merged)], 1, lab.binaries)?;
+    let report = compare::by_instructions(
+        TASKS,
+        &[("old", lab.kernel), ("new", &merged)],
+        1,
+        lab.binaries,
+    )?;
     let setting = &report["comparisons"][0]["settings"][0];
     let reap = finding(setting, "reap.hold")?;
     let change = number(reap, "change")?;
@@ -44,6 +50,7 @@ pub fn the_deferral_halves_the_reap_hold(lab: &Lab<'_>) -> Result<Verdict> {
         return Ok(Verdict::Skipped(format!("{} is not built", build::BASE)));
     };
     let report = compare::by_instructions(
+        TASKS,
         &[("base", &base), ("deferred", lab.kernel)],
         ENOUGH,
         lab.binaries,
