@@ -27,3 +27,4 @@ pub mod statistics;
 pub mod tell;
 pub mod text;
 pub mod units;
+pub mod work_unit;

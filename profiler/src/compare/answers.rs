@@ -15,6 +15,8 @@ pub struct Answers {
     pub instruments: Instruments,
     /// Whether all boots in which waits are compared prove that their probes see them.
     pub waits_proved: bool,
+    /// Whether all boots in which holds are compared have a null hold, which is taken off.
+    pub null_holds_known: bool,
     /// The main questions: throughput, the mean hold, waiting.
     pub main: Vec<Finding>,
     /// Holds by site.
@@ -48,6 +50,7 @@ impl Answers {
             },
             // Of each kind it is said where it matters.
             waits_proved: false,
+            null_holds_known: false,
             main: answered.all.into_iter().collect(),
             holds: Vec::new(),
             parts: Vec::new(),

@@ -1,25 +1,41 @@
-//! What the instruction clock says of a task life, for the forecast.
+//! What the instruction clock says of a round of the network, for the forecast: a task life, or an iteration of the load.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockprof_abi::Span;
 
 use super::{Boot, Instrument, Samples, Setting, Side, Totals, setting::method_name};
 use crate::{
     forecast::{
-        GuardedCalls, KernelDemands, LifeDemands, LifeMeasures, SiteHolds, call_time, demands,
+        GuardedCalls, KernelDemands, RoundDemands, RoundMeasures, SiteHolds, Subject, call_time,
+        demands,
     },
     profile::own_lock,
     recording::schema::{Clock, Detail, Method, Tier},
     statistics::mean,
+    work_unit::WorkUnit,
 };
 
 /// Nanoseconds of the virtual clock, which are instructions, in its second.
 const INSTRUCTIONS_A_SECOND: f64 = 1e9;
 
+/// Locks of unknown demand that are named at most.
+const MOST_UNKNOWN: usize = 5;
+
+/// What a forecast is made from.
+#[derive(Clone, Debug)]
+pub struct Demands {
+    /// What it is about.
+    pub subject: Subject,
+    /// The demands of every kernel.
+    pub kernels: Vec<KernelDemands>,
+}
+
 /// The demands of every kernel, or why there are none to make a forecast from.
 ///
 /// # Errors
 /// A sentence that says what is missing.
-pub fn demands_of(sides: &[&Side]) -> Result<Vec<KernelDemands>, String> {
+pub fn demands_of(sides: &[&Side]) -> Result<Demands, String> {
     let setting = sides
         .first()
         .and_then(|side| {
@@ -28,43 +44,104 @@ pub fn demands_of(sides: &[&Side]) -> Result<Vec<KernelDemands>, String> {
                 .find(|setting| setting.clock == Clock::Instructions)
         })
         .ok_or("it takes recordings by the instruction clock")?;
+    if setting.unit == WorkUnit::Second {
+        return Err(format!(
+            "of {} it takes a bundled load, which tells its iterations",
+            setting.lock
+        ));
+    }
+    if let Some(side) = sides.iter().find(|side| has_waits_alone(side, setting)) {
+        return Err(format!(
+            "holds of {lock} were not followed in {}, so that what {} asks of it is unknown: a lock is a station of the model              where its holds are exact",
+            side.name,
+            setting.unit.one(),
+            lock = setting.lock,
+        ));
+    }
     let method = common_method(sides, setting)?;
-    let kernels: Vec<(&Side, Vec<Life<'_>>)> = sides
+    let kernels: Vec<(&Side, Vec<Round<'_>>)> = sides
         .iter()
-        .map(|side| (*side, lives(side, setting, method)))
+        .map(|side| (*side, rounds(side, setting, method)))
         .collect();
     if let Some(unprobed) = kernels.iter().find_map(unprobed) {
         return Err(unprobed);
     }
-    kernels
+    let demanded = kernels
         .iter()
-        .map(|(side, lives)| {
-            let boots = lives.iter().map(|life| {
-                let measures = life.measures(&guarded(side, life, &kernels));
+        .map(|(side, rounds)| {
+            let boots = rounds.iter().map(|round| {
+                let measures = round.measures(setting, &guarded(side, round, &kernels));
                 demands(&measures).map_err(|error| format!("{}: {error}", side.name))
             });
             Ok(KernelDemands {
                 name: side.name.clone(),
-                boots: boots.collect::<Result<Vec<LifeDemands>, String>>()?,
+                boots: boots.collect::<Result<Vec<RoundDemands>, String>>()?,
             })
         })
-        .collect()
+        .collect::<Result<Vec<KernelDemands>, String>>()?;
+    let mut holds = kernels.iter().flat_map(|(_, rounds)| rounds);
+    let subject = Subject {
+        lock: setting.lock.clone(),
+        unit: setting.unit,
+        null_hold_known: holds.all(|round| round.holds.null_hold_ns().is_some()),
+        unknown: unknown(sides, setting, &demanded),
+    };
+    Ok(Demands {
+        subject,
+        kernels: demanded,
+    })
 }
 
-/// The runs of one boot that say what a life is.
-struct Life<'a> {
+/// Whether a side was probed in this setting, and nowhere for holds.
+fn has_waits_alone(side: &Side, setting: &Setting) -> bool {
+    let samples = Samples::of(side, setting);
+    let instruments = samples.instruments();
+    let mut probed = instruments.iter().filter(|one| !one.is_off()).peekable();
+    probed.peek().is_some() && probed.all(|one| !one.sees_holds())
+}
+
+/// The locks that somebody was seen to wait for with this load, by whatever clock, and that no demand is known of: the
+/// longest waited for first.
+fn unknown(sides: &[&Side], setting: &Setting, demanded: &[KernelDemands]) -> Vec<String> {
+    let mut waited: BTreeMap<&str, f64> = BTreeMap::new();
+    let settings = sides.iter().flat_map(|side| &side.boots);
+    let boots = settings.filter(|(other, _)| other.lock == setting.lock);
+    let runs = boots
+        .flat_map(|(_, boots)| boots)
+        .flat_map(|boot| boot.runs.values());
+    for (lock, waits) in runs.flat_map(|totals| &totals.other_locks) {
+        *waited.entry(lock).or_default() += waits.waited_ns;
+    }
+    let stations = demanded.iter().flat_map(|kernel| &kernel.boots);
+    let stations: BTreeSet<&str> = stations
+        .flat_map(|boot| &boot.locks)
+        .map(|lock| lock.name.as_str())
+        .collect();
+    let mut waited: Vec<(&str, f64)> = waited
+        .into_iter()
+        .filter(|(lock, waited_ns)| *waited_ns > 0.0 && !stations.contains(lock))
+        .collect();
+    waited.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let longest = waited.into_iter().take(MOST_UNKNOWN);
+    longest.map(|(lock, _)| lock.to_owned()).collect()
+}
+
+/// The runs of one boot that say what a round is.
+struct Round<'a> {
     bare: &'a Totals,
     holds: &'a Totals,
-    spans: &'a Totals,
+    /// None of a lock in whose holds no calls are followed.
+    spans: Option<&'a Totals>,
 }
 
 /// What a lock is asked for by calls that were not probed is not nothing.
-fn unprobed((side, lives): &(&Side, Vec<Life<'_>>)) -> Option<String> {
+fn unprobed((side, rounds): &(&Side, Vec<Round<'_>>)) -> Option<String> {
     let guarded = Span::ALL.iter().filter(|&&span| own_lock(span).is_some());
     let unprobed = |span: Span| {
-        lives
+        rounds
             .iter()
-            .any(|life| !life.spans.spans_of.contains_key(&span))
+            .filter_map(|round| round.spans)
+            .any(|spans| !spans.spans_of.contains_key(&span))
     };
     let span = guarded.copied().find(|&span| unprobed(span))?;
     Some(format!(
@@ -83,12 +160,16 @@ fn common_method(sides: &[&Side], setting: &Setting) -> Result<Method, String> {
     let mut known = Vec::new();
     for side in sides {
         let mut methods = METHODS.to_vec();
-        methods.retain(|&method| !lives(side, setting, method).is_empty());
+        methods.retain(|&method| !rounds(side, setting, method).is_empty());
         if methods.is_empty() {
             return Err(format!(
-                "{} has no boot with the load alone (--attach off), with --detail holds and with \
-                 --detail spans by the instruction clock and by one kind of probe",
-                side.name
+                "{} has no boot with the load alone (--attach off){} by the instruction clock and by one kind of probe",
+                side.name,
+                if has_calls(setting) {
+                    ", with --detail holds and with --detail spans"
+                } else {
+                    " and with its holds followed"
+                }
             ));
         }
         common.retain(|method| methods.contains(method));
@@ -104,13 +185,20 @@ fn common_method(sides: &[&Side], setting: &Setting) -> Result<Method, String> {
 }
 
 /// The boots of a side that have all that is needed.
-fn lives<'a>(side: &'a Side, setting: &Setting, method: Method) -> Vec<Life<'a>> {
+fn rounds<'a>(side: &'a Side, setting: &Setting, method: Method) -> Vec<Round<'a>> {
     let boots = Samples::of(side, setting).boots.into_iter();
-    boots.filter_map(|boot| Life::of(boot, method)).collect()
+    boots
+        .filter_map(|boot| Round::of(boot, method, has_calls(setting)))
+        .collect()
 }
 
-impl<'a> Life<'a> {
-    fn of(boot: &'a Boot, method: Method) -> Option<Self> {
+/// Whether calls are followed in the holds of the setting's lock.
+fn has_calls(setting: &Setting) -> bool {
+    setting.unit == WorkUnit::TaskLife
+}
+
+impl<'a> Round<'a> {
+    fn of(boot: &'a Boot, method: Method, has_calls: bool) -> Option<Self> {
         let run = |wanted: &dyn Fn(&Instrument) -> bool| {
             let mut runs = boot.runs.iter().filter(|(instrument, totals)| {
                 wanted(instrument) && totals.seconds > 0.0 && !totals.rates.is_empty()
@@ -124,25 +212,30 @@ impl<'a> Life<'a> {
                 && !instrument.readers
                 && !instrument.cgroups
         };
+        let spans = run(&|instrument| exact(instrument, Detail::Spans));
+        if has_calls && spans.is_none() {
+            return None;
+        }
         Some(Self {
             bare: run(&|instrument| instrument.is_off())?,
             holds: run(&|instrument| exact(instrument, Detail::Holds))?,
-            spans: run(&|instrument| exact(instrument, Detail::Spans))?,
+            spans,
         })
     }
 
-    fn measures(&self, guarded: &[GuardedCalls]) -> LifeMeasures {
+    fn measures(&self, setting: &Setting, guarded: &[GuardedCalls]) -> RoundMeasures {
         let profiled = length(self.holds);
         let sites = self.holds.holds.values();
-        LifeMeasures {
-            bare: self.bare_life(),
+        RoundMeasures {
+            lock: setting.lock.clone(),
+            bare: self.bare_round(),
             profiled,
             without_spans: Some(profiled),
-            null_hold: self.holds.null_hold_ns().unwrap_or(0.0),
+            null_hold: self.holds.null_hold_ns(),
             holds: sites
                 .filter_map(|holds| {
                     Some(SiteHolds {
-                        per_life: holds.count() as f64 / self.holds.lives,
+                        per_round: holds.count() as f64 / self.holds.work,
                         mean: holds.mean_ns()?,
                     })
                 })
@@ -151,25 +244,25 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// A life without the profiler: the load tells its iterations, and the profiled run how many lives
+    /// A round without the profiler: the load tells its iterations, and the profiled run how many rounds
     /// one has.
-    fn bare_life(&self) -> f64 {
+    fn bare_round(&self) -> f64 {
         let rate = |totals: &Totals| mean(&totals.rates).unwrap_or(0.0);
-        let lives_a_second = self.holds.lives / self.holds.seconds;
-        let lives_an_iteration = lives_a_second / rate(self.holds);
-        INSTRUCTIONS_A_SECOND / (rate(self.bare) * lives_an_iteration)
+        let rounds_a_second = self.holds.work / self.holds.seconds;
+        let rounds_an_iteration = rounds_a_second / rate(self.holds);
+        INSTRUCTIONS_A_SECOND / (rate(self.bare) * rounds_an_iteration)
     }
 
     /// The mean own time of a span inside of holds.
     fn time_of(&self, span: Span) -> Option<f64> {
-        let (calls, own_ns) = inside(self.spans, span);
+        let (calls, own_ns) = inside(self.spans?, span);
         (calls > 0.0).then(|| own_ns / calls)
     }
 }
 
-/// Instructions of a life.
+/// Instructions of a round.
 fn length(totals: &Totals) -> f64 {
-    totals.seconds * INSTRUCTIONS_A_SECOND / totals.lives
+    totals.seconds * INSTRUCTIONS_A_SECOND / totals.work
 }
 
 /// The calls of a span inside of holds, and their own time.
@@ -183,9 +276,19 @@ fn inside(totals: &Totals, span: Span) -> (f64, f64) {
 }
 
 /// The calls that take a lock of their own, with the time of a call of this kernel, else of another.
-fn guarded(side: &Side, life: &Life<'_>, kernels: &[(&Side, Vec<Life<'_>>)]) -> Vec<GuardedCalls> {
-    let time = |lives: &[Life<'_>], span: Span| {
-        let times: Vec<f64> = lives.iter().filter_map(|life| life.time_of(span)).collect();
+fn guarded(
+    side: &Side,
+    round: &Round<'_>,
+    kernels: &[(&Side, Vec<Round<'_>>)],
+) -> Vec<GuardedCalls> {
+    let Some(probed) = round.spans else {
+        return Vec::new();
+    };
+    let time = |rounds: &[Round<'_>], span: Span| {
+        let times: Vec<f64> = rounds
+            .iter()
+            .filter_map(|round| round.time_of(span))
+            .collect();
         mean(&times)
     };
     let spans = Span::ALL
@@ -196,19 +299,19 @@ fn guarded(side: &Side, life: &Life<'_>, kernels: &[(&Side, Vec<Life<'_>>)]) -> 
             let others: Vec<(&str, Option<f64>)> = kernels
                 .iter()
                 .filter(|(other, _)| other.name != side.name)
-                .map(|(other, lives)| (other.name.as_str(), time(lives, span)))
+                .map(|(other, rounds)| (other.name.as_str(), time(rounds, span)))
                 .collect();
             // By the whole side, so that each of its boots has the same locks.
             let own = kernels
                 .iter()
                 .find(|(other, _)| other.name == side.name)
-                .and_then(|(_, lives)| time(lives, span));
-            let own = own.map(|own| life.time_of(span).unwrap_or(own));
-            let outside = life.spans.spans.get(&(span, None));
+                .and_then(|(_, rounds)| time(rounds, span));
+            let own = own.map(|own| round.time_of(span).unwrap_or(own));
+            let outside = probed.spans.get(&(span, None));
             Some(GuardedCalls {
                 lock: lock.to_owned(),
-                inside_per_life: inside(life.spans, span).0 / life.spans.lives,
-                outside_per_life: outside.map_or(0.0, |calls| calls.calls) / life.spans.lives,
+                inside_per_round: inside(probed, span).0 / probed.work,
+                outside_per_round: outside.map_or(0.0, |calls| calls.calls) / probed.work,
                 time: call_time(own, &others)?,
             })
         })

@@ -28,7 +28,7 @@ mod verdict;
 mod windows;
 
 pub use answers::Answers;
-pub use demands::demands_of;
+pub use demands::{Demands, demands_of};
 pub use difference::Difference;
 pub use differences::differences;
 pub use distribution::{DistributionPair, QuantilePair};

@@ -24,8 +24,8 @@ pub struct Calls {
     pub in_reap: f64,
     /// Everywhere.
     pub all: f64,
-    /// Task lives.
-    pub lives: f64,
+    /// The work that was done, in the unit of the setting.
+    pub work: f64,
     /// Write holds of the lock: without any, that a call was in none says nothing.
     pub holds: f64,
     /// Whether any boot probed it: else none of this is known.
@@ -33,10 +33,10 @@ pub struct Calls {
 }
 
 impl Placement {
-    /// Whether a task life has other calls of it inside its holds than before.
+    /// Whether a unit of work has other calls of it inside its holds than before.
     #[must_use]
     pub fn moved(&self) -> bool {
-        let [before, after] = self.calls.map(Calls::in_hold_per_life);
+        let [before, after] = self.calls.map(Calls::in_hold_per_unit);
         let both = before.zip(after);
         both.is_some_and(|(before, after)| (before - after).abs() > SMALLEST_CHANGE)
     }
@@ -65,10 +65,10 @@ impl Calls {
         (self.all > 0.0 && self.holds > 0.0).then(|| self.in_hold / self.all)
     }
 
-    /// Calls inside a hold by task lives; none without a life, or without a hold.
+    /// Calls inside a hold by the work that was done; none without any, or without a hold.
     #[must_use]
-    pub fn in_hold_per_life(self) -> Option<f64> {
-        (self.lives > 0.0 && self.holds > 0.0).then(|| self.in_hold / self.lives)
+    pub fn in_hold_per_unit(self) -> Option<f64> {
+        (self.work > 0.0 && self.holds > 0.0).then(|| self.in_hold / self.work)
     }
 
     fn add(&mut self, totals: &Totals, span: Span) {
@@ -77,7 +77,7 @@ impl Calls {
             return;
         };
         self.probed = true;
-        self.lives += basis.lives;
+        self.work += basis.work;
         self.holds += basis.holds.values().sum::<f64>();
         for ((_, site), calls) in totals.spans.iter().filter(|((of, _), _)| *of == span) {
             self.all += calls.calls;

@@ -10,6 +10,7 @@ use crate::{
     site::Site,
     statistics,
     units::{self, TimeUnit},
+    work_unit::WorkUnit,
 };
 
 /// With fewer events in a boot than this, what one of them did would decide.
@@ -32,14 +33,14 @@ pub enum Quantity {
     SpanInHold(Site, Span),
     /// What is left of the mean hold of a site without its spans, less the null hold.
     OwnWork(Site),
-    /// Time waited for the lock, by task lives.
+    /// Time waited for the lock, by the work that was done.
     Waited,
-    /// Time waited for the lock by one site, by task lives.
+    /// Time waited for the lock by one site, by the work that was done.
     SiteWaited(Site),
-    /// Time that one site waited behind the holds of another, by task lives; none is readers and
-    /// hand-over.
+    /// Time that one site waited behind the holds of another, by the work that was done; none is
+    /// readers and hand-over.
     Blame(Site, Option<Site>),
-    /// Time waited for another lock, by task lives.
+    /// Time waited for another lock, by the work that was done.
     OtherLock(String),
     /// Time waited for another lock inside the holds of a site, by holds.
     InnerWait(Site, String),
@@ -108,9 +109,10 @@ impl Quantity {
         }
     }
 
-    /// A short key for tables and programs: `reap.hold`, `reap.free_pid`.
+    /// A short key for tables and programs, where waiting is divided by this: `reap.hold`, `reap.free_pid`.
     #[must_use]
-    pub fn key(&self) -> String {
+    pub fn key(&self, unit: WorkUnit) -> String {
+        let unit = unit.key();
         match self {
             Self::Throughput => "throughput".to_owned(),
             Self::ProfiledThroughput => "throughput.profiled".to_owned(),
@@ -119,8 +121,8 @@ impl Quantity {
             Self::SiteHold(site) => format!("{}.hold", site.name()),
             Self::SpanInHold(site, span) => format!("{}.{}", site.name(), span.name()),
             Self::OwnWork(site) => format!("{}.own_work", site.name()),
-            Self::Waited => "wait_per_life".to_owned(),
-            Self::SiteWaited(site) => format!("{}.wait_per_life", site.name()),
+            Self::Waited => format!("wait_per_{unit}"),
+            Self::SiteWaited(site) => format!("{}.wait_per_{unit}", site.name()),
             Self::Blame(waiter, holder) => {
                 format!(
                     "{}.behind.{}",
@@ -128,7 +130,7 @@ impl Quantity {
                     holder.map_or("readers", Site::name)
                 )
             }
-            Self::OtherLock(lock) => format!("{lock}.wait_per_life"),
+            Self::OtherLock(lock) => format!("{lock}.wait_per_{unit}"),
             Self::InnerWait(site, lock) => format!("{}.wait.{lock}", site.name()),
             Self::AllLocks(measure) => format!("all.{}", measure.key()),
             Self::LockClass(class, measure) => format!("{}.{}", class.titled(), measure.key()),
@@ -188,24 +190,24 @@ impl Quantity {
             }
             Self::Waited => {
                 let waited: u64 = totals.waits.values().map(|wait| wait.total_ns).sum();
-                by_lives(&totals.waits_of, waited as f64)
+                by_work(&totals.waits_of, waited as f64)
             }
             Self::SiteWaited(site) => {
                 let waited = totals.waits.get(site).map_or(0, |wait| wait.total_ns);
-                by_lives(&totals.waits_of, waited as f64)
+                by_work(&totals.waits_of, waited as f64)
             }
             Self::Blame(waiter, holder) => {
                 let waited = totals.blame.get(&(*waiter, *holder)).copied();
-                by_lives(&totals.waits_of, waited.unwrap_or(0.0))
+                by_work(&totals.waits_of, waited.unwrap_or(0.0))
             }
             Self::OtherLock(lock) => {
                 // The locks that calls take for themselves are spinlocks.
                 let mut called = Span::ALL.iter().filter_map(|&span| own_lock(span));
                 let invisible = totals.hides_spinlock_waits() && called.any(|own| own == lock);
                 match totals.other_locks.get(lock) {
-                    Some(waits) => by_lives(&totals.other_locks_of, waits.waited_ns),
+                    Some(waits) => by_work(&totals.other_locks_of, waits.waited_ns),
                     None if invisible => None,
-                    None => by_lives(&totals.other_locks_of, 0.0),
+                    None => by_work(&totals.other_locks_of, 0.0),
                 }
             }
             Self::InnerWait(site, lock) => {
@@ -256,8 +258,12 @@ fn less_null_hold(totals: &Totals, holds: &Durations) -> Option<f64> {
     Some(mean - totals.null_hold_ns().unwrap_or(0.0))
 }
 
-fn by_lives(basis: &Basis, value: f64) -> Option<f64> {
-    (basis.lives >= FEW_EVENTS).then(|| value / basis.lives)
+fn by_work(basis: &Basis, value: f64) -> Option<f64> {
+    let enough = match basis.unit {
+        WorkUnit::TaskLife | WorkUnit::Iteration => basis.work >= FEW_EVENTS,
+        WorkUnit::Second => basis.work > 0.0,
+    };
+    enough.then(|| value / basis.work)
 }
 
 fn by_holds(basis: &Basis, site: Site, value: f64) -> Option<f64> {

@@ -23,6 +23,7 @@ use crate::{
     recording::schema::Clock,
     site::Site,
     statistics::Resampler,
+    work_unit::WorkUnit,
 };
 
 /// Asks everything in every setting.
@@ -142,6 +143,7 @@ impl<'a> Asking<'a> {
             boots: self.sides.map(|side| side.boots.len()),
             instruments: self.instruments,
             waits_proved: self.waits_proved(),
+            null_holds_known: self.null_holds_known(),
             locks: family(self.locks(&called_locks), false, resampler),
             profiled: family(self.profiled(), false, resampler),
             main,
@@ -179,6 +181,12 @@ impl<'a> Asking<'a> {
         totals.all(|totals| totals.waits_proved)
     }
 
+    fn null_holds_known(&self) -> bool {
+        let totals = self.instruments.holds.into_iter();
+        let mut totals = totals.flat_map(|instrument| self.totals(instrument));
+        totals.all(|totals| totals.null_hold_ns().is_some())
+    }
+
     /// Whether a part's own time changes by nothing but the probes of calls that have left it: a part of what
     /// probing a call costs falls on what is around it.
     fn is_distorted(&self, part: &Quantity) -> bool {
@@ -199,7 +207,8 @@ impl<'a> Asking<'a> {
         let Some(instrument) = self.instruments.waits else {
             return Vec::new();
         };
-        if self.setting.clock == Clock::Instructions {
+        // They are called in the holds of a lock that each task takes.
+        if self.setting.clock == Clock::Instructions || self.setting.unit != WorkUnit::TaskLife {
             return Vec::new();
         }
         let locks = Span::ALL.iter().filter_map(|&span| own_lock(span));

@@ -5,6 +5,7 @@ use super::{Answers, Finding, Quantity, Verdict};
 use crate::{
     recording::schema::Clock,
     text::{pad_before, printable, shorten_middle},
+    work_unit::WorkUnit,
 };
 
 /// The width of a column of values with its deviation, and of the change between two.
@@ -46,12 +47,12 @@ pub fn table(names: [&str; 2], answers: &Answers) -> String {
                 || answers.setting.clock != Clock::Instructions
         });
     for finding in shown {
-        text += &line(finding);
+        text += &line(finding, answers.setting.unit);
     }
     text
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &Finding, unit: WorkUnit) -> String {
     let mark = match finding.verdict {
         Verdict::Better => '+',
         Verdict::Worse => '!',
@@ -66,7 +67,7 @@ fn line(finding: &Finding) -> String {
         .zip(finding.after.mean)
         .filter(|(before, _)| *before > 0.0)
         .map_or_else(String::new, |(before, after)| percent(after / before - 1.0));
-    let key = finding.quantity.key();
+    let key = finding.quantity.key(unit);
     let room = WIDTH - 2 * (VALUE + DEVIATION) - CHANGE - 3;
     let line = format!(
         "{:>VALUE$}{:<DEVIATION$} {:>width$}{mark}{:>VALUE$}{:<DEVIATION$}  {}",

@@ -5,6 +5,7 @@ use crate::{
     profile::Profile,
     recording::schema::{Clock, Detail, Header, Method, Tier, Workload},
     units,
+    work_unit::WorkUnit,
 };
 
 /// What was measured: numbers of different settings are never compared.
@@ -21,6 +22,8 @@ pub struct Setting {
     /// The load: a bundled one with its tasks and whether they are free to move, or a command line. Empty where any
     /// will do, since all locks are looked at.
     pub load: String,
+    /// What waiting is divided by.
+    pub unit: WorkUnit,
 }
 
 /// How it was measured: another instrument adds another time to each hold, and sees other waits.
@@ -51,16 +54,22 @@ impl Setting {
                 lock: lock_run::subject(header),
                 // The locks of a machine are those of everybody on it: another load is said, and no reason not to.
                 load: String::new(),
+                unit: WorkUnit::Second,
             };
         }
+        let workload = header.workload.as_ref();
         Self {
             clock: header.clock,
             cpus: header.kernel.cpus_online,
             emulated_by: header.emulated_by,
             lock: header.lock.name.clone(),
-            load: header.workload.as_ref().map_or_else(
+            load: workload.map_or_else(
                 || "no load of lockprof's".to_owned(),
                 |workload| load(workload, is_pinned(profile, workload)),
+            ),
+            unit: WorkUnit::of(
+                &header.lock.name,
+                workload.is_some_and(Workload::is_bundled),
             ),
         }
     }
@@ -216,6 +225,7 @@ mod tests {
             emulated_by,
             lock: "tasklist_lock".to_owned(),
             load: "a load".to_owned(),
+            unit: WorkUnit::TaskLife,
         }
     }
 

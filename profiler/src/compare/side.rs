@@ -7,6 +7,7 @@ use crate::{
     profile::Profile,
     recording::schema::{Arrangement, Deferral, Ended, Footer, Kernel, Workload},
     units,
+    work_unit::WorkUnit,
 };
 
 /// The recordings of one kernel.
@@ -109,7 +110,9 @@ impl Side {
         } else {
             kernel.boot_id.clone()
         };
-        let boots = self.boots.entry(Setting::of(profile)).or_default();
+        let setting = Setting::of(profile);
+        let unit = setting.unit;
+        let boots = self.boots.entry(setting).or_default();
         let index = boots.iter().position(|boot| boot.id == id);
         let index = index.unwrap_or_else(|| {
             boots.push(Boot {
@@ -126,7 +129,7 @@ impl Side {
             let totals = boot.runs.entry(instrument).or_default();
             totals.add_locks(profile, locks);
         } else {
-            windows::add(profile, &mut boot.runs);
+            windows::add(profile, unit, &mut boot.runs);
         }
     }
 
@@ -152,6 +155,13 @@ impl Side {
             .into_iter()
             .collect();
         format!("{} (Linux {})", self.name, releases.join(", "))
+    }
+
+    /// Whether any of it is of a lock that each task takes.
+    #[must_use]
+    pub fn tells_lives(&self) -> bool {
+        let mut settings = self.boots.keys();
+        settings.any(|setting| setting.unit == WorkUnit::TaskLife)
     }
 
     /// Whether its kernel is known to have the deferral.

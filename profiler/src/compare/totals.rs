@@ -12,6 +12,7 @@ use crate::{
     recording::schema::{LockFamily, Probe, Proves},
     site::Site,
     statistics,
+    work_unit::WorkUnit,
 };
 
 /// The sums of one or more recordings of a boot.
@@ -21,8 +22,9 @@ pub struct Totals {
     pub recordings: usize,
     /// Measured time.
     pub seconds: f64,
-    /// Task lives that ended: reap holds where holds are known, else tasks that the kernel created.
-    pub lives: f64,
+    /// What was done, in the unit of the setting. Task lives are those that ended: reap holds where holds are known,
+    /// else tasks that the kernel created.
+    pub work: f64,
     /// Iterations a second of a bundled load, of each recording.
     pub rates: Vec<f64>,
     /// Mean null holds, of each recording.
@@ -69,8 +71,10 @@ pub struct Totals {
 pub struct Basis {
     /// How many; without one the sum is not known.
     pub recordings: usize,
-    /// Task lives that ended in them.
-    pub lives: f64,
+    /// What was done in them.
+    pub work: f64,
+    /// In this unit.
+    pub unit: WorkUnit,
     /// Holds in them, by writer.
     pub holds: BTreeMap<Site, f64>,
 }
@@ -97,20 +101,26 @@ pub struct WaitTotals {
 
 impl Totals {
     /// Adds a recording that has no windows: everything in it was measured together.
-    pub fn add(&mut self, profile: &Profile) {
-        let basis = self.add_results(profile, profile.iterations_per_second());
+    pub fn add(&mut self, profile: &Profile, unit: WorkUnit) {
+        let basis = self.add_results(profile, unit, profile.iterations_per_second());
         self.add_inside(profile, &basis);
     }
 
     /// Adds a recording's holds and waits, and tells what they are of; the load had this rate meanwhile.
-    pub(super) fn add_results(&mut self, profile: &Profile, rate: Option<f64>) -> Basis {
+    pub(super) fn add_results(
+        &mut self,
+        profile: &Profile,
+        unit: WorkUnit,
+        rate: Option<f64>,
+    ) -> Basis {
         self.add_run(profile, profile.measured_s, rate);
         let created = || {
             let measured = profile.series.iter().filter(|point| point.is_measured());
             measured.map(|point| point.tasks_created).sum()
         };
-        let lives = profile.lives().unwrap_or_else(created) as f64;
-        let basis = self.add_holds(profile, &profile.sites, lives);
+        let lives = profile.lives().unwrap_or_else(created);
+        let work = done(unit, lives, profile.measured_s, rate);
+        let basis = self.add_holds(profile, &profile.sites, (work, unit));
         // Waits that are in no site are in no sum here.
         let told = profile.waits_seen().0 == 0 || profile.sites.iter().any(SiteProfile::has_waited);
         if profile.target_waits_known() && told {
@@ -163,19 +173,20 @@ impl Totals {
         self.every_lock.push(super::LockRun::of(profile, locks));
     }
 
-    /// Adds the holds of writers, from all windows or some, in which so many tasks ended; tells what they are of.
+    /// Adds the holds of writers, from all windows or some, in which so much was done; tells what they are of.
     pub(super) fn add_holds(
         &mut self,
         profile: &Profile,
         sites: &[SiteProfile],
-        lives: f64,
+        (work, unit): (f64, WorkUnit),
     ) -> Basis {
         let mut basis = Basis {
             recordings: 1,
-            lives,
+            work,
+            unit,
             holds: BTreeMap::new(),
         };
-        self.lives += lives;
+        self.work += work;
         if !profile.holds_known() {
             return basis;
         }
@@ -256,7 +267,8 @@ impl Basis {
 
     fn add(&mut self, other: &Self) {
         self.recordings += other.recordings;
-        self.lives += other.lives;
+        self.work += other.work;
+        self.unit = other.unit;
         for (&site, holds) in &other.holds {
             *self.holds.entry(site).or_default() += holds;
         }
@@ -267,6 +279,15 @@ impl WaitTotals {
     fn add(&mut self, contention: &Contention) {
         self.waits += contention.waits.count() as f64;
         self.waited_ns += contention.waits.total_ns as f64;
+    }
+}
+
+/// What was done in so many seconds, in which so many tasks lived and the load had this rate.
+pub(super) fn done(unit: WorkUnit, lives: u64, seconds: f64, rate: Option<f64>) -> f64 {
+    match unit {
+        WorkUnit::TaskLife => lives as f64,
+        WorkUnit::Iteration => rate.map_or(0.0, |rate| rate * seconds),
+        WorkUnit::Second => seconds,
     }
 }
 

@@ -1,14 +1,14 @@
-//! What a task life asks of each lock.
+//! What a round asks of each lock.
 
 use serde::Serialize;
 
 use super::error::{ForecastError, at_least_one, not_negative};
 
-/// Work per task life, in guest instructions, at the three ends of the correction for what the
+/// Work per round, in guest instructions, at the three ends of the correction for what the
 /// profiler itself does inside of holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Demand {
-    /// With everything subtracted that the profiler added to a life and may have added here.
+    /// With everything subtracted that the profiler added to a round and may have added here.
     pub low: f64,
     /// With a null hold subtracted from each hold.
     pub point: f64,
@@ -76,7 +76,7 @@ impl End {
     pub(super) const ALL: [Self; 3] = [Self::Low, Self::Point, Self::High];
 }
 
-/// What a life asks of one lock.
+/// What a round asks of one lock.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LockDemand {
     /// The lock.
@@ -106,23 +106,23 @@ impl LockDemand {
     }
 }
 
-/// Service demands of one task life in one boot, in guest instructions.
+/// Service demands of one round in one boot, in guest instructions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LifeDemands {
-    /// All work of a life, the locks included, without the profiler: one CPU's instructions per second
-    /// over its lives per second in the bare runs of the same boot.
-    pub life: f64,
+pub struct RoundDemands {
+    /// All work of a round, the locks included, without the profiler: one CPU's instructions per second
+    /// over its rounds per second in the bare runs of the same boot.
+    pub round: f64,
     /// The same with the probes of holds attached, where it was measured.
     pub profiled: Option<f64>,
     /// By lock, in the same order in each boot of a kernel.
     pub locks: Vec<LockDemand>,
 }
 
-impl LifeDemands {
+impl RoundDemands {
     fn check(&self) -> Result<(), ForecastError> {
-        at_least_one("a life", self.life)?;
+        at_least_one("a round", self.round)?;
         if let Some(profiled) = self.profiled {
-            at_least_one("a life with the profiler", profiled)?;
+            at_least_one("a round with the profiler", profiled)?;
         }
         for (index, lock) in self.locks.iter().enumerate() {
             lock.demand.check(&lock.name)?;
@@ -138,18 +138,18 @@ impl LifeDemands {
         }
         // The most that the locks take is the measured demand.
         let demand: f64 = self.locks.iter().map(|lock| lock.demand.high).sum();
-        if demand > self.life {
-            return Err(ForecastError::DemandsExceedLife {
+        if demand > self.round {
+            return Err(ForecastError::DemandsExceedRound {
                 demand,
-                life: self.life,
+                round: self.round,
             });
         }
         Ok(())
     }
 
     fn has_locks_of(&self, other: &Self) -> bool {
-        let names = |life: &Self| -> Vec<String> {
-            life.locks.iter().map(|lock| lock.name.clone()).collect()
+        let names = |round: &Self| -> Vec<String> {
+            round.locks.iter().map(|lock| lock.name.clone()).collect()
         };
         names(self) == names(other)
     }
@@ -161,7 +161,7 @@ impl LifeDemands {
         };
         let locks = boots.first().map_or(&[][..], |first| &first.locks);
         Self {
-            life: mean(&|boot| boot.life),
+            round: mean(&|boot| boot.round),
             profiled: boots
                 .iter()
                 .map(|boot| boot.profiled)
@@ -187,7 +187,7 @@ pub struct KernelDemands {
     /// The kernel's name in the comparison.
     pub name: String,
     /// Its boots: a boot is the sample.
-    pub boots: Vec<LifeDemands>,
+    pub boots: Vec<RoundDemands>,
 }
 
 impl KernelDemands {

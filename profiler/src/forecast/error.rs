@@ -36,16 +36,16 @@ pub enum ForecastError {
         /// Not corrected.
         high: f64,
     },
-    /// The locks alone take longer than a life.
+    /// The locks alone take longer than a round.
     #[error(
-        "the locks of a life take {demand:.0}, and the whole life {life:.0}: the demands and the life \
+        "the locks of a round take {demand:.0}, and the whole round {round:.0}: the demands and the round \
          are not of the same load"
     )]
-    DemandsExceedLife {
+    DemandsExceedRound {
         /// The sum of the demands.
         demand: f64,
-        /// All work of a life.
-        life: f64,
+        /// All work of a round.
+        round: f64,
     },
     /// A lock twice in one boot.
     #[error("{lock} has two demands in one boot")]
@@ -69,11 +69,11 @@ pub enum ForecastError {
     },
     /// The null hold is as long as the holds that it is subtracted from.
     #[error(
-        "the holds of a life take {holds:.0}, and as many null holds {null_holds:.0}: nothing is left \
+        "the holds of a round take {holds:.0}, and as many null holds {null_holds:.0}: nothing is left \
          of them"
     )]
     NullHoldTooLong {
-        /// The time of a life's holds.
+        /// The time of a round's holds.
         holds: f64,
         /// The time of as many null holds.
         null_holds: f64,
@@ -90,7 +90,7 @@ pub enum ForecastError {
     },
 }
 
-/// More instructions than a life has, so that no sum of them is without bound.
+/// More instructions than a round has, so that no sum of them is without bound.
 const MOST: f64 = 1e15;
 
 /// A number that must be finite and not negative.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::demand::{End, KernelDemands, LifeDemands};
+use super::demand::{End, KernelDemands, RoundDemands};
 
 /// With fewer boots of a kernel there is no interval.
 pub const LEAST_BOOTS: usize = 5;
@@ -49,7 +49,7 @@ pub struct Estimate {
 
 /// What one kernel's numbers are, from the mean demands of all kernels at one end of the correction:
 /// one row a kernel, each of any length that does not change.
-pub(super) type Statistics = fn(&[LifeDemands], End) -> Vec<Vec<f64>>;
+pub(super) type Statistics = fn(&[RoundDemands], End) -> Vec<Vec<f64>>;
 
 /// Every number with its interval. The first kernel is the one that the others are compared with.
 ///
@@ -62,9 +62,9 @@ pub(super) fn estimates(
     seed: u64,
     statistics: Statistics,
 ) -> Vec<Vec<Estimate>> {
-    let means: Vec<LifeDemands> = kernels
+    let means: Vec<RoundDemands> = kernels
         .iter()
-        .map(|kernel| LifeDemands::mean(&kernel.boots.iter().collect::<Vec<_>>()))
+        .map(|kernel| RoundDemands::mean(&kernel.boots.iter().collect::<Vec<_>>()))
         .collect();
     let points = statistics(&means, End::Point);
     let mut hulls: Vec<Vec<Interval>> = points
@@ -102,13 +102,13 @@ pub(super) fn estimates(
 }
 
 /// The mean demands of drawn boots, of every kernel, many times.
-fn draws(kernels: &[KernelDemands], seed: u64) -> Vec<Vec<LifeDemands>> {
+fn draws(kernels: &[KernelDemands], seed: u64) -> Vec<Vec<RoundDemands>> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut draw = |kernel: &KernelDemands| {
-        let boots: Vec<&LifeDemands> = (1..kernel.boots.len().max(2))
+        let boots: Vec<&RoundDemands> = (1..kernel.boots.len().max(2))
             .map(|_| &kernel.boots[random.usize(..kernel.boots.len())])
             .collect();
-        LifeDemands::mean(&boots)
+        RoundDemands::mean(&boots)
     };
     (0..RESAMPLES)
         .map(|_| kernels.iter().map(&mut draw).collect())

@@ -1,18 +1,15 @@
 //! Demands from the numbers of recordings on the instruction clock.
 
 use super::{
-    demand::{Demand, LifeDemands, LockDemand},
+    demand::{Demand, LockDemand, RoundDemands},
     error::{ForecastError, at_least_one, not_negative},
 };
-
-/// The lock whose holds are measured.
-pub const TARGET_LOCK: &str = "tasklist_lock";
 
 /// The write holds of one site.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SiteHolds {
-    /// Holds in a task life: one each by fork, exit and reap.
-    pub per_life: f64,
+    /// Holds in a round.
+    pub per_round: f64,
     /// Their mean length in guest instructions, as measured.
     pub mean: f64,
 }
@@ -32,36 +29,38 @@ pub struct CallTime {
 pub struct GuardedCalls {
     /// The lock that they take.
     pub lock: String,
-    /// Calls in a task life inside of holds of the target lock.
-    pub inside_per_life: f64,
-    /// Calls in a task life outside of every hold of the target lock.
-    pub outside_per_life: f64,
+    /// Calls in a round inside of holds of the target lock.
+    pub inside_per_round: f64,
+    /// Calls in a round outside of every hold of the target lock.
+    pub outside_per_round: f64,
     /// How long one is.
     pub time: CallTime,
 }
 
-/// What the recordings of one boot say of a task life. Times are in guest instructions.
+/// What the recordings of one boot say of a round. Times are in guest instructions.
 ///
 /// Take the holds from a recording with `--detail holds`: the programs of spans lengthen the holds
 /// that they measure, the more the more calls there are, and only the low end of the correction
 /// takes that off. The spans' times and counts come from one with `--detail spans`.
 ///
-/// Most of what the profiler adds to a life is outside of the holds that it reports, for it reads the
+/// Most of what the profiler adds to a round is outside of the holds that it reports, for it reads the
 /// clock last when a hold begins and first when it ends. The programs of holds are in a reported hold for
-/// a null hold at most; those of spans for all that they add to a life. So the low end takes off the null
-/// holds and what a life with spans has more than one without, where that was measured; else all that
-/// was added to a life.
+/// a null hold at most; those of spans for all that they add to a round. So the low end takes off the null
+/// holds and what a round with spans has more than one without, where that was measured; else all that
+/// was added to a round, as where there is no null hold.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LifeMeasures {
-    /// A life without the profiler.
+pub struct RoundMeasures {
+    /// The lock whose holds were measured.
+    pub lock: String,
+    /// A round without the profiler.
     pub bare: f64,
-    /// A life with the profiler, in the recording that the holds are from.
+    /// A round with the profiler, in the recording that the holds are from.
     pub profiled: f64,
-    /// A life with the programs of holds alone (`--detail holds`), where one was measured in the same
+    /// A round with the programs of holds alone (`--detail holds`), where one was measured in the same
     /// boot: [`Self::profiled`] where the holds are from such a recording.
     pub without_spans: Option<f64>,
-    /// The null hold of that recording.
-    pub null_hold: f64,
+    /// The null hold of that recording; none where the lock has none that could be measured.
+    pub null_hold: Option<f64>,
     /// The write holds of the target lock by site.
     pub holds: Vec<SiteHolds>,
     /// Calls that take another lock.
@@ -84,7 +83,7 @@ pub fn call_time(own: Option<f64>, others: &[(&str, Option<f64>)]) -> Option<Cal
         .or_else(borrowed)
 }
 
-/// The demands of one life.
+/// The demands of one round.
 ///
 /// The target lock's is the time of its holds, and everything done inside of them counts for it,
 /// whichever other lock it takes there: a holder that works or waits is busy. A network whose stations
@@ -92,41 +91,45 @@ pub fn call_time(own: Option<f64>, others: &[(&str, Option<f64>)]) -> Option<Cal
 /// gets only the calls outside of it as its own demand; the calls inside are in
 /// [`LockDemand::inside`]. A call counts as a hold of its lock from beginning to end, and is corrected
 /// as a hold is, for the programs at its ends are like those of a hold; but there is no null span, so that
-/// its low end takes off all that was added to a life.
+/// its low end takes off all that was added to a round.
 ///
 /// # Errors
 ///
-/// When a number is negative, not a number or too large, a life has less than one instruction, or the null hold leaves nothing
+/// When a number is negative, not a number or too large, a round has less than one instruction, or the null hold leaves nothing
 /// of the holds.
-pub fn demands(measures: &LifeMeasures) -> Result<LifeDemands, ForecastError> {
+pub fn demands(measures: &RoundMeasures) -> Result<RoundDemands, ForecastError> {
     check(measures)?;
-    let LifeMeasures { null_hold, .. } = *measures;
+    let null_hold = measures.null_hold.unwrap_or(0.0);
     let added = (measures.profiled - measures.bare).max(0.0);
     let sites = || measures.holds.iter();
-    let holds_per_life: f64 = sites().map(|site| site.per_life).sum();
-    let holds: f64 = sites().map(|site| site.per_life * site.mean).sum();
-    let null_holds = holds_per_life * null_hold;
+    let holds_per_round: f64 = sites().map(|site| site.per_round).sum();
+    let holds: f64 = sites().map(|site| site.per_round * site.mean).sum();
+    let null_holds = holds_per_round * null_hold;
     if holds <= null_holds {
         return Err(ForecastError::NullHoldTooLong { holds, null_holds });
     }
-    let inside_at_most = measures.without_spans.map_or(added, |without_spans| {
+    // Without a null hold nobody knows how much of it is inside.
+    let without_spans = measures
+        .without_spans
+        .filter(|_| measures.null_hold.is_some());
+    let inside_at_most = without_spans.map_or(added, |without_spans| {
         let by_spans = (measures.profiled - without_spans).max(0.0);
         added.min(null_holds + by_spans)
     });
     let target = corrected(holds, null_holds, inside_at_most);
-    let mut locks = vec![LockDemand::new(TARGET_LOCK, target)];
+    let mut locks = vec![LockDemand::new(&measures.lock, target)];
     for calls in &measures.guarded {
         let demand =
-            |per_life: f64| corrected(per_life * calls.time.mean, per_life * null_hold, added);
+            |per_round: f64| corrected(per_round * calls.time.mean, per_round * null_hold, added);
         locks.push(LockDemand {
             name: calls.lock.clone(),
-            demand: demand(calls.outside_per_life),
-            inside: demand(calls.inside_per_life),
+            demand: demand(calls.outside_per_round),
+            inside: demand(calls.inside_per_round),
             time_of: calls.time.of.clone(),
         });
     }
-    Ok(LifeDemands {
-        life: measures.bare,
+    Ok(RoundDemands {
+        round: measures.bare,
         profiled: Some(measures.profiled),
         locks,
     })
@@ -142,15 +145,20 @@ fn corrected(measured: f64, null: f64, added: f64) -> Demand {
     }
 }
 
-fn check(measures: &LifeMeasures) -> Result<(), ForecastError> {
-    at_least_one("a life without the profiler", measures.bare)?;
-    at_least_one("a life with the profiler", measures.profiled)?;
+fn check(measures: &RoundMeasures) -> Result<(), ForecastError> {
+    at_least_one("a round without the profiler", measures.bare)?;
+    at_least_one("a round with the profiler", measures.profiled)?;
     if let Some(without_spans) = measures.without_spans {
-        at_least_one("a life with the programs of holds alone", without_spans)?;
+        at_least_one("a round with the programs of holds alone", without_spans)?;
     }
-    not_negative(|| "the null hold".to_owned(), measures.null_hold)?;
+    if let Some(null_hold) = measures.null_hold {
+        not_negative(|| "the null hold".to_owned(), null_hold)?;
+    }
     for site in &measures.holds {
-        not_negative(|| "the number of holds in a life".to_owned(), site.per_life)?;
+        not_negative(
+            || "the number of holds in a round".to_owned(),
+            site.per_round,
+        )?;
         not_negative(|| "the mean of a site's holds".to_owned(), site.mean)?;
     }
     for calls in &measures.guarded {
@@ -159,10 +167,10 @@ fn check(measures: &LifeMeasures) -> Result<(), ForecastError> {
             || format!("the time of a call that takes {lock}"),
             calls.time.mean,
         )?;
-        for per_life in [calls.inside_per_life, calls.outside_per_life] {
+        for per_round in [calls.inside_per_round, calls.outside_per_round] {
             not_negative(
-                || format!("the number of calls in a life that take {lock}"),
-                per_life,
+                || format!("the number of calls in a round that take {lock}"),
+                per_round,
             )?;
         }
     }

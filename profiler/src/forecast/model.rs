@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use super::{
-    ASSUMPTIONS, LABEL, PUBLISHED,
-    demand::{Demand, End, KernelDemands, LifeDemands, LockDemand},
+    LABEL, PUBLISHED, Subject,
+    demand::{Demand, End, KernelDemands, LockDemand, RoundDemands},
     error::ForecastError,
     intervals::{Estimate, LEAST_BOOTS, estimates},
     observer::{ObserverPoint, observer},
     published::PublishedPoint,
     rates::rates,
 };
-use crate::units;
+use crate::{units, work_unit::WorkUnit};
 
 /// A lock that is in use for this share of the time is saturated.
 pub const BUSY: f64 = 0.95;
@@ -28,8 +28,18 @@ pub const CURVE_CPUS: &[u32] = &[
 pub struct Forecast {
     /// What it is: stands wherever its numbers stand.
     pub label: &'static str,
+    /// The lock whose holds were measured.
+    pub lock: String,
+    /// What it is of: a round is one of these.
+    pub unit: WorkUnit,
+    /// Locks that were waited for and are no stations, the longest wait first: what is asked of them is unknown.
+    pub unknown: Vec<String>,
     /// What it stands on.
-    pub assumptions: &'static [&'static str],
+    pub assumptions: Vec<String>,
+    /// What an interval is.
+    pub intervals: String,
+    /// What [`KernelForecast::observer`] is.
+    pub observer: String,
     /// What else is to be known of these numbers.
     pub notes: Vec<String>,
     /// The seed of the intervals' draws.
@@ -47,15 +57,15 @@ pub struct KernelForecast {
     pub name: String,
     /// The boots that it is from.
     pub boots: usize,
-    /// A life in guest instructions, the mean of the boots.
-    pub life: f64,
+    /// A round in guest instructions, the mean of the boots.
+    pub round: f64,
     /// Its locks, the one with the greatest demand first.
     pub locks: Vec<LockForecast>,
-    /// Task lives against CPUs, at [`CURVE_CPUS`].
+    /// Rounds against CPUs, at [`CURVE_CPUS`].
     pub curve: Vec<CurvePoint>,
     /// The lock that limits when the first of `locks` does not any more.
     pub next_limit: Option<NextLimit>,
-    /// What would be left of its lives with the profiler attached; empty where that was not measured.
+    /// What would be left of its rounds with the profiler attached; empty where that was not measured.
     pub observer: Vec<ObserverPoint>,
 }
 
@@ -64,9 +74,9 @@ pub struct KernelForecast {
 pub struct CurvePoint {
     /// CPUs.
     pub cpus: u32,
-    /// Task lives per second, in those of the first kernel on one CPU.
-    pub lives: Estimate,
-    /// By what share of its lives this kernel has more than the first one with as many CPUs. None for the
+    /// Rounds per second, in those of the first kernel on one CPU.
+    pub rounds: Estimate,
+    /// By what share of its rounds this kernel has more than the first one with as many CPUs. None for the
     /// first.
     pub change: Option<Estimate>,
 }
@@ -76,14 +86,14 @@ pub struct CurvePoint {
 pub struct LockForecast {
     /// The lock.
     pub name: String,
-    /// Its demand in guest instructions a life, the mean of the boots.
+    /// Its demand in guest instructions a round, the mean of the boots.
     pub demand: Demand,
     /// Of the outer lock's demand, what is done under this one.
     pub inside: Demand,
     /// The kernel that its calls' time was measured on, where that is another one.
     pub time_of: Option<String>,
-    /// A life over the demand: so many CPUs would keep the lock in use all the time if none ever
-    /// waited. More CPUs cannot have more lives than these. Infinite where there is no demand.
+    /// A round over the demand: so many CPUs would keep the lock in use all the time if none ever
+    /// waited. More CPUs cannot have more rounds than these. Infinite where there is no demand.
     pub knee_cpus: Estimate,
     /// The least number of CPUs at which it is in use [`BUSY`] of the time; infinite where that is more
     /// than [`MOST_CPUS`](super::MOST_CPUS), or another lock keeps it from that.
@@ -95,7 +105,7 @@ pub struct LockForecast {
 pub struct NextLimit {
     /// The lock.
     pub lock: String,
-    /// A life over its demand, which includes here what it does inside of the first one's holds.
+    /// A round over its demand, which includes here what it does inside of the first one's holds.
     pub knee_cpus: f64,
 }
 
@@ -114,8 +124,12 @@ impl Forecast {
 /// # Errors
 ///
 /// When there is no kernel or no boot, or a boot's numbers make no sense: negative, not finite, more
-/// in the locks than in the life, or other locks than the kernel's first boot has.
-pub fn forecast(kernels: &[KernelDemands], seed: u64) -> Result<Forecast, ForecastError> {
+/// in the locks than in the round, or other locks than the kernel's first boot has.
+pub fn forecast(
+    kernels: &[KernelDemands],
+    subject: &Subject,
+    seed: u64,
+) -> Result<Forecast, ForecastError> {
     if kernels.is_empty() {
         return Err(ForecastError::NoKernels);
     }
@@ -124,21 +138,31 @@ pub fn forecast(kernels: &[KernelDemands], seed: u64) -> Result<Forecast, Foreca
     }
     let estimates = estimates(kernels, seed, statistics);
     let rows = kernels.iter().zip(estimates).enumerate();
+    let mut boots = kernels.iter().flat_map(|kernel| &kernel.boots);
+    let has_calls = boots.any(|boot| boot.locks.len() > 1);
     Ok(Forecast {
         label: LABEL,
-        assumptions: ASSUMPTIONS,
+        lock: subject.lock.clone(),
+        unit: subject.unit,
+        unknown: subject.unknown.clone(),
+        assumptions: subject.assumptions(has_calls),
+        intervals: subject.intervals(),
+        observer: subject.observer(),
         notes: notes(kernels),
         seed,
         kernels: rows
-            .map(|(place, (kernel, estimates))| kernel_forecast(place, kernel, &estimates))
+            .map(|(place, (kernel, estimates))| kernel_forecast(place, kernel, &estimates, subject))
             .collect(),
-        published: PUBLISHED,
+        published: match subject.unit {
+            WorkUnit::TaskLife => PUBLISHED,
+            WorkUnit::Iteration | WorkUnit::Second => &[],
+        },
     })
 }
 
-/// The numbers of each kernel: its lives and its change at each number of CPUs of a curve, then knee and
+/// The numbers of each kernel: its rounds and its change at each number of CPUs of a curve, then knee and
 /// busy point of each lock.
-fn statistics(kernels: &[LifeDemands], end: End) -> Vec<Vec<f64>> {
+fn statistics(kernels: &[RoundDemands], end: End) -> Vec<Vec<f64>> {
     let rates: Vec<Vec<f64>> = kernels.iter().map(|kernel| rates(kernel, end)).collect();
     let Some(first) = rates.first() else {
         return Vec::new();
@@ -147,12 +171,12 @@ fn statistics(kernels: &[LifeDemands], end: End) -> Vec<Vec<f64>> {
     let rows = kernels.iter().zip(&rates);
     rows.map(|(kernel, rates)| {
         let curve = || CURVE_CPUS.iter().copied();
-        let lives = curve().map(|cpus| at(rates, cpus) / at(first, 1));
+        let rounds = curve().map(|cpus| at(rates, cpus) / at(first, 1));
         let changes = curve().map(|cpus| at(rates, cpus) / at(first, cpus) - 1.0);
         let demands = || kernel.locks.iter().map(|lock| lock.demand.at(end));
-        let knees = demands().map(|demand| kernel.life / demand);
+        let knees = demands().map(|demand| kernel.round / demand);
         let busy = demands().map(|demand| busy_from(rates, demand));
-        lives.chain(changes).chain(knees).chain(busy).collect()
+        rounds.chain(changes).chain(knees).chain(busy).collect()
     })
     .collect()
 }
@@ -163,15 +187,20 @@ fn busy_from(rates: &[f64], demand: f64) -> f64 {
     index.map_or(f64::INFINITY, |index| (index + 1) as f64)
 }
 
-fn kernel_forecast(place: usize, kernel: &KernelDemands, estimates: &[Estimate]) -> KernelForecast {
-    let mean = LifeDemands::mean(&kernel.boots.iter().collect::<Vec<_>>());
-    let (lives, rest) = estimates.split_at(CURVE_CPUS.len());
+fn kernel_forecast(
+    place: usize,
+    kernel: &KernelDemands,
+    estimates: &[Estimate],
+    subject: &Subject,
+) -> KernelForecast {
+    let mean = RoundDemands::mean(&kernel.boots.iter().collect::<Vec<_>>());
+    let (rounds, rest) = estimates.split_at(CURVE_CPUS.len());
     let (changes, rest) = rest.split_at(CURVE_CPUS.len());
     let (knees, busy) = rest.split_at(mean.locks.len());
-    let curve = CURVE_CPUS.iter().zip(lives).zip(changes);
-    let curve = curve.map(|((&cpus, &lives), &change)| CurvePoint {
+    let curve = CURVE_CPUS.iter().zip(rounds).zip(changes);
+    let curve = curve.map(|((&cpus, &rounds), &change)| CurvePoint {
         cpus,
-        lives,
+        rounds,
         change: (place > 0).then_some(change),
     });
     let locks = mean.locks.iter().zip(knees).zip(busy);
@@ -189,22 +218,22 @@ fn kernel_forecast(place: usize, kernel: &KernelDemands, estimates: &[Estimate])
     KernelForecast {
         name: kernel.name.clone(),
         boots: kernel.boots.len(),
-        life: mean.life,
-        observer: observer(&mean),
-        next_limit: next_limit(mean.life, &locks),
+        round: mean.round,
+        observer: observer(&mean, subject),
+        next_limit: next_limit(mean.round, &locks),
         locks,
         curve: curve.collect(),
     }
 }
 
 /// Without the first lock, what the others do inside of its holds has to queue for them.
-fn next_limit(life: f64, locks: &[LockForecast]) -> Option<NextLimit> {
+fn next_limit(round: f64, locks: &[LockForecast]) -> Option<NextLimit> {
     let whole = |lock: &LockForecast| lock.demand.point + lock.inside.point;
     let others = locks.iter().skip(1).filter(|lock| whole(lock) > 0.0);
     let next = others.max_by(|a, b| whole(a).total_cmp(&whole(b)))?;
     Some(NextLimit {
         lock: next.name.clone(),
-        knee_cpus: life / whole(next),
+        knee_cpus: round / whole(next),
     })
 }
 

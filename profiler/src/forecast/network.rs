@@ -1,13 +1,13 @@
 //! A closed network of queues with one kind of task, solved exactly.
 
-/// Task lives per unit of the demands' clock with 1, 2, …, `most` tasks, by mean value analysis
+/// Rounds per unit of the demands' clock with 1, 2, …, `most` tasks, by mean value analysis
 /// (Reiser and Lavenberg, "Mean-Value Analysis of Closed Multichain Queuing Networks", JACM 27(2),
 /// 1980).
 ///
-/// A life spends `delay` where nobody queues, and asks `demands` of stations with one server each. With
+/// A round spends `delay` where nobody queues, and asks `demands` of stations with one server each. With
 /// n tasks, an arriving task finds at each station what n − 1 tasks have there on average; that is
 /// exact for first-come-first-served stations with exponential service. Numbers must be finite and not
-/// negative; where a life takes no time at all the rate is infinite.
+/// negative; where a round takes no time at all the rate is infinite.
 #[must_use]
 pub fn throughput(delay: f64, demands: &[f64], most: u32) -> Vec<f64> {
     let mut queues = vec![0.0; demands.len()];

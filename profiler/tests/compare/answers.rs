@@ -3,6 +3,7 @@
 use lockprof::{
     compare::{Finding, Quantity, Verdict, sentence},
     site::Site,
+    work_unit::WorkUnit,
 };
 use lockprof_abi::Span;
 
@@ -36,10 +37,10 @@ fn the_calls_have_left_the_hold() {
     };
     let [before, after] = of(Span::FreePid);
     assert_eq!((before.share(), after.share()), (Some(1.0), Some(0.0)));
-    assert!((before.in_hold_per_life().unwrap() - 1.0).abs() < 1e-9);
+    assert!((before.in_hold_per_unit().unwrap() - 1.0).abs() < 1e-9);
     assert!(after.all > 0.0, "it is called all the same");
     let [before, after] = of(Span::AddDeviceRandomness);
-    assert!((before.in_hold_per_life().unwrap() - 1.0).abs() < 1e-9);
+    assert!((before.in_hold_per_unit().unwrap() - 1.0).abs() < 1e-9);
     assert_eq!(after.in_hold, 0.0);
 }
 
@@ -119,7 +120,7 @@ fn boots_of_one_kernel_show_no_difference() {
     let changes: Vec<String> = comparison
         .findings()
         .filter(|(_, finding)| finding.verdict.is_change())
-        .map(|(_, finding)| finding.quantity.key())
+        .map(|(_, finding)| finding.quantity.key(WorkUnit::TaskLife))
         .collect();
     assert!(changes.is_empty(), "{changes:?}");
     // It is not that nothing could be told: holds repeat on this clock.

@@ -1,5 +1,6 @@
 //! Recorded boots: `base` is Linux 6.12, `deferred` the same with free_pid and add_device_randomness
-//! moved out of the hold; by the instruction clock, one CPU.
+//! moved out of the hold; by the instruction clock, one CPU. `mkcgroup-base` is Linux 6.12, `mkcgroup-early` the same
+//! with the memory of a new cgroup allocated before cgroup_mutex is taken, followed while cgroups are made and removed.
 
 use std::{fs, path::PathBuf, sync::LazyLock};
 
@@ -15,6 +16,8 @@ pub type Boot = Vec<(String, Profile)>;
 
 pub static BASE: LazyLock<Vec<Boot>> = LazyLock::new(|| read("base"));
 pub static DEFERRED: LazyLock<Vec<Boot>> = LazyLock::new(|| read("deferred"));
+pub static MKCGROUP_BASE: LazyLock<Vec<Boot>> = LazyLock::new(|| read("mkcgroup-base"));
+pub static MKCGROUP_EARLY: LazyLock<Vec<Boot>> = LazyLock::new(|| read("mkcgroup-early"));
 
 /// The folder of a kernel's boots.
 pub fn folder(kernel: &str) -> PathBuf {

@@ -9,6 +9,7 @@ use lockprof::{
     profile::{Durations, Scale},
     recording::schema::{Clock, Detail, Kind, Method, Tier},
     site::Site,
+    work_unit::WorkUnit,
 };
 use lockprof_abi::Span;
 
@@ -26,10 +27,11 @@ const HOLDS: Instrument = Instrument {
 };
 const NO_WAIT_SEEN: &str = "No wait for another lock was seen";
 
-fn of_lives(lives: f64) -> Basis {
+fn of_lives(work: f64) -> Basis {
     Basis {
         recordings: 1,
-        lives,
+        work,
+        unit: WorkUnit::TaskLife,
         ..Basis::default()
     }
 }
@@ -46,7 +48,7 @@ fn waiting(name: &str, spin_waits_invisible: bool) -> Side {
         let totals = Totals {
             recordings: 1,
             seconds: 1.0,
-            lives: 100.0,
+            work: 100.0,
             waits: [(Site::FORK, waits)].into(),
             waits_of: of_lives(100.0),
             other_locks_of: of_lives(100.0),
@@ -117,7 +119,7 @@ fn no_wait_was_seen_only_where_somebody_looked() {
             for boot in side.boots.values_mut().flatten() {
                 let totals = Totals {
                     recordings: 1,
-                    lives: 10.0,
+                    work: 10.0,
                     waits_of: if waits_known {
                         of_lives(10.0)
                     } else {
@@ -155,7 +157,7 @@ fn no_wait_was_seen_only_where_somebody_looked() {
 fn invisible_waits_are_not_zero() {
     let lock = || Quantity::OtherLock("pidmap_lock".to_owned());
     let totals = |spinlock_waits_invisible| Totals {
-        lives: 100.0,
+        work: 100.0,
         other_locks_of: of_lives(100.0),
         spinlock_waits_invisible,
         ..Totals::default()
@@ -177,7 +179,7 @@ fn calls_without_holds_are_in_no_place() {
         in_hold: 0.0,
         in_reap: 0.0,
         all: 100.0,
-        lives: 100.0,
+        work: 100.0,
         holds,
         probed: true,
     };

@@ -21,6 +21,8 @@ mod lock_runs;
 #[cfg(test)]
 mod measured;
 #[cfg(test)]
+mod mutex;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod sentences;

@@ -13,6 +13,7 @@ use lockprof::{
     profile_file::read_profile,
     recording::schema::{Calibration, Clock, Control, Ended, LockFamily, Proof, Proves},
     site::Site,
+    work_unit::WorkUnit,
 };
 use lockprof_abi::Span;
 
@@ -337,7 +338,7 @@ fn spinlock_waits_that_are_proved_to_be_seen_are_not_invisible() {
             controls,
         });
         let mut totals = Totals::default();
-        totals.add(&profile);
+        totals.add(&profile, WorkUnit::TaskLife);
         totals.hides_spinlock_waits()
     };
     assert!(hidden(Vec::new()));

@@ -6,6 +6,7 @@ use lockprof::{
         Totals, Verdict,
     },
     recording::schema::{Clock, Detail, Method, Tier},
+    work_unit::WorkUnit,
 };
 use proptest::prelude::*;
 
@@ -18,6 +19,7 @@ pub fn setting() -> Setting {
         emulated_by: None,
         lock: "tasklist_lock".to_owned(),
         load: "threadspawn, 24 processes".to_owned(),
+        unit: WorkUnit::TaskLife,
     }
 }
 

@@ -1,14 +1,14 @@
 //! Numbers that no forecast can be made from are refused, each with its reason.
 
 use lockprof::forecast::{
-    Demand, ForecastError, KernelDemands, LifeDemands, LockDemand, demands, forecast,
+    Demand, ForecastError, KernelDemands, LockDemand, RoundDemands, Subject, demands, forecast,
 };
 use proptest::{collection::vec, prelude::*};
 
 use crate::fixture::{one_lock, prototype};
 
 fn refused(kernels: &[KernelDemands]) -> ForecastError {
-    match forecast(kernels, 1) {
+    match forecast(kernels, &Subject::default(), 1) {
         Err(ForecastError::OfBoot { source, .. }) => *source,
         Err(error) => error,
         Ok(answer) => panic!("{answer:?}"),
@@ -32,7 +32,7 @@ fn nothing_to_forecast_from() {
 
 #[test]
 fn numbers_that_make_no_sense() {
-    for (life, demand) in [
+    for (round, demand) in [
         (100.0, -1.0),
         (100.0, f64::NAN),
         (100.0, f64::INFINITY),
@@ -41,15 +41,15 @@ fn numbers_that_make_no_sense() {
         (0.0, 0.0),
         (-5.0, 1.0),
     ] {
-        let error = refused(&[one_lock("base", &[(life, demand)])]);
+        let error = refused(&[one_lock("base", &[(round, demand)])]);
         assert!(
             matches!(error, ForecastError::BadNumber { .. }),
-            "{life} {demand}: {error}"
+            "{round} {demand}: {error}"
         );
     }
     assert!(matches!(
         refused(&[one_lock("base", &[(100.0, 101.0)])]),
-        ForecastError::DemandsExceedLife { .. }
+        ForecastError::DemandsExceedRound { .. }
     ));
     let unordered = Demand {
         low: 3.0,
@@ -84,7 +84,9 @@ fn boots_that_do_not_belong_together() {
 #[test]
 fn an_error_says_which_boot() {
     let kernel = one_lock("base", &[(100.0, 1.0), (100.0, f64::NAN)]);
-    let error = forecast(&[kernel], 1).unwrap_err().to_string();
+    let error = forecast(&[kernel], &Subject::default(), 1)
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "boot 2 of kernel \"base\": the demand on tasklist_lock is NaN, and must be from 0 to 1e15"
@@ -94,13 +96,13 @@ fn an_error_says_which_boot() {
 #[test]
 fn measures_that_make_no_sense() {
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
-        let changes: [fn(&mut lockprof::forecast::LifeMeasures, f64); 6] = [
+        let changes: [fn(&mut lockprof::forecast::RoundMeasures, f64); 6] = [
             |measures, bad| measures.bare = bad,
             |measures, bad| measures.profiled = bad,
-            |measures, bad| measures.null_hold = bad,
+            |measures, bad| measures.null_hold = Some(bad),
             |measures, bad| measures.without_spans = Some(bad),
             |measures, bad| measures.holds[0].mean = bad,
-            |measures, bad| measures.holds[0].per_life = bad,
+            |measures, bad| measures.holds[0].per_round = bad,
         ];
         for change in changes {
             let mut measures = prototype(1084.0);
@@ -117,24 +119,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn no_number_makes_it_panic(lives in vec((any::<f64>(), any::<[f64; 6]>()), 0..3)) {
-        let boots = lives.into_iter().map(|(life, [a, b, c, d, e, f])| {
+    fn no_number_makes_it_panic(rounds in vec((any::<f64>(), any::<[f64; 6]>()), 0..3)) {
+        let boots = rounds.into_iter().map(|(round, [a, b, c, d, e, f])| {
             let mut lock = LockDemand::new("tasklist_lock", Demand { low: a, point: b, high: c });
             lock.inside = Demand { low: d, point: e, high: f };
-            LifeDemands { life, profiled: Some(a), locks: vec![lock] }
+            RoundDemands { round, profiled: Some(a), locks: vec![lock] }
         });
         let kernel = KernelDemands { name: "base".to_owned(), boots: boots.collect() };
-        let _ = forecast(&[kernel], 1);
+        let _ = forecast(&[kernel], &Subject::default(), 1);
     }
 
     /// What is accepted has an answer, however small or large it is.
     #[test]
-    fn what_is_accepted_has_an_answer(life in 0.0..15.0_f64, share in -300.0..0.0_f64) {
-        let life = 10_f64.powf(life);
-        let demand = life * 10_f64.powf(share);
-        let answer = forecast(&[one_lock("base", &[(life, demand)])], 1).unwrap();
+    fn what_is_accepted_has_an_answer(round in 0.0..15.0_f64, share in -300.0..0.0_f64) {
+        let round = 10_f64.powf(round);
+        let demand = round * 10_f64.powf(share);
+        let answer = forecast(&[one_lock("base", &[(round, demand)])], &Subject::default(), 1).unwrap();
         for at in &answer.kernels[0].curve {
-            prop_assert!(at.lives.point.is_finite() && at.lives.point >= 1.0 - 1e-9, "{at:?}");
+            prop_assert!(at.rounds.point.is_finite() && at.rounds.point >= 1.0 - 1e-9, "{at:?}");
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Demands from the numbers of recordings.
 
-use lockprof::forecast::{CallTime, Demand, ForecastError, LifeMeasures, call_time, demands};
+use lockprof::forecast::{CallTime, Demand, ForecastError, RoundMeasures, call_time, demands};
 
-use crate::fixture::{guarded, prototype};
+use crate::fixture::{guarded, mutex, prototype};
 
 #[test]
 fn the_correction_has_three_ends() {
-    let life = demands(&prototype(1084.0)).unwrap();
-    assert_eq!(life.life, 65_300.0);
+    let round = demands(&prototype(1084.0)).unwrap();
+    assert_eq!(round.round, 65_300.0);
     assert_eq!(
-        life.locks[0].demand,
+        round.locks[0].demand,
         Demand {
             low: 3252.0 - 870.0,
             point: 3252.0 - 759.0,
@@ -21,7 +21,7 @@ fn the_correction_has_three_ends() {
 #[test]
 fn a_lock_inside_has_only_what_is_outside() {
     let of = |deferred| {
-        let measures = LifeMeasures {
+        let measures = RoundMeasures {
             guarded: guarded(deferred),
             ..prototype(1084.0)
         };
@@ -48,7 +48,7 @@ fn a_lock_inside_has_only_what_is_outside() {
 #[test]
 fn the_low_end_knows_what_the_spans_add() {
     let low = |added: f64, without_spans: Option<f64>| {
-        let measures = LifeMeasures {
+        let measures = RoundMeasures {
             profiled: 65_300.0 + added,
             without_spans: without_spans.map(|added| 65_300.0 + added),
             ..prototype(1084.0)
@@ -64,16 +64,32 @@ fn the_low_end_knows_what_the_spans_add() {
     assert_eq!(low(1000.0, Some(1500.0)), 3252.0 - 759.0);
 }
 
-/// A low end below nothing is nothing; one above the point, because the profiled life was not longer
+/// Of a lock without a null hold the point is what was reported, and the low end takes off all that was added.
+#[test]
+fn without_a_null_hold_all_that_was_added_may_be_inside() {
+    let round = demands(&mutex(25_000.0)).unwrap();
+    let lock = &round.locks[0];
+    assert_eq!(lock.name, "cgroup_mutex");
+    assert_eq!(
+        lock.demand,
+        Demand {
+            low: 50_000.0 - 6_000.0,
+            point: 50_000.0,
+            high: 50_000.0,
+        }
+    );
+}
+
+/// A low end below nothing is nothing; one above the point, because the profiled round was not longer
 /// by as much as its null holds, is the point.
 #[test]
 fn the_low_end_is_never_beyond() {
-    let costly = LifeMeasures {
+    let costly = RoundMeasures {
         profiled: 90_000.0,
         ..prototype(1084.0)
     };
     assert_eq!(demands(&costly).unwrap().locks[0].demand.low, 0.0);
-    let cheap = LifeMeasures {
+    let cheap = RoundMeasures {
         profiled: 60_000.0,
         ..prototype(1084.0)
     };
@@ -108,7 +124,7 @@ fn a_null_hold_that_leaves_nothing() {
         demands(&prototype(253.0)),
         Err(ForecastError::NullHoldTooLong { .. })
     ));
-    let none = LifeMeasures {
+    let none = RoundMeasures {
         holds: Vec::new(),
         ..prototype(1.0)
     };

@@ -1,15 +1,17 @@
 //! What a forecast says.
 
-use lockprof::forecast::{Demand, KernelDemands, LifeDemands, LockDemand, PUBLISHED, forecast};
+use lockprof::forecast::{
+    Demand, KernelDemands, LockDemand, PUBLISHED, RoundDemands, Subject, forecast,
+};
 
 use crate::fixture::{five_boots, one_lock, pair, prototype};
 
-/// The prototype's holds and life gave +9 % to +18 % at 24 CPUs, depending on the correction.
+/// The prototype's holds and round gave +9 % to +18 % at 24 CPUs, depending on the correction.
 #[test]
 fn the_prototypes_numbers() {
     let kernels = [("base", 1084.0), ("deferred", 476.0)]
         .map(|(name, mean_hold)| five_boots(name, &prototype(mean_hold)));
-    let answer = forecast(&kernels, 1).unwrap();
+    let answer = forecast(&kernels, &Subject::default(), 1).unwrap();
     let change = answer.at(1, 24).unwrap().change.unwrap();
     println!("{change:?}");
     assert!((0.09..0.18).contains(&change.point), "{change:?}");
@@ -26,14 +28,14 @@ fn the_prototypes_numbers() {
 }
 
 #[test]
-fn lives_are_in_those_of_the_first_kernel_on_one_cpu() {
+fn rounds_are_in_those_of_the_first_kernel_on_one_cpu() {
     let kernels = [
         one_lock("slow", &[(2000.0, 10.0)]),
         one_lock("fast", &[(1000.0, 10.0)]),
     ];
-    let answer = forecast(&kernels, 1).unwrap();
-    assert_eq!(answer.at(0, 1).unwrap().lives.point, 1.0);
-    assert_eq!(answer.at(1, 1).unwrap().lives.point, 2.0);
+    let answer = forecast(&kernels, &Subject::default(), 1).unwrap();
+    assert_eq!(answer.at(0, 1).unwrap().rounds.point, 1.0);
+    assert_eq!(answer.at(1, 1).unwrap().rounds.point, 2.0);
     assert_eq!(answer.at(1, 1).unwrap().change.unwrap().point, 1.0);
     assert_eq!(answer.at(0, 1).unwrap().change, None);
     assert_eq!(answer.at(0, 3333), None);
@@ -42,7 +44,7 @@ fn lives_are_in_those_of_the_first_kernel_on_one_cpu() {
 
 #[test]
 fn locks_saturate_one_after_another() {
-    let answer = forecast(&pair(), 1).unwrap();
+    let answer = forecast(&pair(), &Subject::default(), 1).unwrap();
     let [base, deferred] = &answer.kernels[..] else {
         panic!("two kernels")
     };
@@ -66,7 +68,7 @@ fn locks_saturate_one_after_another() {
 
 #[test]
 fn a_borrowed_time_is_said() {
-    let answer = forecast(&pair(), 1).unwrap();
+    let answer = forecast(&pair(), &Subject::default(), 1).unwrap();
     let notes = answer.notes.join("\n");
     assert_eq!(answer.notes.len(), 2, "{notes}");
     assert!(
@@ -80,17 +82,17 @@ fn a_borrowed_time_is_said() {
 fn too_few_boots_have_no_interval() {
     let mut kernels = pair();
     kernels[1].boots.truncate(4);
-    let answer = forecast(&kernels, 1).unwrap();
-    assert!(answer.at(0, 24).unwrap().lives.interval.is_some());
-    assert!(answer.at(1, 24).unwrap().lives.interval.is_none());
+    let answer = forecast(&kernels, &Subject::default(), 1).unwrap();
+    assert!(answer.at(0, 24).unwrap().rounds.interval.is_some());
+    assert!(answer.at(1, 24).unwrap().rounds.interval.is_none());
     assert!(
         answer.notes[0].contains("deferred has 4 boots"),
         "{:?}",
         answer.notes
     );
     kernels.swap(0, 1);
-    let answer = forecast(&kernels, 1).unwrap();
-    let intervals = (0..2).map(|kernel| answer.at(kernel, 24).unwrap().lives.interval);
+    let answer = forecast(&kernels, &Subject::default(), 1).unwrap();
+    let intervals = (0..2).map(|kernel| answer.at(kernel, 24).unwrap().rounds.interval);
     assert_eq!(intervals.flatten().count(), 0, "nothing to compare with");
 }
 
@@ -100,7 +102,7 @@ fn boots_make_the_interval() {
     let boots: Vec<(f64, f64)> = (0..20)
         .map(|boot| (10_000.0, 90.0 + f64::from(boot)))
         .collect();
-    let answer = forecast(&[one_lock("base", &boots)], 1).unwrap();
+    let answer = forecast(&[one_lock("base", &boots)], &Subject::default(), 1).unwrap();
     let knee = answer.kernels[0].locks[0].knee_cpus.interval.unwrap();
     let demand = (10_000.0 / knee.high, 10_000.0 / knee.low);
     // A mean of 99.5 whose standard error is the root of 35 / 20, times 1.96.
@@ -112,8 +114,8 @@ fn boots_make_the_interval() {
 #[test]
 fn a_lock_without_demand_limits_nothing() {
     let boots = vec![
-        LifeDemands {
-            life: 1000.0,
+        RoundDemands {
+            round: 1000.0,
             profiled: None,
             locks: vec![
                 LockDemand::new("pidmap_lock", Demand::exact(0.0)),
@@ -126,7 +128,7 @@ fn a_lock_without_demand_limits_nothing() {
         name: "base".to_owned(),
         boots,
     };
-    let answer = forecast(&[kernel], 1).unwrap();
+    let answer = forecast(&[kernel], &Subject::default(), 1).unwrap();
     let kernel = &answer.kernels[0];
     assert_eq!(kernel.locks[0].name, "tasklist_lock");
     assert!(kernel.locks[1].knee_cpus.point.is_infinite());
@@ -139,7 +141,7 @@ fn the_seed_makes_the_draws() {
         .map(|boot| (1e4, 90.0 + f64::from(boot * boot)))
         .collect();
     let kernels = [one_lock("base", &boots)];
-    let at = |seed| forecast(&kernels, seed).unwrap();
+    let at = |seed| forecast(&kernels, &Subject::default(), seed).unwrap();
     assert_eq!(at(1), at(1));
     assert_ne!(at(1).kernels, at(2).kernels);
 }

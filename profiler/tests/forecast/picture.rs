@@ -3,13 +3,17 @@
 
 use lockprof::{
     export::forecast_svg,
-    forecast::{Forecast, KernelDemands, LABEL, LifeMeasures, forecast},
+    forecast::{Forecast, KernelDemands, LABEL, RoundMeasures, Subject, forecast},
 };
 
-use crate::fixture::{five_boots, guarded, one_lock, pair, prototype};
+use crate::fixture::{five_boots, guarded, mutexes, of_a_mutex, one_lock, pair, prototype};
 
 fn draw(name: &str, kernels: &[KernelDemands]) -> String {
-    let answer = forecast(kernels, 1).unwrap();
+    draw_of(name, kernels, &Subject::default())
+}
+
+fn draw_of(name: &str, kernels: &[KernelDemands], subject: &Subject) -> String {
+    let answer = forecast(kernels, subject, 1).unwrap();
     let svg = forecast_svg(&answer, true).unwrap();
     if let Some(directory) = std::env::var_os("LOCKPROF_PICTURES") {
         let file = std::path::Path::new(&directory).join(format!("forecast-{name}.svg"));
@@ -72,7 +76,7 @@ fn on_the_sheet(name: &str, svg: &str) {
 /// The prototype's kernels, and one whose randomness alone is deferred.
 fn three() -> Vec<KernelDemands> {
     let mut kernels = pair();
-    let some = LifeMeasures {
+    let some = RoundMeasures {
         guarded: guarded(true),
         ..prototype(800.0)
     };
@@ -105,7 +109,7 @@ fn every_forecast_can_be_drawn() {
         &[one_lock("a", &[(1e6, 1.0)]), one_lock("b", &[(1e6, 1e6)])],
     );
     // All of the profiler's cost would leave nothing of the hold.
-    let costly = LifeMeasures {
+    let costly = RoundMeasures {
         profiled: 90_000.0,
         ..prototype(476.0)
     };
@@ -155,7 +159,21 @@ fn a_hostile_name_is_only_text() {
 fn nothing_to_draw_is_no_panic() {
     let nothing = Forecast {
         kernels: Vec::new(),
-        ..forecast(&pair(), 1).unwrap()
+        ..forecast(&pair(), &Subject::default(), 1).unwrap()
     };
     assert!(forecast_svg(&nothing, true).unwrap().contains("</svg>"));
+}
+
+#[test]
+fn the_picture_of_a_mutex_has_nothing_of_tasks() {
+    let svg = draw_of("mutex", &mutexes(), &of_a_mutex());
+    let texts = texts(&svg).join(" ");
+    assert!(
+        texts.contains("forecast of iterations against CPUs"),
+        "{texts}"
+    );
+    assert!(texts.contains("cgroup_mutex"), "{texts}");
+    for word in ["lives", "life", "published", "tasklist_lock"] {
+        assert!(!texts.contains(word), "{word}: {texts}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What holds for every network.
 
 use lockprof::forecast::{
-    Demand, KernelDemands, LEAST_BOOTS, LifeDemands, LockDemand, forecast, throughput,
+    Demand, KernelDemands, LEAST_BOOTS, LockDemand, RoundDemands, Subject, forecast, throughput,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -24,8 +24,8 @@ fn kernel(boots: usize) -> impl Strategy<Value = KernelDemands> {
         name: "some".to_owned(),
         boots: boots
             .into_iter()
-            .map(|(life, demands)| LifeDemands {
-                life,
+            .map(|(round, demands)| RoundDemands {
+                round,
                 profiled: None,
                 locks: demands
                     .into_iter()
@@ -39,7 +39,7 @@ fn kernel(boots: usize) -> impl Strategy<Value = KernelDemands> {
 
 proptest! {
     #[test]
-    fn lives_stay_within_the_bounds(delay in 1.0..1e5_f64, demands in demands()) {
+    fn rounds_stay_within_the_bounds(delay in 1.0..1e5_f64, demands in demands()) {
         let rates = throughput(delay, &demands, 300);
         let most = demands.iter().copied().fold(0.0, f64::max);
         let sum: f64 = demands.iter().sum();
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn less_demand_is_never_fewer_lives(
+    fn less_demand_is_never_fewer_rounds(
         delay in 0.0..1e5_f64,
         demands in demands(),
         which in any::<prop::sample::Index>(),
@@ -84,12 +84,12 @@ proptest! {
     #[test]
     fn an_interval_contains_its_point(base in kernel(7), other in kernel(7), seed in any::<u64>()) {
         let kernels = [base, other];
-        let answer = forecast(&kernels, seed).unwrap();
-        prop_assert_eq!(&forecast(&kernels, seed).unwrap(), &answer, "the same seed");
+        let answer = forecast(&kernels, &Subject::default(), seed).unwrap();
+        prop_assert_eq!(&forecast(&kernels, &Subject::default(), seed).unwrap(), &answer, "the same seed");
         let enough = |kernel: &KernelDemands| kernel.boots.len() >= LEAST_BOOTS;
         for (place, kernel) in answer.kernels.iter().enumerate() {
             let expected = enough(&kernels[0]) && enough(&kernels[place]);
-            let numbers = kernel.curve.iter().flat_map(|at| [Some(at.lives), at.change]);
+            let numbers = kernel.curve.iter().flat_map(|at| [Some(at.rounds), at.change]);
             let locks = kernel.locks.iter().flat_map(|lock| [lock.knee_cpus, lock.busy_from_cpus]);
             for number in numbers.flatten().chain(locks) {
                 prop_assert!(!number.point.is_nan());

@@ -1,7 +1,8 @@
-//! The forecast against simulated machines, from demands to lives.
+//! The forecast against simulated machines, from demands to rounds.
 
 use lockprof::forecast::{
-    CallTime, GuardedCalls, KernelDemands, LifeMeasures, SiteHolds, demands, forecast, throughput,
+    CallTime, GuardedCalls, KernelDemands, RoundMeasures, SiteHolds, Subject, demands, forecast,
+    throughput,
 };
 
 use crate::simulation::{
@@ -27,13 +28,13 @@ fn networks_of_exponential_stations() {
     .into_iter()
     .enumerate()
     {
-        let mut life: Vec<_> = holds
+        let mut round: Vec<_> = holds
             .iter()
             .enumerate()
             .map(|(lock, &mean)| Hold(lock, mean))
             .collect();
-        life.push(Work(delay));
-        let simulated = run(cpus, holds.len(), &life, Exponential, 120_000, seed as u64);
+        round.push(Work(delay));
+        let simulated = run(cpus, holds.len(), &round, Exponential, 120_000, seed as u64);
         let expected = throughput(delay, &holds, cpus as u32)[cpus - 1];
         assert!(
             simulated.distance(expected) < FAR,
@@ -46,31 +47,32 @@ fn networks_of_exponential_stations() {
     }
 }
 
-/// Three holds a life, of which the last has two calls inside that take locks of their own: as base
+/// Three holds a round, of which the last has two calls inside that take locks of their own: as base
 /// has them, and deferred. The recordings' numbers are put together as a profiler would read them: mean
 /// holds, a null hold in each, calls inside and outside.
 #[test]
-fn from_recorded_numbers_to_lives() {
+fn from_recorded_numbers_to_rounds() {
     let (fork, exit, reap, pid, work) = (600.0, 500.0, 450.0, 700.0, 60_000.0);
     let null = 80.0;
     let measures = |deferred: bool| {
         let (inside, outside) = if deferred { (0.0, 1.0) } else { (1.0, 0.0) };
         let holds = [fork, exit, reap + inside * pid];
-        LifeMeasures {
+        RoundMeasures {
+            lock: "tasklist_lock".to_owned(),
             bare: fork + exit + reap + pid + work,
             profiled: fork + exit + reap + pid + work + 1000.0,
             without_spans: None,
-            null_hold: null,
+            null_hold: Some(null),
             holds: holds
                 .map(|mean| SiteHolds {
-                    per_life: 1.0,
+                    per_round: 1.0,
                     mean: mean + null,
                 })
                 .into(),
             guarded: vec![GuardedCalls {
                 lock: "pidmap_lock".to_owned(),
-                inside_per_life: inside,
-                outside_per_life: outside,
+                inside_per_round: inside,
+                outside_per_round: outside,
                 time: CallTime {
                     mean: pid + null,
                     of: deferred.then(|| "base".to_owned()),
@@ -82,7 +84,12 @@ fn from_recorded_numbers_to_lives() {
         name: name.to_owned(),
         boots: vec![demands(&measures(deferred)).unwrap(); 5],
     };
-    let answer = forecast(&[kernel("base", false), kernel("deferred", true)], 1).unwrap();
+    let answer = forecast(
+        &[kernel("base", false), kernel("deferred", true)],
+        &Subject::default(),
+        1,
+    )
+    .unwrap();
     // Holds of different means are together a little more spread than one exponential.
     let thirds = [
         Hold(0, fork),
@@ -99,10 +106,10 @@ fn from_recorded_numbers_to_lives() {
         .into_iter()
         .enumerate()
         {
-            let life: Vec<_> = thirds.into_iter().chain(last).collect();
-            let lives = run(cpus, 2, &life, Exponential, 100_000, cpus as u64);
-            let expected = answer.at(kernel, cpus as u32).unwrap().lives.point;
-            let relative = lives.mean * (fork + exit + reap + pid + work);
+            let round: Vec<_> = thirds.into_iter().chain(last).collect();
+            let rounds = run(cpus, 2, &round, Exponential, 100_000, cpus as u64);
+            let expected = answer.at(kernel, cpus as u32).unwrap().rounds.point;
+            let relative = rounds.mean * (fork + exit + reap + pid + work);
             let error = (relative - expected).abs() / expected;
             println!(
                 "{cpus} CPUs, kernel {kernel}: forecast {expected:.3}, simulated {relative:.3}"
@@ -123,7 +130,7 @@ fn from_recorded_numbers_to_lives() {
 }
 
 /// What the assumption of exponential holds costs, at worst: with holds that are all the same there are
-/// more lives, by a few percent about the knee, and as many far from it.
+/// more rounds, by a few percent about the knee, and as many far from it.
 #[test]
 fn holds_that_do_not_vary_give_a_little_more() {
     let (delay, hold) = (62_000.0, 2500.0);
@@ -141,9 +148,9 @@ fn holds_that_do_not_vary_give_a_little_more() {
 /// vary at all it is two thirds of that, which the assumptions say.
 #[test]
 fn the_gain_of_holds_that_do_not_vary() {
-    let life = 65_300.0;
+    let round = 65_300.0;
     let rate = |demand: f64, lengths| {
-        let piece = (life - demand) / 3.0;
+        let piece = (round - demand) / 3.0;
         let steps = [Hold(0, demand / 3.0), Work(piece)].repeat(3);
         run(24, 1, &steps, lengths, 100_000, 5).mean
     };

@@ -5,7 +5,7 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-/// What a task does next in its life.
+/// What a task does next in its round.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// Works for so long, beside the others.
@@ -27,7 +27,7 @@ pub enum Lengths {
     Exponential,
 }
 
-/// Lives per unit of time: their mean and its standard error.
+/// Rounds per unit of time: their mean and its standard error.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     pub mean: f64,
@@ -41,16 +41,16 @@ impl Measured {
     }
 }
 
-/// Pieces of a life: a lock or none, and how many of the locks held are released after it.
+/// Pieces of a round: a lock or none, and how many of the locks held are released after it.
 struct Piece {
     lock: Option<usize>,
     mean: f64,
     released: Vec<usize>,
 }
 
-fn pieces(life: &[Step]) -> Vec<Piece> {
+fn pieces(round: &[Step]) -> Vec<Piece> {
     let mut all = Vec::new();
-    for step in life {
+    for step in round {
         match *step {
             Step::Work(mean) => all.push(Piece {
                 lock: None,
@@ -116,16 +116,16 @@ impl Machine {
     }
 }
 
-/// Runs as many tasks as CPUs through lives, and measures in 30 batches after one of warm-up.
+/// Runs as many tasks as CPUs through rounds, and measures in 30 batches after one of warm-up.
 pub fn run(
     cpus: usize,
     locks: usize,
-    life: &[Step],
+    round: &[Step],
     lengths: Lengths,
-    lives: usize,
+    rounds: usize,
     seed: u64,
 ) -> Measured {
-    let pieces = pieces(life);
+    let pieces = pieces(round);
     let mut machine = Machine {
         random: fastrand::Rng::with_seed(seed),
         lengths,
@@ -144,11 +144,11 @@ pub fn run(
             released: vec![],
         };
         place[task] = pieces.len() - 1;
-        assert!(pieces[place[task]].lock.is_none(), "a life ends with work");
+        assert!(pieces[place[task]].lock.is_none(), "a round ends with work");
         machine.begin(0.0, task, &first);
     }
     const BATCHES: usize = 31;
-    let batch = lives / BATCHES;
+    let batch = rounds / BATCHES;
     let (mut done, mut since, mut rates) = (0, 0.0, Vec::new());
     while rates.len() < BATCHES {
         let Reverse((at, task)) = machine.events.pop().unwrap();

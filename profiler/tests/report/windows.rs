@@ -327,7 +327,7 @@ fn a_comparison_takes_each_kind_of_window_for_a_recording_of_its_own() {
     assert_eq!(holds.holds[&Site::REAP].total_ns, held(Holds));
     assert_eq!(spans.holds[&Site::REAP].total_ns, held(Spans));
     let lives = |kind| sum(&lines, kind, |interval| reaps(interval).0) as f64;
-    assert_eq!((holds.lives, spans.lives), (lives(Holds), lives(Spans)));
+    assert_eq!((holds.work, spans.work), (lives(Holds), lives(Spans)));
     assert!(holds.spans.is_empty() && !spans.spans.is_empty());
     assert!(holds.waits_of.is_known() && !spans.waits_of.is_known());
     assert!(spans.inner_waits_of.is_known());

@@ -68,10 +68,13 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     }
     section.grid(changes);
     section.sentence(
-        "How many more task lives the kernel has than the one it is compared with. The forecast is for \
-         as many real CPUs. Shared CPUs are emulated by fewer real ones: locks then wait for CPUs that \
-         are not running, which says nothing of the kernel or the model, so that no error is given. ~: \
-         the forecast lies inside of what was measured, whose boots differ by so much.",
+        format!(
+            "How many more {} the kernel has than the one it is compared with. The forecast is for \
+             as many real CPUs. Shared CPUs are emulated by fewer real ones: locks then wait for CPUs that \
+             are not running, which says nothing of the kernel or the model, so that no error is given. ~: \
+             the forecast lies inside of what was measured, whose boots differ by so much.",
+            forecast.unit.several()
+        ),
         Emphasis::Quiet,
     );
     if let Some(sentence) = unknown_locks(forecast, comparisons) {
@@ -80,8 +83,11 @@ pub(super) fn checked(forecast: &Forecast, comparisons: &[Comparison]) -> Sectio
     if !scales.rows.is_empty() {
         section.grid(scales);
         section.sentence(
-            "Task lives per second, in those of the same kernel on one CPU, with 95 % bootstrap \
-             intervals over boots.",
+            format!(
+                "{} per second, in those of the same kernel on one CPU, with 95 % bootstrap \
+                 intervals over boots.",
+                units::capital(forecast.unit.several())
+            ),
             Emphasis::Quiet,
         );
     }
@@ -117,7 +123,13 @@ fn unknown_locks(forecast: &Forecast, comparisons: &[Comparison]) -> Option<Stri
     let locks: Vec<String> = waited
         .into_iter()
         .take(MOST_LOCKS)
-        .map(|(lock, ns)| format!("{lock} ({} a life)", units::nanoseconds(ns)))
+        .map(|(lock, ns)| {
+            format!(
+                "{lock} ({} {})",
+                units::nanoseconds(ns),
+                forecast.unit.one()
+            )
+        })
         .collect();
     (!locks.is_empty()).then(|| {
         format!(
@@ -167,7 +179,7 @@ fn scale(
     let Some(alone) = all.iter().find(|one| one.setting.cpus == 1).map(side) else {
         return;
     };
-    let Some(model_alone) = forecast.at(kernel, 1).map(|point| point.lives.point) else {
+    let Some(model_alone) = forecast.at(kernel, 1).map(|point| point.rounds.point) else {
         return;
     };
     let mut resampler = Resampler::new(SEED);
@@ -179,7 +191,7 @@ fn scale(
         else {
             continue;
         };
-        let (model, rate) = (model.lives.point / model_alone, rate / rate_alone);
+        let (model, rate) = (model.rounds.point / model_alone, rate / rate_alone);
         let interval = resampler.change(&alone.values, &several.values);
         let inside = interval.is_some_and(|interval| interval.contains(model - 1.0));
         grid.row([

@@ -209,20 +209,31 @@ fn drawing(svg: &str, instead: &str, caption: &str) -> Markup {
 fn forecast(report: &ComparisonReport) -> Result<Markup> {
     let document = report.forecast_document();
     let picture = match &report.forecast {
-        Ok(forecast) => Some(forecast_svg(forecast, false)?),
+        Ok(forecast) => Some((forecast_svg(forecast, false)?, forecast)),
         Err(_) => None,
     };
     let words: Vec<&Section> = document.sections.iter().collect();
     let body = html! {
         @for caveat in &document.verdict.caveats { p { (unbroken(caveat)) } }
-        @if let Some(svg) = picture {
+        @if let Some((svg, forecast)) = picture {
             (drawing(
                 &svg,
-                "Two charts of a model's forecast: task lives against CPUs for each kernel, and what \
-                 each kernel changes, with published measurements beside it. The tables that follow \
-                 have the numbers.",
-                "A model, not a measurement: its assumptions stand below. Bands are intervals; marks \
-                 are what others measured and published.",
+                &format!(
+                    "Two charts of a model's forecast: {} against CPUs for each kernel, and what \
+                     each kernel changes{}. The tables that follow have the numbers.",
+                    forecast.unit.several(),
+                    if forecast.published.is_empty() {
+                        ""
+                    } else {
+                        ", with published measurements beside it"
+                    }
+                ),
+                if forecast.published.is_empty() {
+                    "A model, not a measurement: its assumptions stand below. Bands are intervals."
+                } else {
+                    "A model, not a measurement: its assumptions stand below. Bands are intervals; marks \
+                     are what others measured and published."
+                },
             ))
         }
         (sections(&words))

@@ -11,6 +11,7 @@ use crate::{
     },
     recording::schema::{Kind, LockFamily},
     units::TimeUnit,
+    work_unit::WorkUnit,
 };
 
 /// The form of this file.
@@ -54,7 +55,8 @@ fn side(side: &Side) -> Value {
     json!({
         "name": side.name,
         "kernels": kernels.collect::<Value>(),
-        "deferral": side.deferral(),
+        // It is one of tasklist_lock.
+        "deferral": side.tells_lives().then(|| side.deferral()),
         "boots": side.boot_ids(),
         "unused": side.unused,
         "cautions": side.cautions,
@@ -64,6 +66,7 @@ fn side(side: &Side) -> Value {
 fn setting(setting: &SettingComparison) -> Value {
     let answers = &setting.answers;
     let described = &answers.setting;
+    let unit = described.unit;
     let instruments = answers.instruments;
     let name = |instrument: Option<Instrument>| instrument.map(Instrument::describe);
     json!({
@@ -72,6 +75,7 @@ fn setting(setting: &SettingComparison) -> Value {
         "cpus": described.cpus,
         "lock": described.lock,
         "load": described.load,
+        "divided_by": unit,
         "boots": answers.boots,
         "instruments": {
             "bare": name(instruments.bare),
@@ -80,8 +84,8 @@ fn setting(setting: &SettingComparison) -> Value {
             "spans": name(instruments.spans),
         },
         "every_lock": answers.every_lock.as_ref().map(every_lock),
-        "findings": answers.findings().map(finding).collect::<Value>(),
-        "placements": setting.placements.iter().map(placement).collect::<Value>(),
+        "findings": answers.findings().map(|one| finding(one, unit)).collect::<Value>(),
+        "placements": setting.placements.iter().map(|one| placement(one, unit)).collect::<Value>(),
         "distributions": setting.distributions.iter().map(distribution).collect::<Value>(),
     })
 }
@@ -96,7 +100,7 @@ fn every_lock(locks: &EveryLock) -> Value {
                 _ => None,
             };
             json!({
-                "quantity": row.quantity.key(),
+                "quantity": row.quantity.key(WorkUnit::Second),
                 "class": class.map(|class| &class.name),
                 "kind": class.and_then(|class| class.family).map(LockFamily::name),
                 "caller": caller,
@@ -117,9 +121,9 @@ fn every_lock(locks: &EveryLock) -> Value {
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding(finding: &Finding, unit: WorkUnit) -> Value {
     json!({
-        "quantity": finding.quantity.key(),
+        "quantity": finding.quantity.key(unit),
         "instrument": finding.instrument.describe(),
         "before": sample(&finding.before),
         "after": sample(&finding.after),
@@ -142,14 +146,15 @@ fn sample(sample: &crate::compare::Sample) -> Value {
     })
 }
 
-fn placement(placement: &Placement) -> Value {
+fn placement(placement: &Placement, unit: WorkUnit) -> Value {
+    let by_unit = format!("in_hold_per_{}", unit.key());
     let [before, after] = placement.calls.map(|calls| {
         json!({
             "calls": calls.known().map(|calls| calls.all),
             "in_hold": calls.known().map(|calls| calls.in_hold),
             "in_reap_hold": calls.known().map(|calls| calls.in_reap),
             "share_in_hold": calls.share(),
-            "in_hold_per_life": calls.in_hold_per_life(),
+            by_unit.as_str(): calls.in_hold_per_unit(),
         })
     });
     json!({"span": placement.span.name(), "before": before, "after": after})

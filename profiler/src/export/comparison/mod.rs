@@ -46,8 +46,9 @@ impl ComparisonReport {
         let before = comparisons.first().map(|comparison| &comparison.before);
         let after = comparisons.iter().map(|comparison| &comparison.after);
         let sides: Vec<&Side> = before.into_iter().chain(after).collect();
-        let forecast = demands_of(&sides).and_then(|kernels| {
-            forecast(&kernels, FORECAST_SEED).map_err(|error| error.to_string())
+        let forecast = demands_of(&sides).and_then(|demands| {
+            forecast(&demands.kernels, &demands.subject, FORECAST_SEED)
+                .map_err(|error| error.to_string())
         });
         Self {
             comparisons,

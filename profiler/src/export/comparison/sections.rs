@@ -12,6 +12,7 @@ use crate::{
     },
     recording::schema::{Clock, Kind},
     units::{self, TimeUnit},
+    work_unit::WorkUnit,
 };
 
 /// Other locks in the table.
@@ -48,11 +49,11 @@ impl SettingSections {
         Self {
             head: head(answers, unit, names, is_first),
             verdicts: verdicts(answers),
-            placements: placements(&setting.placements),
+            placements: placements(&setting.placements, answers.setting.unit),
             anatomy: anatomy(answers, unit),
             locks: other_locks(answers, unit),
             blame: blame(answers, unit),
-            quantiles: quantiles(&setting.distributions, unit),
+            quantiles: quantiles(&setting.distributions, unit, answers.null_holds_known),
             every_lock: Vec::new(),
         }
     }
@@ -114,14 +115,20 @@ fn head(answers: &Answers, unit: TimeUnit, names: [&str; 2], is_first: bool) -> 
     head.preformatted(robot::table(names, answers));
     head.sentence(
         format!(
-            "Values are means over boots, in {}; those of holds are less the null hold, those of \
-             waits by task lives. Beside the change: + better, ! worse, = the same within 1 %, \
+            "Values are means over boots, in {}; those of holds are {}, those of \
+             waits by {}. Beside the change: + better, ! worse, = the same within 1 %, \
              ~ too noisy to tell, ? too few boots; nothing where it was not asked: the question \
              above it was not answered by yes, or calls have left it, and their probes with them.",
             match unit {
                 TimeUnit::Nanoseconds => "ns",
                 TimeUnit::Instructions => "guest instructions",
-            }
+            },
+            if answers.null_holds_known {
+                "less the null hold"
+            } else {
+                "as reported, with what the probes add, which is not known"
+            },
+            answers.setting.unit.several(),
         ),
         Emphasis::Quiet,
     );
@@ -181,7 +188,7 @@ fn verdicts(answers: &Answers) -> Section {
     let mut grid = grid.and("verdict", Column::Text);
     for finding in asked {
         grid.row([
-            finding.quantity.key(),
+            finding.quantity.key(answers.setting.unit),
             change(finding),
             range(finding.interval),
             finding.corrected_p.map_or_else(String::new, probability),
@@ -206,27 +213,37 @@ fn verdicts(answers: &Answers) -> Section {
 }
 
 /// Which calls happen inside a hold.
-fn placements(placements: &[Placement]) -> Section {
+fn placements(placements: &[Placement], unit: WorkUnit) -> Section {
     let mut section = Section::new(Topic::Spans, "Which calls happen inside a hold");
     let mut grid = Grid::new(&["call"], &SIDES);
     for placement in placements {
-        let cells = placement.calls.map(in_hold);
+        let cells = placement.calls.map(|calls| in_hold(calls, unit));
         grid.row(std::iter::once(placement.span.name().to_owned()).chain(cells));
     }
     if !grid.rows.is_empty() {
         section.grid(grid);
         section.sentence(
-            "The share of all its calls that happen inside a hold of the lock, and how many of \
-             those a task life has.",
+            match unit {
+                WorkUnit::TaskLife => {
+                    "The share of all its calls that happen inside a hold of the lock, and how many of \
+                     those a task life has."
+                }
+                WorkUnit::Iteration | WorkUnit::Second => {
+                    "The share of all its calls that happen inside a hold of the lock, and how many of \
+                     those there are."
+                }
+            },
             Emphasis::Quiet,
         );
     }
     section
 }
 
-fn in_hold(calls: Calls) -> String {
-    match (calls.share(), calls.in_hold_per_life()) {
-        (Some(share), Some(rate)) => format!("{} ({rate:.2} a life)", units::percent(share)),
+fn in_hold(calls: Calls, unit: WorkUnit) -> String {
+    match (calls.share(), calls.in_hold_per_unit()) {
+        (Some(share), Some(rate)) => {
+            format!("{} ({rate:.2} {})", units::percent(share), unit.one())
+        }
         (Some(share), None) => units::percent(share),
         _ if !calls.probed => "not measured".to_owned(),
         (None, _) if calls.all > 0.0 => "no hold was seen".to_owned(),
@@ -287,13 +304,21 @@ fn other_locks(answers: &Answers, unit: TimeUnit) -> Section {
         );
     } else {
         section.grid(grid);
-        section.sentence(
-            "Waited time by task lives, medians over boots. First those of calls that take a lock \
-             for themselves, then the largest differences: for those there is no verdict.",
-            Emphasis::Quiet,
-        );
+        let order = if answers.called_locks.is_empty() {
+            "The largest differences: for those there is no verdict."
+        } else {
+            "First those of calls that take a lock for themselves, then the largest differences: for those \
+             there is no verdict."
+        };
+        section.sentence(format!("{} {order}", waited_by(answers)), Emphasis::Quiet);
     }
     section
+}
+
+/// What waits are divided by.
+fn waited_by(answers: &Answers) -> String {
+    let unit = answers.setting.unit.several();
+    format!("Waited time by {unit}, medians over boots.")
 }
 
 /// Who waits behind whom, before and after.
@@ -312,7 +337,7 @@ fn blame(answers: &Answers, unit: TimeUnit) -> Section {
     }
     if !grid.rows.is_empty() {
         section.grid(grid);
-        let mut note = "Waited time by task lives, medians over boots.".to_owned();
+        let mut note = waited_by(answers);
         if rest > 0 {
             note += &format!(
                 " {} with a smaller difference: the JSON has all.",
@@ -328,9 +353,12 @@ fn blame(answers: &Answers, unit: TimeUnit) -> Section {
 const QUANTILES: [f64; 4] = [0.1, 0.5, 0.9, 0.99];
 
 /// Distributions, quantile by quantile.
-fn quantiles(pairs: &[DistributionPair], unit: TimeUnit) -> Section {
+fn quantiles(pairs: &[DistributionPair], unit: TimeUnit, null_holds_known: bool) -> Section {
     let mut section = Section::new(Topic::Sites, "Quantile by quantile");
-    let mut grid = Grid::new(&["quantile"], &[SIDES[0], SIDES[1], "change", "95 %"]);
+    let mut grid = Grid::new(&[], &[]).and("quantile", Column::Key);
+    for number in [SIDES[0], SIDES[1], "change", "95 %"] {
+        grid = grid.and(number, Column::Number);
+    }
     for pair in pairs {
         let kind = match pair.kind {
             Kind::Hold => "hold",
@@ -351,8 +379,12 @@ fn quantiles(pairs: &[DistributionPair], unit: TimeUnit) -> Section {
         section.grid(grid);
         section.sentence(
             format!(
-                "As they were measured, null hold included; each within {} of the exact one. \
-                 Intervals, and no verdicts.",
+                "As they were measured{}; each within {} of the exact one. Intervals, and no verdicts.",
+                if null_holds_known {
+                    ", null hold included"
+                } else {
+                    ""
+                },
                 units::percent(lockprof_abi::RELATIVE_ERROR)
             ),
             Emphasis::Quiet,

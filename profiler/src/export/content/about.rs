@@ -39,7 +39,9 @@ pub(super) fn about(profile: &Profile) -> Section {
         Some(plan) if plan.only.is_empty() => page.field("looked at", "every lock"),
         Some(plan) => page.field("looked at", format!("only {}", plan.only.join("; "))),
     }
-    if let Some(deferral) = deferral(kernel.deferral).filter(|_| header.locks.is_none()) {
+    // It is one of tasklist_lock.
+    let tells = header.locks.is_none() && profile.is_taken_by_each_task();
+    if let Some(deferral) = deferral(kernel.deferral).filter(|_| tells) {
         page.field("kernel", deferral);
     }
     if let Some(effect) = effect(profile) {

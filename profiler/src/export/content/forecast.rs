@@ -3,10 +3,11 @@
 use super::{Column, Emphasis, Grid, Section, Topic};
 use crate::{
     forecast::{
-        BUSY, CurvePoint, Demand, Estimate, Forecast, INTERVALS, Interval, KernelForecast,
-        LockForecast, MOST_CPUS, OBSERVER, TABLE_CPUS,
+        BUSY, CurvePoint, Demand, Estimate, Forecast, Interval, KernelForecast, LockForecast,
+        MOST_CPUS, TABLE_CPUS,
     },
     units,
+    work_unit::WorkUnit,
 };
 
 /// The machine of the sentence, which has as many CPUs as the first published one.
@@ -14,16 +15,20 @@ const SENTENCE_CPUS: u32 = 24;
 
 /// A forecast's numbers, its locks, and what both stand on.
 pub(in super::super) fn forecast(forecast: &Forecast) -> Vec<Section> {
-    let mut sections = vec![lives(forecast)];
-    sections.extend(forecast.kernels.iter().map(locks));
+    let mut sections = vec![rounds(forecast)];
+    let kernels = forecast.kernels.iter();
+    sections.extend(kernels.map(|kernel| locks(kernel, forecast)));
     sections.extend(observer(forecast));
     sections.push(basis(forecast));
     sections
 }
 
-/// Task lives against CPUs: each kernel beside the first one.
-fn lives(forecast: &Forecast) -> Section {
-    let mut section = Section::new(Topic::Forecast, "Forecast: task lives against CPUs");
+/// Work against CPUs: each kernel beside the first one.
+fn rounds(forecast: &Forecast) -> Section {
+    let mut section = Section::new(
+        Topic::Forecast,
+        format!("Forecast: {} against CPUs", forecast.unit.several()),
+    );
     section.sentence(forecast.label, Emphasis::Plain);
     let Some((first, others)) = forecast.kernels.split_first() else {
         return section;
@@ -32,9 +37,10 @@ fn lives(forecast: &Forecast) -> Section {
         if let Some(change) = at(other, SENTENCE_CPUS).and_then(|point| point.change) {
             let interval = change.interval.map(|range| format!(" ({})", shares(range)));
             let text = format!(
-                "On {SENTENCE_CPUS} CPUs the model gives {} {} task lives than {}{}.",
+                "On {SENTENCE_CPUS} CPUs the model gives {} {} {} than {}{}.",
                 other.name,
                 more_or_fewer(change.point),
+                forecast.unit.several(),
                 first.name,
                 interval.unwrap_or_else(|| ": too few boots for an interval".to_owned()),
             );
@@ -42,16 +48,17 @@ fn lives(forecast: &Forecast) -> Section {
         }
     }
     let unit = format!(
-        "Lives per second, in those of {} on one CPU: an instruction is no time.",
+        "{} per second, in those of {} on one CPU: an instruction is no time.",
+        units::capital(forecast.unit.again()),
         first.name
     );
     section.sentence(unit, Emphasis::Quiet);
     if others.is_empty() {
         section.grid(grid(&[&first.name, "interval"], |cpus| {
             let point = at(first, cpus)?;
-            let interval = point.lives.interval;
+            let interval = point.rounds.interval;
             Some(vec![
-                number(point.lives.point),
+                number(point.rounds.point),
                 or_too_few(interval.map(numbers)),
             ])
         }));
@@ -63,8 +70,8 @@ fn lives(forecast: &Forecast) -> Section {
                 let (before, after) = (at(first, cpus)?, at(other, cpus)?);
                 let change = after.change?;
                 Some(vec![
-                    number(before.lives.point),
-                    number(after.lives.point),
+                    number(before.rounds.point),
+                    number(after.rounds.point),
                     share(change.point),
                     or_too_few(change.interval.map(shares)),
                 ])
@@ -89,34 +96,63 @@ fn grid(headers: &[&str], cells: impl Fn(u32) -> Option<Vec<String>>) -> Grid {
 }
 
 /// Where the locks of a kernel saturate.
-fn locks(kernel: &KernelForecast) -> Section {
+fn locks(kernel: &KernelForecast, forecast: &Forecast) -> Section {
+    let one = forecast.unit.one();
     let mut section = Section::new(
         Topic::Forecast,
         format!("Forecast: the locks of {}", kernel.name),
     );
-    let mut grid = Grid::new(&["lock"], &["insn a life"])
+    let mut grid = Grid::new(&["lock"], &[&format!("insn {one}")])
         .and("saturates at", Column::Number)
         .and(&format!("{:.0} % in use at", BUSY * 100.0), Column::Number);
     for lock in &kernel.locks {
         let [knee, busy] = forecast_cells(lock);
         grid.row([lock.name.clone(), demand(lock.demand), knee, busy]);
     }
+    for lock in &forecast.unknown {
+        let nobody_knows = units::UNKNOWN.to_owned();
+        grid.row([
+            lock.clone(),
+            "unknown".to_owned(),
+            nobody_knows.clone(),
+            nobody_knows,
+        ]);
+    }
     section.sentence(
-        "What a life asks of it; the CPUs that could keep it in use all the time; those at which the model has it \
-         in use most of the time.",
+        format!(
+            "What {one} asks of it; the CPUs that could keep it in use all the time; those at which the model has it \
+             in use most of the time."
+        ),
         Emphasis::Quiet,
     );
     section.grid(grid);
     if let Some(first) = kernel.locks.first() {
-        section.sentence(limit(kernel, first), Emphasis::Plain);
+        section.sentence(limit(kernel, first, forecast.unit), Emphasis::Plain);
     }
+    section.sentence(left_open(forecast), Emphasis::Plain);
     section
 }
 
-fn limit(kernel: &KernelForecast, first: &LockForecast) -> String {
+/// What locks of unknown demand leave open.
+fn left_open(forecast: &Forecast) -> String {
+    let open = "where one of them is in use all the time first, there is less than this";
+    if forecast.unknown.is_empty() {
+        format!(
+            "Of other locks the demand is unknown, for their holds were not followed; that somebody waits for one was not \
+             seen: {open}."
+        )
+    } else {
+        format!(
+            "Where the demand is unknown somebody was seen to wait, and holds were not followed: {open}."
+        )
+    }
+}
+
+fn limit(kernel: &KernelForecast, first: &LockForecast, unit: WorkUnit) -> String {
     let mut text = format!(
-        "{} limits it: however many CPUs there are, it has no more lives than {} CPUs that never wait.",
+        "{} limits it: however many CPUs there are, it has no more {} than {} CPUs that never wait.",
         first.name,
+        unit.again(),
         cpus_text(first.knee_cpus.point),
     );
     if let Some(next) = &kernel.next_limit {
@@ -129,7 +165,7 @@ fn limit(kernel: &KernelForecast, first: &LockForecast) -> String {
     text
 }
 
-/// What the probes themselves would leave, where a life with them was measured.
+/// What the probes themselves would leave, where a round with them was measured.
 fn observer(forecast: &Forecast) -> Option<Section> {
     let measured = forecast.kernels.iter();
     let measured: Vec<&KernelForecast> = measured
@@ -137,7 +173,7 @@ fn observer(forecast: &Forecast) -> Option<Section> {
         .collect();
     let first = measured.first()?;
     let mut section = Section::new(Topic::Forecast, "Forecast: what the probes would leave");
-    section.sentence(OBSERVER, Emphasis::Quiet);
+    section.sentence(forecast.observer.clone(), Emphasis::Quiet);
     let headers: Vec<&str> = std::iter::once("CPUs")
         .chain(measured.iter().map(|kernel| kernel.name.as_str()))
         .collect();
@@ -158,10 +194,11 @@ fn basis(forecast: &Forecast) -> Section {
     let mut section = Section::new(Topic::Forecast, "What the forecast stands on");
     let boots = forecast.kernels.iter().map(|kernel| {
         format!(
-            "{} ({} boots, {} guest instructions a life)",
+            "{} ({} boots, {} guest instructions {})",
             kernel.name,
             kernel.boots,
-            units::count(kernel.life.round() as u64)
+            units::count(kernel.round.round() as u64),
+            forecast.unit.one()
         )
     });
     section.field(
@@ -175,13 +212,13 @@ fn basis(forecast: &Forecast) -> Section {
     for note in &forecast.notes {
         section.field("note", note.clone());
     }
-    section.field("intervals", INTERVALS);
+    section.field("intervals", forecast.intervals.clone());
     for point in forecast.published {
         let text = format!("{} ({})", point.describe(), point.source);
         section.field("published", text);
     }
-    for assumption in forecast.assumptions {
-        section.field("assumption", *assumption);
+    for assumption in &forecast.assumptions {
+        section.field("assumption", assumption.clone());
     }
     section
 }

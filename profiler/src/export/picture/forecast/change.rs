@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{forecast::Forecast, text::shorten};
 
-/// Ratios of lives that may be labelled.
+/// Ratios of rounds that may be labelled.
 const RATIOS: [f64; 23] = [
     1e-4, 1e-3, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0,
     10.0, 20.0, 50.0, 100.0, 1e3, 1e4,
@@ -67,7 +67,8 @@ pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Re
     }
     let middle = (frame.top + frame.bottom) / 2;
     let look = Look::CENTER.color(QUIET).upwards();
-    canvas.text("lives with as many CPUs", (frame.left - 72, middle), look)
+    let title = format!("{} with as many CPUs", forecast.unit.again());
+    canvas.text(&title, (frame.left - 72, middle), look)
 }
 
 /// What was measured, and not by the model.

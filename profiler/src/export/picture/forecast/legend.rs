@@ -28,7 +28,6 @@ const HEADERS: [&str; 6] = [
 ];
 const BANDS: &str = "Bands: the bootstrap interval over boots, with all, a part and none of the profiler's own \
                      cost taken off. None where there are too few boots.";
-const DASHED: &str = "Dashed: as many lives as CPUs.";
 const DIAMONDS: &str =
     "Diamonds: published by others, who measured another load on another machine:";
 
@@ -44,10 +43,11 @@ fn notes(forecast: &Forecast, heading: bool) -> Vec<String> {
         notes.push(LABEL.to_owned());
     }
     notes.push(BANDS.to_owned());
-    if forecast.kernels.len() < 2 {
-        notes.push(DASHED.to_owned());
+    let dashed = format!("Dashed: as many {} as CPUs.", forecast.unit.again());
+    if forecast.kernels.len() < 2 || forecast.published.is_empty() {
+        notes.push(dashed);
     } else {
-        notes.push(format!("{DASHED} {DIAMONDS}"));
+        notes.push(format!("{dashed} {DIAMONDS}"));
         notes.extend(forecast.published.iter().map(PublishedPoint::describe));
     }
     notes

@@ -1,9 +1,9 @@
-//! A forecast: task lives against CPUs, and what each kernel changes, with the published points.
+//! A forecast: work against CPUs, and what each kernel changes, with the published points.
 
 mod change;
 mod legend;
-mod lives;
 mod panel;
+mod rounds;
 
 use anyhow::Result;
 
@@ -38,7 +38,7 @@ pub fn forecast_svg(forecast: &Forecast, heading: bool) -> Result<String> {
         if heading {
             head(canvas, forecast)?;
         }
-        lives::draw(canvas, forecast, frame(20))?;
+        rounds::draw(canvas, forecast, frame(20))?;
         change::draw(canvas, forecast, frame(20 + PANEL + 30))?;
         legend::draw(canvas, forecast, legend_top, heading)
     })
@@ -50,7 +50,11 @@ fn head(canvas: &Canvas<'_>, forecast: &Forecast) -> Result<()> {
         .iter()
         .map(|kernel| kernel.name.as_str())
         .collect();
-    let title = format!("forecast of task lives against CPUs: {}", names.join(", "));
+    let title = format!(
+        "forecast of {} against CPUs: {}",
+        forecast.unit.several(),
+        names.join(", ")
+    );
     canvas.text(&shorten(&title, 90), (24, 24), Look::LEFT.size(18).bold())?;
     canvas.text(LABEL, (24, 46), Look::LEFT.color(QUIET))
 }

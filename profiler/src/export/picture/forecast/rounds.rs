@@ -1,4 +1,4 @@
-//! Task lives against CPUs, and where the first lock of each kernel saturates.
+//! Work against CPUs, and where the first lock of each kernel saturates.
 
 use anyhow::Result;
 
@@ -13,26 +13,32 @@ use super::{
 use crate::{
     forecast::{Forecast, KernelForecast, MOST_CPUS},
     text::shorten,
+    units,
 };
 
 pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Result<()> {
     let first = forecast.kernels.first().map_or("", |kernel| &kernel.name);
-    let title = format!("Lives, in those of {} on one CPU", shorten(first, 18));
+    let unit = forecast.unit.again();
+    let title = format!(
+        "{}, in those of {} on one CPU",
+        units::capital(unit),
+        shorten(first, 18)
+    );
     let x = cpu_axis(canvas, frame, &title)?;
-    let y = lives_axis(canvas, frame, forecast)?;
+    let y = rounds_axis(canvas, frame, forecast)?;
     let curves: Vec<Curve> = forecast
         .kernels
         .iter()
         .enumerate()
         .map(|(kernel, of)| {
-            let values = of.curve.iter().map(|point| (point.cpus, point.lives));
-            Curve::new(kernel, values, &x, |lives| y.pixel(lives))
+            let values = of.curve.iter().map(|point| (point.cpus, point.rounds));
+            Curve::new(kernel, values, &x, |rounds| y.pixel(rounds))
         })
         .collect();
     for curve in &curves {
         curve.draw_band(canvas)?;
     }
-    // As many lives as CPUs, as far as the axis goes.
+    // As many rounds as CPUs, as far as the axis goes.
     let most = y.end().min(f64::from(MOST_CPUS));
     let ideal = [(x.pixel(1.0), y.pixel(1.0)), (x.pixel(most), y.pixel(most))];
     canvas.dashes(&ideal, QUIET, 1)?;
@@ -61,19 +67,19 @@ pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Re
             labels.write(canvas, at, &lines, style(kernel).0)?;
         }
     }
-    let title = "lives per second, relative";
+    let title = format!("{unit} per second, relative");
     let middle = (frame.top + frame.bottom) / 2;
     let look = Look::CENTER.color(QUIET).upwards();
-    canvas.text(title, (frame.left - 72, middle), look)
+    canvas.text(&title, (frame.left - 72, middle), look)
 }
 
-/// The axis of lives, with its grid: in steps of two, as the CPUs are.
-fn lives_axis(canvas: &Canvas<'_>, frame: Frame, forecast: &Forecast) -> Result<Axis> {
-    let lives = forecast.kernels.iter().flat_map(|kernel| &kernel.curve);
-    let (low, high) = lives.fold((1.0_f64, 2.0_f64), |(low, high), point| {
-        let interval = point.lives.interval;
-        let least = interval.map_or(point.lives.point, |interval| interval.low);
-        let most = interval.map_or(point.lives.point, |interval| interval.high);
+/// The axis of rounds, with its grid: in steps of two, as the CPUs are.
+fn rounds_axis(canvas: &Canvas<'_>, frame: Frame, forecast: &Forecast) -> Result<Axis> {
+    let rounds = forecast.kernels.iter().flat_map(|kernel| &kernel.curve);
+    let (low, high) = rounds.fold((1.0_f64, 2.0_f64), |(low, high), point| {
+        let interval = point.rounds.interval;
+        let least = interval.map_or(point.rounds.point, |interval| interval.low);
+        let most = interval.map_or(point.rounds.point, |interval| interval.high);
         (low.min(least), high.max(most))
     });
     // A little less than one is no step of its own.
@@ -105,6 +111,6 @@ fn saturation(kernel: &KernelForecast, x: &Axis, y: &Axis) -> Option<(i32, i32)>
     );
     let log = |cpus: u32| f64::from(cpus).ln();
     let part = (knee.ln() - log(from.cpus)) / (log(to.cpus) - log(from.cpus));
-    let lives = (from.lives.point.ln() * (1.0 - part) + to.lives.point.ln() * part).exp();
-    Some((x.pixel(knee), y.pixel(lives)))
+    let rounds = (from.rounds.point.ln() * (1.0 - part) + to.rounds.point.ln() * part).exp();
+    Some((x.pixel(knee), y.pixel(rounds)))
 }
