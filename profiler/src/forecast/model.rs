@@ -32,6 +32,8 @@ pub struct Forecast {
     pub lock: String,
     /// What it is of: a round is one of these.
     pub unit: WorkUnit,
+    /// Whether the lock's null hold is known, and taken off its holds.
+    pub null_hold_known: bool,
     /// Locks that were waited for and are no stations, the longest wait first: what is asked of them is unknown.
     pub unknown: Vec<String>,
     /// What it stands on.
@@ -144,6 +146,7 @@ pub fn forecast(
         label: LABEL,
         lock: subject.lock.clone(),
         unit: subject.unit,
+        null_hold_known: subject.null_hold_known,
         unknown: subject.unknown.clone(),
         assumptions: subject.assumptions(has_calls),
         intervals: subject.intervals(),

@@ -26,8 +26,6 @@ const HEADERS: [&str; 6] = [
     "then limited by",
     "at (CPUs)",
 ];
-const BANDS: &str = "Bands: the bootstrap interval over boots, with all, a part and none of the profiler's own \
-                     cost taken off. None where there are too few boots.";
 const DIAMONDS: &str =
     "Diamonds: published by others, who measured another load on another machine:";
 
@@ -42,7 +40,15 @@ fn notes(forecast: &Forecast, heading: bool) -> Vec<String> {
     if !heading {
         notes.push(LABEL.to_owned());
     }
-    notes.push(BANDS.to_owned());
+    notes.push(format!(
+        "Bands: the bootstrap interval over boots, with all{}none of the profiler's own cost taken off. None where there \
+         are too few boots.",
+        if forecast.null_hold_known {
+            ", a part and "
+        } else {
+            " and with "
+        }
+    ));
     let dashed = format!("Dashed: as many {} as CPUs.", forecast.unit.again());
     if forecast.kernels.len() < 2 || forecast.published.is_empty() {
         notes.push(dashed);

@@ -62,7 +62,10 @@ pub(super) fn draw(canvas: &Canvas<'_>, forecast: &Forecast, frame: Frame) -> Re
     }
     for (kernel, of, at) in marks {
         if let Some(lock) = of.locks.first() {
-            let cpus = format!("saturates at {:.0} CPUs", lock.knee_cpus.point);
+            let knee = lock.knee_cpus.point;
+            // Of few CPUs a part of one is worth a word.
+            let digits = usize::from(knee < 10.0);
+            let cpus = format!("saturates at {knee:.digits$} CPUs");
             let lines = [&*shorten(&lock.name, 24), &cpus];
             labels.write(canvas, at, &lines, style(kernel).0)?;
         }
