@@ -101,6 +101,9 @@ mod tests {
         }
     }
 
+    /// The same by the flags of the tracepoint and the address of the lock.
+    type SeenByLock = BTreeMap<(u32, u64), Seen>;
+
     /// bpftrace, while it runs.
     struct Script {
         _traceable: tempfile::NamedTempFile,
@@ -159,9 +162,9 @@ mod tests {
         }
 
         /// Ends it. What it has seen by the flags of the tracepoint and the address of the lock.
-        fn end(mut self) -> BTreeMap<(u32, u64), Seen> {
+        fn end(mut self) -> SeenByLock {
             signal(&self.child, libc::SIGINT);
-            let mut seen: BTreeMap<(u32, u64), Seen> = BTreeMap::new();
+            let mut seen: SeenByLock = BTreeMap::new();
             for line in self.lines.by_ref() {
                 let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
                 let mut each = |map: &str, keep: fn(&mut Seen) -> &mut u64| {
@@ -229,7 +232,7 @@ mod tests {
     fn of_class(
         class: &Value,
         flags: &[u32],
-        of_script: &BTreeMap<(u32, u64), Seen>,
+        of_script: &SeenByLock,
         named: &BTreeSet<u64>,
     ) -> Seen {
         let members = addresses(class);
@@ -276,10 +279,7 @@ mod tests {
     }
 
     /// A load under both: lockprof's report, and what the script has seen. Or why that cannot be.
-    fn measured(
-        bpftrace: &[String],
-        words: &str,
-    ) -> Result<(Value, BTreeMap<(u32, u64), Seen>), String> {
+    fn measured(bpftrace: &[String], words: &str) -> Result<(Value, SeenByLock), String> {
         let folder = tempfile::tempdir().unwrap();
         let none = || "no cgroup can be made below /sys/fs/cgroup".to_owned();
         let cgroup = Cgroup::make().ok_or_else(none)?;
@@ -305,7 +305,7 @@ mod tests {
     }
 
     /// Each class of these kinds has the same waits and the same waited time by both.
-    fn agree(report: &Value, of_script: &BTreeMap<(u32, u64), Seen>, kinds: &[(&str, &[u32])]) {
+    fn agree(report: &Value, of_script: &SeenByLock, kinds: &[(&str, &[u32])]) {
         let classes = report["classes"].as_array().unwrap();
         let named = classes.iter().flat_map(addresses).collect();
         let mut compared = 0;
