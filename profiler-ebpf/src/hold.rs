@@ -96,6 +96,14 @@ pub struct TaskHold {
     pub wait_began_ns: u64,
     /// When that wait ended, with the lock; 0 while it lasts.
     pub wait_ended_ns: u64,
+    /// Since when its task is not running; 0 while it is, and where nobody looks.
+    pub off_since_ns: u64,
+    /// Since when it could run again; 0 while it sleeps.
+    pub woken_ns: u64,
+    /// Where it went to sleep, by its call stack's id.
+    pub off_stack: i32,
+    /// 1 where it did not go to sleep, but another task was put in its place.
+    pub was_preempted: u32,
     /// The task, plus 1; 0 in a place that nobody has used.
     pub pid: u32,
     /// The number of the window in which the wait, or else the hold, began.
@@ -115,6 +123,10 @@ impl TaskHold {
         end_ns: 0,
         wait_began_ns: 0,
         wait_ended_ns: 0,
+        off_since_ns: 0,
+        woken_ns: 0,
+        off_stack: 0,
+        was_preempted: 0,
         pid: 0,
         window: 0,
         site: 0,
@@ -185,7 +197,7 @@ const _: () = {
     assert!(offset_of!(HoldSlot, comm) == 64);
     assert!(size_of::<HoldSlot>() == 104);
     assert!(size_of::<WaitMark>() == 32);
-    assert!(size_of::<TaskHold>() == 48);
+    assert!(size_of::<TaskHold>() == 72);
     assert!(size_of::<EndedHold>() == 32);
     assert!(size_of::<HoldRing>() == 16 + 32 * RING_HOLDS);
 };

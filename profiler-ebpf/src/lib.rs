@@ -16,6 +16,7 @@ mod histogram;
 mod hold;
 mod kernel_calls;
 mod names;
+mod off_cpu;
 mod owners;
 mod sites;
 mod waiters;
@@ -41,6 +42,7 @@ pub use hold::{
 };
 pub use kernel_calls::{FRAME_TYPE_NAME, KernelCall};
 pub use names::{Loss, Phase, Span};
+pub use off_cpu::{OFF_CPU_PLACES, OFF_CPU_SLOTS, OTHERS_OFF_CPU, OffCpuEntry};
 pub use owners::{OWNER_FRAMES, OWNER_PLACES, OWNER_SAMPLE_EVERY, OwnerStack};
 pub use sites::{
     Caller, Callers, FEW_SITES, FIRST_CALLER, MANY_SITES, MAX_SITE_RANGES, OTHER_READER,

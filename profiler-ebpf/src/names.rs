@@ -142,6 +142,8 @@ table_index! {
         StackMissing = "stack_missing",
         /// No free place in the table of cgroups: the hold or wait is counted among those of all others.
         CgroupTableFull = "cgroup_table_full",
+        /// No free place in the table of what holders did instead of running: the stretch is counted among all others.
+        OffCpuTableFull = "off_cpu_table_full",
         /// More read holds nested on a CPU than the stack has places.
         ReadOverflow = "read_overflow",
         /// A reader's wait for the target lock ended, and no acquisition by the same task followed on

@@ -8,6 +8,17 @@ pub fn numbers(folder: &str) -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// How often the machine has switched tasks since its boot, by /proc/stat (proc_stat(5)).
+pub fn switches() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let mut lines = stat.lines();
+    lines
+        .find_map(|line| line.strip_prefix("ctxt "))?
+        .trim()
+        .parse()
+        .ok()
+}
+
 /// A line of /proc/PID/stat or /proc/PID/task/TID/stat (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug)]
 pub struct StatLine<'a> {

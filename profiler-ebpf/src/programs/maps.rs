@@ -10,8 +10,9 @@ use aya_ebpf::{
     maps::Array,
 };
 use lockprof_abi::{
-    ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OwnerStack, Phase,
-    STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot, WaiterEntry, site_slot,
+    ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OffCpuEntry,
+    OwnerStack, Phase, STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot, WaiterEntry,
+    site_slot,
 };
 
 use super::constants;
@@ -43,6 +44,10 @@ static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPAB
 /// Holds of a mutex by task; the loader sets the number, 1 where the target is none.
 #[map]
 static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What holders did instead of running, a table a possible CPU; the loader sets the number, 1 where that is not kept.
+#[map]
+pub static OFF_CPU: Array<OffCpuEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// A table of cgroups a possible CPU; the loader sets the number, 1 where they are not kept.
 #[map]

@@ -11,6 +11,7 @@ mod learn;
 mod maps;
 mod memory;
 mod mutex;
+mod off_cpu;
 mod owners;
 mod reader;
 mod rwsem;

@@ -12,7 +12,7 @@ use lockprof::{
     probe::cpus::CpuReading,
     recording::schema::Interval,
 };
-use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, Phase, WaiterEntry};
+use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, OffCpuEntry, Phase, WaiterEntry};
 
 /// Slots of sites, and lengths of hold and wait at each, that a CPU has something new of in each interval.
 const SLOTS: [usize; 3] = [3, 4, 5];
@@ -94,6 +94,12 @@ impl Source for Busy {
         false
     }
 
+    fn off_cpu_places(&self) -> usize {
+        0
+    }
+    fn read_off_cpu(&self, _place: usize, _into: &mut OffCpuEntry) -> bool {
+        false
+    }
     fn waiter_places(&self) -> usize {
         0
     }

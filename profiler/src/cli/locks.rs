@@ -145,6 +145,7 @@ impl LocksArguments {
             detail: Detail::Holds,
             windows: self.common.has_windows(),
             owner_stacks: self.common.takes_stacks(),
+            off_cpu: false,
             ..Request::default()
         };
         let settings = Settings {

@@ -39,6 +39,10 @@ pub(super) struct MeasureArguments {
     /// the whole machine calls: each call anywhere costs the time of a probe
     #[arg(long = "span", value_name = "FUNCTION", value_parser = span_on_request())]
     pub(super) spans: Vec<Span>,
+    /// Tell what holders of a mutex or an rwsem do instead of running: sleep, and where, or wait for a CPU. Two programs on
+    /// the scheduler's tracepoints: each switch of the machine costs the time of a look
+    #[arg(long)]
+    pub(super) off_cpu: bool,
     /// Keep totals by cgroup
     #[arg(long)]
     pub(super) cgroups: bool,
@@ -95,6 +99,8 @@ impl MeasureArguments {
              rwsem, where other tasks run too, is not followed"
         } else if self.lock.family() == Some(LockFamily::Mutex) && self.readers {
             "--readers is for reader-writer locks: a mutex has none"
+        } else if self.off_cpu && self.lock.family().is_some() && !self.follows_by_task() {
+            "--off-cpu is for locks that may be slept with, mutexes and rwsems: who holds another one does not leave its CPU"
         } else if !self.spans.is_empty() && detail != DetailChoice::Spans {
             "--span measures calls inside holds: it goes with --detail spans"
         } else {
@@ -131,6 +137,7 @@ impl MeasureArguments {
                 ArrangementWord::Inside => Arrangement::Inside,
             }),
             owner_stacks: false,
+            off_cpu: self.off_cpu,
         };
         Ok(Settings {
             bare: self.attach == AttachWord::Off,

@@ -11,6 +11,7 @@ use super::{
     delta::{self, Sums},
     locks::WaiterReadings,
     names::Names,
+    off_cpu::OffCpuReadings,
     sites::SiteTable,
     source::{Source, entries},
 };
@@ -39,6 +40,7 @@ pub struct Collector {
     activity: Vec<Option<u64>>,
     contention: HashMap<usize, ContentionEntry>,
     cgroups: HashMap<usize, CgroupEntry>,
+    off_cpu: OffCpuReadings,
     waiters: WaiterReadings,
     longest: HashMap<(Phase, Kind, usize), u64>,
     /// Of addresses.
@@ -65,6 +67,7 @@ impl Collector {
             activity: vec![NOTHING; cpus],
             contention: HashMap::new(),
             cgroups: HashMap::new(),
+            off_cpu: OffCpuReadings::default(),
             waiters: WaiterReadings::default(),
             longest: HashMap::new(),
             names: Names::new(symbols, cpus, btf),
@@ -92,6 +95,7 @@ impl Collector {
         let mut longest = Vec::new();
         let mut cgroups = Vec::new();
         let mut contention = Vec::new();
+        let mut off_cpu = Vec::new();
         let mut waiters = Vec::new();
         for number in 0..self.cpus.len() {
             // Before the state is read: what is counted meanwhile is seen the next time.
@@ -104,6 +108,7 @@ impl Collector {
             // At once, so that all are of the same holds and waits.
             cgroups.extend(cgroups_of(source, number));
             contention.extend(self.changed_contention(source, number));
+            off_cpu.extend(self.off_cpu.changed(source, number));
             waiters.extend(self.waiters.changed(source, number));
             let before = self.cpus[number].as_ref().unwrap_or(&nothing);
             changes.extend(delta::cpu(number, before, &after));
@@ -128,6 +133,8 @@ impl Collector {
         interval.longest = longest.iter().map(|noted| self.event(noted)).collect();
         self.cgroups(cgroups, interval);
         self.contention(source, contention, interval);
+        self.off_cpu
+            .sum(source, off_cpu, &self.sites, &mut self.names, interval);
         interval.waiters = self.waiters.sum(waiters, &mut self.cgroup_paths);
         interval.spans = sums.spans(&self.sites);
         interval.calls_outside = sums.calls_outside();
@@ -325,7 +332,7 @@ fn cgroups_of(source: &impl Source, cpu: usize) -> impl Iterator<Item = (usize, 
 mod tests {
     use std::cell::Cell;
 
-    use lockprof_abi::{Caller, FIRST_CALLER, WaiterEntry};
+    use lockprof_abi::{Caller, FIRST_CALLER, OffCpuEntry, WaiterEntry};
 
     use super::*;
     use crate::known_locks;
@@ -369,6 +376,12 @@ mod tests {
             0
         }
         fn read_cgroup(&self, _place: usize, _into: &mut CgroupEntry) -> bool {
+            false
+        }
+        fn off_cpu_places(&self) -> usize {
+            0
+        }
+        fn read_off_cpu(&self, _place: usize, _into: &mut OffCpuEntry) -> bool {
             false
         }
         fn waiter_places(&self) -> usize {

@@ -17,6 +17,7 @@ mod intervals;
 mod load;
 mod locks;
 mod names;
+mod off_cpu;
 mod owners;
 mod pause;
 mod place;

@@ -295,5 +295,8 @@ fn locks_of(planned: &AttachPlan, request: &Request) -> Result<Option<LockRates>
             by_task.plural
         )
     })?;
-    Ok(Some(counted))
+    Ok(Some(LockRates {
+        switches_per_s: counted.switches_per_s.filter(|_| request.off_cpu),
+        ..counted
+    }))
 }

@@ -1,6 +1,6 @@
 //! Where the daemon reads what the programs counted.
 
-use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, WaiterEntry};
+use lockprof_abi::{Caller, CgroupEntry, ContentionEntry, OffCpuEntry, WaiterEntry};
 
 use crate::probe::{cpus::CpuReading, programs::Programs};
 
@@ -23,6 +23,10 @@ pub trait Source {
     fn cgroup_places(&self) -> usize;
     /// Copies one of them, by its number over all CPUs; false where it is free.
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool;
+    /// How many places the table of what holders did instead of running of each CPU has.
+    fn off_cpu_places(&self) -> usize;
+    /// Copies one of them, by its number over all CPUs; false where it is free.
+    fn read_off_cpu(&self, place: usize, into: &mut OffCpuEntry) -> bool;
     /// How many places the table of who waits for whom of each CPU has.
     fn waiter_places(&self) -> usize;
     /// Copies one of them, by its number over all CPUs; false where it is free.
@@ -75,6 +79,14 @@ impl Source for Programs {
 
     fn read_cgroup(&self, place: usize, into: &mut CgroupEntry) -> bool {
         self.cgroups.read_taken(place, into)
+    }
+
+    fn off_cpu_places(&self) -> usize {
+        self.off_cpu.len() / self.cpus.len()
+    }
+
+    fn read_off_cpu(&self, place: usize, into: &mut OffCpuEntry) -> bool {
+        self.off_cpu.read_taken(place, into)
     }
 
     fn waiter_places(&self) -> usize {

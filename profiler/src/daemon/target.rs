@@ -9,8 +9,8 @@ use super::{Settings, heart::Heart, windows::Schedule};
 use crate::{
     guard::Patience,
     kernel::{
-        AttachPlan, ByTask, CallerTexts, Capabilities, Kallsyms, SiteNumbers, UNLOCK_FUNCTION,
-        lock_function, site_ranges,
+        AttachPlan, ByTask, CallerTexts, Capabilities, Kallsyms, Role, SiteNumbers,
+        UNLOCK_FUNCTION, lock_function, site_ranges,
     },
     known_locks,
     probe::{
@@ -248,6 +248,7 @@ fn constants(
         layout: KernelLayout::UNKNOWN,
         waiters: settings.locks.as_ref().map(|locks| locks.table),
         cgroups: settings.cgroups,
+        off_cpu: plan.attachable().any(|probe| probe.role == Role::OffCpu),
         callers: CallerTexts::of(symbols),
         sample_every: settings.sample_every,
         frame_cast: None,

@@ -2,7 +2,7 @@
 //!
 //! | column | what |
 //! |---|---|
-//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `class`, `caller`, `owner`, `command`, `process`, `task`, `waiting_cgroup`, `longest`, `cgroup`, `cpu`, `series`, `loss` |
+//! | section | `run`, `effect`, `site`, `distribution`, `span`, `blame`, `contention`, `class`, `caller`, `owner`, `command`, `process`, `task`, `waiting_cgroup`, `longest`, `cgroup`, `off_cpu`, `cpu`, `series`, `loss` |
 //! | site | the site (of the waiter in `blame`, of the hold in `span`), the class of the lock in `caller` and `owner`; empty where there is none |
 //! | name | kind of window, span, holder, lock, task, cgroup, CPU or loss; `hold` or `wait` in `distribution` |
 //! | from, to | the range that the number is for: a bucket in `distribution`, seconds in `series` and `longest` |
@@ -18,7 +18,8 @@ use anyhow::Result;
 
 use super::Exporter;
 use crate::{
-    profile::{Contention, Durations, Profile, SeriesPoint, Waits},
+    profile::{Contention, Durations, OffBy, Profile, SeriesPoint, Waits},
+    site::Site,
     text::printable,
 };
 
@@ -45,6 +46,7 @@ impl Exporter for Csv {
         }
         longest(profile, &mut rows, time);
         cgroups(profile, &mut rows, time);
+        off_cpu(profile, &mut rows, time);
         let (holds, waits) = (profile.holds_known(), profile.target_waits_known());
         for cpu in &profile.cpus {
             let row = Row {
@@ -309,6 +311,27 @@ fn longest(profile: &Profile, rows: &mut Rows, time: &str) {
             rows.add(row, "pid", Some(event.pid), "id");
             rows.add(row, "process", Some(event.tgid), "id");
         }
+    }
+}
+
+/// What holders did instead of running.
+fn off_cpu(profile: &Profile, rows: &mut Rows, time: &str) {
+    for off in profile.off_cpu.iter().flatten() {
+        let name = match &off.by {
+            OffBy::Sleep(path) => path.join(";"),
+            OffBy::Preemption => "preempted".to_owned(),
+            OffBy::Unknown => String::new(),
+        };
+        let row = Row {
+            section: "off_cpu",
+            site: off.site.map_or("others", Site::name),
+            name: &name,
+            ..Row::default()
+        };
+        rows.add(row, "stretches", Some(off.stretches), "count");
+        rows.add(row, "asleep", Some(off.asleep_ns), time);
+        rows.add(row, "runnable", Some(off.runnable_ns), time);
+        rows.add(row, "longest", Some(off.longest_ns), time);
     }
 }
 

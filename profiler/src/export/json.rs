@@ -14,12 +14,13 @@ use serde_json::{Map, Value, json};
 use super::Exporter;
 use crate::{
     profile::{
-        Attached, Contention, Durations, GroundTruthCheck, LockKind, Losses, Profile, SeriesPoint,
-        SiteProfile, symbol_of,
+        Attached, Contention, Durations, GroundTruthCheck, LockKind, Losses, OffBy, OffCpu,
+        Profile, SeriesPoint, SiteProfile, symbol_of,
     },
     recording::schema::{
         InProgress, LongestEvent, OpenEvent, READERS_AND_HANDOVER, RunTime, SCHEMA, Tier,
     },
+    site::Site,
 };
 
 /// One object with everything but call stacks.
@@ -98,6 +99,7 @@ fn summary(profile: &Profile) -> Value {
         "waits": profile.no_waits(),
         "not_proved": profile.not_proved(),
     });
+    summary["off_cpu"] = json!(profile.off_cpu.as_deref().map(off_cpu));
     let found = footer.and_then(|footer| footer.in_progress.as_ref());
     summary["in_progress"] = found.map_or(Value::Null, in_progress);
     for (name, value) in windows::fields(profile)
@@ -107,6 +109,27 @@ fn summary(profile: &Profile) -> Value {
         summary[name] = value;
     }
     summary
+}
+
+/// What holders did instead of running.
+fn off_cpu(all: &[OffCpu]) -> Vec<Value> {
+    let one = |off: &OffCpu| {
+        let (by, path) = match &off.by {
+            OffBy::Sleep(path) => ("sleep", Some(path)),
+            OffBy::Preemption => ("preemption", None),
+            OffBy::Unknown => ("unknown", None),
+        };
+        json!({
+            "site": off.site.map(Site::name),
+            "by": by,
+            "path": path,
+            "stretches": off.stretches,
+            "asleep_ns": off.asleep_ns,
+            "runnable_ns": off.runnable_ns,
+            "longest_ns": off.longest_ns,
+        })
+    };
+    all.iter().map(one).collect()
 }
 
 fn workload(profile: &Profile) -> Value {

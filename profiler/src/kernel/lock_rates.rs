@@ -8,6 +8,7 @@ use super::bpf_syscall::{Counter, ProgramKind, load, open_raw_tracepoint};
 use super::btf::{Btf, BtfKind, BtfType};
 use super::by_task::ByTask;
 use super::instruction::instruction;
+use crate::proc;
 
 /// How long is counted. All CPUs add to one word meanwhile.
 const WATCH: Duration = Duration::from_millis(50);
@@ -21,6 +22,8 @@ pub struct LockRates {
     pub all_per_s: f64,
     /// The one that is followed.
     pub of_lock_per_s: f64,
+    /// Switches of tasks, where they matter.
+    pub switches_per_s: Option<f64>,
 }
 
 impl LockRates {
@@ -59,15 +62,19 @@ impl LockRates {
         };
         // What one of the programs has seen before the last one was there is none of these.
         let before = (read(&all)?, read(&of_lock)?);
+        let switches_before = proc::switches();
         let since = Instant::now();
         thread::sleep(WATCH);
         let seconds = since.elapsed().as_secs_f64();
         let counts = (read(&all)? - before.0, read(&of_lock)? - before.1);
+        let switches = proc::switches().zip(switches_before);
+        let switches = switches.map(|(after, before)| after.saturating_sub(before));
         drop(attached);
         Ok(Self {
             plural: by_task.plural,
             all_per_s: counts.0 as f64 / seconds,
             of_lock_per_s: counts.1 as f64 / seconds,
+            switches_per_s: switches.map(|switches| switches as f64 / seconds),
         })
     }
 }

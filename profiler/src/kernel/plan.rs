@@ -68,6 +68,8 @@ pub struct Request {
     pub windows: bool,
     /// Whether the call stacks of sleeping owners of locks are taken, where the kernel allows it.
     pub owner_stacks: bool,
+    /// Whether it is looked at what holders do instead of running.
+    pub off_cpu: bool,
 }
 
 impl Default for Request {
@@ -82,6 +84,7 @@ impl Default for Request {
             arrangement: None,
             windows: true,
             owner_stacks: false,
+            off_cpu: false,
         }
     }
 }

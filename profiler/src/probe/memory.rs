@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
 use lockprof_abi::{
-    Callers, CgroupEntry, ContentionEntry, CpuState, OwnerStack, SiteState, TaskHold, TaskSlot,
-    WaiterEntry,
+    Callers, CgroupEntry, ContentionEntry, CpuState, OffCpuEntry, OwnerStack, SiteState, TaskHold,
+    TaskSlot, WaiterEntry,
 };
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
@@ -31,6 +31,8 @@ unsafe impl Shared for u64 {}
 unsafe impl Shared for ContentionEntry {}
 // SAFETY: as above.
 unsafe impl Shared for CgroupEntry {}
+// SAFETY: as above.
+unsafe impl Shared for OffCpuEntry {}
 // SAFETY: as above.
 unsafe impl Shared for TaskSlot {}
 // SAFETY: as above.

@@ -10,9 +10,9 @@ use aya::{
 use aya_log::EbpfLogger;
 use lockprof_abi::{
     ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, Followed, KernelLayout,
-    OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OwnerStack, Phase, READERS, RELEASES,
-    RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot, TextRange, WRITERS, WaitFilter,
-    WaiterEntry,
+    OFF_CPU_PLACES, OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OffCpuEntry, OwnerStack,
+    Phase, READERS, RELEASES, RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot, TextRange,
+    WRITERS, WaitFilter, WaiterEntry,
 };
 
 use super::{
@@ -54,6 +54,8 @@ pub struct Constants {
     pub task_switches: u32,
     /// Whether totals by cgroup are kept.
     pub cgroups: bool,
+    /// Whether it is kept what holders do instead of running.
+    pub off_cpu: bool,
     /// By which text the caller of a waiter is found.
     pub callers: CallerTexts,
     /// Which spinning wait of a CPU's has its call stack walked: every so many. 0: none, nor any that
@@ -98,6 +100,8 @@ pub struct Programs {
     pub contention: MappedArray<ContentionEntry>,
     /// The tables of cgroups.
     pub cgroups: MappedArray<CgroupEntry>,
+    /// The tables of what holders did instead of running.
+    pub off_cpu: MappedArray<OffCpuEntry>,
     /// The tables of who waits for whom; empty where that is not kept.
     pub waiters: MappedArray<WaiterEntry>,
     /// Call stacks of sleeping owners; free where they are not taken.
@@ -154,6 +158,11 @@ impl Programs {
         } else {
             1
         };
+        let off_cpu_entries = if constants.off_cpu {
+            constants.cpus * OFF_CPU_PLACES
+        } else {
+            1
+        };
         let slots = constants
             .waiters
             .map_or(CONTENTION_SLOTS, |table| table.locks);
@@ -206,6 +215,7 @@ impl Programs {
             .map_max_entries("OWNERS", owner_places)
             .map_max_entries("TASK_HOLDS", task_holds)
             .map_max_entries("CGROUPS", cgroup_entries)
+            .map_max_entries("OFF_CPU", off_cpu_entries)
             .map_max_entries("STACKS", STACKS)
             .load(patched.object())
             .context("cannot create the maps of the eBPF programs")?;
@@ -217,13 +227,14 @@ impl Programs {
             Cpus::open(&ebpf, cpus, numbers.clone())?,
             MappedArray::open(&ebpf, "CONTENTION", contention_places as usize)?,
             MappedArray::open(&ebpf, "CGROUPS", cgroup_entries as usize)?,
+            MappedArray::open(&ebpf, "OFF_CPU", off_cpu_entries as usize)?,
             MappedArray::open(&ebpf, "WAITERS", waiter_entries as usize)?,
             MappedArray::open(&ebpf, "OWNERS", owner_places as usize)?,
             MappedArray::open(&ebpf, "TASKS", TASK_SLOTS as usize)?,
             MappedArray::open(&ebpf, "TASK_HOLDS", task_holds as usize)?,
         );
         let (links, loaded) = Links::load(ebpf, plan)?;
-        let (cpus, contention, cgroups, waiters, owners, tasks, task_holds) = mapped;
+        let (cpus, contention, cgroups, off_cpu, waiters, owners, tasks, task_holds) = mapped;
         Ok(Self {
             links: Some(links),
             loaded,
@@ -241,6 +252,7 @@ impl Programs {
             cpus,
             contention,
             cgroups,
+            off_cpu,
             waiters,
             owners,
             tasks,

@@ -242,6 +242,7 @@ impl ProfileBuilder {
             cpus: of_main.cpus,
             series: self.series,
             cgroups: of_main.cgroups,
+            off_cpu: of_main.off_cpu,
             losses,
             losses_of_main,
             losses_of_spans,

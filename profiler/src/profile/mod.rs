@@ -13,6 +13,7 @@ mod ground_truth;
 mod histogram;
 mod locks;
 mod losses;
+mod off_cpu;
 mod samples;
 mod scaled;
 mod series;
@@ -40,6 +41,7 @@ pub use locks::{
     Pair, Person, Stretch, WaitedFor, Waits, WhoWaits,
 };
 pub use losses::Losses;
+pub use off_cpu::{OffBy, OffCpu};
 pub use samples::{Samples, WaitPath, wait_paths};
 pub use scaled::{Estimate, Scaled};
 pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
@@ -122,6 +124,8 @@ pub struct Profile {
     pub series: Vec<SeriesPoint>,
     /// Totals by cgroup, where they were asked for.
     pub cgroups: BTreeMap<String, CgroupInterval>,
+    /// What holders did instead of running, the most time first; none where nobody looked.
+    pub off_cpu: Option<Vec<OffCpu>>,
     /// What happened and is not in the numbers.
     pub losses: Losses,
     /// Totals from attach to detach.

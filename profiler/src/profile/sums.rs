@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockprof_abi::Span;
 
 use super::{
-    Blame, Classify, Contention, CpuTotals, Durations, Locks, PathWaits, Samples, Scale,
+    Blame, Classify, Contention, CpuTotals, Durations, Locks, OffCpu, PathWaits, Samples, Scale,
     SiteProfile, SpanProfile,
     contention::{
         ContentionSum, LockRange, by_caller, target_by_callers, target_by_site, target_told_by_site,
     },
     holds_known,
     locks::{LongWaits, OverTime, SampleSum, WaiterSum},
+    off_cpu::{self, OffCpuSum},
     spans::is_timed,
     waits_from_contention, waits_known,
 };
@@ -38,6 +39,7 @@ pub(super) struct Sums {
     intervals: u64,
     cpus: BTreeMap<u32, CpuTotals>,
     cgroups: BTreeMap<String, CgroupInterval>,
+    off_cpu: OffCpuSum,
     sites: BTreeMap<Site, SiteSum>,
     longest: BTreeMap<(Site, Kind), LongestEvent>,
     spans: BTreeMap<(Span, Option<Site>), (u64, u64, u64)>,
@@ -58,6 +60,8 @@ pub(super) struct Finished {
     pub(super) intervals: u64,
     pub(super) cpus: Vec<CpuTotals>,
     pub(super) cgroups: BTreeMap<String, CgroupInterval>,
+    /// Where anybody looked.
+    pub(super) off_cpu: Option<Vec<OffCpu>>,
     pub(super) sites: Vec<SiteProfile>,
     pub(super) spans: Vec<SpanProfile>,
     pub(super) blame: Vec<Blame>,
@@ -117,6 +121,9 @@ impl Sums {
         for event in interval.longest {
             self.add_longest(event);
         }
+        for entry in interval.off_cpu {
+            self.off_cpu.add(entry);
+        }
         for (cgroup, totals) in interval.cgroups {
             add_cgroup(self.cgroups.entry(cgroup).or_default(), totals);
         }
@@ -165,6 +172,7 @@ impl Sums {
             intervals: self.intervals,
             cpus: self.cpus.into_values().collect(),
             cgroups: self.cgroups,
+            off_cpu: off_cpu::is_looked_at(header).then(|| self.off_cpu.finish(stacks)),
             sites: sites(header, self.sites, waits_of_target, self.longest),
             spans: spans(self.spans),
             blame: blame(self.blame),

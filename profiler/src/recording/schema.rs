@@ -423,6 +423,9 @@ pub struct Interval {
     pub cgroups: BTreeMap<String, CgroupInterval>,
     /// Longest holds and waits that are longer than any before in this phase.
     pub longest: Vec<LongestEvent>,
+    /// What holders did instead of running, over all CPUs, where asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off_cpu: Vec<OffCpuInterval>,
     /// Losses that the programs count, by the names of `lockprof_abi::Loss`; zeroes are left out.
     pub losses: BTreeMap<String, u64>,
     /// Losses that the kernel counts for each program; `None` where it does not tell.
@@ -585,6 +588,27 @@ pub struct CgroupInterval {
     pub waits: u64,
     /// Their time.
     pub waited_ns: u64,
+}
+
+/// Stretches that ended in an interval in which holders were not running, by site and where they went to sleep.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct OffCpuInterval {
+    /// The holder's site; none of all that the table of a CPU had no place for.
+    pub site: Option<String>,
+    /// Another task was put in its place: it did not go to sleep.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preempted: bool,
+    /// Where it went to sleep, by its call stack, where that could be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<i32>,
+    /// How many.
+    pub stretches: u64,
+    /// Of their time what they slept, until they were woken.
+    pub asleep_ns: u64,
+    /// What they could have run.
+    pub runnable_ns: u64,
+    /// The longest since the probes were attached.
+    pub longest_ns: u64,
 }
 
 /// What the daemon used in an interval.

@@ -237,6 +237,7 @@ impl Synthetic {
                 BTreeMap::new()
             },
             cgroups: BTreeMap::new(),
+            off_cpu: Vec::new(),
             longest: if measured {
                 self.longest(&cpus, index)
             } else {

@@ -5,7 +5,8 @@ use lockprof::{
     export::{Format, Picture},
     profile::Profile,
     recording::schema::{
-        BlameInterval, Detail, Line, LockFamily, Proof, READERS_AND_HANDOVER, Tier,
+        BlameInterval, Detail, Line, LockFamily, OffCpuInterval, Probe, Proof,
+        READERS_AND_HANDOVER, Tier,
     },
     site::Site,
 };
@@ -14,7 +15,7 @@ use lockprof_abi::LCB_F_WRITE;
 use crate::{
     absence::{all_views, changed, idle, says_none_of, set_controls},
     fixture::{Synthetic, profile_of},
-    windowed::{Windowed, json, text},
+    windowed::{Windowed, json, table, text},
 };
 
 fn synthetic() -> Synthetic {
@@ -64,6 +65,77 @@ fn of_cgroup_mutex(line: &mut Line) {
         }
         Line::Footer(_) | Line::Killed(_) => {}
     }
+}
+
+/// The same, in which somebody looked what its holders did instead of running: in each interval they slept for a
+/// millisecond in two functions that one calls the other, and once another task was put in the holder's place.
+fn of_slow_holders(line: &mut Line) {
+    of_cgroup_mutex(line);
+    match line {
+        Line::Header(header) => header.attach.probes.push(Probe {
+            program: "holder_switched".to_owned(),
+            target: "sched_switch".to_owned(),
+            absent: None,
+        }),
+        Line::Interval(interval) => {
+            let stack = [
+                "__schedule+0x9",
+                "schedule+0x1",
+                "msleep+0x4",
+                "a_driver+0x8",
+            ];
+            interval
+                .stacks
+                .insert(77, stack.map(str::to_owned).to_vec());
+            let slept = OffCpuInterval {
+                site: Some(Site::OTHER.name().to_owned()),
+                preempted: false,
+                stack: Some(77),
+                stretches: 2,
+                asleep_ns: 1_000_000,
+                runnable_ns: 0,
+                longest_ns: 700_000,
+            };
+            let preempted = OffCpuInterval {
+                preempted: true,
+                stack: None,
+                stretches: 1,
+                asleep_ns: 0,
+                runnable_ns: 250_000,
+                longest_ns: 250_000,
+                ..slept.clone()
+            };
+            interval.off_cpu = vec![slept, preempted];
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn holders_that_do_not_run_are_told_with_what_they_do() {
+    let recording = changed(&synthetic(), of_slow_holders);
+    let said = table(&recording);
+    assert!(said.contains("Holders that were not running"), "{said}");
+    assert!(said.contains("msleep < a_driver"), "{said}");
+    assert!(said.contains("(preempted)"), "{said}");
+    let summary = json(&recording);
+    let off_cpu = summary["off_cpu"].as_array().unwrap();
+    assert_eq!(
+        off_cpu[0]["path"],
+        serde_json::json!(["msleep", "a_driver"])
+    );
+    let whole_ns =
+        |field: &str| -> u64 { off_cpu.iter().filter_map(|off| off[field].as_u64()).sum() };
+    assert_eq!(whole_ns("asleep_ns"), 4 * whole_ns("runnable_ns"));
+    let csv = text(&recording, Format::Csv);
+    assert!(
+        csv.contains("off_cpu,other,msleep;a_driver,,,stretches,"),
+        "{csv}"
+    );
+    // Nobody looked.
+    let recording = changed(&synthetic(), of_cgroup_mutex);
+    assert!(json(&recording)["off_cpu"].is_null());
+    assert!(!table(&recording).contains("not running"));
 }
 
 #[test]

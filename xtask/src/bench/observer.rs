@@ -143,6 +143,16 @@ impl Observer {
         self
     }
 
+    /// The same, which watches what holders do instead of running.
+    #[must_use]
+    pub fn with_off_cpu(mut self) -> Self {
+        self.name.push_str("-off-cpu");
+        self.what.push_str(" --off-cpu");
+        self.recording = Some(self.name.clone());
+        self.argv.push("--off-cpu".to_owned());
+        self
+    }
+
     /// The same with calls that are measured on request alone.
     #[must_use]
     pub fn with_span(mut self, function: &str) -> Self {

@@ -38,8 +38,15 @@ pub fn announce(
             plan.lock.name
         ),
     };
+    let switches = locks.and_then(|locks| locks.switches_per_s);
+    let switches = switches.map_or_else(String::new, |switches| {
+        format!(
+            ", and switches tasks {}/s, which --off-cpu looks at",
+            rate(switches)
+        )
+    });
     lines.push(format!(
-        "before attaching, this machine {does}; {source}{assumed}"
+        "before attaching, this machine {does}{switches}; {source}{assumed}"
     ));
     lines.push(format!(
         "expected to cost {} of the machine on average, by estimate and with lockprof itself: {}",
@@ -175,6 +182,7 @@ mod tests {
                 plural: "mutexes",
                 all_per_s,
                 of_lock_per_s: 40.0,
+                switches_per_s: None,
             };
             let budget = Budget::Share(0.01);
             let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities)

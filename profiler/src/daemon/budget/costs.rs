@@ -38,6 +38,9 @@ const MUTEX: Instructions = Instructions {
 /// its two mutexes, is longer.
 const PASSING: f64 = 543.0;
 
+/// Of two programs that look whether a switch is a holder's: that by which one is longer (BENCHMARKS.md, "a switch").
+const SWITCH: f64 = 275.0;
+
 /// `None` where such programs measure no holds.
 const fn instructions(
     kind: WindowKind,
@@ -147,6 +150,8 @@ pub struct Costs {
     pub around_hold_ns: f64,
     /// Around a hold of another mutex, where a mutex is followed: the programs compare its address.
     pub passing_ns: f64,
+    /// A switch of tasks, where holders that are not running are looked for.
+    pub switch_ns: f64,
     /// A wait of any lock.
     pub wait_ns: f64,
 }
@@ -176,6 +181,7 @@ impl Costs {
     pub fn by_task(method: Method, speed: Speed) -> Self {
         Self {
             passing_ns: PASSING * speed.ns_per_instruction,
+            switch_ns: SWITCH * speed.ns_per_instruction,
             ..Self::of(WindowKind::Waits, method, None, speed).with(&MUTEX, speed)
         }
     }

@@ -71,11 +71,15 @@ impl Foresight {
         })
     }
 
-    /// Rates that were counted in a window, where nobody counts the holds of other locks: as many as before.
+    /// Rates that were counted in a window, where nobody counts the holds of other locks and the switches: as many as before.
     #[must_use]
     pub fn with_passing(&self, rates: Rates) -> Rates {
         Rates {
             passing: self.locks.map_or(0.0, passing),
+            switches: self
+                .locks
+                .and_then(|locks| locks.switches_per_s)
+                .unwrap_or(0.0),
             ..rates
         }
     }

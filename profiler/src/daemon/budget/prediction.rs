@@ -47,6 +47,7 @@ pub fn predict(costs: &[(WindowKind, Costs)], rates: &Rates) -> Predicted {
             costs.in_hold_ns * (rates.holds - contended) + costs.in_contended_hold_ns * contended;
         let elsewhere_ns = costs.around_hold_ns * rates.holds
             + costs.passing_ns * rates.passing
+            + costs.switch_ns * rates.switches
             + costs.wait_ns * waits.all;
         Expected {
             // The lock is one, however many CPUs there are.
@@ -73,6 +74,7 @@ mod tests {
         in_contended_hold_ns: 300.0,
         around_hold_ns: 400.0,
         passing_ns: 50.0,
+        switch_ns: 20.0,
         wait_ns: 1000.0,
     };
 
@@ -95,6 +97,7 @@ mod tests {
                 cpus,
                 holds,
                 passing: 0.0,
+                switches: 0.0,
                 waits: waits.map(|(all, of_lock)| Waits { all, of_lock }),
                 own_cpu: 0.002,
             };

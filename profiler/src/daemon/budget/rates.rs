@@ -29,6 +29,8 @@ pub struct Rates {
     pub holds: f64,
     /// Holds of other locks of its kind, with which the programs of one that is followed run, too.
     pub passing: f64,
+    /// Switches of tasks, where programs look at each.
+    pub switches: f64,
     /// Waits, where they are counted.
     pub waits: Option<Waits>,
     /// CPU time of the daemon, in seconds a second.
@@ -79,6 +81,7 @@ impl Rates {
             cpus,
             holds: HOLDS_OF_A_LIFE * lives_per_s,
             passing: 0.0,
+            switches: 0.0,
             waits: None,
             own_cpu: ASSUMED_OWN_CPU,
         }
@@ -90,6 +93,7 @@ impl Rates {
         Self {
             holds: locks.of_lock_per_s,
             passing: passing(locks),
+            switches: locks.switches_per_s.unwrap_or(0.0),
             ..Self::by_lives(cpus, 0.0)
         }
     }
@@ -182,6 +186,7 @@ impl Tally {
             cpus,
             holds,
             passing: 0.0,
+            switches: 0.0,
             waits: Some(Waits {
                 all: per_s(window.waits.saturating_add(window.waits_of_lock)),
                 of_lock: per_s(window.waits_of_lock),
@@ -224,6 +229,7 @@ mod tests {
             cpus: 2,
             holds: 200.0,
             passing: 0.0,
+            switches: 0.0,
             waits: Some(Waits {
                 all: 20.0,
                 of_lock: 20.0,
@@ -261,9 +267,11 @@ mod tests {
             plural: "mutexes",
             all_per_s: 1000.0,
             of_lock_per_s: 40.0,
+            switches_per_s: Some(7.0),
         };
         let rates = Rates::by_locks(4, counted);
         assert_eq!((rates.holds, rates.passing), (40.0, 960.0));
+        assert_eq!(rates.switches, 7.0);
         let mut tally = Tally::with_holds(40.0);
         let interval = Interval {
             seconds: 1.0,

@@ -7,6 +7,7 @@ mod forecast;
 mod grid;
 mod in_progress;
 mod locks;
+mod off_cpu;
 mod sites;
 mod spark;
 mod trust;
@@ -48,6 +49,7 @@ impl Document {
             in_progress::in_progress(profile),
             sites::sites(profile),
             sites::spans(profile),
+            off_cpu::off_cpu(profile),
             sites::blame(profile),
             locks::inner_waits(profile),
             locks::other_locks(profile),
@@ -92,6 +94,7 @@ pub(super) enum Topic {
     InProgress,
     Sites,
     Spans,
+    OffCpu,
     Blame,
     InnerWaits,
     Locks,

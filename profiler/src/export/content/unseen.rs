@@ -69,6 +69,9 @@ const fn meaning(loss: Loss) -> &'static str {
         Loss::CgroupTableFull => {
             "a hold or wait whose cgroup the table had no place for; it is among the others"
         }
+        Loss::OffCpuTableFull => {
+            "a stretch of a holder that was not running which the table had no place for; it is among the others"
+        }
         Loss::ReadOverflow => "read holds nested deeper than there is room for",
         Loss::ReadWaitUnclaimed => "a reader's wait that no acquisition followed",
         Loss::ReadEntryLost => "a reader's entry whose return was not seen (kprobe)",

@@ -12,6 +12,9 @@ use super::super::sites::{
 use super::{Request, by_task, contention_obstacle};
 use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
 
+/// The scheduler's tracepoints (include/trace/events/sched.h, 5.18 to 7.3).
+const TRACEPOINT_SWITCHED: &str = "sched_switch";
+const TRACEPOINT_WOKEN: &str = "sched_wakeup";
 /// The program at the beginning of a wait.
 const BEGAN: &str = "contention_began";
 /// The same, where it takes the call stacks of sleeping owners.
@@ -74,6 +77,8 @@ pub enum Role {
     Release,
     /// The lock was given back.
     Book,
+    /// A holder leaves its CPU, can run again, and comes back.
+    OffCpu,
     /// An interrupt begins.
     Interrupt,
     /// The end of a read hold.
@@ -167,6 +172,9 @@ pub(super) fn in_order(
         let of_holds: Vec<WindowKind> = of_holds.copied().collect();
         if let Some(of_kind) = ByTask::of(kind) {
             list.windows = of_holds;
+            if request.off_cpu {
+                list.off_cpu();
+            }
             list.holds_by_task(of_kind, request);
             return list.probes;
         }
@@ -262,6 +270,23 @@ impl List<'_> {
     fn holds_by_task(&mut self, of_kind: &ByTask, request: &Request) {
         for hook in by_task::hooks(of_kind, self.capabilities, request) {
             self.function(hook.program, hook.function, hook.role, hook.on_return);
+        }
+    }
+
+    /// The programs that see holders leave their CPU and come back (`profiler-ebpf/src/programs/off_cpu.rs`).
+    fn off_cpu(&mut self) {
+        for (program, target) in [
+            ("holder_woken", TRACEPOINT_WOKEN),
+            ("holder_switched", TRACEPOINT_SWITCHED),
+        ] {
+            self.probes.push(PlannedProbe {
+                program: program.to_owned(),
+                kind: ProbeKind::RawTracepoint,
+                target: target.to_owned(),
+                role: Role::OffCpu,
+                windows: self.windows.clone(),
+                absent: None,
+            });
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod observers;
 pub mod results;
+pub mod switches;
 pub mod tables;
 
 use anyhow::{Context, Result};
@@ -89,6 +90,15 @@ pub fn run(
         let (release, of_kind) = bench.measure(&groups, boots, &mut found.not_measured)?;
         found.release = release;
         found.kinds.push(of_kind);
+    }
+    let what = "what it costs a switch that holders are watched";
+    match peers.as_ref().map(|peers| (peers, &peers.perf)) {
+        Ok((peers, Ok(_))) => {
+            let seen = switches::run(laboratory, &lab, peers, &KINDS[0]);
+            let seen = found.not_measured.or_note(what, seen)?;
+            found.switches = seen.unwrap_or_default();
+        }
+        Ok((_, Err(why))) | Err(why) => found.not_measured.note(what, why),
     }
     Ok(found)
 }

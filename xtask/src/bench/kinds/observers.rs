@@ -43,6 +43,11 @@ pub fn groups(
     groups
 }
 
+/// lockprof, as a user has it.
+pub fn lockprof(kind: &Kind) -> Observer {
+    Observer::lockprof("holds", "fentry", ONE_READING_S).of_lock(kind.lock)
+}
+
 /// lockprof, and what is under it.
 pub fn own(kind: &Kind) -> Vec<Observer> {
     let (takes, gives_back) = (kind.takes, kind.gives_back);
@@ -66,7 +71,7 @@ pub fn own(kind: &Kind) -> Vec<Observer> {
                 ("fexit", gives_back),
             ]),
         ),
-        Observer::lockprof("holds", "fentry", ONE_READING_S).of_lock(kind.lock),
+        lockprof(kind),
     ]
 }
 

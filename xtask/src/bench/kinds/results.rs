@@ -15,6 +15,9 @@ pub struct KernelKinds {
     pub boots: usize,
     /// Each kind.
     pub kinds: Vec<OfKind>,
+    /// What it costs a switch that holders are watched.
+    #[serde(default)]
+    pub switches: Vec<Switches>,
     /// What could not be measured, and why.
     pub not_measured: NotMeasured,
 }
@@ -38,6 +41,17 @@ pub struct OfKind {
     pub observers: Vec<KindObserver>,
     /// Each observer, where two tasks contend.
     pub contended: Vec<ContendedCosts>,
+}
+
+/// What an observer costs a switch of the machine, in instructions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Switches {
+    /// What it is.
+    pub what: String,
+    /// A switch, and what the task does until the next, without it.
+    pub bare: f64,
+    /// What comes on top.
+    pub added: f64,
 }
 
 /// What one observer costs, in instructions of an iteration.

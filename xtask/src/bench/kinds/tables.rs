@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::results::{KernelKinds, OfKind};
+use super::results::{KernelKinds, OfKind, Switches};
 use crate::bench::contention_tables::added;
 use crate::bench::markdown::{measured_with, not_measured, table};
 use crate::bench::results::Part;
@@ -25,9 +25,25 @@ pub fn section(text: &mut String, parts: &[Part<KernelKinds>]) {
         for kind in &found.kinds {
             of_kind(text, kind, found.boots);
         }
+        switches(text, &found.switches);
         not_measured(text, &found.not_measured);
         measured_with(text, with);
     }
+}
+
+fn switches(text: &mut String, all: &[Switches]) {
+    let Some(first) = all.first() else { return };
+    let _ = write!(
+        text,
+        "\n**A switch**, of two tasks that send each other a byte (`perf bench sched pipe`), on one CPU: {:.0} instructions \
+         from one to the next. What is added there is in every switch of the machine.\n\n",
+        first.bare
+    );
+    text.push_str(&table(
+        &["observer", "added to a switch"],
+        all.iter()
+            .map(|one| vec![one.what.clone(), format!("{:.0}", one.added)]),
+    ));
 }
 
 fn of_kind(text: &mut String, kind: &OfKind, boots: usize) {
