@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -61,23 +61,29 @@ struct Cgroup(PathBuf);
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Those of workers that were killed between the two halves of an iteration; a cgroup's files do not go by rmdir.
-        for child in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            if child.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let _ = fs::remove_dir(child.path());
-            }
-        }
-        // Nobody is left whom it would help to know that it is still there.
-        let _ = fs::remove_dir(&self.0);
+        remove(&self.0);
     }
 }
 
-/// Where the calling worker has a cgroup of its own: by the number of its thread.
-pub(crate) fn own_child() -> PathBuf {
+/// Removes a cgroup with those in it: its files go with it.
+fn remove(path: &Path) {
+    for child in fs::read_dir(path).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&child.path());
+        }
+    }
+    // Nobody is left whom it would help to know that it is still there.
+    let _ = fs::remove_dir(path);
+}
+
+/// Makes a cgroup of its own for the calling worker, by the number of its thread.
+pub(crate) fn own_parent() -> io::Result<PathBuf> {
     let root = PATH.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: gettid touches no memory.
     let thread = unsafe { libc::gettid() };
-    root.join(thread.to_string())
+    let own = root.join(thread.to_string());
+    fs::create_dir(&own)?;
+    Ok(own)
 }
 
 fn iterate() -> Result<(), Failure> {

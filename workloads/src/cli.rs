@@ -113,8 +113,8 @@ Examples:
     Cgroup(Options),
     /// Make a cgroup and remove it
     ///
-    /// Each iteration takes cgroup_mutex twice, and a worker of the kernel once more when it frees the cgroup. Needs root,
-    /// and cgroup2 mounted; the cgroups are in one of the run's own.
+    /// Each iteration takes cgroup_mutex twice, and workers of the kernel take it besides to free the cgroup. Needs root,
+    /// and cgroup2 mounted; each worker makes its cgroups in one of its own.
     #[command(after_help = "\
 Examples:
   mkcgroup -t 2                                   two processes that wait for one another")]

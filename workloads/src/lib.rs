@@ -13,7 +13,7 @@
 //! | `create` | make a file in a folder that all share, remove it | the folder's i_rwsem held for writing by both |
 //! | `rename` | make a file, move it into another folder, remove it | both folders' i_rwsems held for writing, at once by the move |
 //! | `cgroup` | set a limit of a cgroup to what it is | cgroup_mutex held |
-//! | `mkcgroup` | make a cgroup, remove it | cgroup_mutex held by both, and by the kernel's worker that frees it |
+//! | `mkcgroup` | make a cgroup, remove it | cgroup_mutex held by both, and by the kernel's workers that free it |
 //! | `pipe` | write a byte into a pipe that all share, read one | the pipe's mutex held by both |
 //!
 //! # The output is a contract
