@@ -20,7 +20,7 @@ use crate::{
 const INSTRUCTIONS_A_SECOND: f64 = 1e9;
 
 /// Locks of unknown demand that are named at most.
-const MOST_UNKNOWN: usize = 5;
+const MOST_UNKNOWN: usize = 4;
 
 /// What a forecast is made from.
 #[derive(Clone, Debug)]

@@ -12,6 +12,9 @@ use crate::compare;
 const MERGED: &str = "debian:7.2";
 /// The lock whose holds the deferral shortens.
 const TASKS: &str = "tasklist_lock";
+/// The mutex that making and removing a cgroup takes, and the holds of whom.
+const CGROUPS: &str = "cgroup_mutex";
+const LIVE: &str = "cgroup_kn_lock_live.hold";
 /// Boots of each kernel that five main questions can be answered with.
 const ENOUGH: u32 = 5;
 
@@ -41,6 +44,47 @@ pub fn one_boot_of_each_is_compared(lab: &Lab<'_>) -> Result<Verdict> {
         differences.contains("configuration"),
         "their configurations differ, and nothing says so: {differences}"
     );
+    Ok(Verdict::Passed)
+}
+
+/// One boot each by a mutex and its own load: callers, iterations and a forecast, and nothing of tasks.
+pub fn one_boot_of_each_is_compared_by_a_mutex(lab: &Lab<'_>) -> Result<Verdict> {
+    let merged = kernel::resolve(MERGED)?;
+    let kernels = [("old", lab.kernel), ("new", &merged)];
+    let report = compare::by_instructions(CGROUPS, &kernels, 1, lab.binaries)?;
+    let setting = &report["comparisons"][0]["settings"][0];
+    ensure!(setting["lock"] == CGROUPS, "{setting}");
+    let hold = finding(setting, LIVE)?;
+    ensure!(number(&hold["before"], "median")? > 1_000.0, "{hold}");
+    ensure!(hold["verdict"] != "better", "one boot is enough: {hold}");
+    let work = finding(setting, "work.per_iteration")?;
+    ensure!(number(&work["after"], "median")? > 1_000.0, "{work}");
+    let forecast = &report["forecast"];
+    ensure!(forecast["unit"] == "iteration", "{report}");
+    let stations = &forecast["kernels"][0]["locks"];
+    ensure!(stations[0]["name"] == CGROUPS, "{stations}");
+    let text = report.to_string();
+    for word in ["per_life", "tasklist_lock", "free_pid"] {
+        ensure!(!text.contains(word), "{word} is said of {CGROUPS}: {text}");
+    }
+    Ok(Verdict::Passed)
+}
+
+/// Memory that is allocated before the mutex is taken, on a kernel that differs in nothing else.
+pub fn a_cgroup_allocated_early_shortens_the_hold(lab: &Lab<'_>) -> Result<Verdict> {
+    let Some(base) = build::cached(build::BASE)? else {
+        return Ok(Verdict::Skipped(format!("{} is not built", build::BASE)));
+    };
+    let kernels = [("base", &base), ("early", lab.kernel)];
+    let report = compare::by_instructions(CGROUPS, &kernels, ENOUGH, lab.binaries)?;
+    let setting = &report["comparisons"][0]["settings"][0];
+    let hold = finding(setting, LIVE)?;
+    ensure!(hold["verdict"] == "better", "{hold}");
+    // The mean of a mkdir's hold, which is shorter, and of an rmdir's, which is not.
+    let change = number(hold, "change")?;
+    ensure!((-0.25..-0.05).contains(&change), "{hold}");
+    let released = finding(setting, "css_release_work_fn.hold")?;
+    ensure!(released["verdict"] == "same", "{released}");
     Ok(Verdict::Passed)
 }
 
@@ -110,14 +154,14 @@ fn number(value: &Value, key: &str) -> Result<f64> {
         .with_context(|| format!("{key} is no number: {value}"))
 }
 
-/// Exec, fork, threads, ptrace, pidfds, sessions, orphans and namespaces, without a word on the console.
+/// Exec, fork, threads, ptrace, pidfds, sessions, orphans, namespaces and cgroups, without a word on the console.
 pub fn tasks_end_as_they_should(lab: &Lab<'_>) -> Result<Verdict> {
     let request = lab.request(vec![Step::new(["/init", "smoke"])]);
     let outcome = super::succeed(&request)?;
     let checks = outcome.steps[0].text().lines().count();
     ensure!(
-        checks == 9,
-        "{checks} of 9 checks: {}",
+        checks == 10,
+        "{checks} of 10 checks: {}",
         outcome.steps[0].text()
     );
     Ok(Verdict::Passed)

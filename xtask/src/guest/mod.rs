@@ -393,6 +393,12 @@ pub const TESTS: &[GuestTest] = &[
         run: compare::one_boot_of_each_is_compared,
     },
     GuestTest {
+        name: "one_boot_of_each_is_compared_by_a_mutex",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: compare::one_boot_of_each_is_compared_by_a_mutex,
+    },
+    GuestTest {
         name: "tasks_end_as_they_should",
         kernels: &[
             "debian:6.12",
@@ -400,6 +406,7 @@ pub const TESTS: &[GuestTest] = &[
             build::DEFERRED,
             "defer-randomness",
             "defer-more",
+            "allocate-cgroup-early",
             "base-7.3",
             "defer-more-7.3",
         ],
@@ -411,6 +418,12 @@ pub const TESTS: &[GuestTest] = &[
         kernels: &[build::DEFERRED],
         cpus: 4,
         run: compare::the_deferral_halves_the_reap_hold,
+    },
+    GuestTest {
+        name: "a_cgroup_allocated_early_shortens_the_hold",
+        kernels: &["allocate-cgroup-early"],
+        cpus: 4,
+        run: compare::a_cgroup_allocated_early_shortens_the_hold,
     },
 ];
 

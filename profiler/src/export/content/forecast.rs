@@ -102,7 +102,9 @@ fn locks(kernel: &KernelForecast, forecast: &Forecast) -> Section {
         Topic::Forecast,
         format!("Forecast: the locks of {}", kernel.name),
     );
-    let mut grid = Grid::new(&["lock"], &[&format!("insn {one}")])
+    let mut grid = Grid::new(&[], &[])
+        .and("lock", Column::Key)
+        .and(&format!("insn {one}"), Column::Number)
         .and("saturates at", Column::Number)
         .and(&format!("{:.0} % in use at", BUSY * 100.0), Column::Number);
     for lock in &kernel.locks {

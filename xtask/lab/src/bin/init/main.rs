@@ -4,6 +4,7 @@
 //! for each step and no thread, because on an idle guest every fork counts; it sleeps in poll()
 //! until a step prints or ends.
 
+mod cgroups;
 mod container;
 mod host_name;
 mod machine;

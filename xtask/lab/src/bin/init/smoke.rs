@@ -1,5 +1,5 @@
 //! What a patch of the release of tasks may break: every way in which a task ends, is waited for or is
-//! watched. Each check is a few system calls with a known answer; what the kernel itself complains
+//! watched; and, in a file of its own, of the making of cgroups. Each check is a few system calls with a known answer; what the kernel itself complains
 //! about, the console shows.
 
 use std::io;
@@ -9,6 +9,8 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::cgroups;
 
 /// The word that runs the checks, and the one that only ends with a status.
 pub const CHECKS: &str = "smoke";
@@ -20,7 +22,7 @@ const MANY: usize = 100;
 
 type Check = fn() -> Result<()>;
 
-const ALL: [(&str, Check); 9] = [
+const ALL: [(&str, Check); 10] = [
     ("exec", exec),
     ("exec by another thread", exec_by_another_thread),
     ("threads", threads),
@@ -30,6 +32,7 @@ const ALL: [(&str, Check); 9] = [
     ("children that nobody waits for", ignored_children),
     ("orphans", orphans),
     ("the end of a pid namespace", pid_namespace),
+    ("cgroups", cgroups::check),
 ];
 
 /// Runs all checks; the error names the first that failed.

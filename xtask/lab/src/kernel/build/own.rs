@@ -20,7 +20,7 @@ pub const DEFERRED: &str = "defer-randomness-and-pids";
 pub const BUILT_BY_TESTS: [&str; 2] = [BASE, DEFERRED];
 
 /// All of them.
-pub const ALL: [Own; 6] = [
+pub const ALL: [Own; 7] = [
     Own {
         name: BASE,
         series: "6.12",
@@ -42,6 +42,11 @@ pub const ALL: [Own; 6] = [
         name: "defer-more",
         series: "6.12",
         patch: Some(include_str!("../../../patches/defer-more.patch")),
+    },
+    Own {
+        name: "allocate-cgroup-early",
+        series: "6.12",
+        patch: Some(include_str!("../../../patches/allocate-cgroup-early.patch")),
     },
     Own {
         name: "base-7.3",
