@@ -11,7 +11,8 @@ use lab::signals;
 use lab::vm::protocol::GuestScript;
 use lab::vm::{self, Clock, VmOutcome, VmRequest};
 
-use super::load::{LoadArguments, Machine, Profiled};
+use super::load::{HOLDS, LoadArguments, Machine, Profiled};
+use super::seen::Look;
 use crate::cargo::StaticBinaries;
 use crate::{run, workers};
 
@@ -26,6 +27,8 @@ pub struct Boot {
     pub folder: PathBuf,
     /// The folders of its steps.
     steps: Vec<&'static str>,
+    /// By what its holds are looked at, where there have to be some.
+    look: Option<Look>,
 }
 
 /// How a boot went.
@@ -45,7 +48,7 @@ pub struct BootOutcome {
     pub result: Result<String, String>,
 }
 
-/// lockprof does not do what a step asks of it: it would not in any other boot.
+/// lockprof does not do what a step asks of it, or the lock is not there: it would be so in any other boot.
 #[derive(Debug)]
 struct Refused(String);
 
@@ -147,6 +150,15 @@ impl Boot {
             request,
             folder,
             steps: steps.iter().map(|&(folder, _)| folder).collect(),
+            look: None,
+        }
+    }
+
+    /// The same boot, in which the lock has to be seen.
+    pub fn looked_at(self, look: Look) -> Self {
+        Self {
+            look: Some(look),
+            ..self
         }
     }
 
@@ -170,6 +182,11 @@ impl Boot {
             }
         }
         outcome.write_files(&self.folder)?;
+        if let Some(look) = &self.look
+            && let Some(why) = look.why_nothing(&self.folder.join(HOLDS))?
+        {
+            return Err(Refused(why).into());
+        }
         Ok(outcome)
     }
 }
@@ -271,7 +288,7 @@ fn run_one(boot: &Boot) -> Result<BootOutcome> {
         .and_then(|error| error.downcast_ref::<Refused>())
     {
         bail!(
-            "lockprof refuses it in {}, and would in each boot: {refused}",
+            "{} has nothing to compare, and no other boot would: {refused}",
             boot.name()
         );
     }

@@ -28,11 +28,14 @@ pub enum Profiled {
     Spans,
 }
 
+/// The folder of the step that follows holds.
+pub const HOLDS: &str = "holds";
+
 /// The steps of a boot by their folders: off, on, on, off, so that what drifts within a boot meets
 /// both alike.
 const STEPS: [(&str, Profiled); 4] = [
     ("bare-1", Profiled::Bare),
-    ("holds", Profiled::Holds),
+    (HOLDS, Profiled::Holds),
     ("spans", Profiled::Spans),
     ("bare-2", Profiled::Bare),
 ];

@@ -8,6 +8,7 @@ mod lock;
 mod named_kernel;
 mod plan;
 mod schedule;
+mod seen;
 
 use std::fs;
 use std::io;

@@ -12,6 +12,7 @@ use super::load::LoadArguments;
 use super::lock::Lock;
 use super::named_kernel::NamedKernel;
 use super::schedule;
+use super::seen::Look;
 use crate::cargo::StaticBinaries;
 
 /// `cargo xtask compare`.
@@ -180,14 +181,22 @@ impl Plan {
                     vm::Clock::Instructions => 1,
                 };
                 let label = schedule::clock_name(clock);
-                boots.push(Boot::profiled(
+                let boot = Boot::profiled(
                     name(turn.kernel),
                     &kernels[turn.kernel],
                     binaries,
                     &self.load,
                     (clock, cpus),
                     folder(turn.kernel).join(format!("{label}-{}", turn.round + 1)),
-                ));
+                );
+                boots.push(if turn.kernel == 0 {
+                    boot.looked_at(Look {
+                        lockprof: binaries.lockprof.clone(),
+                        has_waits: self.clocks.contains(&vm::Clock::Wall),
+                    })
+                } else {
+                    boot
+                });
             }
         }
         if self.check_forecast {
