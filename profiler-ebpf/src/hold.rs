@@ -135,6 +135,16 @@ impl TaskHold {
     };
 }
 
+/// The lock of a process that is the target, wherever its address space is: exec makes a new one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessLock {
+    /// The process, by its number in the first pid namespace; 0 while there is none.
+    pub tgid: u64,
+    /// Where its mmap_lock is; 0 until one of its tasks was seen to take it. The programs write it.
+    pub address: u64,
+}
+
 /// A hold that has ended, in the ring over which waits are laid.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -198,6 +208,7 @@ const _: () = {
     assert!(size_of::<HoldSlot>() == 104);
     assert!(size_of::<WaitMark>() == 32);
     assert!(size_of::<TaskHold>() == 72);
+    assert!(size_of::<ProcessLock>() == 16);
     assert!(size_of::<EndedHold>() == 32);
     assert!(size_of::<HoldRing>() == 16 + 32 * RING_HOLDS);
 };

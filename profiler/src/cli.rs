@@ -151,6 +151,9 @@ pub struct AttachArguments {
     duration: Option<Duration>,
     #[command(flatten)]
     measure: MeasureArguments,
+    /// The process whose lock is meant, where each process has one: --lock mmap_lock. exec is followed
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
     /// What measuring may cost this machine on average, in per cent of what it does; off: whatever it costs
     #[arg(long, value_name = "PERCENT|off", default_value = "1%")]
     budget: Budget,
@@ -216,11 +219,13 @@ impl RunArguments {
             Some(command) => bundled_spec(&command),
             None => command_spec(&self.command)?,
         };
+        let mut settings = self.measure.settings(self.detail(), launched)?;
+        settings.request.of_process = true;
         let settings = Settings {
             warm_up,
             duration,
             load: Some(load),
-            ..self.measure.settings(self.detail(), launched)?
+            ..settings
         };
         Ok((settings, !self.measure.common.no_report))
     }
@@ -253,23 +258,35 @@ impl AttachArguments {
     /// # Errors
     /// They contradict each other.
     pub fn check(&self) -> Result<(), clap::Error> {
+        if self.pid.is_some() && !self.measure.follows_of_process() {
+            let conflict = "--pid is for --lock mmap_lock, of which each process has one: of any other lock, all holds are \
+                            followed (`lockprof locks --pid` measures the waits of one process)";
+            return Err(Arguments::command().error(ErrorKind::ArgumentConflict, conflict));
+        }
         self.measure.check(self.detail())
     }
 
     /// What is to be measured, and whether a report follows.
     ///
     /// # Errors
-    /// Nothing is to be attached, or the output's folder cannot be named.
+    /// Nothing is to be attached, or there is no such process, or the output's folder cannot be named.
     pub fn settings(&self, launched: Instant) -> Result<(Settings, bool)> {
         if self.measure.attach == AttachWord::Off {
             bail!(
                 "--attach off is for `lockprof run`: without a load and without probes there is nothing to record"
             );
         }
+        if let Some(pid) = self.pid {
+            locks::exists("process", pid)?;
+            locks::is_process(pid, "")?;
+        }
+        let mut settings = self.measure.settings(self.detail(), launched)?;
+        settings.request.of_process = self.pid.is_some();
         let settings = Settings {
+            process: self.pid,
             duration: self.duration,
             budget: Some(self.budget),
-            ..self.measure.settings(self.detail(), launched)?
+            ..settings
         };
         Ok((settings, !self.measure.common.no_report))
     }

@@ -7,6 +7,8 @@ use lockprof_abi::{
     TextRange, UNKNOWN_OFFSET, WaitFilter,
 };
 
+use super::maps;
+
 /// Where modules are, behind the gigabyte that is the kernel's own (Documentation/arch/x86/x86_64/mm.rst, where the
 /// kernel is loaded at any address, CONFIG_RANDOMIZE_BASE, 5.19 to 7.3).
 const MODULES: TextRange = TextRange {
@@ -17,6 +19,10 @@ const MODULES: TextRange = TextRange {
 /// The address of the target lock.
 #[unsafe(no_mangle)]
 static TARGET_LOCK: Global<u64> = Global::new(0);
+
+/// 1 where the target is the mmap_lock of a process, wherever that is.
+#[unsafe(no_mangle)]
+static FOLLOWS_PROCESS: Global<u32> = Global::new(0);
 
 /// How its holds are kept, by the number of a [`Followed`].
 #[unsafe(no_mangle)]
@@ -113,7 +119,19 @@ static ONLY: WaitFilter = WaitFilter::EVERYTHING;
 /// The address of the target lock; 0 where it is not known.
 #[inline(always)]
 pub fn target_lock() -> u64 {
+    if follows_process() {
+        return maps::process_lock().map_or(0, |lock| {
+            // SAFETY: the pointer is to the only element of the map; a word is read whole.
+            unsafe { core::ptr::read_volatile(&raw const (*lock).address) }
+        });
+    }
     TARGET_LOCK.load()
+}
+
+/// Whether the target is the mmap_lock of a process, wherever that is.
+#[inline(always)]
+pub fn follows_process() -> bool {
+    FOLLOWS_PROCESS.load() != 0
 }
 
 #[inline(always)]

@@ -11,8 +11,8 @@ use aya_ebpf::{
 };
 use lockprof_abi::{
     ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OffCpuEntry,
-    OwnerStack, Phase, STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot, WaiterEntry,
-    site_slot,
+    OwnerStack, Phase, ProcessLock, STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot,
+    WaiterEntry, site_slot,
 };
 
 use super::constants;
@@ -48,6 +48,10 @@ static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// What holders did instead of running, a table a possible CPU; the loader sets the number, 1 where that is not kept.
 #[map]
 pub static OFF_CPU: Array<OffCpuEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The process whose lock is the target, where it is one's.
+#[map]
+static PROCESS_LOCK: Array<ProcessLock> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// A table of cgroups a possible CPU; the loader sets the number, 1 where they are not kept.
 #[map]
@@ -214,6 +218,12 @@ pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {
 #[inline(always)]
 pub fn task_hold(pid: u32) -> Option<*mut TaskHold> {
     TASK_HOLDS.get_ptr_mut(pid & (TASK_SLOTS - 1))
+}
+
+/// The process whose lock is the target, and where that is.
+#[inline(always)]
+pub fn process_lock() -> Option<*mut ProcessLock> {
+    PROCESS_LOCK.get_ptr_mut(0)
 }
 
 /// Counts a loss on this CPU.

@@ -37,7 +37,7 @@ use super::{
     contention::{self, Wait},
     maps::{self, SharedVariable, lose},
     memory::read_u64,
-    site, task,
+    site, task, waiters,
 };
 
 /// What a function that takes a lock says by its return value.
@@ -58,7 +58,7 @@ macro_rules! acquisitions {
         $(
             #[fexit]
             fn $program(ctx: FExitContext) -> i32 {
-                if constants::is_target(ctx.arg(0)) {
+                if task_hold::is_target(ctx.arg(0)) {
                     let taken = match Taken::$taken {
                         Taken::Always => true,
                         Taken::Zero => ctx.arg::<i32>($parameters) == 0,
@@ -79,6 +79,37 @@ pub(super) use acquisitions;
 pub const CALLS: bool = true;
 /// It calls none.
 pub const ALONE: bool = false;
+
+/// Whether a lock that is taken, or waited for, is the target. The mmap_lock of a process is that of the address space in
+/// which its tasks run: where one of them takes it elsewhere than before, exec has made it a new one.
+#[inline(always)]
+pub fn is_target(lock: u64) -> bool {
+    constants::is_target(lock) || (constants::follows_process() && has_come_to(lock))
+}
+
+#[inline(always)]
+fn has_come_to(lock: u64) -> bool {
+    let Some(of_process) = maps::process_lock() else {
+        return false;
+    };
+    // SAFETY: the pointer is to the only element of the map; a word is read whole.
+    let tgid = unsafe { read_volatile(&raw const (*of_process).tgid) };
+    bpf_get_current_pid_tgid() >> 32 == tgid && move_to(lock) != 0
+}
+
+/// Takes a lock that a task of the process has taken for the target, if it is its mmap_lock; 1 then.
+#[cold]
+#[inline(never)]
+fn move_to(lock: u64) -> u64 {
+    if !waiters::is_mmap_lock_of_current(lock) {
+        return 0;
+    }
+    if let Some(of_process) = maps::process_lock() {
+        // SAFETY: as in `has_come_to`; a word is written whole. All tasks of a process run in the same address space.
+        unsafe { write_volatile(&raw mut (*of_process).address, lock) };
+    }
+    1
+}
 
 /// The number, plus 1, of the latest window in which a release was seen: the first of a window belongs to a hold that
 /// began before it, and is no loss. A lock has one holder but for readers, so there is one such hold.

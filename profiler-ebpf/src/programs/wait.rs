@@ -51,7 +51,7 @@ fn began<const OWNER_STACKS: bool>(context: *mut c_void, lock: u64, flags: u32) 
         return 0;
     };
     if maps::attached(cpu, WRITERS) {
-        if constants::is_target(lock) {
+        if task_hold::is_target(lock) {
             if constants::is_followed_by_task() {
                 // Waits of readers are among those of all locks.
                 if flags & LCB_F_READ == 0 {
@@ -358,6 +358,10 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64, result: i32) {
         && maps::attached(cpu, READERS)
     {
         task_hold::read_wait_ended(cpu, slot.began_ns, now_ns);
+        // Where its address tells nobody what it is, it would be one of all other locks, too.
+        if constants::follows_process() {
+            return;
+        }
     }
     let class = waiters::class_of(lock, slot.flags);
     // The state is of this wait where there is an owner.

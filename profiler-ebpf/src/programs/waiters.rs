@@ -131,11 +131,7 @@ fn is_of_wanted(lock: u64, flags: u32) -> bool {
 pub fn class_of(lock: u64, flags: u32) -> u32 {
     // An rwsem is waited for with one of two flags and no other.
     if flags == LCB_F_READ || flags == LCB_F_WRITE {
-        let (task_mm, mmap_lock): (Member, Member) = (
-            |layout| &raw const layout.task_mm,
-            |layout| &raw const layout.mm_mmap_lock,
-        );
-        if is_member_of_current(lock, task_mm, mmap_lock) {
+        if is_mmap_lock_of_current(lock) {
             return LockClass::MmapLock as u32;
         }
     } else if flags == LCB_F_SPIN && constants::keep_waiters() {
@@ -148,6 +144,16 @@ pub fn class_of(lock: u64, flags: u32) -> u32 {
         }
     }
     0
+}
+
+/// Whether a lock is the mmap_lock of the current task's own address space.
+#[inline(always)]
+pub fn is_mmap_lock_of_current(lock: u64) -> bool {
+    let (task_mm, mmap_lock): (Member, Member) = (
+        |layout| &raw const layout.task_mm,
+        |layout| &raw const layout.mm_mmap_lock,
+    );
+    is_member_of_current(lock, task_mm, mmap_lock)
 }
 
 /// Where the layout has a member.

@@ -106,6 +106,7 @@ impl CommonArguments {
     pub fn settings(&self, request: Request, launched: Instant) -> Settings {
         Settings {
             request,
+            process: None,
             windows: self.windows,
             bare: false,
             cgroups: false,

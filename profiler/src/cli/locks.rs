@@ -204,7 +204,7 @@ impl LocksArguments {
         }
         if let Some(pid) = self.pid {
             exists("process", pid)?;
-            is_process(pid)?;
+            is_process(pid, &format!("--tid {pid}, or "))?;
             filter.tgid = pid.into();
             words.push(format!("process {pid}"));
         }
@@ -324,7 +324,7 @@ fn address_of(lock: &str) -> Result<u64> {
 }
 
 /// A task that is not there waits for nothing: most likely it is another that is meant.
-fn exists(what: &str, pid: u32) -> Result<()> {
+pub(super) fn exists(what: &str, pid: u32) -> Result<()> {
     if Path::new(&format!("/proc/{pid}")).exists() {
         Ok(())
     } else {
@@ -333,13 +333,13 @@ fn exists(what: &str, pid: u32) -> Result<()> {
 }
 
 /// A thread has a folder in /proc too, and is no process.
-fn is_process(pid: u32) -> Result<()> {
+pub(super) fn is_process(pid: u32, otherwise: &str) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let mut lines = status.lines();
     let process = lines.find_map(|line| line.strip_prefix("Tgid:").map(str::trim));
     match process {
         Some(process) if process != pid.to_string() => {
-            bail!("{pid} is a thread of process {process}: use --tid {pid}, or --pid {process}")
+            bail!("{pid} is a thread of process {process}: use {otherwise}--pid {process}")
         }
         _ => Ok(()),
     }

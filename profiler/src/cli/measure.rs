@@ -14,7 +14,7 @@ use super::{
 use crate::{
     daemon::Settings,
     kernel::{AttachChoice, ByTask, Request},
-    known_locks::DEFAULT_LOCK,
+    known_locks::{DEFAULT_LOCK, is_of_process},
     recording::schema::{Arrangement, Detail, LockFamily},
 };
 
@@ -114,6 +114,11 @@ impl MeasureArguments {
         ByTask::of(self.lock.family()).is_some()
     }
 
+    /// Whether it is one of which each process has its own.
+    pub(super) fn follows_of_process(&self) -> bool {
+        is_of_process(&self.lock.name)
+    }
+
     pub(super) fn settings(&self, detail: DetailChoice, launched: Instant) -> Result<Settings> {
         let request = Request {
             attach: match self.attach {
@@ -130,6 +135,7 @@ impl MeasureArguments {
             spans: self.spans.clone(),
             lock: self.lock.name.clone(),
             kind: self.lock.family(),
+            of_process: false,
             windows: self.common.has_windows(),
             arrangement: self.arrangement.map(|arrangement| match arrangement {
                 ArrangementWord::Exit => Arrangement::Exit,

@@ -22,7 +22,7 @@ use super::{
     in_progress::Watch,
     intervals::Next,
     load::{Load, LoadEvent},
-    owners, priority,
+    owners, priority, process,
     run_time::{self, RunTimeWindow},
     session::{ENDING, Session},
     windows::{Reading, Windows},
@@ -60,9 +60,14 @@ impl Session {
             .and_then(RunTimeWindow::open);
         self.begin(Phase::WarmUp, "warm-up");
         let niceness = priority::raise();
+        let programs = self.programs.as_ref();
+        let followed = programs.and_then(|programs| programs.process.clone());
+        if let Some((followed, process)) = followed.as_ref().zip(self.settings.process) {
+            followed.begin(process);
+        }
         self.state.load = spec
             .as_ref()
-            .map(|spec| Load::start(spec, self.mark.clone(), niceness))
+            .map(|spec| Load::start(spec, self.mark.clone(), niceness, followed.clone()))
             .transpose()?;
         self.renounce();
         let mut deadline = (!keeps_time).then(|| Instant::now() + warm_up);
@@ -156,6 +161,7 @@ impl Session {
                 }
                 _ = ticker.tick() => {
                     self.close_interval(Next::Same)?;
+                    self.leave_ended_process();
                     if let (Some(watch), Some(programs)) = (&mut self.watch, &self.programs) {
                         watch.look(programs, &self.collector, self.state.phase);
                     }
@@ -178,6 +184,51 @@ impl Session {
         // From here on a signal kills, and the kernel detaches what is left.
         Signals::let_the_next_one_kill();
         Ok(ending.unwrap_or(Ended::LoadEnded))
+    }
+
+    /// A bundled load's first process drives the workers, and does nothing else: what is followed is the first of theirs.
+    fn follow_worker(&self) {
+        let followed = self
+            .programs
+            .as_ref()
+            .and_then(|programs| programs.process.as_ref());
+        let driver = self.state.load.as_ref().and_then(Load::id);
+        let Some((followed, driver)) = followed.zip(driver) else {
+            return;
+        };
+        match process::children(driver).as_slice() {
+            [] => {}
+            [worker, others @ ..] => {
+                followed.begin(*worker);
+                let beside = match others.len() {
+                    0 => String::new(),
+                    number => format!(", one of {}", number + 1),
+                };
+                let lock = &self.settings.request.lock;
+                self.progress.say(&format!(
+                    "follows the {lock} of process {worker}, in which the workers are{beside}"
+                ));
+            }
+        }
+    }
+
+    /// Follows a process no longer when it has ended: its memory, and with it its lock's address, may be another's soon.
+    fn leave_ended_process(&mut self) {
+        let followed = self
+            .programs
+            .as_ref()
+            .and_then(|programs| programs.process.as_ref());
+        let Some((followed, pid)) = followed.zip(self.settings.process) else {
+            return;
+        };
+        if !process::exists(pid) {
+            followed.end();
+            self.settings.process = None;
+            let lock = &self.settings.request.lock;
+            self.progress.say(&format!(
+                "process {pid} has ended: from now on no {lock} is followed"
+            ));
+        }
     }
 
     /// Begins the measured time, unless the load does; when it ends, where that is known.
@@ -247,9 +298,8 @@ impl Session {
             LoadEvent::Said(WorkloadLine::GroundTruth(truth)) => {
                 self.state.ground_truth = Some(truth.clone());
             }
-            LoadEvent::Said(
-                WorkloadLine::Warmup | WorkloadLine::Second { .. } | WorkloadLine::Other,
-            )
+            LoadEvent::Said(WorkloadLine::Warmup) => self.follow_worker(),
+            LoadEvent::Said(WorkloadLine::Second { .. } | WorkloadLine::Other)
             | LoadEvent::Ended(_) => {}
         }
         Ok(event)

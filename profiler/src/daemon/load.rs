@@ -18,6 +18,7 @@ use super::command;
 use crate::{
     file_size,
     offspring::{self, Mark},
+    probe::programs::FollowedProcess,
     recording::schema::Workload,
     renounce,
 };
@@ -94,11 +95,17 @@ pub enum LoadEvent {
 
 impl Load {
     /// Starts it with the niceness that lockprof was started with, and with no capability that lockprof has a use
-    /// for but those that its own user has: a load of root's is root's.
+    /// for but those that its own user has: a load of root's is root's. Its first process is the one that is followed, where
+    /// one is.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(spec: &LoadSpec, mark: Mark, niceness: i32) -> Result<Self> {
+    pub fn start(
+        spec: &LoadSpec,
+        mark: Mark,
+        niceness: i32,
+        followed: Option<FollowedProcess>,
+    ) -> Result<Self> {
         let mut counters = None;
         let (mut command, name) = match spec {
             LoadSpec::Bundled {
@@ -142,6 +149,9 @@ impl Load {
                 // The parent may have died before the line above.
                 if libc::getppid().unsigned_abs() != parent {
                     libc::_exit(1);
+                }
+                if let Some(followed) = &followed {
+                    followed.begin(libc::getpid().unsigned_abs());
                 }
                 Ok(())
             });
@@ -197,6 +207,11 @@ impl Load {
             sleep(LOOK).await;
         }
         Ok(LoadEvent::Ended(status))
+    }
+
+    /// The number of its first process, until that was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// How its first process has ended, where it has.

@@ -23,6 +23,7 @@ mod pause;
 mod place;
 mod prepare;
 mod priority;
+mod process;
 mod progress;
 mod run_time;
 mod session;
@@ -62,6 +63,8 @@ use crate::{
 pub struct Settings {
     /// Lock, method, detail, readers.
     pub request: Request,
+    /// The process whose lock is followed, where each has one and lockprof starts none.
+    pub process: Option<u32>,
     /// Whether the measured time is cut into windows.
     pub windows: WindowChoice,
     /// Nothing is attached: the load runs alone, to be compared with runs that are profiled.

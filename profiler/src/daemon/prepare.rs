@@ -14,7 +14,7 @@ use super::{
     in_progress::Watch,
     load::LoadSpec,
     owners::Owners,
-    place,
+    place, process,
     progress::Progress,
     session::{Session, State},
     sight::Sight,
@@ -32,7 +32,7 @@ use crate::{
     probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
+        schema::{AddressSource, Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
     },
     report,
 };
@@ -65,6 +65,9 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         windows: windows.is_ok(),
         ..settings.request.clone()
     };
+    if settings.request.of_process && known_locks::is_of_process(&settings.request.lock) {
+        process::is_in_first_namespace()?;
+    }
     let (plan, budget) = if settings.bare {
         (None, None)
     } else {
@@ -285,7 +288,12 @@ fn within_budget(
 /// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.
 fn locks_of(planned: &AttachPlan, request: &Request) -> Result<Option<LockRates>> {
     let by_task = ByTask::of(planned.lock.kind).filter(|_| planned.tier == Tier::Exact);
-    let Some((by_task, address)) = by_task.zip(planned.lock.address) else {
+    let address = match planned.lock.source {
+        // None of those that are counted.
+        AddressSource::Process => Some(0),
+        _ => planned.lock.address,
+    };
+    let Some((by_task, address)) = by_task.zip(address) else {
         return Ok(None);
     };
     let counted = LockRates::count(by_task, request.readers, address).map_err(|error| {

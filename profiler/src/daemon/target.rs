@@ -204,6 +204,7 @@ fn find_lock(plan: &AttachPlan) -> Result<Lock> {
         AddressSource::Kallsyms
         | AddressSource::Given
         | AddressSource::Stacks
+        | AddressSource::Process
         | AddressSource::Unknown => plan.lock.address,
     };
     Ok(Lock {
@@ -234,6 +235,7 @@ fn constants(
     );
     Ok(Constants {
         target_lock,
+        follows_process: plan.lock.source == AddressSource::Process,
         followed: by_task.map_or(Followed::ByCpu, |by_task| by_task.followed),
         lock_function,
         unlock_function: symbols

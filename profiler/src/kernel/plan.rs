@@ -62,6 +62,8 @@ pub struct Request {
     pub lock: String,
     /// What kind of lock it is, where who asks has said so.
     pub kind: Option<LockFamily>,
+    /// Whether a process is named, whose lock is meant where each has one.
+    pub of_process: bool,
     /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
     pub arrangement: Option<Arrangement>,
     /// Whether calls inside holds have windows of their own, or are measured with everything else.
@@ -81,6 +83,7 @@ impl Default for Request {
             spans: Vec::new(),
             lock: DEFAULT_LOCK.to_owned(),
             kind: None,
+            of_process: false,
             arrangement: None,
             windows: true,
             owner_stacks: false,

@@ -18,6 +18,7 @@ pub static LOCK: KnownLock = KnownLock {
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,
+    of_process: false,
     unseen: None,
 };
 

@@ -15,6 +15,7 @@ pub static LOCK: KnownLock = KnownLock {
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,
+    of_process: true,
     unseen: Some(
         "Locks of single VMAs (Linux 6.4 and later), which page faults take first, are no rwsems from 6.15 on and tell \
          nothing: waits for them are in no row.",

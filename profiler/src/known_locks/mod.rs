@@ -36,6 +36,8 @@ pub struct KnownLock {
     pub taken_by_each_task: bool,
     /// The site of [`hold_by_setpgid`]'s holds, which change nothing; none where it does not hold this lock.
     pub control_site: Option<Site>,
+    /// Whether each process has one, so that a process has to be named whose is meant.
+    pub of_process: bool,
     /// What takes its place and is in no wait for it, as a sentence.
     pub unseen: Option<&'static str>,
 }
@@ -99,6 +101,12 @@ pub fn has_sites(name: &str) -> bool {
 #[must_use]
 pub fn is_taken_by_each_task(name: &str) -> bool {
     find(name).is_some_and(|known| known.taken_by_each_task)
+}
+
+/// Whether each process has a lock of this name of its own.
+#[must_use]
+pub fn is_of_process(name: &str) -> bool {
+    find(name).is_some_and(|known| known.of_process)
 }
 
 /// The site that a function means in the report of a known lock. `copy_process.cold` and `ptrace_attach.isra.0` mean the

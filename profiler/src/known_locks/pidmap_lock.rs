@@ -12,5 +12,6 @@ pub static LOCK: KnownLock = KnownLock {
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,
+    of_process: false,
     unseen: None,
 };

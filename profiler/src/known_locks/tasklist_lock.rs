@@ -16,6 +16,7 @@ pub static LOCK: KnownLock = KnownLock {
     learned_in: Some("release_task"),
     taken_by_each_task: true,
     control_site: Some(Site::SETPGID),
+    of_process: false,
     unseen: None,
 };
 

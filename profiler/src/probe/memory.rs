@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use aya::{Ebpf, maps::Map};
 use lockprof_abi::{
-    Callers, CgroupEntry, ContentionEntry, CpuState, OffCpuEntry, OwnerStack, SiteState, TaskHold,
-    TaskSlot, WaiterEntry,
+    Callers, CgroupEntry, ContentionEntry, CpuState, OffCpuEntry, OwnerStack, ProcessLock,
+    SiteState, TaskHold, TaskSlot, WaiterEntry,
 };
 
 /// Plain data that the programs write: any bit pattern is valid, the size is a multiple of eight
@@ -41,6 +41,13 @@ unsafe impl Shared for TaskHold {}
 unsafe impl Shared for WaiterEntry {}
 // SAFETY: as above.
 unsafe impl Shared for OwnerStack {}
+// SAFETY: as above.
+unsafe impl Shared for ProcessLock {}
+
+// SAFETY: a mapping belongs to the process, whichever of its threads uses it, and its words are atomics.
+unsafe impl<T> Send for MappedArray<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for MappedArray<T> {}
 
 /// A mapped array. Unmapped when dropped.
 #[derive(Debug)]
@@ -143,6 +150,21 @@ impl<T: Shared> MappedArray<T> {
     #[must_use]
     pub fn first_word(&self, index: usize) -> u64 {
         self.words(index)[0].load(Ordering::Relaxed)
+    }
+}
+
+impl MappedArray<ProcessLock> {
+    /// Writes the first word of an element.
+    pub(super) fn set_first_word(&self, index: usize, value: u64) {
+        self.words(index)[0].store(value, Ordering::Relaxed);
+    }
+
+    /// Makes all words of an element 0.
+    pub(super) fn clear(&self, index: usize) {
+        let words = self.words(index);
+        words
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Relaxed));
     }
 }
 

@@ -1,18 +1,18 @@
 //! The loaded programs: their constants, what they write, and what they are told.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
-    EbpfLoader,
+    Ebpf, EbpfLoader,
     maps::{MapData, StackTraceMap},
 };
 use aya_log::EbpfLogger;
 use lockprof_abi::{
     ARMED, CGROUP_PLACES, CONTROLS, CgroupEntry, ContentionEntry, Followed, KernelLayout,
     OFF_CPU_PLACES, OTHER_WAITERS_PLACES, OTHERS_PLACES, OWNER_PLACES, OffCpuEntry, OwnerStack,
-    Phase, READERS, RELEASES, RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot, TextRange,
-    WRITERS, WaitFilter, WaiterEntry,
+    Phase, ProcessLock, READERS, RELEASES, RunControl, SiteRanges, TASK_SLOTS, TaskHold, TaskSlot,
+    TextRange, WRITERS, WaitFilter, WaiterEntry,
 };
 
 use super::{
@@ -36,6 +36,8 @@ const STACKS: u32 = 8192;
 pub struct Constants {
     /// The target lock's address; 0 where it is not known, which no lock has.
     pub target_lock: u64,
+    /// Whether the target is the mmap_lock of a process, whose number the programs are told later.
+    pub follows_process: bool,
     /// How its holds are kept.
     pub followed: Followed,
     /// `_raw_write_lock_irq`, or functions that take and release a lock that is followed by task.
@@ -110,12 +112,47 @@ pub struct Programs {
     pub tasks: MappedArray<TaskSlot>,
     /// Holds of the target lock by task, where it is followed so; else one free place.
     pub task_holds: MappedArray<TaskHold>,
+    /// The process whose mmap_lock is the target, where it is one's.
+    pub process: Option<FollowedProcess>,
     /// Call stacks of waiters.
     pub stacks: StackTraceMap<MapData>,
     /// The target lock's address; 0 where it is not known.
     pub target_lock: u64,
     /// How its holds are kept.
     pub followed: Followed,
+}
+
+/// What the programs know of the process whose mmap_lock they follow.
+#[derive(Clone, Debug)]
+pub struct FollowedProcess(Arc<MappedArray<ProcessLock>>);
+
+impl FollowedProcess {
+    fn open(ebpf: &Ebpf) -> Result<Self> {
+        MappedArray::open(ebpf, "PROCESS_LOCK", 1).map(|lock| Self(Arc::new(lock)))
+    }
+
+    /// Has the programs follow a process, by its number in the first pid namespace. Nothing but a store: a process that
+    /// shares this memory may call it between fork and exec.
+    pub fn begin(&self, tgid: u32) {
+        self.0.set_first_word(0, tgid.into());
+    }
+
+    /// Has them follow none: the process has ended, and what is at its lock's address may be another's.
+    pub fn end(&self) {
+        self.begin(0);
+        self.0.clear(0);
+    }
+
+    /// The lock's address, once one of its tasks was seen to take it.
+    #[must_use]
+    pub fn address(&self) -> Option<u64> {
+        let mut lock = ProcessLock {
+            tgid: 0,
+            address: 0,
+        };
+        self.0.read(0, &mut lock);
+        Some(lock.address).filter(|&address| address != 0)
+    }
 }
 
 impl Programs {
@@ -128,6 +165,7 @@ impl Programs {
         let flags = [constants.cgroups, constants.keep_task].map(u32::from);
         let [cgroups, keep_task] = &flags;
         let followed = constants.followed as u32;
+        let follows_process = u32::from(constants.follows_process);
         let task_holds = match constants.followed {
             Followed::ByCpu => 1,
             Followed::Mutex | Followed::Rwsem => TASK_SLOTS,
@@ -186,6 +224,7 @@ impl Programs {
         let mut ebpf = EbpfLoader::new()
             .override_global("TARGET_LOCK", &constants.target_lock, true)
             .override_global("FOLLOWED", &followed, true)
+            .override_global("FOLLOWS_PROCESS", &follows_process, true)
             .override_global("LOCK_FUNCTION", &lock_function, true)
             .override_global("UNLOCK_FUNCTION", &unlock_function, true)
             .override_global("READ_FUNCTION", &read_function, true)
@@ -232,9 +271,11 @@ impl Programs {
             MappedArray::open(&ebpf, "OWNERS", owner_places as usize)?,
             MappedArray::open(&ebpf, "TASKS", TASK_SLOTS as usize)?,
             MappedArray::open(&ebpf, "TASK_HOLDS", task_holds as usize)?,
+            FollowedProcess::open(&ebpf)?,
         );
         let (links, loaded) = Links::load(ebpf, plan)?;
-        let (cpus, contention, cgroups, off_cpu, waiters, owners, tasks, task_holds) = mapped;
+        let (cpus, contention, cgroups, off_cpu, waiters, owners, tasks, task_holds, process) =
+            mapped;
         Ok(Self {
             links: Some(links),
             loaded,
@@ -257,6 +298,7 @@ impl Programs {
             owners,
             tasks,
             task_holds,
+            process: constants.follows_process.then_some(process),
             stacks: StackTraceMap::try_from(stacks).context("cannot use the map STACKS")?,
             target_lock: constants.target_lock,
             followed: constants.followed,

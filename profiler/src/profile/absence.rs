@@ -258,6 +258,7 @@ impl Profile {
                         .to_owned(),
                 );
             }
+            (None, AddressSource::Process) => {}
             (None, _) => {
                 return Absence::Unknown(
                     "the lock's address is not known, so that its waits are among those for all locks"

@@ -306,6 +306,8 @@ pub enum AddressSource {
     Stacks,
     /// Whoever started the run has given it in the place of a name.
     Given,
+    /// It is that of the process that is followed, and changes with its address space.
+    Process,
     /// It is not known.
     Unknown,
 }

@@ -23,6 +23,7 @@ mod counts;
 mod daemon;
 mod every_lock;
 mod faults;
+mod mmap_lock;
 mod modules;
 mod mutex;
 mod off_cpu;
@@ -306,6 +307,18 @@ pub const TESTS: &[GuestTest] = &[
     everywhere(
         "rwsem_holds_are_counted_exactly",
         rwsem::holds_are_counted_exactly,
+    ),
+    everywhere(
+        "mmap_lock_is_followed_through_exec",
+        mmap_lock::a_process_is_followed_through_exec,
+    ),
+    everywhere(
+        "mmap_lock_waits_are_seen",
+        mmap_lock::threads_wait_for_each_other,
+    ),
+    everywhere(
+        "mmap_lock_of_a_process_that_is_there",
+        mmap_lock::a_process_is_attached_to,
     ),
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(

@@ -5,13 +5,13 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
     super::cost::{monotonic_ns, thread_cpu_ns},
+    super::process::has_first_namespace,
     task::{SleptFor, Stat, frames, slept_for, switches},
     without_event,
 };
@@ -29,8 +29,6 @@ const REST: u32 = 100;
 const LAST_LOOK: Duration = Duration::from_millis(20);
 /// A look ends after so much of the CPU's time, whatever is left.
 const LONGEST_LOOK: Duration = Duration::from_millis(250);
-/// `PROC_PID_INIT_INO` (include/linux/proc_ns.h): the namespace whose numbers eBPF programs see.
-const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// A task that sleeps for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,13 +139,12 @@ impl Sleepers {
         } else {
             KernelText::open()
         };
-        let namespace = fs::metadata("/proc/self/ns/pid");
         let mut sleepers = Self {
             known: HashMap::new(),
             text,
             blind: stacks_are_hidden(),
             ended: Vec::new(),
-            first_pid_namespace: namespace.is_ok_and(|file| file.ino() == FIRST_PID_NAMESPACE),
+            first_pid_namespace: has_first_namespace(),
             cut_off: false,
             next: Instant::now(),
         };

@@ -121,6 +121,7 @@ fn lock(header: &Header) -> String {
         AddressSource::Given => "as given",
         AddressSource::Learned => "learned from release_task",
         AddressSource::Stacks => "by who waited for it",
+        AddressSource::Process => "that of the process, by its own calls",
         AddressSource::Unknown => "not known",
     };
     match &header.lock.address {

@@ -5,7 +5,7 @@ use lockprof_abi::Loss;
 use super::{Column, Grid};
 use crate::{
     profile::Profile,
-    recording::schema::{Arrangement, Clock, Detail, Tier},
+    recording::schema::{AddressSource, Arrangement, Clock, Detail, Tier},
     site::Site,
     units::{self, UNKNOWN},
 };
@@ -133,6 +133,12 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
     if profile.holds_known() {
         if !header.readers && !profile.is_of_mutex() {
             all.push("Holds of readers: they are followed with --readers only.".to_owned());
+        }
+        if header.lock.address_source == AddressSource::Process && !header.readers {
+            all.push(format!(
+                "Which waits of readers were for the {0} of this process: they are in the row of all processes' {0}.",
+                header.lock.name
+            ));
         }
         if profile.is_followed_by_task() {
             let which = if profile.is_of_mutex() {

@@ -84,6 +84,8 @@ pub(super) fn hooks(
 
 #[cfg(test)]
 mod tests {
+    use lockprof_abi::KernelLayout;
+
     use super::super::super::capabilities::{FunctionFacts, LockSymbol};
     use super::super::super::examples::{ADDRESS, debian_6_12, lose, no_fentry};
     use super::super::{AttachChoice, AttachPlan, PlanError, Request, Role, plan};
@@ -181,6 +183,40 @@ mod tests {
         assert!(refused.iter().any(|why| why.contains("has no up_read")));
         let writers = follow("uts_sem", rwsem(false), without).unwrap();
         assert_eq!(writers.tier, Tier::Exact);
+    }
+
+    #[test]
+    fn the_lock_of_a_process_takes_a_process_and_its_own_calls() {
+        let of_process = |of_process| Request {
+            of_process,
+            ..Request::default()
+        };
+        let layout = |c: &mut Capabilities| {
+            c.locks.clear();
+            c.btf.layout = Some(KernelLayout {
+                task_mm: 8,
+                mm_mmap_lock: 16,
+                ..KernelLayout::UNKNOWN
+            });
+        };
+        let plan = follow("mmap_lock", of_process(true), layout).unwrap();
+        assert_eq!((plan.tier, plan.lock.address), (Tier::Exact, None));
+        assert_eq!(plan.lock.source, AddressSource::Process);
+        assert!(plan.has(Role::Acquire, WindowKind::Holds));
+        type Change = fn(&mut Capabilities);
+        let cases: [(bool, Change, &str); 3] = [
+            (false, layout, "name the process with --pid"),
+            (true, |_| {}, "does not tell where"),
+            (
+                true,
+                |c| no_fentry(c, "not permitted"),
+                "`lockprof locks --lock mmap_lock --pid PID`",
+            ),
+        ];
+        for (named, change, words) in cases {
+            let refused = follow("mmap_lock", of_process(named), change).unwrap_err();
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The lock's address: read, or to be learned.
 
+use lockprof_abi::UNKNOWN_OFFSET;
 use serde::Serialize;
 
 use super::super::capabilities::Capabilities;
@@ -27,6 +28,27 @@ pub struct PlannedLock {
 /// The address that a lock is named by, in hexadecimal with 0x.
 pub(in super::super) fn address_of(name: &str) -> Option<u64> {
     u64::from_str_radix(name.strip_prefix("0x")?, 16).ok()
+}
+
+/// Whether the lock of a process can be followed.
+fn of_process(capabilities: &Capabilities, request: &Request, tier: Tier) -> Result<(), PlanError> {
+    let layout = capabilities.btf.layout;
+    let is_known = layout
+        .is_some_and(|layout| ![layout.task_mm, layout.mm_mmap_lock].contains(&UNKNOWN_OFFSET));
+    let why = if !request.of_process {
+        "each process has one: name the process with --pid, or let `lockprof run` start it"
+    } else if tier != Tier::Exact {
+        "it is found by who takes it, and this kernel does not let lockprof see that; `lockprof locks --lock mmap_lock \
+         --pid PID` measures the waits of a process for it"
+    } else if !is_known {
+        "this kernel's BTF does not tell where an address space has its lock"
+    } else {
+        return Ok(());
+    };
+    Err(PlanError::UnknownLock {
+        lock: request.lock.clone(),
+        why: why.to_owned(),
+    })
 }
 
 /// The lock's address, or how it will be known.
@@ -66,6 +88,11 @@ pub(super) fn planned_lock(
     if let Some(address) = address_of(name) {
         let how = "it was given".to_owned();
         return Ok(planned(Some(address), AddressSource::Given, how));
+    }
+    if known_locks::is_of_process(name) {
+        of_process(capabilities, request, tier)?;
+        let how = "it is that of the process, wherever its tasks take it".to_owned();
+        return Ok(planned(None, AddressSource::Process, how));
     }
     if let Some(address) = found.and_then(|lock| lock.address) {
         let how = "/proc/kallsyms has it".to_owned();

@@ -6,10 +6,10 @@
 
 mod cgroups;
 mod container;
-mod host_name;
 mod machine;
 mod modules;
 mod output;
+mod rwsems;
 mod smoke;
 mod sockets;
 mod steps;
@@ -47,8 +47,11 @@ fn main() -> ExitCode {
             let executed = container::execute(cgroup, mounted, capabilities, program);
             return ended(container::IN_CGROUP_NAMESPACE, executed);
         }
-        [host_name::CHANGE, tasks, times] => {
-            return ended(host_name::CHANGE, host_name::change(tasks, times));
+        [rwsems::CHANGE, tasks, times] => {
+            return ended(rwsems::CHANGE, rwsems::change(tasks, times));
+        }
+        [rwsems::MAP, tasks, times, ref program @ ..] => {
+            return ended(rwsems::MAP, rwsems::map(tasks, times, program));
         }
         [symbols::WITHOUT_DATA, map, ref program @ ..] => {
             return ended(symbols::WITHOUT_DATA, symbols::execute(map, program));

@@ -1,0 +1,90 @@
+//! Loads for reader-writer semaphores: for uts_sem, which the kernel's symbols have and which guards the machine's name,
+//! and for the mmap_lock of a process that executes something else.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+
+/// The word for it, before the number of threads, and how often each changes the name and reads it.
+///
+/// Each change takes uts_sem by `down_write`, each reading by `down_read`, once (`sys_sethostname()` and `sys_newuname()` of
+/// kernel/sys.c, 6.1 to 7.3).
+pub const CHANGE: &str = "host-name";
+
+/// The word before the number of threads, how often each maps memory, and what is executed then, if anything.
+///
+/// Each takes the process's mmap_lock by `down_write_killable` twice, to map and to unmap.
+pub const MAP: &str = "map";
+
+const NAME: &[u8] = b"guest";
+
+/// Changes the name, and reads it, so often in each of so many threads.
+pub fn change(tasks: &str, times: &str) -> Result<()> {
+    in_threads(tasks, times, change_and_read)
+}
+
+/// Does something so often in each of so many threads.
+fn in_threads(tasks: &str, times: &str, one: fn() -> io::Result<()>) -> Result<()> {
+    let tasks: u32 = tasks.parse().context("the number of threads is none")?;
+    let times: u32 = times.parse().context("how often is no number")?;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..tasks)
+            .map(|_| scope.spawn(move || (0..times).try_for_each(|_| one())))
+            .collect();
+        for thread in threads {
+            let done = thread.join().ok().context("a thread has panicked")?;
+            done.context("the kernel has refused it")?;
+        }
+        Ok(())
+    })
+}
+
+fn change_and_read() -> io::Result<()> {
+    // SAFETY: the name lives as long as the program, and has that length.
+    if unsafe { libc::sethostname(NAME.as_ptr().cast(), NAME.len()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: any bytes are a valid structure of texts.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: there is room for the answer.
+    if unsafe { libc::uname(&raw mut names) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Maps some memory so often in each of so many threads, and executes a program, if there is one.
+pub fn map(tasks: &str, times: &str, program: &[&str]) -> Result<()> {
+    in_threads(tasks, times, map_and_unmap)?;
+    let [program, arguments @ ..] = program else {
+        return Ok(());
+    };
+    let failed = Command::new(program).args(arguments).exec();
+    Err(failed).with_context(|| format!("cannot execute {program}"))
+}
+
+fn map_and_unmap() -> io::Result<()> {
+    const LENGTH: usize = 4096;
+    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            LENGTH,
+            libc::PROT_READ,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping is of that length, and nothing refers to it.
+    match unsafe { libc::munmap(address, LENGTH) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
