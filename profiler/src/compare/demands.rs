@@ -52,7 +52,8 @@ pub fn demands_of(sides: &[&Side]) -> Result<Demands, String> {
     }
     if let Some(side) = sides.iter().find(|side| has_waits_alone(side, setting)) {
         return Err(format!(
-            "holds of {lock} were not followed in {}, so that what {} asks of it is unknown: a lock is a station of the model              where its holds are exact",
+            "holds of {lock} were not followed in {}, so that what {} asks of it is unknown: a lock is a station of the \
+             model where its holds are exact",
             side.name,
             setting.unit.one(),
             lock = setting.lock,

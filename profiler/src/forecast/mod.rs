@@ -2,8 +2,9 @@
 //! CPUs, by a model of its locks. Pure.
 //!
 //! The model is a closed network of queues. Each CPU has one task, which works outside of the locks
-//! (a delay that nobody queues for) and takes each lock in turn (a station with one server): a *round*, which is a task's life
-//! or an iteration of the load ([`WorkUnit`](crate::work_unit::WorkUnit)). What a round asks of each, its *service demand*, is measured on the instruction clock, where it repeats;
+//! (a delay that nobody queues for) and takes each lock in turn (a station with one server): a *round*,
+//! which is a task's life or an iteration of the load ([`WorkUnit`](crate::work_unit::WorkUnit)). What a
+//! round asks of each, its *service demand*, is measured on the instruction clock, where it repeats;
 //! `measured` makes it from the numbers of recordings, `network` solves the network exactly, and
 //! `intervals` says how sure its answer is. [`Subject::assumptions`] is what the answer stands on, and belongs
 //! beside it. A lock whose holds nobody followed is no station: what is asked of it is unknown, and that is said.

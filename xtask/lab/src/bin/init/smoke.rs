@@ -1,6 +1,6 @@
 //! What a patch of the release of tasks may break: every way in which a task ends, is waited for or is
-//! watched; and, in a file of its own, of the making of cgroups. Each check is a few system calls with a known answer; what the kernel itself complains
-//! about, the console shows.
+//! watched; and, in a file of its own, of the making of cgroups. Each check is a few system calls with a
+//! known answer; what the kernel itself complains about, the console shows.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
