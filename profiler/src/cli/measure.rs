@@ -22,7 +22,8 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct MeasureArguments {
     /// The lock to follow: a mutex, an rwsem, or an rwlock that is taken with write_lock_irq(), by its symbol or its address
-    /// (0x…). What kind it is follows, as in event_mutex:mutex, where lockprof does not know it
+    /// (0x…). What kind it is follows, as in event_mutex:mutex, where lockprof neither knows it nor sees within 50 ms who takes
+    /// it
     #[arg(long, value_name = "NAME|ADDRESS[:KIND]", default_value = DEFAULT_LOCK, value_parser = lock_choice)]
     pub(super) lock: LockChoice,
     /// The kind of probe; auto takes the best that this kernel allows

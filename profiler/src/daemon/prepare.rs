@@ -23,16 +23,19 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, ByTask, Capabilities, Kallsyms, LockRates, Request, SiteNumbers,
-        kernel_identity, plan,
+        AttachChoice, AttachPlan, ByTask, Capabilities, Kallsyms, LockRates, Request, SeenKind,
+        SiteNumbers, kernel_identity, lock_address, nobody_took_it, plan,
         privileges::{self, Measuring},
     },
-    known_locks,
+    known_locks::{self, FOLLOWED_HOLDS},
     offspring::Mark,
     probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{AddressSource, Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
+        schema::{
+            AddressSource, Anchor, Clock, Detail, Header, Line, LockFamily, SCHEMA, Tier,
+            WindowKind,
+        },
     },
     report,
 };
@@ -44,6 +47,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let progress = Progress::new(settings.quiet);
     let seen = Seen::begin();
     let symbols = Kallsyms::read();
+    let settings = &with_kind(settings, symbols.as_ref().ok(), &progress);
     let capabilities =
         Capabilities::probe_with(&symbols, &settings.request.lock, settings.request.kind);
     if capabilities.trials.lacked_files() {
@@ -283,6 +287,53 @@ fn within_budget(
     let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
     lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
+}
+
+/// With the kind of the lock, where that was found out, and what is measured of such a kind.
+fn with_kind(settings: &Settings, symbols: Option<&Kallsyms>, progress: &Progress) -> Settings {
+    let mut settings = settings.clone();
+    if settings.request.kind.is_none() {
+        settings.request.kind = kind_of(&settings, symbols, progress);
+        if ByTask::of(settings.request.kind).is_some() {
+            settings.request.detail = Detail::Holds;
+        }
+    }
+    settings
+}
+
+/// What kind of lock it is, by who takes it now, where that is neither known nor said; what was found out is said.
+fn kind_of(
+    settings: &Settings,
+    symbols: Option<&Kallsyms>,
+    progress: &Progress,
+) -> Option<LockFamily> {
+    let lock = &settings.request.lock;
+    let is_followed = settings.locks.is_none() && !settings.bare;
+    if !is_followed || known_locks::find(lock).is_some() {
+        return None;
+    }
+    let address = lock_address(symbols, lock)?;
+    match SeenKind::of(address) {
+        Ok(Some(seen)) => {
+            let how = seen.how();
+            let kind = seen.family.name();
+            progress.say(&format!("the kind of {lock} is {kind}: {how}"));
+            if let Some(function) = seen.not_followed() {
+                progress.say(&format!(
+                    "holds that end in {function} are not followed: {FOLLOWED_HOLDS}"
+                ));
+            }
+            Some(seen.family)
+        }
+        Ok(None) => {
+            progress.say(&format!("{lock}: {}", nobody_took_it(lock)));
+            None
+        }
+        Err(why) => {
+            log::info!("what kind of lock {lock} is was not found out: {why}");
+            None
+        }
+    }
 }
 
 /// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.

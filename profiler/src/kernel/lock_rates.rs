@@ -81,7 +81,7 @@ impl LockRates {
 
 /// `r6 = the first argument; *all += 1; if r6 != lock goto the end; *of_lock += 1; r0 = 0; exit`. The counters are named by
 /// the descriptors of their maps (BPF_PSEUDO_MAP_VALUE, v5.2).
-const fn counting(all: i32, of_lock: i32, lock: u64) -> [u64; 14] {
+pub(super) const fn counting(all: i32, of_lock: i32, lock: u64) -> [u64; 14] {
     const TO_THE_END: i16 = 4;
     let add_one = [
         instruction(0xb7, 2, 0, 1),

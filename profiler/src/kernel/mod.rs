@@ -18,6 +18,7 @@ mod forbidden;
 mod identity;
 mod instruction;
 mod kallsyms;
+mod kind_trial;
 mod lock_rates;
 mod machine;
 mod memory;
@@ -53,6 +54,7 @@ pub use findings::{Preemption, Unlock};
 pub use forbidden::refuse;
 pub use identity::kernel_identity;
 pub use kallsyms::{Kallsyms, KallsymsError};
+pub use kind_trial::{SeenKind, nobody_took_it};
 pub use lock_rates::LockRates;
 pub use nodes::{MemoryNodes, NodeLayout};
 pub use obstructions::Obstructions;
@@ -63,6 +65,7 @@ pub use plan::{
 };
 pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;
+pub use probing::lock_address;
 pub use release::version;
 pub use sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, RT_LOCK_FUNCTION, SiteNumbers,

@@ -174,6 +174,14 @@ fn symbol_facts(
     }
 }
 
+/// The address of a lock, by its symbol where one object has that, or as it stands in the place of a name; `None` where it
+/// is not known.
+#[must_use]
+pub fn lock_address(kallsyms: Option<&Kallsyms>, name: &str) -> Option<u64> {
+    let symbol = lock_symbol(kallsyms, name);
+    symbol.address.filter(|_| symbol.more.is_empty())
+}
+
 fn lock_symbol(kallsyms: Option<&Kallsyms>, name: &str) -> LockSymbol {
     if let Some(address) = address_of(name) {
         return LockSymbol {

@@ -308,6 +308,7 @@ pub const TESTS: &[GuestTest] = &[
         "rwsem_holds_are_counted_exactly",
         rwsem::holds_are_counted_exactly,
     ),
+    everywhere_alone("rwsem_kind_is_found_out", rwsem::the_kind_is_found_out),
     everywhere(
         "mmap_lock_is_followed_through_exec",
         mmap_lock::a_process_is_followed_through_exec,

@@ -1,7 +1,7 @@
 //! Holds and waits of a reader-writer semaphore: of uts_sem, by a load that knows how often it takes it.
 
 use anyhow::{Result, bail};
-use lab::vm::protocol::Step;
+use lab::vm::{self, protocol::Step};
 
 use super::beside::counted;
 use super::summary::{Summary, equal};
@@ -65,6 +65,47 @@ pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
     let read = read + read_lost;
     if by_script > of_load || read < of_load || read_by_script.abs_diff(read) > of_load / 20 {
         bail!("{of_load} holds for writing and some more for reading were expected");
+    }
+    Ok(Verdict::Passed)
+}
+
+/// What kind of lock it is is found out by who takes it meanwhile; of one that nobody takes it is said that it has to be
+/// told.
+pub fn the_kind_is_found_out(lab: &Lab<'_>) -> Result<Verdict> {
+    // It is killed.
+    const ENDLESS: u64 = 4_000_000_000;
+    let attach = |name: &str, lock: &str| {
+        let words = format!(
+            "lockprof attach --windows off --budget off --no-report --loss-threshold {MAY_BE_LOST} --lock {lock} -d 1 --output /out/{name}"
+        );
+        Step::new(words.split(' '))
+    };
+    let outcome = vm::run(&lab.request(vec![
+        Step::new(["/init", "host-name", "1", &ENDLESS.to_string()]).background(None),
+        attach("taken", LOCK),
+        Step::ending(0, libc::SIGKILL),
+        attach("idle", LOCK),
+    ]))?;
+    let said = |step: usize| String::from_utf8_lossy(&outcome.steps[step].stderr).into_owned();
+    let (taken, idle) = (said(1), said(3));
+    for line in taken
+        .lines()
+        .chain(idle.lines())
+        .filter(|line| line.contains(LOCK))
+    {
+        note!("    {line}");
+    }
+    if !taken.contains("the kind of uts_sem is rwsem: in 50 ms it was given back by up_write (") {
+        bail!("{taken}");
+    }
+    if !idle.contains("say it, as in --lock uts_sem:mutex") {
+        bail!("{idle}");
+    }
+    let summary = Summary::of(lab, &outcome, "taken")?;
+    equal("kind", summary.text("/lock/kind")?, "rwsem")?;
+    let (written, _) = holds(&summary)?;
+    if written == 0 {
+        bail!("no hold of {LOCK} was seen");
     }
     Ok(Verdict::Passed)
 }
