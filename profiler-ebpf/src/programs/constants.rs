@@ -120,12 +120,20 @@ static ONLY: WaitFilter = WaitFilter::EVERYTHING;
 #[inline(always)]
 pub fn target_lock() -> u64 {
     if follows_process() {
-        return maps::process_lock().map_or(0, |lock| {
-            // SAFETY: the pointer is to the only element of the map; a word is read whole.
-            unsafe { core::ptr::read_volatile(&raw const (*lock).address) }
-        });
+        return lock_of_process();
     }
     TARGET_LOCK.load()
+}
+
+/// Where the lock of the process is. A function of its own, so that the programs of all other locks are verified, and
+/// compiled, as if there were none.
+#[cold]
+#[inline(never)]
+fn lock_of_process() -> u64 {
+    maps::process_lock().map_or(0, |lock| {
+        // SAFETY: the pointer is to the only element of the map; a word is read whole.
+        unsafe { core::ptr::read_volatile(&raw const (*lock).address) }
+    })
 }
 
 /// Whether the target is the mmap_lock of a process, wherever that is.
@@ -206,7 +214,7 @@ pub fn control_slots() -> u64 {
 /// own.
 #[inline(always)]
 pub fn is_inside_target(lock: u64) -> bool {
-    is_followed(Followed::ByCpu) && lock == target_lock().wrapping_add(4)
+    is_followed(Followed::ByCpu) && lock == TARGET_LOCK.load().wrapping_add(4)
 }
 
 #[inline(always)]
