@@ -196,17 +196,17 @@ fn search<const WRITERS: bool>(context: *mut c_void) -> u32 {
     if !read_frame(context, 0, &mut words) {
         return UNKNOWN_SITE;
     }
-    let [lock, read] = [constants::lock_function(), constants::read_function()];
-    // Of what is followed by task, each part has functions of readers and of writers.
-    let texts = if constants::is_followed_by_task() {
-        [lock, read]
-    } else if WRITERS {
-        [lock, lock]
+    let [own, others] = if WRITERS {
+        [constants::lock_function(), constants::read_function()]
     } else {
-        [read, read]
+        [constants::read_function(), constants::lock_function()]
     };
+    // Of what is followed by task, each part has functions of readers and of writers. The constant comes first: of all other
+    // locks the verifier follows one comparison.
+    let is_inside =
+        |word: u64| own.contains(word) || constants::is_followed_by_task() && others.contains(word);
     for place in 2..FRAME_WORDS {
-        if texts[0].contains(words[place - 1]) || texts[1].contains(words[place - 1]) {
+        if is_inside(words[place - 1]) {
             // SAFETY: as in `from_trampoline`.
             unsafe { write_volatile(last_place::<WRITERS>(), place) };
             return classify::<WRITERS>(words[place]);
