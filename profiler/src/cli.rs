@@ -135,7 +135,7 @@ pub struct RunArguments {
     warm_up: Option<Duration>,
     #[command(flatten)]
     measure: MeasureArguments,
-    /// How much to measure inside a hold: holds alone, or the calls in them too [default: spans; of a mutex, holds]
+    /// How much to measure inside a hold: holds alone, or the calls in them too [default: spans; of a mutex or an rwsem, holds]
     #[arg(long, value_enum)]
     detail: Option<DetailChoice>,
     /// The command to profile, with its arguments

@@ -41,7 +41,7 @@ pub static CONTENTION: Array<ContentionEntry> = Array::with_max_entries(1, BPF_F
 #[map]
 static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPABLE);
 
-/// Holds of a mutex by task; the loader sets the number, 1 where the target is none.
+/// Holds by task; the loader sets the number, 1 where the target is not followed so.
 #[map]
 static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -111,7 +111,7 @@ fn came_back(cpu: &mut CpuState, hold: &mut TaskHold) {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let since_ns = hold.off_since_ns;
-    // Where nobody saw it woken that was before it was gone.
+    // Where nobody saw it woken, all of it is taken for sleep.
     let woken_ns = if hold.woken_ns == 0 || hold.woken_ns > now_ns {
         now_ns
     } else {

@@ -197,7 +197,10 @@ impl Session {
             return;
         };
         match process::children(driver).as_slice() {
-            [] => {}
+            [] => self.progress.say(&format!(
+                "which process the workers are in is not known: the {} of process {driver} is followed, which starts them",
+                self.settings.request.lock
+            )),
             [worker, others @ ..] => {
                 followed.begin(*worker);
                 let beside = match others.len() {

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, io, time::Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{
     Collector, Settings, advice,
@@ -271,6 +271,14 @@ fn within_budget(
     let plan = match fewer.filter(|_| planned.tier == Tier::Exact) {
         None => planned,
         Some((attach, detail)) => {
+            if attach == AttachChoice::Wait && planned.lock.source == AddressSource::Process {
+                bail!(
+                    "{}, and without its holds nobody knows which lock the {} of a process is; --budget off attaches all the \
+                     same",
+                    decision.reason,
+                    planned.lock.name
+                );
+            }
             let fewer = Request {
                 attach,
                 detail,
@@ -308,7 +316,11 @@ fn kind_of(
     progress: &Progress,
 ) -> Option<LockFamily> {
     let lock = &settings.request.lock;
-    let is_followed = settings.locks.is_none() && !settings.bare;
+    let asks_for_holds = !matches!(
+        settings.request.attach,
+        AttachChoice::Wait | AttachChoice::Kprobe
+    );
+    let is_followed = settings.locks.is_none() && !settings.bare && asks_for_holds;
     if !is_followed || known_locks::find(lock).is_some() {
         return None;
     }
@@ -339,12 +351,9 @@ fn kind_of(
 /// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.
 fn locks_of(planned: &AttachPlan, request: &Request) -> Result<Option<LockRates>> {
     let by_task = ByTask::of(planned.lock.kind).filter(|_| planned.tier == Tier::Exact);
-    let address = match planned.lock.source {
-        // None of those that are counted.
-        AddressSource::Process => Some(0),
-        _ => planned.lock.address,
-    };
-    let Some((by_task, address)) = by_task.zip(address) else {
+    let address = planned.lock.address;
+    let is_known = address.is_some() || planned.lock.source == AddressSource::Process;
+    let Some(by_task) = by_task.filter(|_| is_known) else {
         return Ok(None);
     };
     let counted = LockRates::count(by_task, request.readers, address).map_err(|error| {

@@ -1,8 +1,10 @@
 //! Processes by their numbers.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use anyhow::{Result, bail};
+
+use crate::proc::StatLine;
 
 /// `PROC_PID_INIT_INO` (include/linux/proc_ns.h): the namespace whose numbers eBPF programs see.
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
@@ -27,9 +29,11 @@ pub fn is_in_first_namespace() -> Result<()> {
     Ok(())
 }
 
-/// Whether there is a process, or a thread, of this number.
+/// Whether there is a process, or a thread, of this number, which has not ended: who waits to be reaped has no memory.
 pub fn exists(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = StatLine::parse(&stat).and_then(|line| line.state());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 /// The processes that the first thread of a process has made, the oldest first; none where the kernel does not tell

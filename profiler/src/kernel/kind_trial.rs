@@ -69,6 +69,9 @@ impl SeenKind {
                 watched.push((name, of_lock, attached));
             }
         }
+        if watched.is_empty() {
+            return Err("none of the functions that give locks back can be watched".to_owned());
+        }
         let read = || -> Result<Vec<u64>, String> {
             let counts = watched.iter().map(|(name, of_lock, _attached)| {
                 let count = of_lock.read();
@@ -121,7 +124,7 @@ impl SeenKind {
 #[must_use]
 pub fn nobody_took_it(lock: &str) -> String {
     format!(
-        "in {} ms nobody gave it back, so that its kind is not known: say it, as in --lock {lock}:mutex, --lock {lock}:rwsem \
+        "in {} ms it was given back by none of the functions of mutexes, rwsems and rwlocks that can be watched here, so that its kind is not known: say it, as in --lock {lock}:mutex, --lock {lock}:rwsem \
          or --lock {lock}:rwlock",
         WATCH.as_millis()
     )

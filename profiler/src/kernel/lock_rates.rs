@@ -20,19 +20,19 @@ pub struct LockRates {
     pub plural: &'static str,
     /// Any of them: so often a program that follows one of them has to look which it is.
     pub all_per_s: f64,
-    /// The one that is followed.
-    pub of_lock_per_s: f64,
+    /// The one that is followed, where it is known which that is.
+    pub of_lock_per_s: Option<f64>,
     /// Switches of tasks, where they matter.
     pub switches_per_s: Option<f64>,
 }
 
 impl LockRates {
     /// Counts them for a moment, with those that are given back by readers or without; `lock` is the address of the one
-    /// that is to be followed.
+    /// that is to be followed, where that is known.
     ///
     /// # Errors
     /// The kernel refuses a program that counts: what was tried, and the kernel's answer.
-    pub fn count(by_task: &ByTask, readers: bool, lock: u64) -> Result<Self, String> {
+    pub fn count(by_task: &ByTask, readers: bool, lock: Option<u64>) -> Result<Self, String> {
         let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
         let names: Vec<&str> = by_task.releases(readers).collect();
         let btf = Btf::from_sys_fs().map_err(|error| error.to_string())?;
@@ -44,7 +44,7 @@ impl LockRates {
         }
         let counter = || Counter::new().map_err(|error| failed("creating a map", &error));
         let (all, of_lock) = (counter()?, counter()?);
-        let instructions = counting(all.fd(), of_lock.fd(), lock);
+        let instructions = counting(all.fd(), of_lock.fd(), lock.unwrap_or(0));
         let attach = |function: &BtfType<'_>| {
             let what = |what| format!("{what} a program that counts calls of {}", function.name);
             let program = load(ProgramKind::Fentry(function.id), &instructions)
@@ -73,7 +73,7 @@ impl LockRates {
         Ok(Self {
             plural: by_task.plural,
             all_per_s: counts.0 as f64 / seconds,
-            of_lock_per_s: counts.1 as f64 / seconds,
+            of_lock_per_s: lock.map(|_| counts.1 as f64 / seconds),
             switches_per_s: switches.map(|switches| switches as f64 / seconds),
         })
     }

@@ -241,7 +241,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
     if tier == Tier::Exact {
         if lock.kind.is_none() {
             reasons.push(format!(
-                "What kind of lock {0} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq(); of a mutex or an rwsem, say so: --lock {0}:mutex.",
+                "What kind of lock {0} is is not known: its holds are seen only if it is a reader-writer lock that is taken by write_lock_irq(); of a mutex or an rwsem, say so: --lock {0}:mutex or --lock {0}:rwsem.",
                 lock.name
             ));
         }
@@ -276,6 +276,14 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
             "Read holds are not measured: they need the exact tier. Readers' waits are in the contention of all locks."
                 .to_owned(),
         );
+    }
+    let off_cpu = probes.iter().find(|probe| probe.role == Role::OffCpu);
+    if request.off_cpu && off_cpu.is_none_or(|probe| probe.absent.is_some()) {
+        let why = off_cpu.and_then(|probe| probe.absent.as_deref());
+        let why = why.unwrap_or("it is told of holds of mutexes and rwsems that are followed");
+        reasons.push(format!(
+            "What holders do instead of running is not measured: {why}."
+        ));
     }
     Ok(AttachPlan {
         tier,

@@ -399,6 +399,13 @@ impl Programs {
             .filter(move |loaded| loaded.probe.windows.contains(&kind))
     }
 
+    /// The target lock's address, also of the lock of a process that was seen to take it; 0 where it is not known.
+    #[must_use]
+    pub fn target_address(&self) -> u64 {
+        let of_process = self.process.as_ref().and_then(FollowedProcess::address);
+        of_process.unwrap_or(self.target_lock)
+    }
+
     /// Every row of the tables of contended locks.
     pub fn each_contention(&self, mut see: impl FnMut(&ContentionEntry)) {
         let mut entry = ContentionEntry::FREE;

@@ -9,8 +9,8 @@ use crate::{
     units,
 };
 
-/// Programs each missed run of which is a lost hold or wait of the target lock. Those of a mutex are none: they run with
-/// every mutex of the machine, and the programs count the target's holds that they lost by that.
+/// Programs each missed run of which is a lost hold or wait of the target lock. Those of a lock that is followed by
+/// task are none: they run with every lock of its kind, and the programs count the target's holds that they lost by that.
 const TARGET_PROGRAMS: &[&str] = &[
     "lock_requested",
     "lock_acquired",

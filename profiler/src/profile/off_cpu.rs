@@ -11,7 +11,7 @@ use crate::{
 /// The program that sees holders leave, by its name in a recording.
 const PROGRAM: &str = "holder_switched";
 /// Functions of the scheduler, and of what looks at it, between a sleeper and what it sleeps for, by what their names begin with
-/// (kernel/sched/core.c and kernel/time/sleep_timeout.c, 6.1 to 7.3).
+/// (kernel/sched/core.c, 6.1 to 7.3).
 const SCHEDULER: [&str; 9] = [
     "bpf_",
     "__bpf_",

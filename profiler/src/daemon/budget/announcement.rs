@@ -30,13 +30,20 @@ pub fn announce(
     };
     let does = match locks {
         None => format!("makes {} tasks/s", rate(lives_per_s)),
-        Some(locks) => format!(
-            "gives back {} {}/s, which all come through the programs, and {} of them are {}",
-            rate(locks.all_per_s),
-            locks.plural,
-            rate(locks.of_lock_per_s),
-            plan.lock.name
-        ),
+        Some(locks) => {
+            let of_lock = match locks.of_lock_per_s {
+                Some(per_s) => format!("{} of them are {}", rate(per_s), plan.lock.name),
+                None => format!(
+                    "how many are the {} that is followed is not known before: all of them, at most",
+                    plan.lock.name
+                ),
+            };
+            format!(
+                "gives back {} {}/s, which all come through the programs, and {of_lock}",
+                rate(locks.all_per_s),
+                locks.plural
+            )
+        }
     };
     let switches = locks.and_then(|locks| locks.switches_per_s);
     let switches = switches.map_or_else(String::new, |switches| {
@@ -181,7 +188,7 @@ mod tests {
             let mutexes = LockRates {
                 plural: "mutexes",
                 all_per_s,
-                of_lock_per_s: 40.0,
+                of_lock_per_s: Some(40.0),
                 switches_per_s: None,
             };
             let budget = Budget::Share(0.01);

@@ -148,7 +148,7 @@ pub struct Costs {
     pub in_contended_hold_ns: f64,
     /// Around an acquisition and its release, what is inside left out.
     pub around_hold_ns: f64,
-    /// Around a hold of another mutex, where a mutex is followed: the programs compare its address.
+    /// Around a hold of another lock of the kind of one that is followed by task: the programs compare its address.
     pub passing_ns: f64,
     /// A switch of tasks, where holders that are not running are looked for.
     pub switch_ns: f64,

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 
 use super::{
     Budget, Costs, Decision, MeasuredEffect, Predicted, Rates, Speed, Tally, announce, decide,
-    predict, rates::passing,
+    predict,
+    rates::{of_lock, passing},
 };
 use crate::{
     kernel::{AttachPlan, Capabilities, LockRates},
@@ -66,9 +67,8 @@ impl Foresight {
     /// What is counted from now on.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.locks.map_or_else(Tally::default, |locks| {
-            Tally::with_holds(locks.of_lock_per_s)
-        })
+        self.locks
+            .map_or_else(Tally::default, |locks| Tally::with_holds(of_lock(locks)))
     }
 
     /// Rates that were counted in a window, where nobody counts the holds of other locks and the switches: as many as before.

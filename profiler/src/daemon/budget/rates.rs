@@ -91,7 +91,7 @@ impl Rates {
     #[must_use]
     pub fn by_locks(cpus: u32, locks: LockRates) -> Self {
         Self {
-            holds: locks.of_lock_per_s,
+            holds: of_lock(locks),
             passing: passing(locks),
             switches: locks.switches_per_s.unwrap_or(0.0),
             ..Self::by_lives(cpus, 0.0)
@@ -99,9 +99,14 @@ impl Rates {
     }
 }
 
+/// Holds of the one that is followed, a second: at most all of them, where it is not known yet which that is.
+pub(super) fn of_lock(locks: LockRates) -> f64 {
+    locks.of_lock_per_s.unwrap_or(locks.all_per_s)
+}
+
 /// Holds of locks of the kind that are not the one that is followed, a second.
 pub(super) fn passing(locks: LockRates) -> f64 {
-    (locks.all_per_s - locks.of_lock_per_s).max(0.0)
+    (locks.all_per_s - of_lock(locks)).max(0.0)
 }
 
 /// What was counted in the intervals of a window, and what the daemon has used since the beginning.
@@ -266,12 +271,19 @@ mod tests {
         let counted = LockRates {
             plural: "mutexes",
             all_per_s: 1000.0,
-            of_lock_per_s: 40.0,
+            of_lock_per_s: Some(40.0),
             switches_per_s: Some(7.0),
         };
         let rates = Rates::by_locks(4, counted);
         assert_eq!((rates.holds, rates.passing), (40.0, 960.0));
         assert_eq!(rates.switches, 7.0);
+        // Whose it is nobody knows yet: all may be.
+        let unknown = LockRates {
+            of_lock_per_s: None,
+            ..counted
+        };
+        let rates = Rates::by_locks(4, unknown);
+        assert_eq!((rates.holds, rates.passing), (1000.0, 0.0));
         let mut tally = Tally::with_holds(40.0);
         let interval = Interval {
             seconds: 1.0,

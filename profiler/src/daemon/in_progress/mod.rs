@@ -223,10 +223,11 @@ pub(super) fn sleeping(programs: &Programs, window: u32) -> Vec<Open> {
 /// The waits and holds of the target that the programs know of from a window, where it is followed by task.
 fn by_task(programs: &Programs, window: u32) -> Vec<Open> {
     let mut hold = TaskHold::FREE;
+    let lock = programs.target_address();
     let places = 0..programs.task_holds.len();
     let open = places.filter_map(|place| {
         programs.task_holds.read(place, &mut hold);
-        slots::of_task_hold(&hold, programs.target_lock, programs.followed, window)
+        slots::of_task_hold(&hold, lock, programs.followed, window)
     });
     open.collect()
 }

@@ -140,8 +140,8 @@ fn left_open(forecast: &Forecast) -> String {
     let open = "where one of them is in use all the time first, there is less than this";
     if forecast.unknown.is_empty() {
         format!(
-            "Of other locks the demand is unknown, for their holds were not followed; that somebody waits for one was not \
-             seen: {open}."
+            "Of other locks the demand is unknown, for their holds were not followed, and no wait for one was seen; on one CPU \
+             none can be: {open}."
         )
     } else {
         format!(

@@ -32,6 +32,18 @@ pub(super) fn off_cpu(profile: &Profile) -> Section {
     }
     section.grid(by_site(profile, all));
     section.blocks.extend(by_place(profile, all).blocks);
+    let is_booked = |site: Site| profile.sites.iter().any(|booked| booked.site == site);
+    if all
+        .iter()
+        .filter_map(|off| off.site)
+        .any(|site| !is_booked(site))
+    {
+        section.sentence(
+            "A site without holds has stretches of those that had just been given the lock, of whom it was not known yet who \
+             had asked.",
+            Emphasis::Quiet,
+        );
+    }
     section.sentence(
         "Asleep is until it was woken; runnable is what came then until it ran, or where it was preempted.",
         Emphasis::Quiet,

@@ -146,9 +146,12 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
             } else {
                 "an rwsem"
             };
-            all.push(format!(
-                "The calls inside holds, who sleeps in one and for how long: of {which} they are not followed."
-            ));
+            let what = if profile.off_cpu.is_some() {
+                "The calls inside holds"
+            } else {
+                "The calls inside holds, who sleeps in one and for how long"
+            };
+            all.push(format!("{what}: of {which} they are not followed."));
         } else if header.detail == Detail::Holds {
             all.push(
                 "The calls inside holds, and waits for other locks there: they are followed with \

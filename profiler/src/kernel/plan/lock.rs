@@ -4,7 +4,7 @@ use lockprof_abi::UNKNOWN_OFFSET;
 use serde::Serialize;
 
 use super::super::capabilities::Capabilities;
-use super::{PlanError, Request};
+use super::{AttachChoice, PlanError, Request};
 use crate::known_locks;
 use crate::recording::schema::{AddressSource, LockFamily, Tier};
 
@@ -37,6 +37,9 @@ fn of_process(capabilities: &Capabilities, request: &Request, tier: Tier) -> Res
         .is_some_and(|layout| ![layout.task_mm, layout.mm_mmap_lock].contains(&UNKNOWN_OFFSET));
     let why = if !request.of_process {
         "each process has one: name the process with --pid, or let `lockprof run` start it"
+    } else if request.attach == AttachChoice::Wait {
+        "it is found by who takes it, which --attach wait does not look at; `lockprof locks --lock mmap_lock --pid PID` \
+         measures the waits of a process for it"
     } else if tier != Tier::Exact {
         "it is found by who takes it, and this kernel does not let lockprof see that; `lockprof locks --lock mmap_lock \
          --pid PID` measures the waits of a process for it"

@@ -275,6 +275,8 @@ impl List<'_> {
 
     /// The programs that see holders leave their CPU and come back (`profiler-ebpf/src/programs/off_cpu.rs`).
     fn off_cpu(&mut self) {
+        let absent = self.capabilities.trials.kernel_reads.obstacle();
+        let absent = absent.map(|why| format!("it reads which task comes, and {why}"));
         for (program, target) in [
             ("holder_woken", TRACEPOINT_WOKEN),
             ("holder_switched", TRACEPOINT_SWITCHED),
@@ -285,7 +287,7 @@ impl List<'_> {
                 target: target.to_owned(),
                 role: Role::OffCpu,
                 windows: self.windows.clone(),
-                absent: None,
+                absent: absent.clone(),
             });
         }
     }
