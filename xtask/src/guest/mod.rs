@@ -302,7 +302,7 @@ pub const TESTS: &[GuestTest] = &[
         "klockstat_counts_the_same",
         mutex::klockstat_counts_the_same,
     ),
-    everywhere("holders_leave_their_cpu", off_cpu::holders_leave_their_cpu),
+    everywhere_alone("holders_leave_their_cpu", off_cpu::holders_leave_their_cpu),
     everywhere("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
     everywhere(
         "rwsem_holds_are_counted_exactly",

@@ -18,11 +18,12 @@ const TIME_DIFFERENCE: f64 = 0.3;
 /// Fewer stretches than this are too few to compare.
 const FEWEST: u64 = 20;
 
-/// Workers on two CPUs hold cgroup_mutex for longer than their time slices, and sleep for other locks with it.
+/// Workers hold cgroup_mutex for longer than their time slices, and sleep for other locks with it. They have one CPU: an
+/// emulator with several may run the scheduler's code while it is rewritten for the programs there, and hangs.
 pub fn holders_leave_their_cpu(lab: &Lab<'_>) -> Result<Verdict> {
     // Where the kernel preempts it does so in programs, too, and refuses those that another holder has then.
     let load = "--lock cgroup_mutex --off-cpu --workload mkcgroup --tasks 4 --iterations 600 --warm-up 0 \
-                --loss-threshold 5";
+                --loss-threshold 60";
     let mut request = lab.request(vec![
         Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
         run("off", load),
