@@ -26,19 +26,19 @@ struct Instructions {
 const WAIT: f64 = 343.0 + 389.0;
 
 /// Of a mutex, by fentry. What a pair costs in all is that by which an iteration of the load `cgroup` is longer on the
-/// instruction clock of Linux 6.12, less [`PASSING`] for the other mutex in it; how much of it is inside the hold is taken to
-/// be as much as of a reader-writer lock with programs at the same places.
+/// instruction clock of Linux 6.12, less [`PASSING`] for the other mutex in it. Of an rwsem it is taken to be as much.
 const MUTEX: Instructions = Instructions {
-    in_hold: 552.0,
-    in_contended_hold: 755.0,
-    pair: 1150.0,
+    in_hold: 600.0,
+    in_contended_hold: 797.0,
+    pair: 1006.0,
     null_hold: 0.0,
 };
 /// Of three programs that compare the address of another mutex: half of that by which an iteration of the load `pipe`, with
 /// its two mutexes, is longer.
-const PASSING: f64 = 543.0;
+const PASSING: f64 = 550.0;
 
-/// Of two programs that look whether a switch is a holder's: that by which one is longer (BENCHMARKS.md, "a switch").
+/// Of two programs that look whether a switch is a holder's: that by which a switch of `perf bench sched pipe` is longer on the
+/// instruction clock of Linux 6.12.
 const SWITCH: f64 = 275.0;
 
 /// `None` where such programs measure no holds.
