@@ -6,7 +6,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::fixture::{lockprof, possible, report};
+    use crate::fixture::{Measuring, lockprof, possible, report, signal, wait_for_line};
 
     /// Why two threads cannot contend a lock here, if they cannot.
     fn one_cpu() -> Option<String> {
@@ -66,15 +66,16 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        // Five windows of 0.5 s, and half of the sixth, which has no probes.
-        let output = lockprof()
-            .args([
-                "attach", "--attach", "wait", "--budget", "off", "-d", "2.75",
-            ])
-            .args(["--windows", "0.5", "--no-report", "-o"])
-            .arg(folder.path())
-            .output()
-            .unwrap();
+        // It is ended when it says that it is in a window without probes, far from the end of that one.
+        let mut measuring = Measuring::start(
+            lockprof()
+                .args(["attach", "--attach", "wait", "--budget", "off"])
+                .args(["--windows", "4", "--interval", "0.2", "--no-report", "-o"])
+                .arg(folder.path()),
+        );
+        wait_for_line(&mut measuring.errors, "without probes ");
+        signal(&measuring.child, libc::SIGINT);
+        let output = measuring.end();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{error}");
         // Nothing was attached in the last window, and what comes after it is lockprof's own.
