@@ -1,10 +1,10 @@
 //! Another tool on the functions that lockprof has programs on.
 
-use anyhow::{Context as _, Result, bail};
-use lab::vm::VmOutcome;
+use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
 use super::daemon::{attach, null_holds};
+use super::script::{counted, watching};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::bench::observer::{LOCK, UNLOCK};
@@ -12,8 +12,6 @@ use crate::bench::peers::Peers;
 
 /// Null holds of the load.
 const NULL_HOLDS: u64 = 500;
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 
 /// bpftrace stands on the same functions before lockprof comes, and after it has gone: both see every hold, and what
 /// it counts goes on. It counts the lock where setsid() takes it: bpftrace attaches and detaches one program after the
@@ -23,11 +21,10 @@ pub fn a_script_on_the_same_functions_sees_the_same(lab: &Lab<'_>) -> Result<Ver
         "kfunc:ksys_setsid {{ @setsid = count(); @inside[tid] = 1; }}
          kretfunc:{LOCK} /@inside[tid] && (uint64)args->lock == kaddr(\"tasklist_lock\")/ {{ @locked = count(); }}
          kfunc:{UNLOCK} /@inside[tid] && (uint64)args->lock == kaddr(\"tasklist_lock\")/ {{ @unlocked = count(); }}
-         kretfunc:ksys_setsid {{ delete(@inside[tid]); }}
-         interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}"
+         kretfunc:ksys_setsid {{ delete(@inside[tid]); }}"
     );
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY)),
+        watching(&script),
         attach("attached"),
         null_holds(NULL_HOLDS),
         Step::ending(1, libc::SIGINT),
@@ -52,19 +49,6 @@ pub fn a_script_on_the_same_functions_sees_the_same(lab: &Lab<'_>) -> Result<Ver
     equal("calls of setsid() and acquisitions", setsid, locked)?;
     equal("acquisitions and releases", locked, unlocked)?;
     Ok(Verdict::Passed)
-}
-
-/// A map of bpftrace's, as it prints it at its end.
-pub fn counted(outcome: &VmOutcome, map: &str) -> Result<u64> {
-    let said = outcome.steps[0].text();
-    let mut lines = said.lines();
-    let start = format!("@{map}: ");
-    let count = lines.find_map(|line| line.strip_prefix(&start));
-    count
-        .with_context(|| format!("bpftrace has not counted @{map}: {said}"))?
-        .trim()
-        .parse()
-        .context("bpftrace's count is no number")
 }
 
 /// A bundled load for a lock of its own: the function by which it takes that, the locks of one run, and how often an
@@ -111,13 +95,12 @@ const ITERATIONS: u64 = 500;
 
 /// By a script that counts calls by lock, each load takes its locks as often as it says, and none more often.
 pub fn loads_take_their_locks(lab: &Lab<'_>) -> Result<Verdict> {
-    let mut script = format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n");
+    let mut script = String::new();
     for Taking { load, function, .. } in TAKING {
         script +=
             &format!("kprobe:{function} /comm == \"{load}\"/ {{ @{load}[arg0] = count(); }}\n");
     }
-    let mut steps =
-        vec![Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY))];
+    let mut steps = vec![watching(&script)];
     steps.extend(TAKING.iter().map(|Taking { load, .. }| {
         let words = format!(
             "lockprof workload {load} --tasks {WORKERS} --iterations {ITERATIONS} --warm-up 0"

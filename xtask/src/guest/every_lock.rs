@@ -5,7 +5,7 @@ use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
-use super::beside::counted;
+use super::script::{counted, watching};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict};
 use crate::bench::peers::Peers;
@@ -13,8 +13,6 @@ use crate::bench::perf::{ATTACHES_IN_MS, PERF, Perf};
 
 /// Processes of the load, of three threads each, that wait for their process's mmap_lock.
 const PROCESSES: u64 = 2;
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 /// By how much two counts of the same waits may differ: lockprof has what other tasks wait for, too, and not what
 /// waits before its measured time.
 const MOST_APART: f64 = 0.1;
@@ -130,17 +128,14 @@ pub fn all_locks_of_one_caller(lab: &Lab<'_>) -> Result<Verdict> {
 
 /// bpftrace, on the same tracepoints, counts as many waits for rwsems and as much waited time.
 pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
-    let script = format!(
-        "rawtracepoint:contention_begin
+    let script = "rawtracepoint:contention_begin
              /comm == \"mmap\" && (arg1 == 2 || arg1 == 4) && @lock[tid] == 0/
-             {{ @lock[tid] = arg0; @began[tid] = nsecs; }}
+             { @lock[tid] = arg0; @began[tid] = nsecs; }
          rawtracepoint:contention_end /@lock[tid] != 0 && @lock[tid] == arg0/
-             {{ @waits = count(); @waited = sum(nsecs - @began[tid]); @lock[tid] = 0; }}
-         interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}
-         END {{ clear(@lock); clear(@began); }}"
-    );
+             { @waits = count(); @waited = sum(nsecs - @began[tid]); @lock[tid] = 0; }
+         END { clear(@lock); clear(@began); }";
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY)),
+        watching(script),
         locks(&[]),
         Step::ending(0, libc::SIGINT),
     ]);

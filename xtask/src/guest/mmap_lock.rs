@@ -6,7 +6,9 @@ use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::daemon::MEASURING;
-use super::summary::{Summary, equal};
+use super::rwsem::MAY_BE_LOST;
+use super::script::watching;
+use super::summary::{ByLength, Summary, equal};
 use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
@@ -17,13 +19,9 @@ const TASKS: u64 = 2;
 const TIMES: u64 = 1000;
 /// How often a process maps and unmaps memory before it executes the load.
 const BEFORE: u64 = 500;
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 /// What a process takes the lock for between its fork and the moment from which it is followed, and that of the address space
 /// that exec makes before it is its own.
 const FEW: u64 = 20;
-/// The share of holds, in per cent, that may be lost (see `rwsem.rs`).
-const MAY_BE_LOST: u64 = 60;
 /// The script's histogram of holds: up to this length, in steps, in nanoseconds.
 const LONGEST_NS: u64 = 200_000;
 const STEP_NS: u64 = 250;
@@ -38,7 +36,7 @@ pub fn a_process_is_followed_through_exec(lab: &Lab<'_>) -> Result<Verdict> {
     let load = format!("/init map 1 {BEFORE} /init map {TASKS} {TIMES}");
     let words = format!("--lock {LOCK} --loss-threshold {MAY_BE_LOST} --warm-up 0 -- {load}");
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
+        watching(&script()),
         run("load", &words),
         Step::ending(0, libc::SIGINT),
         run("alone", &words),
@@ -60,7 +58,7 @@ pub fn a_process_is_followed_through_exec(lab: &Lab<'_>) -> Result<Verdict> {
         bail!("{by_load} holds or some more were expected, and about {taken}, not {holds}");
     }
     let alone = Summary::of(lab, &outcome, "alone")?;
-    let median_ns = median_ns(&holds_by_length(&alone)?)?;
+    let median_ns = median_ns(&alone.holds_by_length()?)?;
     let script_ns = self::median_ns(&script_by_length(&outcome, &process))?;
     note!("    median hold of {median_ns} ns; bpftrace: {script_ns} ns");
     if median_ns > MEDIAN_FACTOR * script_ns || script_ns > MEDIAN_FACTOR * median_ns {
@@ -138,7 +136,6 @@ fn script() -> String {
         )
     };
     [
-        format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n"),
         takes("down_write", ""),
         takes("down_write_killable", "/retval == 0/"),
         takes("down_write_trylock", "/retval == 1/"),
@@ -175,9 +172,6 @@ fn most(outcome: &VmOutcome) -> Result<(String, u64)> {
     Ok((process.to_owned(), counts.take(2).sum()))
 }
 
-/// Holds by length: from, to, and how many.
-type ByLength = Vec<(f64, f64, f64)>;
-
 /// The process's holds by the script: nearly all are of its mmap_locks.
 fn script_by_length(outcome: &VmOutcome, process: &str) -> ByLength {
     let said = outcome.steps[0].text();
@@ -191,16 +185,6 @@ fn script_by_length(outcome: &VmOutcome, process: &str) -> ByLength {
         Some((from.parse().ok()?, to.parse().ok()?, count.parse().ok()?))
     });
     rows.collect()
-}
-
-fn holds_by_length(summary: &Summary) -> Result<ByLength> {
-    let rows = summary.rows("/sites")?.iter();
-    let buckets = rows.filter_map(|row| row["hold_ns"]["buckets"].as_array());
-    let buckets = buckets.flatten().filter_map(|bucket| {
-        let word = |index: usize| bucket[index].as_f64();
-        Some((word(0)?, word(1)?, word(2)?))
-    });
-    Ok(buckets.collect())
 }
 
 /// The middle of the bucket in which the median is.

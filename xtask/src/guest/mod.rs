@@ -30,6 +30,7 @@ mod off_cpu;
 mod overflow;
 mod privileges;
 mod rwsem;
+mod script;
 mod silence;
 pub mod summary;
 mod verifier;

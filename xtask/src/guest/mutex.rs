@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 
-use super::beside::counted;
+use super::script::{counted, watching};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
@@ -17,8 +17,6 @@ const WORKERS: u64 = 2;
 const ITERATIONS: u64 = 2000;
 /// Who makes and removes the load's cgroup takes the lock for each.
 const CGROUP_MADE_AND_REMOVED: u64 = 2;
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 /// What klockstat prints when it has attached.
 const KLOCKSTAT_READY: &str = "Tracing mutex/sem lock events";
 /// What stands above its table of holds.
@@ -35,7 +33,7 @@ pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
         "--lock {LOCK} --workload cgroup --tasks {WORKERS} --iterations {ITERATIONS} --warm-up 0"
     );
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
+        watching(&script()),
         run("mutex", &load),
         Step::ending(0, libc::SIGINT),
     ]);
@@ -192,7 +190,6 @@ fn script() -> String {
         )
     };
     [
-        format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n"),
         takes("mutex_lock", ""),
         takes("mutex_lock_killable", " && retval == 0"),
         takes("mutex_lock_interruptible", " && retval == 0"),
@@ -207,14 +204,8 @@ fn script() -> String {
 
 /// The mean of the holds of all callers, as near as the buckets of their lengths tell it.
 fn mean_hold_ns(summary: &Summary) -> Result<f64> {
-    let rows = summary.rows("/sites")?.iter();
-    let buckets = rows.filter_map(|row| row["hold_ns"]["buckets"].as_array());
     let (mut held_ns, mut holds) = (0.0, 0.0);
-    for bucket in buckets.flatten() {
-        let number = |index: usize| bucket[index].as_f64();
-        let (Some(low), Some(high), Some(count)) = (number(0), number(1), number(2)) else {
-            bail!("{bucket} is no bucket of holds");
-        };
+    for (low, high, count) in summary.holds_by_length()? {
         if high <= STOPPED_NS as f64 {
             held_ns += f64::midpoint(low, high) * count;
             holds += count;

@@ -3,13 +3,12 @@
 use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
-use super::beside::counted;
+use super::rwsem::MAY_BE_LOST;
+use super::script::{counted, watching};
 use super::summary::{Summary, lines_of};
 use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 /// By how much the counts of the same stretches may differ: to lockprof a hold begins where its wait ends, to the
 /// script where the function returns, and a holder may leave in between; where the kernel preempts, it refuses programs of either.
 const DIFFERENCE: f64 = 0.1;
@@ -22,11 +21,13 @@ const FEWEST: u64 = 20;
 /// emulator with several may run the scheduler's code while it is rewritten for the programs there, and hangs.
 pub fn holders_leave_their_cpu(lab: &Lab<'_>) -> Result<Verdict> {
     // Where the kernel preempts it does so in programs, too, and refuses those that another holder has then.
-    let load = "--lock cgroup_mutex --off-cpu --workload mkcgroup --tasks 4 --iterations 600 --warm-up 0 \
-                --loss-threshold 60";
+    let load = format!(
+        "--lock cgroup_mutex --off-cpu --workload mkcgroup --tasks 4 --iterations 600 --warm-up 0 \
+         --loss-threshold {MAY_BE_LOST}"
+    );
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
-        run("off", load),
+        watching(&script()),
+        run("off", &load),
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
@@ -59,8 +60,7 @@ pub fn holders_leave_their_cpu(lab: &Lab<'_>) -> Result<Verdict> {
 fn script() -> String {
     let is_it = "(uint64)args->lock == kaddr(\"cgroup_mutex\")";
     format!(
-        "interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}
-         kretfunc:mutex_lock /{is_it}/ {{ @has[tid] = 1; }}
+        "kretfunc:mutex_lock /{is_it}/ {{ @has[tid] = 1; }}
          kfunc:mutex_unlock /{is_it}/ {{ delete(@has[tid]); }}
          tracepoint:sched:sched_switch {{
              if (@has[args->prev_pid]) {{ @since[args->prev_pid] = nsecs; }}

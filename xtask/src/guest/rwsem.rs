@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use lab::vm::{self, protocol::Step};
 
-use super::beside::counted;
+use super::script::{counted, watching};
 use super::summary::{Summary, equal};
 use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
@@ -13,12 +13,10 @@ const LOCK: &str = "uts_sem";
 /// Threads of the load, and how often each takes the lock to write, and to read.
 const TASKS: u64 = 2;
 const TIMES: u64 = 2000;
-/// What the script prints when it has been attached for a while.
-const READY: &str = "attached";
 
 /// The share of holds, in per cent, that may be lost: where the kernel preempts, as Linux 7.2 does, it refuses the runs of a
 /// program in which another task was switched out on the same CPU, for as long as that one does not go on.
-const MAY_BE_LOST: u64 = 60;
+pub const MAY_BE_LOST: u64 = 60;
 
 /// A run of the load.
 fn changing(name: &str, how: &str, times: u64) -> Step {
@@ -31,7 +29,7 @@ fn changing(name: &str, how: &str, times: u64) -> Step {
 /// counts the same.
 pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
     let mut request = lab.request(vec![
-        Step::new(["bpftrace", "-B", "line", "-e", &script()]).background(Some(READY)),
+        watching(&script()),
         changing("readers", "--readers", TIMES),
         Step::ending(0, libc::SIGINT),
         changing("writers", "--detail holds", TIMES),
@@ -148,7 +146,6 @@ fn script() -> String {
         format!("kretfunc:{function} /{is_it}{taken}/ {{ @{count} = count(); }}\n")
     };
     [
-        format!("interval:s:2 /!@said/ {{ @said = 1; printf(\"{READY}\\n\"); }}\n"),
         takes("down_write", "", "written"),
         takes("down_write_killable", " && retval == 0", "written"),
         takes("down_write_trylock", " && retval == 1", "written"),

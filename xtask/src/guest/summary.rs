@@ -11,6 +11,9 @@ use super::Lab;
 /// The exit status of a report of a void run.
 const VOID: i32 = 3;
 
+/// Holds by length: from, to, and how many.
+pub type ByLength = Vec<(f64, f64, f64)>;
+
 /// The summary of a recording.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -110,6 +113,20 @@ impl Summary {
         let rows = self.rows("/sites")?;
         let row = rows.iter().find(|row| row["name"] == site);
         Ok(row.and_then(|row| row["holds"].as_u64()).unwrap_or(0))
+    }
+
+    /// Holds of all sites by length, as the report's buckets have them.
+    pub fn holds_by_length(&self) -> Result<ByLength> {
+        let rows = self.rows("/sites")?.iter();
+        let buckets = rows.filter_map(|row| row["hold_ns"]["buckets"].as_array());
+        let buckets = buckets.flatten().map(|bucket| {
+            let number = |index: usize| bucket[index].as_f64();
+            let (Some(from), Some(to), Some(count)) = (number(0), number(1), number(2)) else {
+                bail!("{bucket} of {} is no bucket of holds", self.name);
+            };
+            Ok((from, to, count))
+        });
+        buckets.collect()
     }
 
     /// The mean hold of a site.
