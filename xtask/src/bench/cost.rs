@@ -1,7 +1,10 @@
 //! What an observer adds, from measurements of a load with it and without it.
 
+use anyhow::Result;
+
 use super::hold_counter::Counted;
 use super::results::Cost;
+use super::script::Places;
 use super::statistics::{mean, relative_spread};
 
 /// One measurement of a load, in instructions of an iteration.
@@ -14,9 +17,16 @@ pub struct Measurement {
 }
 
 impl Cost {
+    /// What an observer adds to a load, by the measurements at its places in a script.
+    pub fn between(places: &Places, one: impl Fn(usize) -> Result<Measurement>) -> Result<Self> {
+        let off = [one(places.before)?, one(places.after)?];
+        let on = places.with.iter().map(|place| one(*place));
+        Ok(Self::difference(&off, &on.collect::<Result<Vec<_>>>()?))
+    }
+
     /// What is added to the mean of one group in that of another. What is counted from outside comes
     /// first: its medians have no interrupts and no background work of the kernel in them.
-    pub fn difference(off: &[Measurement], on: &[Measurement]) -> Self {
+    fn difference(off: &[Measurement], on: &[Measurement]) -> Self {
         let clock = |group: &[Measurement]| mean(group.iter().map(|one| one.clock));
         let counted = |group: &[Measurement], value: fn(Counted) -> f64| {
             let values = group.iter().map(|one| one.counted.map(value));

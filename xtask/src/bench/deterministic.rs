@@ -304,7 +304,7 @@ fn cost(
     load: usize,
     places: &Places,
 ) -> Result<Cost> {
-    let one = |place: usize| -> Result<Measurement> {
+    Cost::between(places, |place| {
         let step = outcome.steps.get(place).context("a step has no outcome")?;
         let truth = loads::ground_truth(step)?;
         let section = sections.zip(script.sections[place]);
@@ -319,10 +319,7 @@ fn cost(
                 _ => section.one,
             }),
         })
-    };
-    let off = [one(places.before)?, one(places.after)?];
-    let on = places.with.iter().map(|place| one(*place));
-    Ok(Cost::difference(&off, &on.collect::<Result<Vec<_>>>()?))
+    })
 }
 
 /// The means over boots; an error where they do not repeat.

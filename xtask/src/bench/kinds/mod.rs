@@ -248,7 +248,7 @@ fn cost(
     load: usize,
     places: &Places,
 ) -> Result<Cost> {
-    let one = |place: usize| -> Result<Measurement> {
+    Cost::between(places, |place| {
         let step = outcome.steps.get(place).context("a step has no outcome")?;
         let truth = loads::ground_truth(step)?;
         let section = script.sections[place].and_then(|index| sections.get(index));
@@ -260,8 +260,5 @@ fn cost(
             clock: truth.duration_s * 1e9 / truth.iterations as f64,
             counted: (load == FOLLOWED).then_some(section.one),
         })
-    };
-    let off = [one(places.before)?, one(places.after)?];
-    let on = places.with.iter().map(|place| one(*place));
-    Ok(Cost::difference(&off, &on.collect::<Result<Vec<_>>>()?))
+    })
 }

@@ -8,11 +8,12 @@ use lab::vm::protocol::Step;
 use super::Kind;
 use super::observers;
 use super::results::Switches;
+use crate::bench::cost::Measurement;
 use crate::bench::laboratory::Laboratory;
 use crate::bench::peers::Peers;
 use crate::bench::perf::PERF;
+use crate::bench::results::Cost;
 use crate::bench::script::{Script, Settle};
-use crate::bench::statistics::mean;
 use crate::guest::{self, Lab};
 
 /// Bytes that are sent and sent back, each with two switches.
@@ -36,23 +37,22 @@ pub fn run(
     request.cpus = 1;
     request.clock = Clock::Instructions;
     let outcome = guest::succeed(&request).context("a boot about switches failed")?;
-    let one = |place: usize| -> Result<f64> {
+    let one = |place: usize| {
         let step = outcome.steps.get(place).context("a step has no outcome")?;
-        a_switch(&step.text())
+        Ok(Measurement {
+            clock: a_switch(&step.text())?,
+            counted: None,
+        })
     };
     let found = observers
         .iter()
         .zip(&script.places)
         .map(|(observer, places)| {
-            let places = &places[0];
-            let bare = [one(places.before)?, one(places.after)?];
-            let with = places.with.iter().map(|place| one(*place));
-            let with = with.collect::<Result<Vec<f64>>>()?;
-            let bare = mean(bare.into_iter());
+            let cost = Cost::between(&places[0], one)?;
             Ok(Switches {
                 what: observer.what.clone(),
-                bare,
-                added: mean(with.into_iter()) - bare,
+                bare: cost.bare,
+                added: cost.added,
             })
         });
     found.collect()
