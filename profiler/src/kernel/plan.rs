@@ -28,7 +28,8 @@ pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
 pub(super) use lock::address_of;
 pub use probes::{
-    PlannedProbe, ProbeKind, Role, sees_waits_begin, span_has_left, span_program_stem,
+    PlannedProbe, ProbeKind, Role, sees_holders_leave, sees_waits_begin, span_has_left,
+    span_program_stem,
 };
 
 /// What `--attach` asks for.

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use super::callers::{from_caller, symbol_of};
 use crate::{
+    kernel::sees_holders_leave,
     recording::schema::{Header, OffCpuInterval},
     site::Site,
 };
 
-/// The program that sees holders leave, by its name in a recording.
-const PROGRAM: &str = "holder_switched";
 /// Functions of the scheduler, and of what looks at it, between a sleeper and what it sleeps for, by what their names begin with
 /// (kernel/sched/core.c, 6.1 to 7.3).
 const SCHEDULER: [&str; 9] = [
@@ -72,58 +71,45 @@ impl OffCpu {
 /// Whether anybody looked.
 pub(super) fn is_looked_at(header: &Header) -> bool {
     let mut probes = header.attach.probes.iter();
-    probes.any(|probe| probe.program == PROGRAM && probe.absent.is_none())
+    probes.any(|probe| sees_holders_leave(&probe.program) && probe.absent.is_none())
 }
 
 /// What is added up.
 #[derive(Debug, Default)]
-pub(super) struct OffCpuSum(BTreeMap<(Option<Site>, bool, Option<i32>), OffCpuInterval>);
+pub(super) struct OffCpuSum(BTreeMap<(Option<Site>, bool, Option<i32>), OffCpu>);
 
 impl OffCpuSum {
     pub(super) fn add(&mut self, entry: OffCpuInterval) {
         let site = entry.site.as_deref().map(Site::named);
-        let sum = self.0.entry((site, entry.preempted, entry.stack));
-        let sum = sum.or_insert_with(|| OffCpuInterval {
-            stretches: 0,
-            asleep_ns: 0,
-            runnable_ns: 0,
-            longest_ns: 0,
-            ..entry.clone()
-        });
-        sum.stretches = sum.stretches.saturating_add(entry.stretches);
-        sum.asleep_ns = sum.asleep_ns.saturating_add(entry.asleep_ns);
-        sum.runnable_ns = sum.runnable_ns.saturating_add(entry.runnable_ns);
-        sum.longest_ns = sum.longest_ns.max(entry.longest_ns);
+        let off = OffCpu {
+            site,
+            by: match (site, entry.preempted) {
+                (None, _) => OffBy::Unknown,
+                (Some(_), true) => OffBy::Preemption,
+                // In which functions is told by the stack.
+                (Some(_), false) => OffBy::Sleep(Vec::new()),
+            },
+            stretches: entry.stretches,
+            asleep_ns: entry.asleep_ns,
+            runnable_ns: entry.runnable_ns,
+            longest_ns: entry.longest_ns,
+        };
+        self.0
+            .entry((site, entry.preempted, entry.stack))
+            .and_modify(|sum| sum.add(&off))
+            .or_insert(off);
     }
 
     /// By site and what was slept for, the most time first. Stacks that differ in the scheduler's frames alone are one.
     pub(super) fn finish(self, stacks: &BTreeMap<i32, Vec<String>>) -> Vec<OffCpu> {
         let mut sums: BTreeMap<(Option<Site>, OffBy), OffCpu> = BTreeMap::new();
-        for ((site, preempted, stack), entry) in self.0 {
-            let frames = stack.and_then(|stack| stacks.get(&stack));
-            let by = match (site, preempted) {
-                (None, _) => OffBy::Unknown,
-                (Some(_), true) => OffBy::Preemption,
-                (Some(_), false) => {
-                    OffBy::Sleep(frames.map_or_else(Vec::new, |frames| path(frames)))
-                }
-            };
-            let sum = sums.entry((site, by.clone())).or_insert(OffCpu {
-                site,
-                by: by.clone(),
-                stretches: 0,
-                asleep_ns: 0,
-                runnable_ns: 0,
-                longest_ns: 0,
-            });
-            sum.add(&OffCpu {
-                site,
-                by,
-                stretches: entry.stretches,
-                asleep_ns: entry.asleep_ns,
-                runnable_ns: entry.runnable_ns,
-                longest_ns: entry.longest_ns,
-            });
+        for ((site, _, stack), mut off) in self.0 {
+            if let Some(frames) = stack.and_then(|stack| stacks.get(&stack)) {
+                off.by = OffBy::Sleep(path(frames));
+            }
+            sums.entry((site, off.by.clone()))
+                .and_modify(|sum| sum.add(&off))
+                .or_insert(off);
         }
         let mut all: Vec<OffCpu> = sums.into_values().collect();
         all.sort_by_key(|off| std::cmp::Reverse(off.off_ns()));

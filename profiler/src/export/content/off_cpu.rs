@@ -1,6 +1,6 @@
 //! Why holders were slow: what they did instead of running.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use super::{Emphasis, Grid, Section, Topic};
 use crate::{
@@ -31,7 +31,11 @@ pub(super) fn off_cpu(profile: &Profile) -> Section {
         return section;
     }
     section.grid(by_site(profile, all));
-    section.blocks.extend(by_place(profile, all).blocks);
+    let (places, more) = by_place(profile, all);
+    section.grid(places);
+    if more > 0 {
+        section.sentence(format!("and {more} more with less"), Emphasis::Quiet);
+    }
     let is_booked = |site: Site| profile.sites.iter().any(|booked| booked.site == site);
     if all
         .iter()
@@ -83,18 +87,15 @@ fn by_site(profile: &Profile, all: &[OffCpu]) -> Grid {
     grid
 }
 
-/// By where they slept, as far out as a row tells.
-fn by_place(profile: &Profile, all: &[OffCpu]) -> Section {
+/// By where they slept, as far out as a row tells, and how many rows there are besides.
+fn by_place(profile: &Profile, all: &[OffCpu]) -> (Grid, usize) {
     let unit = profile.unit();
     let mut sums: BTreeMap<(&str, String), OffCpu> = BTreeMap::new();
     for off in all {
         let site = off.site.map_or("others", |site| site.name());
-        match sums.entry((site, why(&off.by))) {
-            Entry::Vacant(place) => {
-                place.insert(off.clone());
-            }
-            Entry::Occupied(mut sum) => sum.get_mut().add(off),
-        }
+        sums.entry((site, why(&off.by)))
+            .and_modify(|sum| sum.add(off))
+            .or_insert_with(|| off.clone());
     }
     let mut rows: Vec<((&str, String), OffCpu)> = sums.into_iter().collect();
     rows.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.off_ns()));
@@ -111,12 +112,7 @@ fn by_place(profile: &Profile, all: &[OffCpu]) -> Section {
             unit.format(sum.longest_ns as f64),
         ]);
     }
-    let mut section = Section::new(Topic::OffCpu, "");
-    section.grid(grid);
-    if more > 0 {
-        section.sentence(format!("and {more} more with less"), Emphasis::Quiet);
-    }
-    section
+    (grid, more)
 }
 
 /// In words.

@@ -20,6 +20,15 @@ const BEGAN: &str = "contention_began";
 /// The same, where it takes the call stacks of sleeping owners.
 const BEGAN_BY_BTF: &str = "contention_began_by_btf";
 
+/// The program that sees holders leave their CPU.
+const HOLDER_SWITCHED: &str = "holder_switched";
+
+/// Whether a program is the one that sees holders leave their CPU, by its name in a recording.
+#[must_use]
+pub fn sees_holders_leave(program: &str) -> bool {
+    program == HOLDER_SWITCHED
+}
+
 /// Whether a program is the one at the beginning of a wait, by its name in a recording.
 #[must_use]
 pub fn sees_waits_begin(program: &str) -> bool {
@@ -279,7 +288,7 @@ impl List<'_> {
         let absent = absent.map(|why| format!("it reads which task comes, and {why}"));
         for (program, target) in [
             ("holder_woken", TRACEPOINT_WOKEN),
-            ("holder_switched", TRACEPOINT_SWITCHED),
+            (HOLDER_SWITCHED, TRACEPOINT_SWITCHED),
         ] {
             self.probes.push(PlannedProbe {
                 program: program.to_owned(),
