@@ -107,9 +107,37 @@ pub struct Ended {
     pub by_holder: bool,
 }
 
+impl Ended {
+    /// For how long it was held; a loss, and `None`, where the clock went backwards.
+    #[inline(always)]
+    fn held_ns(&self, cpu: &mut CpuState) -> Option<u64> {
+        let held_ns = self.end_ns.wrapping_sub(self.start_ns);
+        if held_ns >> 63 != 0 {
+            lose(cpu, Loss::ClockBackwards);
+            return None;
+        }
+        Some(held_ns)
+    }
+
+    /// Books the wait before it, where there was one: behind holds with a number below `newest`.
+    #[inline(always)]
+    fn book_wait(&self, cpu: &mut CpuState, newest: u64) {
+        if self.wait_ended_ns != 0 {
+            let wait = Waited {
+                began_ns: self.wait_began_ns,
+                ended_ns: self.wait_ended_ns,
+            };
+            book_wait(cpu, self.site, &wait, newest, self.by_holder);
+        }
+    }
+}
+
 /// Books a hold that has ended, and the wait before it: what all kinds of locks have in common.
 #[inline(always)]
 pub fn book_ended(cpu: &mut CpuState, ended: Ended) {
+    let Some(held_ns) = ended.held_ns(cpu) else {
+        return;
+    };
     let Ended {
         start_ns,
         end_ns,
@@ -117,10 +145,6 @@ pub fn book_ended(cpu: &mut CpuState, ended: Ended) {
         by_holder,
         ..
     } = ended;
-    let held_ns = end_ns.wrapping_sub(start_ns);
-    if held_ns >> 63 != 0 {
-        return lose(cpu, Loss::ClockBackwards);
-    }
     let slot = site_slot(site, constants::site_slots() as usize);
     let number = blame::ended(start_ns, end_ns, slot);
     // It leaves here: the rest would be verified once more for a place of its own.
@@ -133,40 +157,20 @@ pub fn book_ended(cpu: &mut CpuState, ended: Ended) {
     if notable || constants::keep_cgroups() {
         note_hold(cpu, site, held_ns, end_ns, by_holder);
     }
-    if ended.wait_ended_ns != 0 {
-        let wait = Waited {
-            began_ns: ended.wait_began_ns,
-            ended_ns: ended.wait_ended_ns,
-        };
-        book_wait(cpu, site, &wait, number, by_holder);
-    }
+    ended.book_wait(cpu, number);
 }
 
 /// Books a hold that has ended of one who read, and the wait before it. Nobody is blamed for it: others read meanwhile.
 #[inline(always)]
 pub fn book_ended_read(cpu: &mut CpuState, ended: Ended) {
-    let Ended {
-        start_ns,
-        end_ns,
-        site,
-        by_holder,
-        ..
-    } = ended;
-    let held_ns = end_ns.wrapping_sub(start_ns);
-    if held_ns >> 63 != 0 {
-        return lose(cpu, Loss::ClockBackwards);
+    let Some(held_ns) = ended.held_ns(cpu) else {
+        return;
+    };
+    if count_hold(cpu, ended.site, held_ns) {
+        note_hold(cpu, ended.site, held_ns, ended.end_ns, ended.by_holder);
     }
-    if count_hold(cpu, site, held_ns) {
-        note_hold(cpu, site, held_ns, end_ns, by_holder);
-    }
-    if ended.wait_ended_ns != 0 {
-        let wait = Waited {
-            began_ns: ended.wait_began_ns,
-            ended_ns: ended.wait_ended_ns,
-        };
-        // No writer's hold has come between.
-        book_wait(cpu, site, &wait, blame::newest(), by_holder);
-    }
+    // No writer's hold has come between.
+    ended.book_wait(cpu, blame::newest());
 }
 
 /// Makes the beginning of a hold 0, unless somebody else has: whether it was done.
@@ -357,10 +361,7 @@ fn add_to_place(place: u32, key: u64, held_ns: u64, waited_ns: Option<u64>) -> b
     // SAFETY: the entry is in the map, and belongs to this CPU; a task that preempts this program may only take
     // a free place that this one takes as well, and then the two share it.
     let entry = unsafe { &mut *entry };
-    if entry.key == 0 {
-        entry.key = key;
-    }
-    if entry.key != key {
+    if !maps::claim(&mut entry.key, key) {
         return false;
     }
     match waited_ns {

@@ -226,6 +226,15 @@ pub fn process_lock() -> Option<*mut ProcessLock> {
     PROCESS_LOCK.get_ptr_mut(0)
 }
 
+/// Takes a place of a table that is free, or has this key already: whether it is the key's now.
+#[inline(always)]
+pub fn claim(place: &mut u64, key: u64) -> bool {
+    if *place == 0 {
+        *place = key;
+    }
+    *place == key
+}
+
 /// Counts a loss on this CPU.
 #[inline(always)]
 pub fn lose(cpu: &mut CpuState, loss: Loss) {

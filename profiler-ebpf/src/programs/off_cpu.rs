@@ -152,10 +152,7 @@ fn add_to_place(place: u32, key: u64, asleep_ns: u64, runnable_ns: u64) -> bool 
     };
     // SAFETY: the entry is in the map, and belongs to this CPU, on which nothing else is switched meanwhile.
     let entry = unsafe { &mut *entry };
-    if entry.key == 0 {
-        entry.key = key;
-    }
-    if entry.key != key {
+    if !maps::claim(&mut entry.key, key) {
         return false;
     }
     add(&mut entry.stretches, 1);
