@@ -79,11 +79,19 @@ pub enum Followed {
     Mutex = 1,
     /// By task, of a reader-writer semaphore.
     Rwsem = 2,
+    /// By task, and in interrupts by CPU, of a reader-writer lock that spins.
+    Rwlock = 3,
+    /// By task, of a reader-writer semaphore with a part on each CPU, which is followed for writers alone.
+    PercpuRwsem = 4,
 }
+
+/// What stands for a task in the place of a CPU's interrupts: no task has this number.
+pub const IN_INTERRUPT: u32 = u32::MAX;
 
 /// The hold of a lock by a task, and the wait before it, from its beginning to its booking. Interrupts and preemption
 /// are on in such a hold, and its task may sleep and move to another CPU: so it is kept by task. Tasks share places by
-/// the low bits of their pid; every program checks the pid.
+/// the low bits of their pid; every program checks the pid. The interrupts of a CPU have one place: of two that hold the
+/// lock at the same time the outer one was interrupted while it read, and the inner one reads, too.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskHold {
@@ -104,7 +112,7 @@ pub struct TaskHold {
     pub off_stack: i32,
     /// 1 where it did not go to sleep, but another task was put in its place.
     pub was_preempted: u32,
-    /// The task, plus 1; 0 in a place that nobody has used.
+    /// The task, plus 1, or [`IN_INTERRUPT`]; 0 in a place that nobody has used.
     pub pid: u32,
     /// The number of the window in which the wait, or else the hold, began.
     pub window: u32,

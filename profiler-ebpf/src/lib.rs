@@ -37,8 +37,8 @@ pub use histogram::{
     floor_log2,
 };
 pub use hold::{
-    EndedHold, Followed, HoldRing, HoldSlot, INTERRUPTED_FRAMES, MAX_BEHIND, ProcessLock,
-    RING_HOLDS, TaskHold, WaitMark, overlap_ns,
+    EndedHold, Followed, HoldRing, HoldSlot, IN_INTERRUPT, INTERRUPTED_FRAMES, MAX_BEHIND,
+    ProcessLock, RING_HOLDS, TaskHold, WaitMark, overlap_ns,
 };
 pub use kernel_calls::{FRAME_TYPE_NAME, KernelCall};
 pub use names::{Loss, Phase, Span};

@@ -123,6 +123,7 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
             source: AddressSource::Unknown,
             how: "nothing can be attached".to_owned(),
             kind: capabilities.lock_kind(&request.lock, request.kind),
+            writers_irq: request.writers_irq,
         },
         probes: Vec::new(),
     })

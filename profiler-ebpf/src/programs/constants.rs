@@ -159,6 +159,18 @@ pub fn is_followed_by_task() -> bool {
     !is_followed(Followed::ByCpu)
 }
 
+/// Whether some may have the target together with others, to read, and are followed.
+#[inline(always)]
+pub fn may_be_read() -> bool {
+    is_followed(Followed::Rwsem) || is_followed(Followed::Rwlock)
+}
+
+/// Whether the target spins, so that an interrupt may have it.
+#[inline(always)]
+pub fn may_be_held_in_interrupts() -> bool {
+    is_followed(Followed::Rwlock)
+}
+
 #[inline(always)]
 pub fn lock_function() -> TextRange {
     LOCK_FUNCTION.load()
@@ -210,11 +222,12 @@ pub fn control_slots() -> u64 {
 }
 
 /// Whether the address is that of the target's inner wait_lock, four bytes into a reader-writer lock
-/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3). A mutex's, and an rwsem's, is a spinlock of its own, with waits of its
-/// own.
+/// (include/asm-generic/qrwlock_types.h, 6.1 to 7.3). That of a lock that is slept for is a spinlock of its own, with waits
+/// of its own.
 #[inline(always)]
 pub fn is_inside_target(lock: u64) -> bool {
-    is_followed(Followed::ByCpu) && lock == TARGET_LOCK.load().wrapping_add(4)
+    (is_followed(Followed::ByCpu) || is_followed(Followed::Rwlock))
+        && lock == TARGET_LOCK.load().wrapping_add(4)
 }
 
 #[inline(always)]

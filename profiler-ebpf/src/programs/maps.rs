@@ -41,7 +41,8 @@ pub static CONTENTION: Array<ContentionEntry> = Array::with_max_entries(1, BPF_F
 #[map]
 static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPABLE);
 
-/// Holds by task; the loader sets the number, 1 where the target is not followed so.
+/// Holds by task, and then those of each possible CPU's interrupts, where they may have the target; the loader sets the
+/// number, 1 where the target is not followed so.
 #[map]
 static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -218,6 +219,12 @@ pub fn task_slot(pid: u32) -> Option<*mut TaskSlot> {
 #[inline(always)]
 pub fn task_hold(pid: u32) -> Option<*mut TaskHold> {
     TASK_HOLDS.get_ptr_mut(pid & (TASK_SLOTS - 1))
+}
+
+/// The place of the holds of this CPU's interrupts; `None` where those are not followed.
+#[inline(always)]
+pub fn interrupt_hold() -> Option<*mut TaskHold> {
+    TASK_HOLDS.get_ptr_mut(TASK_SLOTS + this_cpu())
 }
 
 /// The process whose lock is the target, and where that is.

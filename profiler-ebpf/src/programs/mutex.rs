@@ -11,10 +11,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
-use super::{
-    constants,
-    task_hold::{self, ALONE, CALLS, Taken, acquisitions},
-};
+use super::task_hold::{self, ALONE, CALLS, Taken, acquisitions, releases};
 
 // kernel/locking/mutex.c, 6.1 to 7.3. Those with more than one parameter are of kernels with CONFIG_DEBUG_LOCK_ALLOC, in
 // which most of the others are macros of them (include/linux/mutex.h).
@@ -33,18 +30,7 @@ acquisitions! {
     mutex_acquired_trylock_nest_lock: 2, One, task_hold::acquired::<ALONE>;
 }
 
-#[fentry]
-fn mutex_releasing(ctx: FEntryContext) -> i32 {
-    if constants::is_target(ctx.arg(0)) {
-        task_hold::releasing(ctx.as_ptr());
-    }
-    0
-}
-
-#[fexit]
-fn mutex_released(ctx: FExitContext) -> i32 {
-    if constants::is_target(ctx.arg(0)) {
-        task_hold::released(ctx.as_ptr());
-    }
-    0
+releases! {
+    fentry mutex_releasing(FEntryContext): task_hold::releasing;
+    fexit mutex_released(FExitContext): task_hold::released;
 }

@@ -13,10 +13,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
-use super::{
-    constants,
-    task_hold::{self, ALONE, Taken, acquisitions},
-};
+use super::task_hold::{self, ALONE, Taken, acquisitions, releases};
 
 // kernel/locking/rwsem.c, 6.1 to 7.3. Those with "nest" in their names are of kernels with CONFIG_DEBUG_LOCK_ALLOC
 // (include/linux/rwsem.h). Who takes one by `down_read_non_owner()` of such a kernel does not give it back: that is a loss
@@ -34,21 +31,6 @@ acquisitions! {
     rwsem_acquired_down_read_trylock: 1, One, task_hold::read_acquired;
     rwsem_acquired_down_read_nested: 2, Always, task_hold::read_acquired;
     rwsem_acquired_down_read_killable_nested: 2, Zero, task_hold::read_acquired;
-}
-
-/// Programs at a function that gives an rwsem back.
-macro_rules! releases {
-    ($($attribute:ident $program:ident($context:ident): $end:path;)+) => {
-        $(
-            #[$attribute]
-            fn $program(ctx: $context) -> i32 {
-                if constants::is_target(ctx.arg(0)) {
-                    $end(ctx.as_ptr());
-                }
-                0
-            }
-        )+
-    };
 }
 
 releases! {

@@ -26,8 +26,8 @@ use core::{
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use lockprof_abi::{
-    CpuState, Followed, LCB_F_MUTEX, LCB_F_WRITE, Loss, NO_STACK, OTHER_READER, OTHER_SITE,
-    READERS, TaskHold, is_reader,
+    CpuState, Followed, IN_INTERRUPT, LCB_F_MUTEX, LCB_F_WRITE, Loss, NO_STACK, OTHER_READER,
+    OTHER_SITE, READERS, TaskHold, is_reader,
 };
 
 use super::{
@@ -75,6 +75,22 @@ macro_rules! acquisitions {
 }
 pub(super) use acquisitions;
 
+/// Programs at both ends of a function that gives the lock back, and what they do.
+macro_rules! releases {
+    ($($attribute:ident $program:ident($context:ident): $end:path;)+) => {
+        $(
+            #[$attribute]
+            fn $program(ctx: $context) -> i32 {
+                if task_hold::is_known_target(ctx.arg(0)) {
+                    $end(ctx.as_ptr());
+                }
+                0
+            }
+        )+
+    };
+}
+pub(super) use releases;
+
 /// The function calls another one that has a program of its own, unless the compiler has put that into it.
 pub const CALLS: bool = true;
 /// It calls none.
@@ -85,6 +101,12 @@ pub const ALONE: bool = false;
 #[inline(always)]
 pub fn is_target(lock: u64) -> bool {
     constants::is_target(lock) || (constants::follows_process() && has_come_to(lock))
+}
+
+/// Whether a lock that is given back is the target, as who has taken it knows that.
+#[inline(always)]
+pub fn is_known_target(lock: u64) -> bool {
+    constants::is_target(lock)
 }
 
 #[inline(always)]
@@ -115,26 +137,27 @@ fn move_to(lock: u64) -> u64 {
 /// began before it, and is no loss. A lock has one holder but for readers, so there is one such hold.
 static RELEASED_IN: SharedVariable<u32> = SharedVariable::new(0);
 
-/// The place of the current task's hold, and its pid as it stands there; `None` in an interrupt, which may take the lock
-/// by a function that does not sleep, and is no task.
+/// The place of the current task's hold, and its pid as it stands there. An interrupt has the place of its CPU where the
+/// lock spins; of a lock that may be slept for it is nobody, who may take it by a function that does not sleep.
 #[inline(always)]
 fn own_place(context: *mut c_void) -> Option<(&'static mut TaskHold, u32)> {
-    if is_in_interrupt(context) {
-        return None;
-    }
-    let pid = bpf_get_current_pid_tgid() as u32;
-    let place = maps::task_hold(pid)?;
+    let (place, pid) = if is_in_interrupt(context) {
+        (maps::interrupt_hold()?, IN_INTERRUPT)
+    } else {
+        let pid = bpf_get_current_pid_tgid() as u32;
+        (maps::task_hold(pid)?, pid + 1)
+    };
     // SAFETY: the place is in the map, aligned, and any bits are valid. A task with the same low bits of its pid may
-    // write at the same time; every program checks the pid.
-    Some((unsafe { &mut *place }, pid + 1))
+    // write at the same time; every program checks the pid. What runs in interrupts of a CPU comes and goes whole.
+    Some((unsafe { &mut *place }, pid))
 }
 
 /// Whether the program runs in an interrupt, which has a stack of its own wherever it has come into the kernel
 /// (arch/x86/include/asm/irq_stack.h, 5.19 to 7.3); where it has come into user space, the task has no lock. No mutex is
-/// taken in one.
+/// taken in one, and no percpu-rwsem for writing.
 #[inline(always)]
 pub fn is_in_interrupt(context: *mut c_void) -> bool {
-    if constants::is_followed(Followed::Mutex) {
+    if !constants::may_be_read() {
         return false;
     }
     let (Some(stack), Some(bytes)) = (
@@ -171,7 +194,7 @@ fn is_open(cpu: &CpuState, hold: &TaskHold, pid: u32) -> bool {
 /// Whether a place has a hold to read.
 #[inline(always)]
 fn is_read(hold: &TaskHold) -> bool {
-    !constants::is_followed(Followed::Mutex) && hold.reads != 0
+    constants::may_be_read() && hold.reads != 0
 }
 
 /// Makes a place the current task's, with a hold or a wait that is to begin. What is still there has not been booked.
@@ -227,7 +250,7 @@ pub fn acquired<const CALLS: bool>(context: *mut c_void) {
     };
     let mut site = site::from_trampoline::<{ site::WRITER }>(context, cpu);
     // A word of the frame that was left by a reader.
-    if !constants::is_followed(Followed::Mutex) && is_reader(site) {
+    if constants::may_be_read() && is_reader(site) {
         site = OTHER_SITE;
     }
     // It has begun where it was waited for, or where the function has called another one.
@@ -533,14 +556,11 @@ pub fn wait_ended(context: *mut c_void, cpu: &mut CpuState, now_ns: u64, result:
 /// A reader's wait for the target lock has ended, with the lock: its hold begins here.
 #[cold]
 #[inline(never)]
-pub fn read_wait_ended(cpu: &mut CpuState, began_ns: u64, now_ns: u64) {
-    let pid = bpf_get_current_pid_tgid() as u32;
-    let Some(place) = maps::task_hold(pid) else {
+pub fn read_wait_ended(context: *mut c_void, cpu: &mut CpuState, began_ns: u64, now_ns: u64) {
+    let Some((hold, pid)) = own_place(context) else {
         return;
     };
-    // SAFETY: as in `own_place`. Nobody sleeps in an interrupt.
-    let hold = unsafe { &mut *place };
-    take_place(cpu, hold, pid + 1);
+    take_place(cpu, hold, pid);
     hold.reads = 1;
     hold.wait_began_ns = began_ns;
     hold.wait_ended_ns = now_ns;

@@ -18,7 +18,7 @@ use aya_ebpf::{
 };
 use lockprof_abi::{
     CpuState, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, Loss, NO_STACK, OWNER_SAMPLED,
-    READERS, TaskSlot, WAIT_DEPTH, WRITERS,
+    READERS, TaskSlot, WAIT_DEPTH, WRITERS, WaitFrame,
 };
 
 use super::{
@@ -118,11 +118,11 @@ fn contention_ended(ctx: RawTracePointContext) -> i32 {
         }
     }
     if found < WAIT_DEPTH {
-        spin_ended(cpu, found, now_ns);
+        spin_ended(ctx.as_ptr(), cpu, found, now_ns);
         // Only now: an interrupt that waits meanwhile takes the frames above.
         cpu.open_waits.depth = found as u32;
     } else {
-        sleep_ended(cpu, lock, now_ns, ctx.arg(1));
+        sleep_ended(ctx.as_ptr(), cpu, lock, now_ns, ctx.arg(1));
     }
     0
 }
@@ -196,7 +196,7 @@ fn begin_nothing(cpu: &mut CpuState) {
 }
 
 #[inline(always)]
-fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
+fn spin_ended(context: *mut c_void, cpu: &mut CpuState, index: usize, now_ns: u64) {
     let frame = &raw const cpu.open_waits.frames[index & (WAIT_DEPTH - 1)];
     // SAFETY: the frame is part of this CPU's state; nothing below writes it.
     let frame = unsafe { &*frame };
@@ -219,15 +219,11 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
         && frame.flags & LCB_F_WRITE == 0
         && maps::attached(cpu, READERS)
     {
-        let window = maps::window(cpu) + 1;
-        if cpu.pending_read_wait.window == window {
-            lose(cpu, Loss::ReadWaitUnclaimed);
+        if constants::is_followed_by_task() {
+            task_hold::read_wait_ended(context, cpu, frame.began_ns, now_ns);
+        } else {
+            leave_to_acquisition(cpu, frame, waited_ns);
         }
-        let pending = &mut cpu.pending_read_wait;
-        pending.window = window;
-        pending.pid = frame.pid;
-        pending.waited_ns = waited_ns;
-        pending.began_ns = frame.began_ns;
     }
     let class = if constants::keep_waiters() {
         let waiter = Waiter {
@@ -257,6 +253,20 @@ fn spin_ended(cpu: &mut CpuState, index: usize, now_ns: u64) {
             waited_ns,
         },
     );
+}
+
+/// Keeps a reader's wait for the target for the acquisition that follows, which knows its site.
+#[inline(always)]
+fn leave_to_acquisition(cpu: &mut CpuState, frame: &WaitFrame, waited_ns: u64) {
+    let window = maps::window(cpu) + 1;
+    if cpu.pending_read_wait.window == window {
+        lose(cpu, Loss::ReadWaitUnclaimed);
+    }
+    let pending = &mut cpu.pending_read_wait;
+    pending.window = window;
+    pending.pid = frame.pid;
+    pending.waited_ns = waited_ns;
+    pending.began_ns = frame.began_ns;
 }
 
 /// The loss of a wait whose clock went backwards: only the target's makes a run void.
@@ -324,7 +334,7 @@ fn sleep_began<const OWNER_STACKS: bool>(
 }
 
 #[inline(always)]
-fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64, result: i32) {
+fn sleep_ended(context: *mut c_void, cpu: &mut CpuState, lock: u64, now_ns: u64, result: i32) {
     let pid = bpf_get_current_pid_tgid() as u32;
     let Some(slot) = maps::task_slot(pid) else {
         return;
@@ -357,7 +367,7 @@ fn sleep_ended(cpu: &mut CpuState, lock: u64, now_ns: u64, result: i32) {
         && result == 0
         && maps::attached(cpu, READERS)
     {
-        task_hold::read_wait_ended(cpu, slot.began_ns, now_ns);
+        task_hold::read_wait_ended(context, cpu, slot.began_ns, now_ns);
         // Where its address tells nobody what it is, it would be one of all other locks, too.
         if constants::follows_process() {
             return;

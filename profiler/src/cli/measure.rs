@@ -15,15 +15,14 @@ use crate::{
     daemon::Settings,
     kernel::{AttachChoice, ByTask, Request},
     known_locks::{DEFAULT_LOCK, is_of_process},
-    recording::schema::{Arrangement, Detail, LockFamily},
+    recording::schema::{Arrangement, Detail},
 };
 
 /// What `run` and `attach` share.
 #[derive(Args, Debug)]
 pub(super) struct MeasureArguments {
-    /// The lock to follow: a mutex, an rwsem, or an rwlock that is taken with write_lock_irq(), by its symbol or its address
-    /// (0x…). What kind it is follows, as in event_mutex:mutex, where lockprof neither knows it nor sees within 50 ms who takes
-    /// it
+    /// The lock to follow: a mutex, an rwsem, an rwlock, or a percpu-rwsem, by its symbol or its address (0x…). What kind it
+    /// is follows, as in event_mutex:mutex, where lockprof neither knows it nor sees within 50 ms who takes it
     #[arg(long, value_name = "NAME|ADDRESS[:KIND]", default_value = DEFAULT_LOCK, value_parser = lock_choice)]
     pub(super) lock: LockChoice,
     /// The kind of probe; auto takes the best that this kernel allows
@@ -89,6 +88,10 @@ pub(super) enum ArrangementWord {
     Inside,
 }
 
+fn conflicts(why: &str) -> Result<(), clap::Error> {
+    Err(Arguments::command().error(ErrorKind::ArgumentConflict, why))
+}
+
 impl MeasureArguments {
     /// Whether the words fit together.
     ///
@@ -98,21 +101,36 @@ impl MeasureArguments {
         let conflict = if self.follows_by_task() && detail == DetailChoice::Spans {
             "--detail spans is for locks that are held with interrupts off: which calls are inside a hold of a mutex or an \
              rwsem, where other tasks run too, is not followed"
-        } else if self.lock.family() == Some(LockFamily::Mutex) && self.readers {
-            "--readers is for reader-writer locks: a mutex has none"
-        } else if self.off_cpu && self.lock.family().is_some() && !self.follows_by_task() {
+        } else if let Some(why) = self.no_readers() {
+            return conflicts(&format!(
+                "--readers is for locks whose readers can be followed: {why}"
+            ));
+        } else if self.off_cpu
+            && self.lock.family().is_some()
+            && self.by_task().is_none_or(|by_task| !by_task.sleeps)
+        {
             "--off-cpu is for locks that may be slept with, mutexes and rwsems: who holds another one does not leave its CPU"
         } else if !self.spans.is_empty() && detail != DetailChoice::Spans {
             "--span measures calls inside holds: it goes with --detail spans"
         } else {
             return Ok(());
         };
-        Err(Arguments::command().error(ErrorKind::ArgumentConflict, conflict))
+        conflicts(conflict)
     }
 
-    /// Whether the lock is known, or said, to be of a kind that is followed by task.
+    /// How the lock is followed, where it is known, or said, to be of a kind that is followed by task.
+    fn by_task(&self) -> Option<&'static ByTask> {
+        ByTask::of(self.lock.family(), self.lock.writers_irq())
+    }
+
+    /// Whether the lock is known, or said, to be of such a kind.
     pub(super) fn follows_by_task(&self) -> bool {
-        ByTask::of(self.lock.family()).is_some()
+        self.by_task().is_some()
+    }
+
+    /// Why readers cannot be followed, where they are asked for: a part of a sentence.
+    fn no_readers(&self) -> Option<&'static str> {
+        self.by_task().filter(|_| self.readers)?.readers.err()
     }
 
     /// Whether it is one of which each process has its own.
@@ -136,6 +154,7 @@ impl MeasureArguments {
             spans: self.spans.clone(),
             lock: self.lock.name.clone(),
             kind: self.lock.family(),
+            writers_irq: self.lock.writers_irq(),
             of_process: false,
             windows: self.common.has_windows(),
             arrangement: self.arrangement.map(|arrangement| match arrangement {

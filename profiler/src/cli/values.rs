@@ -14,7 +14,14 @@ const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
 const LONGEST_S: f64 = 366.0 * 86400.0;
 
 /// The kinds of locks whose holds can be followed.
-const KINDS: [LockFamily; 3] = [LockFamily::Rwlock, LockFamily::Mutex, LockFamily::Rwsem];
+const KINDS: [LockFamily; 4] = [
+    LockFamily::Rwlock,
+    LockFamily::Mutex,
+    LockFamily::Rwsem,
+    LockFamily::PercpuRwsem,
+];
+/// What is said of a reader-writer lock that spins and that all who write it take by write_lock_irq().
+const WRITERS_IRQ: &str = "rwlock-irq";
 
 /// `--lock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub(super) struct LockChoice {
     pub(super) name: String,
     /// What kind of lock it is said to be.
     kind: Option<LockFamily>,
+    /// Whether it is said that all who write it take it by write_lock_irq().
+    said_irq: bool,
 }
 
 impl LockChoice {
@@ -30,21 +39,28 @@ impl LockChoice {
     pub(super) fn family(&self) -> Option<LockFamily> {
         known_locks::family(&self.name, self.kind)
     }
+
+    /// Whether all who write it take it by write_lock_irq(), where that is known or said.
+    pub(super) fn writers_irq(&self) -> bool {
+        known_locks::writers_irq(&self.name, self.said_irq)
+    }
 }
 
 /// A symbol or an address, and perhaps a kind.
 pub(super) fn lock_choice(text: &str) -> Result<LockChoice, String> {
-    let (name, kind) = match text.split_once(':') {
-        None => (text, None),
+    let (name, kind, said_irq) = match text.split_once(':') {
+        None => (text, None, false),
+        Some((name, WRITERS_IRQ)) => (name, Some(LockFamily::Rwlock), true),
         Some((name, word)) => {
             let mut kinds = KINDS.into_iter();
             let kind = kinds.find(|kind| kind.name() == word);
-            let kinds = KINDS.map(|kind| kind.name().to_owned());
+            let kinds = KINDS.map(LockFamily::name).into_iter().chain([WRITERS_IRQ]);
+            let kinds: Vec<String> = kinds.map(str::to_owned).collect();
             let kinds = units::list(&kinds);
             let kind = kind.ok_or_else(|| {
                 format!("the kinds of locks whose holds are followed are {kinds}, not {word}")
             })?;
-            (name, Some(kind))
+            (name, Some(kind), false)
         }
     };
     if name.is_empty() {
@@ -64,6 +80,7 @@ pub(super) fn lock_choice(text: &str) -> Result<LockChoice, String> {
     Ok(LockChoice {
         name: name.to_owned(),
         kind,
+        said_irq,
     })
 }
 
@@ -157,7 +174,10 @@ mod tests {
     fn a_lock_of_another_kind_is_refused_with_its_source() {
         for (text, words) in [
             ("tasklist_lock:mutex", "its kind is rwlock (kernel/fork.c"),
-            ("a_lock:spinlock", "rwlock, mutex and rwsem, not spinlock"),
+            (
+                "a_lock:spinlock",
+                "percpu-rwsem and rwlock-irq, not spinlock",
+            ),
             ("cgroup_mutex:rwsem", "its kind is mutex"),
             (":mutex", "is missing"),
         ] {

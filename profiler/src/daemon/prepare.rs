@@ -23,19 +23,16 @@ use super::{
 };
 use crate::{
     kernel::{
-        AttachChoice, AttachPlan, ByTask, Capabilities, Kallsyms, LockRates, Request, SeenKind,
+        AttachChoice, AttachPlan, Capabilities, Kallsyms, LockRates, Request, SeenKind,
         SiteNumbers, kernel_identity, lock_address, nobody_took_it, plan,
         privileges::{self, Measuring},
     },
-    known_locks::{self, FOLLOWED_HOLDS},
+    known_locks,
     offspring::Mark,
     probe::controls::Circumstances,
     recording::{
         RecordingWriter,
-        schema::{
-            AddressSource, Anchor, Clock, Detail, Header, Line, LockFamily, SCHEMA, Tier,
-            WindowKind,
-        },
+        schema::{AddressSource, Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
     },
     report,
 };
@@ -48,8 +45,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
     let seen = Seen::begin();
     let symbols = Kallsyms::read();
     let settings = &with_kind(settings, symbols.as_ref().ok(), &progress);
-    let capabilities =
-        Capabilities::probe_with(&symbols, &settings.request.lock, settings.request.kind);
+    let capabilities = Capabilities::probe_with(&symbols, &settings.request);
     if capabilities.trials.lacked_files() {
         return Err(io::Error::from_raw_os_error(libc::EMFILE))
             .context("cannot try what this kernel allows");
@@ -155,7 +151,9 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         method: attach.method,
         holds_target: known_locks::find(&settings.request.lock)
             .is_some_and(|known| known.control_site.is_some()),
-        takes_another: ByTask::of(target.lock.kind).filter(|_| tier == Tier::Exact),
+        takes_another: target
+            .by_task()
+            .filter(|by_task| by_task.hold_of != Some(settings.request.lock.as_str())),
         may_contend_target: settings.load.is_some(),
         spinlocks_invisible: kernel.spinlock_waits_invisible.clone(),
     });
@@ -300,9 +298,12 @@ fn within_budget(
 /// With the kind of the lock, where that was found out, and what is measured of such a kind.
 fn with_kind(settings: &Settings, symbols: Option<&Kallsyms>, progress: &Progress) -> Settings {
     let mut settings = settings.clone();
-    if settings.request.kind.is_none() {
-        settings.request.kind = kind_of(&settings, symbols, progress);
-        if ByTask::of(settings.request.kind).is_some() {
+    if settings.request.kind.is_none()
+        && let Some(seen) = kind_of(&settings, symbols, progress)
+    {
+        settings.request.kind = Some(seen.family);
+        settings.request.writers_irq = seen.writers_irq();
+        if settings.request.by_task().is_some() {
             settings.request.detail = Detail::Holds;
         }
     }
@@ -314,7 +315,7 @@ fn kind_of(
     settings: &Settings,
     symbols: Option<&Kallsyms>,
     progress: &Progress,
-) -> Option<LockFamily> {
+) -> Option<SeenKind> {
     let lock = &settings.request.lock;
     let asks_for_holds = !matches!(
         settings.request.attach,
@@ -330,12 +331,7 @@ fn kind_of(
             let how = seen.how();
             let kind = seen.family.name();
             progress.say(&format!("the kind of {lock} is {kind}: {how}"));
-            if let Some(function) = seen.not_followed() {
-                progress.say(&format!(
-                    "holds that end in {function} are not followed: {FOLLOWED_HOLDS}"
-                ));
-            }
-            Some(seen.family)
+            Some(seen)
         }
         Ok(None) => {
             progress.say(&format!("{lock}: {}", nobody_took_it(lock)));
@@ -350,7 +346,7 @@ fn kind_of(
 
 /// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.
 fn locks_of(planned: &AttachPlan, request: &Request) -> Result<Option<LockRates>> {
-    let by_task = ByTask::of(planned.lock.kind).filter(|_| planned.tier == Tier::Exact);
+    let by_task = planned.by_task();
     let address = planned.lock.address;
     let is_known = address.is_some() || planned.lock.source == AddressSource::Process;
     let Some(by_task) = by_task.filter(|_| is_known) else {

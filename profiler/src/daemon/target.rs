@@ -75,6 +75,11 @@ impl Target {
         Ok((target, symbols))
     }
 
+    /// How the lock is followed, where that is by task.
+    pub(super) fn by_task(&self) -> Option<&'static ByTask> {
+        self.plan.as_ref()?.0.by_task()
+    }
+
     /// How the measured time is cut into windows of at least this length, where anything is attached.
     pub(super) fn schedule(
         &self,
@@ -228,7 +233,7 @@ fn constants(
         .and_then(|address| u64::from_str_radix(address.strip_prefix("0x")?, 16).ok())
         .unwrap_or(0);
     let known = known_locks::find(&lock.name);
-    let by_task = ByTask::of(lock.kind).filter(|_| plan.tier == Tier::Exact);
+    let by_task = plan.by_task();
     let [lock_function, read_function] = by_task.map_or_else(
         || [false, true].map(|readers| lock_function(symbols, readers).unwrap_or(TextRange::EMPTY)),
         |by_task| by_task.texts(symbols),

@@ -4,11 +4,14 @@ use std::io;
 
 use lockprof_abi::{Followed, TextRange};
 
-use super::{kallsyms::Kallsyms, mutexes::MUTEX, plan::Role, rwsems::RWSEM};
+use super::{
+    kallsyms::Kallsyms, mutexes::MUTEX, percpu_rwsems::PERCPU_RWSEM, plan::Role, rwlocks::RWLOCK,
+    rwsems::RWSEM,
+};
 use crate::recording::schema::LockFamily;
 
-/// Why kprobes do not do: a part of a sentence.
-pub(super) const NOT_BY_KPROBE: &str = "holds of a lock that may be slept for are followed by fentry and fexit alone, for a \
+/// Why kprobes do not do for locks that may be slept for: a part of a sentence.
+pub(super) const NOT_WHERE_TASKS_SLEEP: &str = "holds of a lock that may be slept for are followed by fentry and fexit alone, for a \
      kretprobe runs out of places where tasks sleep in the function that it stands at";
 
 /// Functions that stand this far apart are in two parts of the kernel's text, in bytes: those of one file and section have
@@ -26,8 +29,14 @@ pub struct ByTask {
     pub one: &'static str,
     /// Several of them.
     pub plural: &'static str,
+    /// Whether who has one may sleep, or be switched out.
+    pub sleeps: bool,
     /// What it is on PREEMPT_RT: a part of a sentence.
     pub(super) on_realtime: &'static str,
+    /// Why kprobes do not do: a part of a sentence.
+    pub(super) not_by_kprobe: &'static str,
+    /// Whether readers are followed where they are asked for; else why not, as a sentence.
+    pub readers: Result<(), &'static str>,
     /// Every function that may be probed, in the order of attaching: what ends a hold before what begins one, and the
     /// hottest last.
     pub(super) hooks: &'static [Hook],
@@ -35,6 +44,8 @@ pub struct ByTask {
     pub(super) needed: &'static [&'static str],
     /// Takes one of lockprof's own by some of the functions, and gives it back, so often.
     pub hold: fn(u64) -> io::Result<()>,
+    /// The name of that lock, where there is one of it: it cannot be followed and be the control, too.
+    pub hold_of: Option<&'static str>,
     /// All of those functions.
     pub held_by: &'static [&'static str],
     /// Of those that take it for itself alone, the first that a kernel has is the one that is called.
@@ -108,20 +119,28 @@ impl Hook {
 
 impl ByTask {
     /// Every kind.
-    pub const ALL: [&'static Self; 2] = [&MUTEX, &RWSEM];
+    pub const ALL: [&'static Self; 4] = [&MUTEX, &RWSEM, &RWLOCK, &PERCPU_RWSEM];
 
-    /// How locks of a family are followed; `None` where that is not by task.
+    /// How locks of a family are followed; `None` where that is not by task. A reader-writer lock that spins is followed
+    /// by CPU where all of its writers turn interrupts off by write_lock_irq().
     #[must_use]
-    pub fn of(family: Option<LockFamily>) -> Option<&'static Self> {
+    pub fn of(family: Option<LockFamily>, writers_irq: bool) -> Option<&'static Self> {
         Self::ALL
             .into_iter()
-            .find(|by_task| Some(by_task.family) == family)
+            .find(|by_task| Some(by_task.family) == family && (by_task.sleeps || !writers_irq))
     }
 
     /// The programs of holds, with those of readers or without.
     pub(super) fn hooks(&self, readers: bool) -> impl Iterator<Item = &'static Hook> {
         let hooks = self.hooks.iter();
         hooks.filter(move |hook| readers || !hook.of_readers)
+    }
+
+    /// Whether a program in a recording is one of a lock that is followed by task.
+    #[must_use]
+    pub fn has_program(program: &str) -> bool {
+        let mut hooks = Self::ALL.into_iter().flat_map(|by_task| by_task.hooks);
+        hooks.any(|hook| hook.program == program)
     }
 
     /// Every function that a probe may be put on, once.

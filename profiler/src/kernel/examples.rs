@@ -108,7 +108,9 @@ pub(crate) fn debian_6_12() -> Capabilities {
 
 /// Whether only kernels with CONFIG_DEBUG_LOCK_ALLOC have this function.
 fn is_of_lock_debugging(function: &str) -> bool {
-    function.contains("nest") || function.ends_with("_non_owner") || function.starts_with('_')
+    function.contains("nest")
+        || function.ends_with("_non_owner")
+        || function.starts_with('_') && !function.starts_with("_raw_")
 }
 
 pub(crate) fn refused(error: &str) -> Trial {

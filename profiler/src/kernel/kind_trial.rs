@@ -6,27 +6,15 @@ use std::time::Duration;
 
 use super::bpf_syscall::{Counter, ProgramKind, load, open_raw_tracepoint};
 use super::btf::{Btf, BtfKind};
+use super::by_task::ByTask;
 use super::lock_rates::counting;
-use super::mutexes::MUTEX;
 use super::obstructions::Obstructions;
-use super::rwsems::RWSEM;
+use super::rwlocks::RWLOCK;
 use super::sites::UNLOCK_FUNCTION;
 use crate::recording::schema::LockFamily;
 
 /// How long is watched.
 const WATCH: Duration = Duration::from_millis(50);
-
-/// Functions that give a reader-writer lock back but for those that also turn interrupts on
-/// (kernel/locking/spinlock.c, 6.1 to 7.3; a kernel has those that it does not inline).
-const OTHER_RWLOCK_FUNCTIONS: [&str; 7] = [
-    "_raw_write_unlock",
-    "_raw_write_unlock_bh",
-    "_raw_write_unlock_irqrestore",
-    "_raw_read_unlock",
-    "_raw_read_unlock_irq",
-    "_raw_read_unlock_bh",
-    "_raw_read_unlock_irqrestore",
-];
 
 /// What kind of lock one was seen to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +100,13 @@ impl SeenKind {
         )
     }
 
-    /// Of a reader-writer lock, the function by which writers were seen to give it back and whose holds are not followed.
+    /// Whether, of a reader-writer lock that spins, all who were seen to write turn interrupts off by write_lock_irq().
     #[must_use]
-    pub fn not_followed(&self) -> Option<&'static str> {
-        let mut by = self.by.iter().map(|&(name, _)| name);
-        by.find(|name| name.contains("write") && OTHER_RWLOCK_FUNCTIONS.contains(name))
+    pub fn writers_irq(&self) -> bool {
+        let by = self.by.iter().map(|&(name, _)| name);
+        let mut by_writers = by.filter(|name| RWLOCK.releases(false).any(|one| one == *name));
+        let first = by_writers.next();
+        first == Some(UNLOCK_FUNCTION) && by_writers.next().is_none()
     }
 }
 
@@ -124,20 +114,18 @@ impl SeenKind {
 #[must_use]
 pub fn nobody_took_it(lock: &str) -> String {
     format!(
-        "in {} ms it was given back by none of the functions of mutexes, rwsems and rwlocks that can be watched here, so that its kind is not known: say it, as in --lock {lock}:mutex, --lock {lock}:rwsem \
-         or --lock {lock}:rwlock",
+        "in {} ms it was given back by none of the functions of mutexes, rwsems and rwlocks that can be watched here, so that \
+         its kind is not known: say it, as in --lock {lock}:mutex, --lock {lock}:rwsem or --lock {lock}:rwlock",
         WATCH.as_millis()
     )
 }
 
 /// The functions that are watched, and of which kind the locks are that they give back.
 fn functions() -> impl Iterator<Item = (&'static str, LockFamily)> {
-    let by_task = [&MUTEX, &RWSEM].into_iter().flat_map(|by_task| {
+    ByTask::ALL.into_iter().flat_map(|by_task| {
         let functions = by_task.releases(true);
         functions.map(move |function| (function, by_task.family))
-    });
-    let rwlock = OTHER_RWLOCK_FUNCTIONS.into_iter().chain([UNLOCK_FUNCTION]);
-    by_task.chain(rwlock.map(|function| (function, LockFamily::Rwlock)))
+    })
 }
 
 #[cfg(test)]
@@ -154,13 +142,19 @@ mod tests {
             rwsem.how(),
             "in 50 ms it was given back by up_write (2), up_read (9)"
         );
-        assert_eq!(rwsem.not_followed(), None);
+        assert!(!rwsem.writers_irq());
         let mutex = of(&[("mutex_unlock", 1)]).unwrap();
         assert_eq!(mutex.family, LockFamily::Mutex);
-        let irq = of(&[(UNLOCK_FUNCTION, 4), ("_raw_read_unlock", 7)]).unwrap();
-        assert_eq!((irq.family, irq.not_followed()), (LockFamily::Rwlock, None));
-        let plain = of(&[("_raw_write_unlock_bh", 1)]).unwrap();
-        assert_eq!(plain.not_followed(), Some("_raw_write_unlock_bh"));
+        for (calls, writers_irq) in [
+            (&[(UNLOCK_FUNCTION, 4), ("_raw_read_unlock", 7)][..], true),
+            (&[(UNLOCK_FUNCTION, 4), ("_raw_write_unlock", 1)], false),
+            (&[("_raw_write_unlock_bh", 1)], false),
+            (&[("_raw_read_unlock", 7)], false),
+        ] {
+            let rwlock = of(calls).unwrap();
+            assert_eq!(rwlock.family, LockFamily::Rwlock);
+            assert_eq!(rwlock.writers_irq(), writers_irq, "{calls:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use lockprof_abi::Followed;
 
-use super::by_task::{ByTask, Hook};
+use super::by_task::{ByTask, Hook, NOT_WHERE_TASKS_SLEEP};
 use crate::{known_locks::hold_by_lseek, recording::schema::LockFamily};
 
 /// Mutexes: all functions that take one, the hottest last, and the one that gives it back (kernel/locking/mutex.c, 6.1 to
@@ -15,7 +15,10 @@ pub static MUTEX: ByTask = ByTask {
     followed: Followed::Mutex,
     one: "a mutex",
     plural: "mutexes",
+    sleeps: true,
     on_realtime: "a mutex is an rt_mutex",
+    not_by_kprobe: NOT_WHERE_TASKS_SLEEP,
+    readers: Err("a mutex has none"),
     hooks: &[
         Hook::books("mutex_unlock", "mutex_released"),
         Hook::gives_back("mutex_unlock", "mutex_releasing"),
@@ -49,6 +52,7 @@ pub static MUTEX: ByTask = ByTask {
     ],
     needed: &["mutex_unlock"],
     hold: hold_by_lseek,
+    hold_of: None,
     held_by: &["mutex_lock", "mutex_lock_nested", "mutex_unlock"],
     taken_by: &["mutex_lock_nested", "mutex_lock"],
     given_back_by: "mutex_unlock",

@@ -63,6 +63,8 @@ pub struct Request {
     pub lock: String,
     /// What kind of lock it is, where who asks has said so.
     pub kind: Option<LockFamily>,
+    /// Whether who asks has said, or it was seen, that all who write turn interrupts off by write_lock_irq().
+    pub writers_irq: bool,
     /// Whether a process is named, whose lock is meant where each has one.
     pub of_process: bool,
     /// Where the programs of a hold stand; the best that this kernel allows where nobody says.
@@ -84,6 +86,7 @@ impl Default for Request {
             spans: Vec::new(),
             lock: DEFAULT_LOCK.to_owned(),
             kind: None,
+            writers_irq: false,
             of_process: false,
             arrangement: None,
             windows: true,
@@ -97,6 +100,17 @@ impl Request {
     /// What kind of lock it is on a kernel that is not real-time, where that is known or was said.
     fn family(&self) -> Option<LockFamily> {
         known_locks::family(&self.lock, self.kind)
+    }
+
+    /// Whether all who write it turn interrupts off by write_lock_irq(), as far as that is known or was said.
+    fn writers_irq(&self) -> bool {
+        known_locks::writers_irq(&self.lock, self.writers_irq)
+    }
+
+    /// How it is followed on a kernel that is not real-time, where that is by task.
+    #[must_use]
+    pub fn by_task(&self) -> Option<&'static ByTask> {
+        ByTask::of(self.family(), self.writers_irq())
     }
 }
 
@@ -125,6 +139,12 @@ pub struct AttachPlan {
 }
 
 impl AttachPlan {
+    /// How the lock is followed, where that is by task.
+    #[must_use]
+    pub fn by_task(&self) -> Option<&'static ByTask> {
+        self.lock.by_task().filter(|_| self.tier == Tier::Exact)
+    }
+
     /// The probes that this kernel has a place for, in the order of attaching.
     pub fn attachable(&self) -> impl Iterator<Item = &PlannedProbe> {
         self.probes.iter().filter(|probe| probe.absent.is_none())
@@ -223,17 +243,10 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, request, tier)?;
-    let kinds = kinds(request, method, lock.kind);
-    let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds, lock.kind);
+    let kinds = kinds(request, method, &lock);
+    let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds, &lock);
     reasons.extend(why);
-    let probes = probes::in_order(
-        capabilities,
-        request,
-        method,
-        arrangement,
-        &kinds,
-        lock.kind,
-    );
+    let probes = probes::in_order(capabilities, request, method, arrangement, &kinds, &lock);
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -303,9 +316,9 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
 /// Windows of waits alone are there for a budget that allows no more.
 ///
 /// Which calls are inside a hold is known only where interrupts are off in it, of no lock that is followed by task.
-fn kinds(request: &Request, method: Method, kind: Option<LockFamily>) -> Vec<WindowKind> {
+fn kinds(request: &Request, method: Method, lock: &PlannedLock) -> Vec<WindowKind> {
     use WindowKind::{Holds, Spans, Waits};
-    let detail = match ByTask::of(kind) {
+    let detail = match lock.by_task() {
         Some(_) => Detail::Holds,
         None => request.detail,
     };
@@ -324,11 +337,10 @@ fn choose(
     capabilities: &Capabilities,
     request: &Request,
 ) -> Result<(Method, Vec<String>), PlanError> {
-    let kind = request.family();
     let holds = hold_obstacle(capabilities, request);
     let fentry = || fentry_obstacle(capabilities, request);
     let fentry = holds.clone().or_else(fentry);
-    let kprobe = || kprobe_obstacle(capabilities, kind);
+    let kprobe = || kprobe_obstacle(capabilities, request);
     let kprobe = holds.clone().or_else(kprobe);
     let wait = contention_obstacle(capabilities);
     let best = if fentry.is_none() {

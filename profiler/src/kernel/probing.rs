@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lockprof_abi::{FRAME_TYPE_NAME, KernelCall, KernelLayout, UNKNOWN_OFFSET};
 
 use super::btf::{Btf, BtfError, BtfKind, BtfType, Members};
-use super::by_task::{ByTask, functions_by_task};
+use super::by_task::functions_by_task;
 use super::capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, SymbolFacts, TaskCalls, Trials,
     User,
@@ -15,13 +15,12 @@ use super::kallsyms::{Kallsyms, KallsymsError};
 use super::nodes::NodeLayout;
 use super::obstructions::Obstructions;
 use super::plan::INTERRUPTS;
+use super::plan::Request;
 use super::plan::address_of;
 use super::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, rwlock_functions};
 use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
-use crate::known_locks::{self, DEFAULT_LOCK};
-use crate::recording::schema::LockFamily;
 
 /// What the name of a tracepoint's type in BTF begins with (include/trace/bpf_probe.h).
 const TRACEPOINT_TYPE: &str = "btf_trace_";
@@ -44,21 +43,17 @@ impl Capabilities {
     /// out is left unknown.
     #[must_use]
     pub fn probe() -> Self {
-        Self::probe_with(&Kallsyms::read(), DEFAULT_LOCK, None)
+        Self::probe_with(&Kallsyms::read(), &Request::default())
     }
 
-    /// Finds out what the kernel offers for a lock, with symbols that were read already. `kind` is what who asks has said
-    /// of its kind.
+    /// Finds out what the kernel offers for the lock of a request, with symbols that were read already.
     #[must_use]
-    pub fn probe_with(
-        kallsyms: &Result<Kallsyms, KallsymsError>,
-        lock: &str,
-        kind: Option<LockFamily>,
-    ) -> Self {
+    pub fn probe_with(kallsyms: &Result<Kallsyms, KallsymsError>, request: &Request) -> Self {
+        let lock = request.lock.as_str();
         let user = machine::user();
         let uname = machine::uname();
         let config = ConfigFacts::of_release(&uname.release);
-        let by_task = ByTask::of(known_locks::family(lock, kind));
+        let by_task = request.by_task();
         let hooked: Vec<&str> = match by_task {
             Some(by_task) => by_task.functions().collect(),
             None => rwlock_functions().collect(),
@@ -296,6 +291,11 @@ fn layout(members: &Members<'_>) -> KernelLayout {
         mutex_owner: offset("mutex", &["owner"]),
         rwsem_owner: offset("rw_semaphore", &["owner"]),
         task_stack: offset("task_struct", &["stack"]),
-        stack_bytes: members.size("thread_union").unwrap_or(UNKNOWN_OFFSET),
+        // Most kernels' BTF has the stack of interrupts alone, which is as long (arch/x86/include/asm/page_64_types.h:
+        // THREAD_SIZE_ORDER and IRQ_STACK_ORDER, 5.19 to 7.3).
+        stack_bytes: members
+            .size("thread_union")
+            .or_else(|| members.size("irq_stack"))
+            .unwrap_or(UNKNOWN_OFFSET),
     }
 }

@@ -2,7 +2,7 @@
 
 use lockprof_abi::Followed;
 
-use super::by_task::{ByTask, Hook};
+use super::by_task::{ByTask, Hook, NOT_WHERE_TASKS_SLEEP};
 use crate::{known_locks::hold_by_mmap, recording::schema::LockFamily};
 
 /// Reader-writer semaphores: all functions that take one, the hottest last, and those that give it back
@@ -13,7 +13,10 @@ pub static RWSEM: ByTask = ByTask {
     followed: Followed::Rwsem,
     one: "an rwsem",
     plural: "rwsems",
+    sleeps: true,
     on_realtime: "an rwsem is made of an rt_mutex",
+    not_by_kprobe: NOT_WHERE_TASKS_SLEEP,
+    readers: Ok(()),
     hooks: &[
         Hook::books("up_write", "rwsem_released_up_write"),
         Hook::gives_back("up_write", "rwsem_releasing_up_write"),
@@ -52,6 +55,7 @@ pub static RWSEM: ByTask = ByTask {
     ],
     needed: &["up_write", "downgrade_write", "up_read"],
     hold: hold_by_mmap,
+    hold_of: None,
     held_by: &["down_write_killable", "up_write", "down_read", "up_read"],
     taken_by: &["down_write_killable"],
     given_back_by: "up_write",

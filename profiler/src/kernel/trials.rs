@@ -9,7 +9,7 @@ use lockprof_abi::KernelCall;
 use super::bpf_syscall::{
     Counter, ProgramKind, load, open_kprobe, open_raw_tracepoint, set_program,
 };
-use super::by_task::{ByTask, NOT_BY_KPROBE};
+use super::by_task::ByTask;
 use super::capabilities::{TaskCalls, Trial, Trials};
 use super::instruction::instruction;
 use super::machine::first_cpu_online;
@@ -87,7 +87,7 @@ pub(super) fn of(by_task: &ByTask, has: impl Fn(&str) -> bool) -> Tried {
         lock: functions.find(|function| has(function)).unwrap_or(last),
         unlock: by_task.given_back_by,
         hold: by_task.hold,
-        no_kprobes: Some(NOT_BY_KPROBE),
+        no_kprobes: Some(by_task.not_by_kprobe),
     }
 }
 

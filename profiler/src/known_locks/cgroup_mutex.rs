@@ -7,6 +7,7 @@ use crate::recording::schema::LockFamily;
 pub static LOCK: KnownLock = KnownLock {
     name: "cgroup_mutex",
     family: LockFamily::Mutex,
+    writers_irq: false,
     source: "kernel/cgroup/cgroup.c: DEFINE_MUTEX(cgroup_mutex), 6.1 to 7.3",
     sites: &[],
     learned_in: None,

@@ -13,6 +13,7 @@ use crate::recording::schema::LockFamily;
 pub static LOCK: KnownLock = KnownLock {
     name: "f_pos_lock",
     family: LockFamily::Mutex,
+    writers_irq: false,
     source: "include/linux/fs.h: f_pos_lock of struct file, 6.1 to 7.3",
     sites: &[],
     learned_in: None,

@@ -10,6 +10,7 @@ use crate::recording::schema::LockFamily;
 pub static LOCK: KnownLock = KnownLock {
     name: "mmap_lock",
     family: LockFamily::Rwsem,
+    writers_irq: false,
     source: "include/linux/mm_types.h: mmap_lock of struct mm_struct, 5.8 to 7.3",
     sites: &[],
     learned_in: None,

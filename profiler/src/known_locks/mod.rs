@@ -3,11 +3,13 @@
 
 mod cgroup_mutex;
 mod f_pos_lock;
+mod file_rwsem;
 mod mmap_lock;
 mod pidmap_lock;
 mod tasklist_lock;
 
 pub use f_pos_lock::hold_by_lseek;
+pub use file_rwsem::hold_by_proc_locks;
 pub use mmap_lock::{OwnMemory, hold_by_mmap};
 pub use tasklist_lock::hold_by_setpgid;
 
@@ -17,7 +19,8 @@ use crate::{recording::schema::LockFamily, site::Site};
 pub const DEFAULT_LOCK: &str = tasklist_lock::LOCK.name;
 
 /// Of which locks holds are followed: a part of a sentence.
-pub const FOLLOWED_HOLDS: &str = "only holds of mutexes, of rwsems, and of reader-writer locks by write_lock_irq(), are followed";
+pub const FOLLOWED_HOLDS: &str =
+    "only holds of mutexes, rwsems, rwlocks, and of those who write percpu-rwsems, are followed";
 
 /// What is known of a lock.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct KnownLock {
     pub name: &'static str,
     /// What kind of lock it is where the kernel is not real-time: the only other thing that tells a kind is a wait.
     pub family: LockFamily,
+    /// Whether all who write it turn interrupts off by write_lock_irq().
+    pub writers_irq: bool,
     /// Where its definition was read.
     pub source: &'static str,
     /// The callers that have everyday names, hottest first. Where there are any, no others are learned.
@@ -42,12 +47,13 @@ pub struct KnownLock {
     pub unseen: Option<&'static str>,
 }
 
-static KNOWN: [&KnownLock; 5] = [
+static KNOWN: [&KnownLock; 6] = [
     &tasklist_lock::LOCK,
     &mmap_lock::LOCK,
     &pidmap_lock::LOCK,
     &cgroup_mutex::LOCK,
     &f_pos_lock::LOCK,
+    &file_rwsem::LOCK,
 ];
 
 /// A caller that has an everyday name.
@@ -89,6 +95,12 @@ pub fn find(name: &str) -> Option<&'static KnownLock> {
 #[must_use]
 pub fn family(name: &str, told: Option<LockFamily>) -> Option<LockFamily> {
     find(name).map(|known| known.family).or(told)
+}
+
+/// Whether all who write the lock of this name turn interrupts off by write_lock_irq(), where that is known or was told.
+#[must_use]
+pub fn writers_irq(name: &str, told: bool) -> bool {
+    find(name).map_or(told, |known| known.writers_irq)
 }
 
 /// Whether those who take the lock of this name have everyday names.

@@ -7,6 +7,7 @@ use crate::recording::schema::LockFamily;
 pub static LOCK: KnownLock = KnownLock {
     name: "pidmap_lock",
     family: LockFamily::Spinlock,
+    writers_irq: false,
     source: "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
     sites: &[],
     learned_in: None,

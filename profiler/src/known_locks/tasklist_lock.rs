@@ -11,6 +11,7 @@ use crate::{recording::schema::LockFamily, site::Site};
 pub static LOCK: KnownLock = KnownLock {
     name: "tasklist_lock",
     family: LockFamily::Rwlock,
+    writers_irq: true,
     source: "kernel/fork.c: DEFINE_RWLOCK(tasklist_lock), 6.1 to 7.3",
     sites: SITES,
     learned_in: Some("release_task"),

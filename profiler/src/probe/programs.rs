@@ -168,7 +168,8 @@ impl Programs {
         let follows_process = u32::from(constants.follows_process);
         let task_holds = match constants.followed {
             Followed::ByCpu => 1,
-            Followed::Mutex | Followed::Rwsem => TASK_SLOTS,
+            Followed::Mutex | Followed::Rwsem | Followed::PercpuRwsem => TASK_SLOTS,
+            Followed::Rwlock => TASK_SLOTS + constants.cpus,
         };
         let lock_function = [
             constants.lock_function.start,

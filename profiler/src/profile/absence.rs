@@ -224,11 +224,12 @@ impl Profile {
     /// Why holds of such a lock are not followed: a part of a sentence.
     fn holds_not_followed(&self) -> Option<String> {
         match self.lock_family() {
-            Some(LockFamily::Mutex | LockFamily::Rwsem) => None,
+            _ if self.is_followed_by_task() => None,
             Some(LockFamily::Rwlock) if self.sites_are_known() || self.was_held() => None,
-            Some(LockFamily::Rwlock) => Some(format!(
-                "{FOLLOWED_HOLDS}, and whether this one is taken so is not known"
-            )),
+            Some(LockFamily::Rwlock) => Some(
+                "only holds of those who write it by write_lock_irq() are followed, and whether anybody does is not known"
+                    .to_owned(),
+            ),
             Some(family) => Some(format!(
                 "{FOLLOWED_HOLDS}, and this is one of the {}",
                 plural(family)

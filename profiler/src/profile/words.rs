@@ -1,7 +1,7 @@
 //! What reports call the holds of a lock, and waiting behind none of them: a mutex has no readers.
 
 use super::{LockKind, Profile};
-use crate::recording::schema::LockFamily;
+use crate::{kernel::ByTask, recording::schema::LockFamily};
 
 impl Profile {
     /// Whether the lock is a mutex, which nobody reads.
@@ -10,13 +10,31 @@ impl Profile {
         self.lock_family() == Some(LockFamily::Mutex)
     }
 
-    /// Whether its holds are followed by task: who holds it may sleep, and others run meanwhile.
+    /// Whether its holds are followed by task.
     #[must_use]
     pub fn is_followed_by_task(&self) -> bool {
-        matches!(
-            self.lock_family(),
-            Some(LockFamily::Mutex | LockFamily::Rwsem)
-        )
+        match self.lock_family() {
+            Some(LockFamily::Mutex | LockFamily::Rwsem | LockFamily::PercpuRwsem) => true,
+            // Others are followed by CPU.
+            Some(LockFamily::Rwlock) => {
+                let mut probes = self.header.attach.probes.iter();
+                probes.any(|probe| ByTask::has_program(&probe.program))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether who holds it may sleep, or be switched out.
+    #[must_use]
+    pub fn may_be_slept_with(&self) -> bool {
+        self.is_followed_by_task() && self.lock_family() != Some(LockFamily::Rwlock)
+    }
+
+    /// Whether some of those who have it are seen with --readers alone.
+    #[must_use]
+    pub fn may_be_read_unseen(&self) -> bool {
+        let by_task = ByTask::of(self.lock_family(), false);
+        !self.header.readers && by_task.is_none_or(|by_task| by_task.readers.is_ok())
     }
 
     /// What kind of lock those wait for who take it for writing, or for reading.
@@ -26,6 +44,7 @@ impl Profile {
             (Some(LockFamily::Mutex), _) => LockKind::Mutex,
             (Some(LockFamily::Rwsem), true) => LockKind::SleepWrite,
             (Some(LockFamily::Rwsem), false) => LockKind::SleepRead,
+            (Some(LockFamily::PercpuRwsem), _) => LockKind::PerCpu,
             (_, true) => LockKind::SpinWrite,
             (_, false) => LockKind::SpinRead,
         }

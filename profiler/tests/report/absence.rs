@@ -222,7 +222,7 @@ fn only_locks_that_are_followed_are_never_taken() {
         (
             "pidmap_lock",
             Some(LockFamily::Spinlock),
-            "only holds of mutexes, of rwsems, and of reader-writer locks by write_lock_irq(), are followed, and this is one of the spinlocks",
+            "only holds of mutexes, rwsems, rwlocks, and of those who write percpu-rwsems, are followed, and this is one of the spinlocks",
         ),
         (
             "some_lock",
@@ -232,7 +232,7 @@ fn only_locks_that_are_followed_are_never_taken() {
         (
             "some_lock",
             Some(LockFamily::Rwlock),
-            "are followed, and whether this one is taken so is not known",
+            "by write_lock_irq() are followed, and whether anybody does is not known",
         ),
     ] {
         let profile = idle(another_lock(name, kind));

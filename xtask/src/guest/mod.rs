@@ -28,7 +28,9 @@ mod modules;
 mod mutex;
 mod off_cpu;
 mod overflow;
+mod percpu_rwsem;
 mod privileges;
+mod rwlock;
 mod rwsem;
 mod script;
 mod silence;
@@ -309,6 +311,21 @@ pub const TESTS: &[GuestTest] = &[
         "rwsem_holds_are_counted_exactly",
         rwsem::holds_are_counted_exactly,
     ),
+    everywhere(
+        "percpu_rwsem_writers_are_counted_exactly",
+        percpu_rwsem::writers_are_counted_exactly,
+    ),
+    everywhere(
+        "rwlock_holds_are_counted_exactly",
+        rwlock::holds_are_counted_exactly,
+    ),
+    // The headers of the others are not to be had, or not their compiler.
+    GuestTest {
+        name: "rwlock_every_way_is_a_hold",
+        kernels: &["debian:6.12"],
+        cpus: 2,
+        run: rwlock::every_way_is_a_hold,
+    },
     everywhere_alone("rwsem_kind_is_found_out", rwsem::the_kind_is_found_out),
     everywhere(
         "mmap_lock_is_followed_through_exec",

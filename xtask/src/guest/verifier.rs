@@ -16,6 +16,11 @@ pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
         ("rwlock", "--workload forkexit"),
         ("mutex", "--lock cgroup_mutex --workload cgroup"),
         ("rwsem", "--lock uts_sem:rwsem --readers --workload cgroup"),
+        (
+            "rwlock-by-task",
+            "--lock proc_subdir_lock:rwlock --readers --workload forkexit",
+        ),
+        ("percpu-rwsem", "--lock file_rwsem --workload forkexit"),
     ];
     let steps = loads.map(|(name, load)| {
         let load = format!("{load} --tasks 1 --iterations 50 --warm-up 0");

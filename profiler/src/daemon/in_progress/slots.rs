@@ -1,7 +1,8 @@
 //! Waits and holds that are open, as the programs keep them: pure.
 
 use lockprof_abi::{
-    CpuState, Followed, LCB_F_MUTEX, LCB_F_READ, LCB_F_SPIN, LCB_F_WRITE, TaskHold, TaskSlot,
+    CpuState, Followed, IN_INTERRUPT, LCB_F_MUTEX, LCB_F_PERCPU, LCB_F_READ, LCB_F_SPIN,
+    LCB_F_WRITE, TaskHold, TaskSlot,
 };
 
 use crate::recording::schema::Kind;
@@ -46,21 +47,25 @@ pub fn of_task(slot: &TaskSlot, window: u32) -> Option<Open> {
     })
 }
 
-/// The wait of a task for the lock that is followed by task, or its hold of it, that is open in this window.
+/// The wait of a task for the lock that is followed by task, or its hold of it, that is open in this window. Not what an
+/// interrupt holds, which is over as soon as somebody could ask for it.
 pub fn of_task_hold(hold: &TaskHold, target: u64, followed: Followed, window: u32) -> Option<Open> {
     let (kind, began_ns, is_open) = if hold.start_ns == 0 {
         (Kind::Wait, hold.wait_began_ns, hold.wait_began_ns != 0)
     } else {
         (Kind::Hold, hold.start_ns, hold.end_ns == 0)
     };
-    let pid = hold.pid.checked_sub(1)?;
+    let pid = hold
+        .pid
+        .checked_sub(1)
+        .filter(|_| hold.pid != IN_INTERRUPT)?;
     (is_open && hold.window == window).then(|| Open {
         kind,
         lock: target,
         flags: match followed {
             Followed::Mutex => LCB_F_MUTEX,
-            _ if hold.reads != 0 => LCB_F_READ,
-            _ => LCB_F_WRITE,
+            _ if hold.reads != 0 => kind_flags(followed) | LCB_F_READ,
+            _ => kind_flags(followed) | LCB_F_WRITE,
         },
         began_ns,
         pid: Some(pid),
@@ -70,6 +75,15 @@ pub fn of_task_hold(hold: &TaskHold, target: u64, followed: Followed, window: u3
         site: (hold.returned != 0).then_some(hold.site),
         owner: None,
     })
+}
+
+/// The flags of waits for a lock that may be read, besides which of the two it is.
+const fn kind_flags(followed: Followed) -> u32 {
+    match followed {
+        Followed::ByCpu | Followed::Rwlock => LCB_F_SPIN,
+        Followed::PercpuRwsem => LCB_F_PERCPU,
+        Followed::Mutex | Followed::Rwsem => 0,
+    }
 }
 
 /// The spinning waits and the hold that are open on a CPU in this window; `target` is the lock that is followed.

@@ -3,6 +3,7 @@
 
 use super::{Section, Topic};
 use crate::{
+    kernel::ByTask,
     profile::{GroundTruthCheck, Profile, SeriesPoint},
     recording::schema::{BudgetPlan, Calibration, Detail, Killed, NullHold, RunTime, Tier},
     units::{self, UNKNOWN},
@@ -163,8 +164,7 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
     }
     // The control of a lock that is followed by task takes another one, with which they do nothing but compare its address.
     let mut runs = calibration.run_time.iter();
-    let by_task = |program: &str| program.starts_with("mutex_") || program.starts_with("rwsem_");
-    let of_others = if runs.any(|run| by_task(&run.program)) {
+    let of_others = if runs.any(|run| ByTask::has_program(&run.program)) {
         "; runs of the lock's own programs were with other locks than this one"
     } else {
         ""

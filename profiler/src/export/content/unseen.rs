@@ -4,8 +4,9 @@ use lockprof_abi::Loss;
 
 use super::{Column, Grid};
 use crate::{
+    kernel::ByTask,
     profile::Profile,
-    recording::schema::{AddressSource, Arrangement, Clock, Detail, Tier},
+    recording::schema::{AddressSource, Arrangement, Clock, Detail, LockFamily, Tier},
     site::Site,
     units::{self, UNKNOWN},
 };
@@ -131,7 +132,9 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         );
     }
     if profile.holds_known() {
-        if !header.readers && !profile.is_of_mutex() {
+        if profile.lock_family() == Some(LockFamily::PercpuRwsem) {
+            all.push("Holds of readers: what they do is inlined into their functions.".to_owned());
+        } else if profile.may_be_read_unseen() {
             all.push("Holds of readers: they are followed with --readers only.".to_owned());
         }
         if header.lock.address_source == AddressSource::Process && !header.readers {
@@ -141,12 +144,9 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
             ));
         }
         if profile.is_followed_by_task() {
-            let which = if profile.is_of_mutex() {
-                "a mutex"
-            } else {
-                "an rwsem"
-            };
-            let what = if profile.off_cpu.is_some() {
+            let which = ByTask::of(profile.lock_family(), false);
+            let which = which.map_or("this lock", |by_task| by_task.one);
+            let what = if profile.off_cpu.is_some() || !profile.may_be_slept_with() {
                 "The calls inside holds"
             } else {
                 "The calls inside holds, who sleeps in one and for how long"

@@ -1,10 +1,9 @@
 //! Where the programs of a hold stand: pure.
 
-use super::super::by_task::ByTask;
 use super::super::capabilities::Capabilities;
 use super::super::preemption::PreemptionMode;
-use super::Request;
-use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
+use super::{PlannedLock, Request};
+use crate::recording::schema::{Arrangement, Method, WindowKind};
 
 /// Tracepoints at which an interrupt begins, without `_entry`
 /// (arch/x86/include/asm/trace/irq_vectors.h, include/trace/events/irq.h and ipi.h, 6.1 to 7.3). Without
@@ -32,15 +31,22 @@ pub(super) fn choose(
     request: &Request,
     method: Method,
     kinds: &[WindowKind],
-    kind: Option<LockFamily>,
+    lock: &PlannedLock,
 ) -> (Option<Arrangement>, Option<String>) {
     if !matches!(method, Method::Fentry | Method::Kprobe) {
         return (None, None);
     }
-    if ByTask::of(kind).is_some() {
-        let reason = "Two programs are inside each hold, one where the lock was taken and one where it is given back. Holds \
-                      have in them what comes meanwhile: interrupts, other tasks, and sleep.";
-        return (Some(Arrangement::Inside), Some(reason.to_owned()));
+    if let Some(by_task) = lock.by_task() {
+        let meanwhile = if by_task.sleeps {
+            "interrupts, other tasks, and sleep"
+        } else {
+            "interrupts, where they are on"
+        };
+        let reason = format!(
+            "Two programs are inside each hold, one where the lock was taken and one where it is given back. Holds have in \
+             them what comes meanwhile: {meanwhile}."
+        );
+        return (Some(Arrangement::Inside), Some(reason));
     }
     if !kinds.contains(&WindowKind::Holds) {
         return (Some(Arrangement::Inside), None);

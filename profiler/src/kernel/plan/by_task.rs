@@ -1,5 +1,7 @@
 //! How a lock is followed by task: pure.
 
+use lockprof_abi::UNKNOWN_OFFSET;
+
 use super::super::by_task::{ByTask, Hook};
 use super::super::capabilities::Capabilities;
 use super::super::findings::Preemption;
@@ -16,6 +18,16 @@ pub(super) fn obstacle(
         return Some(format!(
             "PREEMPT_RT: {}, and lockprof does not follow those",
             by_task.on_realtime
+        ));
+    }
+    let layout = capabilities.btf.layout;
+    let tells_interrupts = layout
+        .is_none_or(|layout| ![layout.task_stack, layout.stack_bytes].contains(&UNKNOWN_OFFSET));
+    if !by_task.sleeps && !tells_interrupts {
+        return Some(format!(
+            "this kernel's BTF does not tell where a task's stack is and how long, and interrupts, which take {} too, \
+             cannot be told from tasks without",
+            by_task.plural
         ));
     }
     let mut hooks = by_task
@@ -183,6 +195,60 @@ mod tests {
         assert!(refused.iter().any(|why| why.contains("has no up_read")));
         let writers = follow("uts_sem", rwsem(false), without).unwrap();
         assert_eq!(writers.tier, Tier::Exact);
+    }
+
+    #[test]
+    fn an_rwlock_is_followed_by_cpu_where_all_who_write_turn_interrupts_off() {
+        let of = |lock: &str, writers_irq, readers, change| {
+            let request = Request {
+                kind: Some(LockFamily::Rwlock),
+                writers_irq,
+                readers,
+                detail: Detail::Holds,
+                ..Request::default()
+            };
+            follow(lock, request, change)
+        };
+        let targets = |plan: &AttachPlan| -> Vec<String> {
+            let takes = |role| matches!(role, Role::Acquire | Role::ReadAcquire);
+            let probes = plan.probes.iter().filter(|probe| takes(probe.role));
+            probes.map(|probe| probe.target.clone()).collect()
+        };
+        let nothing: fn(&mut Capabilities) = |_| {};
+        let by_task = of("file_systems_lock", false, true, nothing).unwrap();
+        assert_eq!(by_task.by_task().map(|kind| kind.sleeps), Some(false));
+        let functions = targets(&by_task);
+        for function in [
+            "_raw_write_trylock",
+            "_raw_write_lock_bh",
+            "_raw_read_lock_irqsave",
+        ] {
+            assert!(
+                functions.contains(&function.to_owned()),
+                "{function}: {functions:?}"
+            );
+        }
+        // Whoever says that it is so, and of tasklist_lock lockprof knows it.
+        for (lock, writers_irq) in [("file_systems_lock", true), ("tasklist_lock", false)] {
+            let by_cpu = of(lock, writers_irq, false, nothing).unwrap();
+            assert!(by_cpu.by_task().is_none(), "{lock}");
+            assert_eq!(targets(&by_cpu), [] as [&str; 0], "{lock}");
+            assert!(by_cpu.has(Role::Request, WindowKind::Holds), "{lock}");
+        }
+        let no_stack: fn(&mut Capabilities) = |c| c.btf.layout = Some(KernelLayout::UNKNOWN);
+        let refused = of("file_systems_lock", false, false, no_stack).unwrap();
+        let why = &refused.reasons;
+        assert!(
+            why.iter()
+                .any(|why| why.contains("interrupts, which take rwlocks too")),
+            "{why:?}"
+        );
+        // Each function that gives it back has to be there.
+        let inlined: fn(&mut Capabilities) = |c| lose(c, "_raw_write_unlock_bh");
+        let refused = of("file_systems_lock", false, false, inlined).unwrap();
+        assert_eq!(refused.tier, Tier::WaitOnly);
+        let by_cpu = of("file_systems_lock", true, false, inlined).unwrap();
+        assert_eq!(by_cpu.tier, Tier::Exact);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use lockprof_abi::UNKNOWN_OFFSET;
 use serde::Serialize;
 
+use super::super::by_task::ByTask;
 use super::super::capabilities::Capabilities;
 use super::{AttachChoice, PlanError, Request};
 use crate::known_locks;
@@ -23,6 +24,17 @@ pub struct PlannedLock {
     pub how: String,
     /// What kind of lock it is; none where it is not known.
     pub kind: Option<LockFamily>,
+    /// Whether all who write turn interrupts off by write_lock_irq().
+    #[serde(skip)]
+    pub writers_irq: bool,
+}
+
+impl PlannedLock {
+    /// How it is followed, where that is by task.
+    #[must_use]
+    pub fn by_task(&self) -> Option<&'static ByTask> {
+        ByTask::of(self.kind, self.writers_irq)
+    }
 }
 
 /// The address that a lock is named by, in hexadecimal with 0x.
@@ -70,6 +82,7 @@ pub(super) fn planned_lock(
         source,
         how,
         kind: capabilities.lock_kind(name, request.kind),
+        writers_irq: request.writers_irq(),
     };
     let addresses = found.map(|lock| lock.address.iter().chain(&lock.more));
     let addresses: Vec<String> = addresses

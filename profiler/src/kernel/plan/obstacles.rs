@@ -1,6 +1,5 @@
 //! What stands in the way of each kind of probe: pure.
 
-use super::super::by_task::{ByTask, NOT_BY_KPROBE};
 use super::super::capabilities::Capabilities;
 use super::super::findings::Unlock;
 use super::super::sites::{LOCK_FUNCTION, UNLOCK_FUNCTION};
@@ -10,7 +9,7 @@ use crate::{known_locks::FOLLOWED_HOLDS, recording::schema::LockFamily};
 /// Why no probe of any kind can see a write hold of the lock.
 pub(super) fn hold_obstacle(capabilities: &Capabilities, request: &Request) -> Option<String> {
     let kind = request.family();
-    if let Some(of_kind) = ByTask::of(kind) {
+    if let Some(of_kind) = request.by_task() {
         return by_task::obstacle(of_kind, capabilities, request);
     }
     match kind {
@@ -47,19 +46,16 @@ pub(super) fn fentry_obstacle(capabilities: &Capabilities, request: &Request) ->
     }
     let trials = &capabilities.trials;
     let of_functions = || {
-        let of_kind = ByTask::of(request.family())?;
+        let of_kind = request.by_task()?;
         by_task::fentry_obstacle(of_kind, capabilities, request)
     };
     both_obstacles(trials.fentry.obstacle(), trials.fexit.obstacle()).or_else(of_functions)
 }
 
 /// Why kprobes and kretprobes cannot.
-pub(super) fn kprobe_obstacle(
-    capabilities: &Capabilities,
-    kind: Option<LockFamily>,
-) -> Option<String> {
-    if ByTask::of(kind).is_some() {
-        return Some(NOT_BY_KPROBE.to_owned());
+pub(super) fn kprobe_obstacle(capabilities: &Capabilities, request: &Request) -> Option<String> {
+    if let Some(of_kind) = request.by_task() {
+        return Some(of_kind.not_by_kprobe.to_owned());
     }
     let trials = &capabilities.trials;
     both_obstacles(trials.kprobe.obstacle(), trials.kretprobe.obstacle())

@@ -9,8 +9,8 @@ use super::super::sites::{
     LOCK_FUNCTION, READ_LOCK_FUNCTION, READ_UNLOCK_FUNCTION, TRACEPOINT_BEGAN, TRACEPOINT_ENDED,
     UNLOCK_FUNCTION,
 };
-use super::{Request, by_task, contention_obstacle};
-use crate::recording::schema::{Arrangement, LockFamily, Method, WindowKind};
+use super::{PlannedLock, Request, by_task, contention_obstacle};
+use crate::recording::schema::{Arrangement, Method, WindowKind};
 
 /// The scheduler's tracepoints (include/trace/events/sched.h, 5.18 to 7.3).
 const TRACEPOINT_SWITCHED: &str = "sched_switch";
@@ -160,7 +160,7 @@ pub(super) fn in_order(
     method: Method,
     arrangement: Option<Arrangement>,
     kinds: &[WindowKind],
-    kind: Option<LockFamily>,
+    lock: &PlannedLock,
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
@@ -179,9 +179,9 @@ pub(super) fn in_order(
     if exact {
         let of_holds = kinds.iter().filter(|kind| **kind != WindowKind::Waits);
         let of_holds: Vec<WindowKind> = of_holds.copied().collect();
-        if let Some(of_kind) = ByTask::of(kind) {
+        if let Some(of_kind) = lock.by_task() {
             list.windows = of_holds;
-            if request.off_cpu {
+            if request.off_cpu && of_kind.sleeps {
                 list.off_cpu();
             }
             list.holds_by_task(of_kind, request);

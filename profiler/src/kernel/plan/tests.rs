@@ -363,7 +363,7 @@ fn the_kind_of_the_lock_decides_whether_holds_are_followed() {
     );
     assert_eq!(
         pidmap.reasons[0],
-        "Holds cannot be measured: pidmap_lock is a spinlock, and only holds of mutexes, of rwsems, and of reader-writer locks by write_lock_irq(), are followed."
+        "Holds cannot be measured: pidmap_lock is a spinlock, and only holds of mutexes, rwsems, rwlocks, and of those who write percpu-rwsems, are followed."
     );
     let fentry = ask("pidmap_lock", AttachChoice::Fentry).unwrap_err();
     assert!(fentry.to_string().ends_with("Use --attach wait instead"));

@@ -434,7 +434,7 @@ mod tests {
         let of = |kind: LockFamily| Circumstances {
             method: Method::Fentry,
             holds_target: kind == LockFamily::Rwlock,
-            takes_another: ByTask::of(Some(kind)),
+            takes_another: ByTask::of(Some(kind), true),
             may_contend_target: false,
             spinlocks_invisible: None,
         };

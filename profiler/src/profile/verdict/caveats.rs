@@ -2,6 +2,7 @@
 
 use super::{FEW_WAITS, effect::effect, load::load, longest_holder};
 use crate::{
+    kernel::ByTask,
     known_locks::FOLLOWED_HOLDS,
     profile::Profile,
     recording::schema::{Clock, LockFamily, Tier, WindowKind},
@@ -96,7 +97,9 @@ fn for_holds(profile: &Profile) -> String {
     let mut words = header.command_line.iter().map(String::as_str);
     let asked_for = words.any(|word| word == "--attach" || word.starts_with("--attach="));
     let family = profile.lock_family().filter(|_| !profile.sites_are_known());
-    if family.is_some_and(|family| family != LockFamily::Rwlock) && !profile.is_followed_by_task() {
+    let is_followed =
+        |family| family == LockFamily::Rwlock || ByTask::of(Some(family), true).is_some();
+    if family.is_some_and(|family| !is_followed(family)) {
         return format!(
             "{}, and this is none of them.",
             units::capital(FOLLOWED_HOLDS)

@@ -89,8 +89,7 @@ fn unseen_readers(profile: &Profile) -> Option<String> {
     let most = profile.waiters().into_iter().next();
     let most = most.filter(|waiter| waiter.waits.count() >= FEW_WAITS)?;
     let (holder, share) = behind(profile, most.site?)?;
-    let may_read = !profile.is_of_mutex() && !profile.header.readers;
-    let unseen = holder.is_none() && share > MOST && may_read;
+    let unseen = holder.is_none() && share > MOST && profile.may_be_read_unseen();
     unseen.then(|| {
         "How much of that was behind readers, and which, takes a run with --readers.".to_owned()
     })

@@ -9,6 +9,7 @@ mod container;
 mod machine;
 mod modules;
 mod output;
+mod proc_entries;
 mod rwsems;
 mod smoke;
 mod sockets;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         [modules::INSERT, file] => return ended(modules::INSERT, modules::insert(file)),
         [sockets::JOIN, count] => return ended(sockets::JOIN, sockets::join(count)),
         [fdinfo::STEP] => return ended(fdinfo::STEP, print_fdinfo()),
+        [modules::WRITE, file, text] => return ended(modules::WRITE, modules::write(file, text)),
         [modules::REMOVE, name] => return ended(modules::REMOVE, modules::remove(name)),
         [
             container::IN_CGROUP_NAMESPACE,
@@ -50,6 +52,13 @@ fn main() -> ExitCode {
         [rwsems::CHANGE, tasks, times] => {
             return ended(rwsems::CHANGE, rwsems::change(tasks, times));
         }
+        [proc_entries::NAMESPACE] => {
+            return ended(proc_entries::NAMESPACE, proc_entries::unshare());
+        }
+        [proc_entries::LOAD, lookups, namespaces] => {
+            return ended(proc_entries::LOAD, proc_entries::run(lookups, namespaces));
+        }
+        [rwsems::LIST, tasks, times] => return ended(rwsems::LIST, rwsems::list(tasks, times)),
         [rwsems::MAP, tasks, times, ref program @ ..] => {
             return ended(rwsems::MAP, rwsems::map(tasks, times, program));
         }

@@ -12,6 +12,14 @@ pub const INSERT: &str = "insert";
 /// `remove NAME`.
 pub const REMOVE: &str = "remove";
 
+/// `write FILE TEXT`.
+pub const WRITE: &str = "write";
+
+/// Writes a text to a file of /sys, where a module takes it.
+pub fn write(file: &str, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {text} to {file}"))
+}
+
 /// Loads a module, and prints the line that /proc/modules has of it.
 pub fn insert(path: &str) -> Result<()> {
     let file = File::open(path).with_context(|| format!("cannot open {path}"))?;

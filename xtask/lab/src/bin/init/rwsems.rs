@@ -1,7 +1,9 @@
 //! Loads for reader-writer semaphores: for uts_sem, which the kernel's symbols have and which guards the machine's name,
 //! and for the mmap_lock of a process that executes something else.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::thread;
@@ -19,11 +21,28 @@ pub const CHANGE: &str = "host-name";
 /// Each takes the process's mmap_lock by `down_write_killable` twice, to map and to unmap.
 pub const MAP: &str = "map";
 
+/// The word before the number of threads, and how often each asks who has locked which part of a file.
+///
+/// Each time file_rwsem is taken by `percpu_down_write`, once (`locks_start()` of fs/locks.c, 6.1 to 7.3).
+pub const LIST: &str = "list-locks";
+
+/// What tells it.
+const LOCKS: &str = "/proc/locks";
+
 const NAME: &[u8] = b"guest";
 
 /// Changes the name, and reads it, so often in each of so many threads.
 pub fn change(tasks: &str, times: &str) -> Result<()> {
     in_threads(tasks, times, change_and_read)
+}
+
+/// Asks who has locked what so often in each of so many threads.
+pub fn list(tasks: &str, times: &str) -> Result<()> {
+    in_threads(tasks, times, || {
+        let mut some = [0; 64];
+        File::open(LOCKS)?.read_at(&mut some, 0)?;
+        Ok(())
+    })
 }
 
 /// Does something so often in each of so many threads.
