@@ -1,8 +1,8 @@
 //! Which load is which workload.
 
 use crate::{
-    Workload, barethread, cgroup, create, forkexit, load::Load, mincore, mkcgroup, mmap, nullhold,
-    pipe, rename, signalgroup, threadspawn,
+    Workload, barethread, cgroup, create, filelock, forkexit, load::Load, mincore, mkcgroup, mmap,
+    nullhold, pipe, rename, signalgroup, threadspawn,
 };
 
 /// The load of a workload.
@@ -20,5 +20,6 @@ pub(crate) fn load_of(workload: Workload) -> Load {
         Workload::Cgroup => cgroup::load(),
         Workload::Mkcgroup => mkcgroup::load(),
         Workload::Pipe => pipe::load(),
+        Workload::Filelock => filelock::load(),
     }
 }

@@ -126,6 +126,14 @@ Examples:
 Examples:
   pipe -t 2                                       two processes that wait for one another")]
     Pipe(Options),
+    /// Lock a range of a file in which thousands are locked, and unlock it
+    ///
+    /// Each iteration takes the spinlock of the file's record locks (flc_lock) twice, for as long as the kernel looks
+    /// through them: some microseconds. The ranges have one owner, so that no request is refused.
+    #[command(after_help = "\
+Examples:
+  filelock -t 2                                   two processes that spin for one another")]
+    Filelock(Options),
 }
 
 impl WorkloadCommand {
@@ -145,6 +153,7 @@ impl WorkloadCommand {
             Workload::Cgroup => Self::Cgroup(options),
             Workload::Mkcgroup => Self::Mkcgroup(options),
             Workload::Pipe => Self::Pipe(options),
+            Workload::Filelock => Self::Filelock(options),
         }
     }
 
@@ -164,6 +173,7 @@ impl WorkloadCommand {
             Self::Cgroup(_) => Workload::Cgroup,
             Self::Mkcgroup(_) => Workload::Mkcgroup,
             Self::Pipe(_) => Workload::Pipe,
+            Self::Filelock(_) => Workload::Filelock,
         }
     }
 
@@ -182,7 +192,8 @@ impl WorkloadCommand {
             | Self::Rename(options)
             | Self::Cgroup(options)
             | Self::Mkcgroup(options)
-            | Self::Pipe(options) => options,
+            | Self::Pipe(options)
+            | Self::Filelock(options) => options,
         }
     }
 
@@ -223,11 +234,13 @@ pub enum Workload {
     Mkcgroup,
     /// Holds of a pipe's mutex.
     Pipe,
+    /// Holds of the spinlock of a file's record locks, for microseconds.
+    Filelock,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Threadspawn,
         Self::Barethread,
         Self::Forkexit,
@@ -240,6 +253,7 @@ impl Workload {
         Self::Cgroup,
         Self::Mkcgroup,
         Self::Pipe,
+        Self::Filelock,
     ];
 
     /// Its name on the command line and in the ground truth.
@@ -258,6 +272,7 @@ impl Workload {
             Self::Cgroup => "cgroup",
             Self::Mkcgroup => "mkcgroup",
             Self::Pipe => "pipe",
+            Self::Filelock => "filelock",
         }
     }
 
@@ -276,7 +291,8 @@ impl Workload {
             | Self::Rename
             | Self::Cgroup
             | Self::Mkcgroup
-            | Self::Pipe => Mode::Processes,
+            | Self::Pipe
+            | Self::Filelock => Mode::Processes,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `cgroup` | set a limit of a cgroup to what it is | cgroup_mutex held |
 //! | `mkcgroup` | make a cgroup, remove it | cgroup_mutex held by both, and by the kernel's workers that free it |
 //! | `pipe` | write a byte into a pipe that all share, read one | the pipe's mutex held by both |
+//! | `filelock` | lock a range of a file with thousands of locked ones, unlock it | the file's flc_lock, a spinlock, held by both |
 //!
 //! # The output is a contract
 //!
@@ -45,6 +46,7 @@ mod cgroup;
 mod cli;
 mod create;
 mod driver;
+mod filelock;
 mod folder;
 mod forkexit;
 mod ground_truth;

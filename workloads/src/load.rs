@@ -93,10 +93,11 @@ pub(crate) enum Operation {
     Mincore,
     Mkdir,
     Rmdir,
+    Fcntl,
 }
 
 impl Operation {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -116,6 +117,7 @@ impl Operation {
         Self::Mincore,
         Self::Mkdir,
         Self::Rmdir,
+        Self::Fcntl,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -145,6 +147,7 @@ impl Operation {
             Self::Mincore => "mincore",
             Self::Mkdir => "mkdir",
             Self::Rmdir => "rmdir",
+            Self::Fcntl => "fcntl",
         }
     }
 }
