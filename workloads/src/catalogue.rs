@@ -1,8 +1,8 @@
 //! Which load is which workload.
 
 use crate::{
-    Workload, barethread, cgroup, create, filelock, forkexit, load::Load, mincore, mkcgroup, mmap,
-    nullhold, pipe, rename, signalgroup, threadspawn,
+    Workload, barethread, cgroup, create, filelock, forkexit, hostname, load::Load, mincore,
+    mkcgroup, mmap, nullhold, pipe, rename, signalgroup, threadspawn, uname,
 };
 
 /// The load of a workload.
@@ -21,5 +21,7 @@ pub(crate) fn load_of(workload: Workload) -> Load {
         Workload::Mkcgroup => mkcgroup::load(),
         Workload::Pipe => pipe::load(),
         Workload::Filelock => filelock::load(),
+        Workload::Hostname => hostname::load(),
+        Workload::Uname => uname::load(),
     }
 }

@@ -134,6 +134,21 @@ Examples:
 Examples:
   filelock -t 2                                   two processes that spin for one another")]
     Filelock(Options),
+    /// Set the name of a namespace of the run's own to what it is
+    ///
+    /// Each iteration takes uts_sem for writing, which is one for all namespaces. Needs a machine on which the caller may
+    /// make a user namespace.
+    #[command(after_help = "\
+Examples:
+  hostname -t 2                                   two processes that wait for one another")]
+    Hostname(Options),
+    /// Ask what the machine is called: uname()
+    ///
+    /// Each call takes uts_sem for reading.
+    #[command(after_help = "\
+Examples:
+  uname -t 2                                      two processes, which both read")]
+    Uname(Options),
 }
 
 impl WorkloadCommand {
@@ -154,6 +169,8 @@ impl WorkloadCommand {
             Workload::Mkcgroup => Self::Mkcgroup(options),
             Workload::Pipe => Self::Pipe(options),
             Workload::Filelock => Self::Filelock(options),
+            Workload::Hostname => Self::Hostname(options),
+            Workload::Uname => Self::Uname(options),
         }
     }
 
@@ -174,6 +191,8 @@ impl WorkloadCommand {
             Self::Mkcgroup(_) => Workload::Mkcgroup,
             Self::Pipe(_) => Workload::Pipe,
             Self::Filelock(_) => Workload::Filelock,
+            Self::Hostname(_) => Workload::Hostname,
+            Self::Uname(_) => Workload::Uname,
         }
     }
 
@@ -193,7 +212,9 @@ impl WorkloadCommand {
             | Self::Cgroup(options)
             | Self::Mkcgroup(options)
             | Self::Pipe(options)
-            | Self::Filelock(options) => options,
+            | Self::Filelock(options)
+            | Self::Hostname(options)
+            | Self::Uname(options) => options,
         }
     }
 
@@ -236,11 +257,15 @@ pub enum Workload {
     Pipe,
     /// Holds of the spinlock of a file's record locks, for microseconds.
     Filelock,
+    /// Holds of uts_sem for writing.
+    Hostname,
+    /// Holds of uts_sem for reading.
+    Uname,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Threadspawn,
         Self::Barethread,
         Self::Forkexit,
@@ -254,6 +279,8 @@ impl Workload {
         Self::Mkcgroup,
         Self::Pipe,
         Self::Filelock,
+        Self::Hostname,
+        Self::Uname,
     ];
 
     /// Its name on the command line and in the ground truth.
@@ -273,6 +300,8 @@ impl Workload {
             Self::Mkcgroup => "mkcgroup",
             Self::Pipe => "pipe",
             Self::Filelock => "filelock",
+            Self::Hostname => "hostname",
+            Self::Uname => "uname",
         }
     }
 
@@ -292,7 +321,9 @@ impl Workload {
             | Self::Cgroup
             | Self::Mkcgroup
             | Self::Pipe
-            | Self::Filelock => Mode::Processes,
+            | Self::Filelock
+            | Self::Hostname
+            | Self::Uname => Mode::Processes,
         }
     }
 }

@@ -16,6 +16,8 @@
 //! | `mkcgroup` | make a cgroup, remove it | cgroup_mutex held by both, and by the kernel's workers that free it |
 //! | `pipe` | write a byte into a pipe that all share, read one | the pipe's mutex held by both |
 //! | `filelock` | lock a range of a file with thousands of locked ones, unlock it | the file's flc_lock, a spinlock, held by both |
+//! | `hostname` | set the name of a namespace to what it is | uts_sem held for writing |
+//! | `uname` | ask what the machine is called | uts_sem held for reading |
 //!
 //! # The output is a contract
 //!
@@ -50,6 +52,7 @@ mod filelock;
 mod folder;
 mod forkexit;
 mod ground_truth;
+mod hostname;
 mod limits;
 mod lines;
 mod load;
@@ -61,6 +64,7 @@ mod pipe;
 mod rename;
 mod signalgroup;
 mod threadspawn;
+mod uname;
 
 pub use cli::{Length, Mode, Options, Workload, WorkloadArgs, WorkloadCommand};
 pub use driver::counters::Counters;

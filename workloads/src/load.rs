@@ -94,10 +94,12 @@ pub(crate) enum Operation {
     Mkdir,
     Rmdir,
     Fcntl,
+    Uname,
+    Sethostname,
 }
 
 impl Operation {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::Pin,
         Self::PthreadCreate,
         Self::PthreadJoin,
@@ -118,6 +120,8 @@ impl Operation {
         Self::Mkdir,
         Self::Rmdir,
         Self::Fcntl,
+        Self::Uname,
+        Self::Sethostname,
     ];
 
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -148,6 +152,8 @@ impl Operation {
             Self::Mkdir => "mkdir",
             Self::Rmdir => "rmdir",
             Self::Fcntl => "fcntl",
+            Self::Uname => "uname",
+            Self::Sethostname => "sethostname",
         }
     }
 }

@@ -81,13 +81,15 @@ const fn mapping(load: &'static str, function: &'static str, each: u64) -> Takin
 }
 
 /// `nullhold` and its like are counted by other tests, with lockprof itself.
-const TAKING: [Taking; 6] = [
+const TAKING: [Taking; 8] = [
     mapping("mmap", "down_write_killable", 2),
     mapping("mincore", "down_read", 1),
     taking("create", "down_write", 1, 2),
     taking("rename", "down_write", 2, 2),
     taking("cgroup", "mutex_lock", 1, 1),
     taking("pipe", "mutex_lock", 1, 2),
+    taking("hostname", "down_write", 1, 1),
+    taking("uname", "down_read", 1, 1),
 ];
 /// Workers, and iterations of each.
 const WORKERS: u64 = 2;
