@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use lab::vm::Clock;
 
-use super::KERNELS;
-use super::deterministic::{self, Extent};
+use super::deterministic::{self, Extent, KERNELS};
 use super::laboratory::Laboratory;
 use super::reference;
 use super::results::{FILE, KernelCosts, Results};

@@ -15,7 +15,7 @@ use super::results::{Added, ContendedCosts};
 use super::script::{Places, Script, Settle};
 use super::statistics::mean;
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 
 /// CPUs, and as many tasks: the waiter always finds the queue empty, so that it joins it at once.
 const CPUS: u32 = 2;
@@ -117,7 +117,7 @@ impl Boot<'_> {
             &self.contention.counter,
             &counted,
         ));
-        let outcome = guest::succeed(&request).context("a boot of the contended part failed")?;
+        let outcome = round::succeed(&request).context("a boot of the contended part failed")?;
         let count = script.sections.iter().flatten().count();
         let sections = hold_counter::read(&counted, count)?;
         let found = script.places.iter().zip(observers);

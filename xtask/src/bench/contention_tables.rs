@@ -1,7 +1,7 @@
 //! The tables of BENCHMARKS.md about a lock that is contended.
 
 use super::kept::{self, Kept, kept};
-use super::markdown::table;
+use super::pieces::table;
 use super::results::{Added, ContendedCosts, KernelCosts, Lengths, SiteLengths};
 
 /// The tables of one kernel, where something was measured.

@@ -21,7 +21,7 @@ use super::results::{
     BusyDaemon, CompareCosts, DaemonCosts, DaemonSize, HostTimes, Refresh, ReportCosts,
 };
 use super::statistics::median;
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 use crate::setup;
 
 /// A kernel that has room for so many CPUs.
@@ -103,7 +103,7 @@ fn size(laboratory: &Laboratory, possible: u32) -> Result<DaemonSize> {
     request.clock = Clock::Instructions;
     request.memory_mib = Some(SIZES_MEMORY_MIB);
     request.append.push(format!("possible_cpus={possible}"));
-    let outcome = guest::succeed(&request)
+    let outcome = round::succeed(&request)
         .with_context(|| format!("a boot with {possible} possible CPUs failed"))?;
     let seconds = outcome.wall.as_secs_f64();
     eprintln!("bench: the daemon with {possible} possible CPUs took {seconds:.0} s");
@@ -157,7 +157,7 @@ fn busy(laboratory: &Laboratory) -> Result<(BusyDaemon, Recording)> {
     ];
     let mut request = laboratory.request(&lab, vec![Step::new(run)]);
     request.cpus = BUSY_CPUS;
-    let outcome = guest::succeed(&request).context("a boot with every CPU busy failed")?;
+    let outcome = round::succeed(&request).context("a boot with every CPU busy failed")?;
     let recording = Recording::of(&outcome, NAME)?;
     let busy = BusyDaemon {
         kernel: BUSY_KERNEL.to_owned(),

@@ -19,10 +19,12 @@ use super::results::{ContendedCosts, Cost, KernelCosts, ObserverCosts};
 use super::script::{Places, Script, Settle};
 use super::statistics::{mean, relative_spread};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
+use crate::guest::round::{self, Lab};
 use crate::guest::summary::Summary;
-use crate::guest::{self, Lab};
 use crate::workers;
 
+/// The kernels of this part.
+pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
 /// Lock-unlock pairs in one measurement. A timer's interrupt comes every one to four million
 /// instructions, with or without an observer.
 const PAIRS: u32 = 10_000;
@@ -75,7 +77,10 @@ pub fn run(
 ) -> Result<KernelCosts> {
     let image = kernel::resolve(kernel)?;
     let lab = Lab::new(&image, &laboratory.binaries);
-    let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
+    let symbols = Symbols::of(
+        &laboratory.request(&lab, Vec::new()),
+        reference::functions(),
+    )?;
     let mut costs = KernelCosts {
         kernel: kernel.to_owned(),
         boots,
@@ -270,7 +275,7 @@ impl Bench<'_> {
             request.plugin = Some(hold_counter::argument(plugin, functions, &counted));
         }
         let outcome =
-            guest::succeed(&request).context("a boot of the deterministic part failed")?;
+            round::succeed(&request).context("a boot of the deterministic part failed")?;
         let sections = counter
             .map(|_| hold_counter::read(&counted, script.sections.iter().flatten().count()))
             .transpose()?;

@@ -10,7 +10,7 @@ use lab::vm::protocol::Step;
 use super::hold_counter;
 use super::observer::EMPTY_PROBES;
 use crate::cargo::{self, StaticBinaries};
-use crate::guest::Lab;
+use crate::guest::round::Lab;
 use crate::toolchain::Environment;
 
 /// The program that refreshes counters in memory.

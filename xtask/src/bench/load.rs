@@ -13,7 +13,7 @@ use super::observer::Observer;
 use super::peers::Peers;
 use super::results::{LoadCosts, Throughput};
 use super::statistics::{mean, ratio_interval};
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 
 /// The kernel of this part.
 pub const KERNEL: &str = "debian:6.12";
@@ -116,7 +116,7 @@ pub fn run(
     if let Some(peers) = peers {
         peers.add_to(&mut request)?;
     }
-    let outcome = guest::succeed(&request).context("a boot of the load part failed")?;
+    let outcome = round::succeed(&request).context("a boot of the load part failed")?;
     let seconds = outcome.wall.as_secs_f64();
     eprintln!("bench: {KERNEL}, {cpus} CPUs: {rounds} rounds took {seconds:.0} s");
     LOADS

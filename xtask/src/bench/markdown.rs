@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use super::contention_tables as contention;
-use super::goals::{Goal, NOT_MEASURED, goals, mebibytes};
+use super::goals::{Goal, NOT_MEASURED, goals};
 use super::kinds::tables as kinds;
 use super::locks::tables as locks;
-use super::results::{
-    Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, NotMeasured, OneTask, Part, Results,
-};
+use super::pieces::{measured_with, mebibytes, not_measured, table};
+use super::results::{Cost, DaemonCosts, FILE, KernelCosts, LoadCosts, OneTask, Part, Results};
 use super::statistics::mean;
 use super::wait_tables;
 
@@ -299,53 +298,9 @@ fn daemon(text: &mut String, part: &Part<DaemonCosts>) {
     measured_with(text, &part.with);
 }
 
-pub(super) fn not_measured(text: &mut String, NotMeasured(list): &NotMeasured) {
-    if list.is_empty() {
-        return;
-    }
-    text.push_str("\nNot measured:\n\n");
-    for (what, why) in list {
-        let _ = writeln!(text, "- {what}: {why}.");
-    }
-}
-
-pub(super) fn measured_with(text: &mut String, with: &[(String, String)]) {
-    let list = with.iter().map(|(name, value)| format!("{name}: {value}"));
-    let _ = write!(
-        text,
-        "\nMeasured with {}.\n",
-        list.collect::<Vec<_>>().join("; ")
-    );
-}
-
-/// A table; numbers' columns are not aligned, for the reader's renderer does it.
-pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let head = head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
-    let mut text = line(&head);
-    text.push_str(&line(&vec!["---".to_owned(); head.len()]));
-    for row in rows {
-        let row = row
-            .iter()
-            .map(|cell| cell.replace('|', "\\|"))
-            .collect::<Vec<_>>();
-        text.push_str(&line(&row));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cells_cannot_break_their_table() {
-        let rows = [vec!["a|b".to_owned(), "c".to_owned()]];
-        assert_eq!(
-            table(&["x", "y"], rows.into_iter()),
-            "| x | y |\n| --- | --- |\n| a\\|b | c |\n"
-        );
-    }
 
     #[test]
     fn parts_that_were_not_run_are_left_out() {

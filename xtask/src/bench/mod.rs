@@ -16,9 +16,11 @@ pub mod load;
 pub mod loads;
 pub mod locks;
 pub mod markdown;
+pub mod numbers;
 pub mod observer;
 pub mod peers;
 pub mod perf;
+pub mod pieces;
 pub mod plot;
 pub mod recording;
 pub mod reference;
@@ -48,9 +50,6 @@ use deterministic::Extent;
 use laboratory::Laboratory;
 use peers::Peers;
 use results::{Beside, KernelCosts, Part, Results, WaitCosts, first_line};
-
-/// The kernels of the deterministic part.
-pub const KERNELS: [&str; 2] = ["debian:6.12", "debian:7.2"];
 
 /// What the names of lockprof's own observers begin with.
 const OWN: &str = "lockprof-";
@@ -194,9 +193,16 @@ pub fn bench(options: &BenchOptions) -> Result<bool> {
         write(&mut results, &folder)?;
     }
     if wanted(PartName::Waits) {
+        let lockprof = &laboratory.binaries.lockprof;
+        let mut found = waits::run(lockprof, peers.as_ref())?;
+        if let Ok(peers) = &peers {
+            let in_guest = wait_guest::run(&laboratory, peers);
+            let in_guest = found.not_measured.or_note(wait_guest::IN_GUEST, in_guest)?;
+            found.beside.extend(in_guest);
+        }
         results.waits = Some(Part {
             with: with.clone(),
-            found: waits::run(&laboratory, peers.as_ref())?,
+            found,
         });
         write(&mut results, &folder)?;
     }
@@ -321,14 +327,14 @@ fn put_guest(waits: &mut Option<Part<WaitCosts>>, now: Beside, with: &[(String, 
     costs
         .not_measured
         .0
-        .retain(|(what, _)| what != waits::IN_GUEST);
+        .retain(|(what, _)| what != wait_guest::IN_GUEST);
     costs.beside.retain(|beside| beside.what != now.what);
     costs.beside.push(now);
 }
 
 fn kernels(chosen: &[String]) -> Vec<String> {
     if chosen.is_empty() {
-        KERNELS.map(str::to_owned).to_vec()
+        deterministic::KERNELS.map(str::to_owned).to_vec()
     } else {
         chosen.to_vec()
     }
@@ -400,7 +406,7 @@ mod tests {
             beside: vec![beside("a script", 1)],
             ..WaitCosts::default()
         };
-        costs.not_measured.note(waits::IN_GUEST, "no compiler");
+        costs.not_measured.note(wait_guest::IN_GUEST, "no compiler");
         let mut part = Some(Part {
             with: with("one"),
             found: costs,

@@ -12,7 +12,7 @@ use super::results::first_line;
 use super::script::{Script, Settle};
 use super::symbols::NO_RANDOM_ADDRESSES;
 use super::tool::Tool;
-use crate::guest::Lab;
+use crate::guest::round::Lab;
 
 /// Longer than bpftrace takes to attach and to end.
 const TRIAL: Duration = Duration::from_secs(300);

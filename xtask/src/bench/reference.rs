@@ -15,8 +15,8 @@ use super::observer::Observer;
 use super::results::{Lengths, SiteLengths};
 use super::script::Settle;
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols, marked};
+use crate::guest::round::{self, Lab};
 use crate::guest::summary::Summary;
-use crate::guest::{self, Lab};
 
 /// Holds at each site.
 const HOLDS: &str = "10000";
@@ -78,7 +78,7 @@ pub fn run(
     let functions = functions.context("the kernel has not all that the hold counter needs")?;
     let argument = hold_counter::argument(plugin, &functions, &sections);
     request.plugin = Some(hold_counter::with_holds(&argument, &holds));
-    let outcome = guest::succeed(&request).context("a boot beside the hold counter failed")?;
+    let outcome = round::succeed(&request).context("a boot beside the hold counter failed")?;
     // The loads have the first and the third of the script's own sections.
     let all = hold_counter::read_all(&sections)?.len();
     let first = all.checked_sub(SECTIONS);

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use lab::signals;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::results::KernelKinds;
 use super::locks::results as locks;
+pub use super::numbers::{Added, ContendedCosts, Cost, NotMeasured, Throughput, first_line};
 use super::statistics::{Interval, ratio_interval};
 
 /// The layout of the file.
@@ -76,11 +76,6 @@ pub struct KernelCosts {
     pub throughput: Option<OneTask>,
 }
 
-/// What could not be measured, and why.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NotMeasured(pub Vec<(String, String)>);
-
 /// Throughput of threadspawn -t 1 by the instruction clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OneTask {
@@ -116,42 +111,6 @@ pub struct ObserverCosts {
     pub reported_null_hold: Option<f64>,
 }
 
-/// What a load costs without and with an observer, in instructions for one iteration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Without.
-    pub bare: f64,
-    /// What comes on top.
-    pub added: f64,
-    /// What comes on top by the guest's clock: a mean, with interrupts and the kernel's work meanwhile.
-    pub added_by_clock: f64,
-    /// Instructions inside holds without it, as counted from outside of the guest.
-    #[serde(default)]
-    pub bare_in_hold: Option<f64>,
-    /// How much of `added` is executed while the lock is held, as counted from outside of the guest.
-    pub added_in_hold: Option<f64>,
-    /// The difference of `bare + added` between boots, as a share of it.
-    pub spread: f64,
-}
-
-/// What one observer costs where two CPUs contend for the lock: medians of a CPU's own instructions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ContendedCosts {
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub what: String,
-    /// Contended holds, the least of a measurement.
-    pub holds: u64,
-    /// Inside a hold that nobody contended, of the same measurements.
-    pub uncontended: Added,
-    /// Inside a contended hold.
-    pub in_hold: Added,
-    /// From the slow path's first instruction, which goes on to call contention_begin, to the one by which
-    /// the waiter joins the queue.
-    pub to_the_queue: Added,
-}
-
 /// Holds of one site, as counted from outside of the guest and as lockprof reports them, in one boot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SiteLengths {
@@ -176,24 +135,6 @@ pub struct Lengths {
     pub quantiles: Vec<f64>,
 }
 
-/// Instructions without an observer, and what it adds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Added {
-    /// Without.
-    pub bare: f64,
-    /// What comes on top.
-    pub added: f64,
-    /// The largest difference of two measurements with the observer, in one boot or between boots.
-    pub differs_by: f64,
-}
-
-impl Added {
-    /// With the observer.
-    pub fn whole(&self) -> f64 {
-        self.bare + self.added
-    }
-}
-
 /// What observers leave of the throughput of one load, by the wall clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadCosts {
@@ -211,25 +152,6 @@ pub struct LoadCosts {
     pub bare_per_second: f64,
     /// Each observer.
     pub observers: Vec<Throughput>,
-}
-
-/// What one observer leaves of the throughput, as a share: the mean of the logarithms of the rounds'
-/// ratios, and its 95 % interval by Student's t.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Throughput {
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub what: String,
-    /// The middle.
-    pub share: f64,
-    /// The interval's lower end.
-    pub low: f64,
-    /// The interval's upper end.
-    pub high: f64,
-    /// Each round's ratio.
-    #[serde(default)]
-    pub ratios: Vec<f64>,
 }
 
 /// What lockprof's wait-only tier sees of the waits of a machine, beside others.
@@ -411,32 +333,6 @@ pub struct ReportCosts {
     pub page_bytes: u64,
 }
 
-impl NotMeasured {
-    /// Notes what could not be measured.
-    pub fn note(&mut self, what: &str, why: &str) {
-        self.0.push((what.to_owned(), why.to_owned()));
-    }
-
-    /// What was found; where that failed nothing, and a note, so that what else is measured is not lost with it.
-    /// An error only where we are to end.
-    pub fn or_note<T>(&mut self, what: &str, found: Result<T>) -> Result<Option<T>> {
-        match found {
-            Ok(found) => Ok(Some(found)),
-            Err(error) => {
-                signals::check()?;
-                self.note(what, &first_line(&error));
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// What failed, and not the end of a guest's console, which comes after it.
-pub fn first_line(error: &anyhow::Error) -> String {
-    let said = format!("{error:#}");
-    said.lines().next().unwrap_or_default().to_owned()
-}
-
 impl KernelCosts {
     /// As a part that was measured with all of this.
     #[must_use]
@@ -445,13 +341,6 @@ impl KernelCosts {
             with: with.to_vec(),
             found: self,
         }
-    }
-}
-
-impl Cost {
-    /// By how much boots differ, in instructions.
-    pub fn differs_by(&self) -> f64 {
-        self.spread * (self.bare + self.added)
     }
 }
 

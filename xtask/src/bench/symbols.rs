@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use lab::vm::VmRequest;
 use lab::vm::protocol::Step;
 
-use super::{observer, reference};
-use crate::guest;
+use super::observer;
+use crate::guest::round;
 
 /// Written to by the steps of a script: a call of this function begins the next section of what the
 /// hold counter counts (kernel/utsname_sysctl.c).
@@ -26,11 +26,11 @@ pub const NO_RANDOM_ADDRESSES: &str = "nokaslr";
 pub struct Symbols(BTreeMap<String, (String, String)>);
 
 impl Symbols {
-    /// Boots the kernel of a request once, and asks.
-    pub fn of(request: &VmRequest) -> Result<Self> {
+    /// Boots the kernel of a request once, and asks; about these functions, too.
+    pub fn of<'a>(request: &VmRequest, more: impl Iterator<Item = &'a str>) -> Result<Self> {
         let names = [observer::LOCK, SLOW_PATH, observer::UNLOCK, TARGET];
         let names = names.into_iter().chain(observer::SPANS);
-        Self::named(request, names.chain(reference::functions()))
+        Self::named(request, names.chain(more))
     }
 
     /// The same about these functions and objects.
@@ -43,7 +43,7 @@ impl Symbols {
             .chain(names);
         request.script.steps = vec![Step::new(argv)];
         request.append.push(NO_RANDOM_ADDRESSES.to_owned());
-        let outcome = guest::succeed(&request).context("cannot read the kernel's symbols")?;
+        let outcome = round::succeed(&request).context("cannot read the kernel's symbols")?;
         parse(&outcome.steps[0].text())
     }
 

@@ -12,7 +12,7 @@ use super::observer::Observer;
 use super::results::OneTask;
 use super::script::{Script, Settle};
 use super::statistics::{mean, ratio_interval};
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 use crate::workers;
 
 /// Boots, each of which is a sample.
@@ -39,7 +39,7 @@ pub fn run(laboratory: &Laboratory, kernel: &str) -> Result<OneTask> {
         request.clock = Clock::Instructions;
         // Boots are samples: they are to differ in what this clock would repeat.
         request.script.seed = *boot as u64;
-        let outcome = guest::succeed(&request).context("a boot for the throughput failed")?;
+        let outcome = round::succeed(&request).context("a boot for the throughput failed")?;
         let found = of_boot(&outcome, &script)?;
         let (share, seconds) = (found.1 * 100.0, outcome.wall.as_secs_f64());
         eprintln!(

@@ -11,9 +11,11 @@ use super::peers::Peers;
 use super::perf::PERF;
 use super::results::{Beside, SeenWaits, Waits};
 use super::waits::{LOAD, of_summary, spins};
+use crate::guest::round::{self, Lab};
 use crate::guest::summary::Summary;
-use crate::guest::{self, Lab};
 
+/// What is measured here.
+pub const IN_GUEST: &str = "perf lock contention -b, in a guest";
 /// The kernel.
 const KERNEL: &str = "debian:6.12";
 /// Virtual CPUs, and as many tasks: no more than are real.
@@ -44,7 +46,7 @@ pub fn run(laboratory: &Laboratory, peers: &Peers) -> Result<Beside> {
     let mut request = laboratory.request(&lab, steps.collect());
     request.files.push(perf.file());
     request.cpus = CPUS;
-    let outcome = guest::succeed(&request).context("a boot with perf failed")?;
+    let outcome = round::succeed(&request).context("a boot with perf failed")?;
     let mut pairs = Vec::new();
     for pair in 0..PAIRS {
         let (_, ours) = of_summary(Summary::of(&lab, &outcome, &own_name(pair))?.value("")?)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::markdown::{measured_with, not_measured, table};
+use super::pieces::{measured_with, not_measured, table};
 use super::results::{Beside, Part, SeenWaits, WaitCosts};
 use super::statistics::ratio_interval;
 use super::waits::means;

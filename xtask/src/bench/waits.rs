@@ -9,11 +9,9 @@ use lab::process;
 use lab::vm::real_cpus;
 use serde_json::Value;
 
-use super::laboratory::Laboratory;
 use super::peers::Peers;
 use super::results::{Beside, SeenWaits, WaitCosts, Waits};
 use super::statistics::{mean, median, ratio_interval};
-use super::wait_guest;
 use super::wait_script::{self, ScriptRun};
 
 /// The load, with a task on each CPU.
@@ -28,8 +26,6 @@ const WITHIN: f64 = 0.10;
 const TIMED_RUNS: usize = 3;
 /// lockprof's exit status where too much was lost: a recording all the same.
 const VOID: i32 = 3;
-/// What is measured in a guest.
-pub const IN_GUEST: &str = "perf lock contention -b, in a guest";
 /// What the option says that leaves the stacks out.
 const WITHOUT_STACKS: [&str; 2] = ["--stacks", "none"];
 
@@ -41,9 +37,8 @@ enum Peer<'a> {
     Script(&'a Peers),
 }
 
-/// Measures all of it.
-pub fn run(laboratory: &Laboratory, peers: Result<&Peers, &String>) -> Result<WaitCosts> {
-    let lockprof = &laboratory.binaries.lockprof;
+/// Measures all of it that is seen on the machine itself.
+pub fn run(lockprof: &Path, peers: Result<&Peers, &String>) -> Result<WaitCosts> {
     let mut costs = WaitCosts {
         load: LOAD.to_owned(),
         tasks: real_cpus(),
@@ -69,12 +64,6 @@ pub fn run(laboratory: &Laboratory, peers: Result<&Peers, &String>) -> Result<Wa
         let found = beside(lockprof, peer);
         let found = costs.not_measured.or_note(&peer.what(), found)?;
         costs.beside.extend(found);
-    }
-    if let Ok(peers) = peers {
-        let found = wait_guest::run(laboratory, peers);
-        costs
-            .beside
-            .extend(costs.not_measured.or_note(IN_GUEST, found)?);
     }
     Ok(costs)
 }

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run, succeed};
 
 /// What is said of waits that cannot be seen; the second where an emulator took a CPU, so that some for other spinlocks
 /// were.

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
 use super::daemon::{attach, null_holds};
+use super::round::{Lab, Verdict};
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
 use crate::bench::observer::{LOCK, UNLOCK};
 use crate::bench::peers::Peers;
 
@@ -32,7 +32,7 @@ pub fn a_script_on_the_same_functions_sees_the_same(lab: &Lab<'_>) -> Result<Ver
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let attached = Summary::of(lab, &outcome, "attached")?;
     attached.nothing_was_lost_in_holds()?;
     equal("setsid holds", attached.holds("setsid")?, NULL_HOLDS + 1)?;
@@ -112,7 +112,7 @@ pub fn loads_take_their_locks(lab: &Lab<'_>) -> Result<Verdict> {
     steps.push(Step::ending(0, libc::SIGINT));
     let mut request = lab.request(steps);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let said = outcome.steps[0].text();
     for Taking {
         load,

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
 use super::daemon::null_hold_load;
+use super::round::{Lab, Verdict};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
 
 /// By how much more of the time than was decided last probes may have been attached: more was allowed before,
 /// and windows are whole.

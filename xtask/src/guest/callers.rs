@@ -6,8 +6,8 @@ use lab::vm::initramfs::GuestFile;
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run, succeed};
 
 /// Netlink sockets that join a group and are closed.
 const SOCKETS: u64 = 400;

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use lab::vm::Clock;
 use lab::vm::protocol::Step;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::summary::Summary;
-use super::{Lab, Verdict, run, succeed};
 
 /// How far the means may be apart, as a share: the contract of the two kinds of probes.
 const AGREEMENT: f64 = 0.05;

@@ -5,7 +5,7 @@ use lab::kernel::{self, build};
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
-use super::{Lab, Verdict};
+use super::round::{Lab, Verdict};
 use crate::compare;
 
 /// What Linux 6.12 is compared with: the first of Debian's kernels that has the deferral.
@@ -157,7 +157,7 @@ fn number(value: &Value, key: &str) -> Result<f64> {
 /// Exec, fork, threads, ptrace, pidfds, sessions, orphans, namespaces and cgroups, without a word on the console.
 pub fn tasks_end_as_they_should(lab: &Lab<'_>) -> Result<Verdict> {
     let request = lab.request(vec![Step::new(["/init", "smoke"])]);
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let checks = outcome.steps[0].text().lines().count();
     ensure!(
         checks == 10,

@@ -6,8 +6,8 @@ use lab::vm::protocol::Step;
 use rustix::thread::CapabilitySet;
 
 use super::daemon::{MEASURING, null_holds};
+use super::round::{Lab, Verdict};
 use super::summary::{Summary, equal, lines_of};
-use super::{Lab, Verdict};
 
 const HIERARCHY: &str = "/sys/fs/cgroup";
 /// The cgroup that is the namespace's root.
@@ -111,7 +111,7 @@ pub fn a_containers_root_is_not_the_machines(lab: &Lab<'_>) -> Result<Verdict> {
     let first = Step::default().write(&format!("{HIERARCHY}/cgroup.procs"), "0");
     steps.push(first);
     steps.extend((1..=VIEWS.len()).map(|step| Step::ending(step, libc::SIGINT)));
-    let outcome = super::succeed(&lab.request(steps))?;
+    let outcome = super::round::succeed(&lab.request(steps))?;
     for view in VIEWS {
         names_are_right(lab, &outcome, &view).with_context(|| view.name.to_owned())?;
     }

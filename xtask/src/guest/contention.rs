@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 
 /// `kill(0, 0)` calls of each of the two readers.
 const SIGNALS: u64 = 400;

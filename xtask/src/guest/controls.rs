@@ -5,8 +5,8 @@ use lab::vm::protocol::Step;
 use serde_json::{Value, json};
 
 use super::daemon::MEASURING;
+use super::round::{Lab, Verdict, run};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 
 /// What has to be proved where two CPUs contend locks and a load may be started.
 const PROVED: [&str; 11] = [

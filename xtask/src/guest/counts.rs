@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run, succeed};
 
 /// Children that each of the load's two workers makes.
 const ITERATIONS: u64 = 300;

@@ -7,8 +7,8 @@ use lab::vm::initramfs::GuestFile;
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 
 /// What `lockprof attach` prints when its measured time has begun.
 pub const MEASURING: &str = "measuring";
@@ -62,7 +62,7 @@ pub fn data_is_found_by_an_image(lab: &Lab<'_>) -> Result<Verdict> {
         guest: "/vmlinux".to_owned(),
         host: lab.image().with_file_name(SYMBOLS),
     });
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let shown = Summary::of(lab, &outcome, SHOWN)?;
     found_by(lab, &outcome, &shown, "image", "kallsyms")
 }

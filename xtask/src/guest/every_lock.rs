@@ -5,9 +5,9 @@ use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict};
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
 use crate::bench::peers::Peers;
 use crate::bench::perf::{ATTACHES_IN_MS, PERF, Perf};
 
@@ -140,7 +140,7 @@ pub fn all_locks_agree_with_a_script(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let of_script = [counted(&outcome, "waits")?, counted(&outcome, "waited")?];
     rwsems_agree(lab, &outcome, "bpftrace", of_script)
 }
@@ -171,7 +171,7 @@ pub fn all_locks_agree_with_perf(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     request.files.push(perf.file());
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let said = [&outcome.steps[0].stdout[..], &outcome.steps[0].stderr[..]].concat();
     let said = String::from_utf8_lossy(&said);
     // Waits, their time in nanoseconds, the longest, their mean, the task, its name.

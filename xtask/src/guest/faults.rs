@@ -6,8 +6,8 @@ use lab::vm::initramfs::GuestFile;
 use lab::vm::protocol::Step;
 
 use super::daemon::{attach, null_holds};
+use super::round::{Lab, Verdict, run};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 
 /// Programs that leave room for one on a function: BPF_MAX_TRAMP_LINKS is 38 (include/linux/bpf.h, 6.12).
 const NEARLY_FULL: usize = 37;
@@ -38,7 +38,7 @@ pub fn a_span_without_room_is_absent(lab: &Lab<'_>) -> Result<Verdict> {
         guest: "/bin/lockprof-empty-probes".to_owned(),
         host: lab.binaries.empty_probes.clone(),
     });
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let absent = |name: &str| -> Result<Option<String>> {
         let summary = Summary::of(lab, &outcome, name)?;
         summary.is_sound()?;
@@ -86,7 +86,7 @@ pub fn cpu_zero_is_offline(lab: &Lab<'_>) -> Result<Verdict> {
     // (arch/x86/kernel/topology.c).
     request.append.push("cpu0_hotplug".to_owned());
     request.cpu_properties = Some("vendor=GenuineIntel".to_owned());
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     every_hold_was_seen(lab, &outcome)
 }
 

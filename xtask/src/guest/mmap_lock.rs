@@ -6,10 +6,10 @@ use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::daemon::MEASURING;
+use super::round::{Lab, Verdict, run};
 use super::rwsem::MAY_BE_LOST;
 use super::script::watching;
 use super::summary::{ByLength, Summary, equal};
-use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
 /// The lock.
@@ -42,7 +42,7 @@ pub fn a_process_is_followed_through_exec(lab: &Lab<'_>) -> Result<Verdict> {
         run("alone", &words),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let summary = Summary::of(lab, &outcome, "load")?;
     equal("tier", summary.text("/tier")?, "exact")?;
     equal("void", summary.value("/void")?, &false.into())?;

@@ -6,7 +6,7 @@
 /// Says something of the test that runs in this thread: it stands before the test's own line.
 macro_rules! note {
     ($($words:tt)*) => {
-        $crate::guest::say(&format!($($words)*))
+        $crate::guest::round::say(&format!($($words)*))
     };
 }
 
@@ -30,6 +30,7 @@ mod off_cpu;
 mod overflow;
 mod percpu_rwsem;
 mod privileges;
+pub mod round;
 mod rwlock;
 mod rwsem;
 mod script;
@@ -38,8 +39,6 @@ pub mod summary;
 mod verifier;
 mod windows;
 
-use std::cell::RefCell;
-use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,20 +46,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use lab::kernel::{self, Kernel, build};
 use lab::signals;
-use lab::vm::protocol::{GuestScript, Step};
-use lab::vm::{self, VmOutcome, VmRequest};
+use lab::vm::protocol::Step;
 
 use crate::cargo::StaticBinaries;
 use crate::kernels;
-
-/// What a test that did not fail has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Everything was as it must be.
-    Passed,
-    /// It could not be tried, for this reason.
-    Skipped(String),
-}
+use round::{Lab, Verdict};
 
 /// A test, once for each of its kernels.
 #[derive(Clone, Copy)]
@@ -76,59 +66,6 @@ pub struct GuestTest {
     pub run: fn(&Lab<'_>) -> Result<Verdict>,
 }
 
-/// What a test works with.
-pub struct Lab<'a> {
-    /// The kernel of this round.
-    pub kernel: &'a Kernel,
-    /// The static binaries.
-    pub binaries: &'a StaticBinaries,
-    /// Virtual CPUs of a guest.
-    pub cpus: u32,
-}
-
-impl<'a> Lab<'a> {
-    /// With guests of two CPUs.
-    pub const fn new(kernel: &'a Kernel, binaries: &'a StaticBinaries) -> Self {
-        Self {
-            kernel,
-            binaries,
-            cpus: 2,
-        }
-    }
-
-    /// A boot of this kernel with these steps; change what is to be different.
-    pub fn request(&self, steps: Vec<Step>) -> VmRequest {
-        let script = GuestScript::of(steps);
-        VmRequest {
-            cpus: self.cpus,
-            ..self.binaries.request(self.kernel.image.clone(), script)
-        }
-    }
-
-    /// Boots and runs the steps; every one must exit with 0.
-    pub fn succeed(&self, steps: Vec<Step>) -> Result<VmOutcome> {
-        succeed(&self.request(steps))
-    }
-
-    /// The release that the kernel of this round reports is not asked for by name anywhere: this
-    /// is its file, for messages.
-    pub fn image(&self) -> &PathBuf {
-        &self.kernel.image
-    }
-}
-
-/// `lockprof run` with these arguments, apart by blanks, into /out/NAME: everything in one window, for exact
-/// counts.
-fn run(name: &str, arguments: &str) -> Step {
-    run_in_windows(name, &format!("--windows off {arguments}"))
-}
-
-/// The same in windows, where nothing else is asked for.
-fn run_in_windows(name: &str, arguments: &str) -> Step {
-    let fixed = format!("lockprof run --quiet --no-report --output /out/{name}");
-    Step::new(fixed.split(' ').chain(arguments.split(' ')))
-}
-
 /// The tests' counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -138,23 +75,6 @@ pub struct Tally {
     pub failed: Vec<String>,
     /// The names of those that were skipped, and why.
     pub skipped: Vec<String>,
-}
-
-/// Boots and runs the steps; every one must exit with 0.
-pub fn succeed(request: &VmRequest) -> Result<VmOutcome> {
-    let outcome = vm::run(request)?;
-    for (step, done) in request.script.steps.iter().zip(&outcome.steps) {
-        if done.status != 0 {
-            bail!(
-                "{:?} ended with {}:\n{}{}",
-                step.argv,
-                done.status,
-                done.text(),
-                String::from_utf8_lossy(&done.stderr)
-            );
-        }
-    }
-    Ok(outcome)
 }
 
 /// A test on every kernel, with two CPUs.
@@ -560,7 +480,7 @@ fn run_one(
         name: format!("{}[{kernel_name}]", test.name),
         result,
         seconds: started.elapsed().as_secs_f64(),
-        said: SAID.take(),
+        said: round::said(),
     }
 }
 
@@ -596,19 +516,6 @@ impl Ended {
             }
         }
     }
-}
-
-thread_local! {
-    /// What the test that runs in this thread has said.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// See [`note!`].
-fn say(line: &str) {
-    SAID.with_borrow_mut(|said| {
-        said.push_str(line);
-        said.push('\n');
-    });
 }
 
 /// The CPUs of this machine, of which each guest takes as many as it has.

@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
 
+use super::round::{Lab, Verdict, run};
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 use crate::bench::tool::Tool;
 
@@ -38,7 +38,7 @@ pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let summary = Summary::of(lab, &outcome, "mutex")?;
     equal("tier", summary.text("/tier")?, "exact")?;
     equal("method", summary.text("/attach")?, "fentry")?;
@@ -85,7 +85,7 @@ pub fn klockstat_counts_the_same(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     request.files.extend(klockstat.files_apart()?);
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let summary = Summary::of(lab, &outcome, "mutex")?;
     summary.nothing_was_lost_in_holds()?;
     let rows = klockstats_holds(&outcome.steps[0].text())?;

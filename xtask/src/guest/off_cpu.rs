@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
+use super::round::{Lab, Verdict, run};
 use super::rwsem::MAY_BE_LOST;
 use super::script::{counted, watching};
 use super::summary::{Summary, lines_of};
-use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
 /// By how much the counts of the same stretches may differ: to lockprof a hold begins where its wait ends, to the
@@ -31,7 +31,7 @@ pub fn holders_leave_their_cpu(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     Summary::of(lab, &outcome, "off")?.is_valid()?;
     let lines = lines_of(&outcome, "off")?;
     let rows = || {

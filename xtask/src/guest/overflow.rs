@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
+use super::daemon::MEASURING;
+use super::round::{Lab, Verdict};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, daemon::MEASURING};
 
 /// Cgroups that come and go: more than a CPU's table has places.
 const CGROUPS: usize = 320;
@@ -25,7 +26,7 @@ pub fn cgroups_without_a_place_are_the_others(lab: &Lab<'_>) -> Result<Verdict> 
     }));
     steps.push(Step::ending(0, libc::SIGINT));
     let request = lab.request(steps);
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let run = Summary::of(lab, &outcome, "run")?;
     let Some(cgroups) = run.value("/cgroups")?.as_object() else {
         bail!("the run has no cgroups");

@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 use lab::vm::protocol::Step;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::rwsem::MAY_BE_LOST;
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
 /// The lock.
@@ -28,7 +28,7 @@ pub fn writers_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
         Step::ending(0, libc::SIGINT),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = succeed(&request)?;
     let summary = Summary::of(lab, &outcome, "writers")?;
     equal("tier", summary.text("/tier")?, "exact")?;
     equal("kind", summary.text("/lock/kind")?, "percpu_rwsem")?;

@@ -5,8 +5,8 @@ use lab::vm::protocol::Step;
 use rustix::thread::CapabilitySet;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run, run_in_windows};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run, run_in_windows};
 
 /// To load and attach programs.
 const TO_TRACE: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);

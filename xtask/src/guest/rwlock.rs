@@ -7,9 +7,9 @@ use lab::vm::initramfs::GuestFile;
 use lab::vm::protocol::Step;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run, succeed};
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run, succeed};
 use crate::bench::peers::Peers;
 
 /// The module, and the file by which it is told how often to take its lock.

@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use lab::vm::{self, protocol::Step};
 
+use super::round::{Lab, Verdict, run};
 use super::script::{counted, watching};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 use crate::bench::peers::Peers;
 
 /// The lock.
@@ -35,7 +35,7 @@ pub fn holds_are_counted_exactly(lab: &Lab<'_>) -> Result<Verdict> {
         changing("writers", "--detail holds", TIMES),
     ]);
     Peers::fetch()?.add_to(&mut request)?;
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     let of_load = TASKS * TIMES;
 
     let writers = Summary::of(lab, &outcome, "writers")?;

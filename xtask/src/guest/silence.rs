@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::daemon::{
     MEASURING, attach, doctor, null_hold_load, null_holds, programs_were_there_and_are_gone,
 };
+use super::round::{Lab, Verdict};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict};
 
 /// Seconds after a beat from which programs begin nothing, and one more.
 const SILENT_MS: u64 = 11_000;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use lab::vm::VmOutcome;
 use serde_json::Value;
 
-use super::Lab;
+use super::round::Lab;
 
 /// The exit status of a report of a void run.
 const VOID: i32 = 3;

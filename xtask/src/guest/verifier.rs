@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{Lab, Verdict, run};
+use super::round::{Lab, Verdict, run};
 
 /// A program with which the verifier is done after so many instructions; the largest, contention_began, takes it 91,000.
 /// It gives up at a million (BPF_COMPLEXITY_LIMIT_INSNS of linux/bpf_verifier.h), and one emulated CPU verifies some
@@ -27,7 +27,7 @@ pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
         run(name, &load).env("LOCKPROF_LOG", "debug")
     });
     let request = lab.request(steps.into());
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     for step in &outcome.steps {
         is_verified_quickly(&String::from_utf8_lossy(&step.stderr))?;
     }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use serde_json::Value;
 
+use super::round::{Lab, Verdict, run_in_windows, succeed};
 use super::summary::{lines_of, losses_of};
-use super::{Lab, Verdict, run_in_windows, succeed};
 
 /// The load's tasks: so many lives may be on their way at an edge.
 const TASKS: u64 = 2;

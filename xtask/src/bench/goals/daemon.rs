@@ -1,6 +1,7 @@
 //! What the daemon aims at.
 
-use super::{Goal, goal};
+use super::goal::{Goal, goal};
+use crate::bench::pieces::mebibytes;
 use crate::bench::results::DaemonCosts;
 
 /// All of them.
@@ -55,9 +56,4 @@ fn launch(daemon: Option<&DaemonCosts>) -> Goal {
         |ms| format!("{ms:.0} ms, in the tier {tier}"),
         |ms| ms <= 250.0,
     )
-}
-
-/// Bytes in MiB.
-pub fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / 1024.0 / 1024.0
 }

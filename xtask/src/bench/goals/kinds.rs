@@ -1,6 +1,6 @@
 //! What following a lock of a kind aims at: to cost half of what the tool costs that a user has today.
 
-use super::{Goal, goal};
+use super::goal::{Goal, goal};
 use crate::bench::kinds::observers::{CLOCK, KLOCKSTAT};
 use crate::bench::kinds::results::{KernelKinds, KindObserver, OfKind};
 

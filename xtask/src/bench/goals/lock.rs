@@ -1,6 +1,6 @@
 //! What a profiler of the lock aims at: that it neither lengthens the hold nor keeps a waiter from the queue.
 
-use super::{Goal, KERNEL, NOT_MEASURED, goal};
+use super::goal::{Goal, KERNEL, NOT_MEASURED, goal};
 use crate::bench::kept::{self, Kept};
 use crate::bench::loads::HOLDS_OF_A_LIFE;
 use crate::bench::results::{KernelCosts, ObserverCosts, OneTask};

@@ -1,6 +1,6 @@
 //! What `lockprof locks` aims at: that a wait costs less than perf's, with the same information.
 
-use super::{Goal, KERNEL, goal};
+use super::goal::{Goal, KERNEL, goal};
 use crate::bench::locks::results::KernelWaits;
 use crate::bench::locks::tables::floor;
 use crate::bench::locks::{
@@ -100,7 +100,7 @@ fn breakdown(of: &impl Fn(&str) -> Option<f64>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NOT_MEASURED;
+    use super::super::goal::NOT_MEASURED;
     use super::*;
     use crate::bench::locks::EMPTY;
     use crate::bench::locks::results::{PerRun, WaitObserver};

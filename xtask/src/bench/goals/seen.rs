@@ -1,6 +1,6 @@
 //! What the wait-only tier aims at: that it does not hide the waits that it looks for.
 
-use super::{Goal, goal, not_measured};
+use super::goal::{Goal, goal, not_measured};
 use crate::bench::results::{Beside, WaitCosts};
 use crate::bench::statistics::ratio_interval;
 
@@ -49,7 +49,7 @@ fn shares(beside: &Beside, wanted: &str, least: f64) -> impl Iterator<Item = Goa
 
 #[cfg(test)]
 mod tests {
-    use super::super::NOT_MEASURED;
+    use super::super::goal::NOT_MEASURED;
     use super::*;
     use crate::bench::results::{SeenWaits, Waits};
 

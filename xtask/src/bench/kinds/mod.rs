@@ -1,5 +1,6 @@
 //! What it costs to follow a lock of a kind by its functions, beside others that do.
 
+mod kind;
 pub mod observers;
 pub mod results;
 pub mod switches;
@@ -19,8 +20,9 @@ use super::peers::Peers;
 use super::results::{Cost, NotMeasured};
 use super::script::{Places, Script, Settle};
 use super::symbols::{NO_RANDOM_ADDRESSES, Symbols};
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 use crate::workers;
+use kind::{KINDS, Kind};
 use results::{KernelKinds, KindObserver, OfKind};
 
 /// Iterations of a load in one measurement.
@@ -30,36 +32,6 @@ const CONTENDED_BOOTS: usize = 1;
 /// The loads, in the order of a script's places.
 const FOLLOWED: usize = 0;
 const OTHERS: usize = 1;
-
-/// A kind, by a lock of it that has a symbol, and loads that take it and others.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    name: &'static str,
-    lock: &'static str,
-    takes: &'static str,
-    /// Where it goes on when the lock is not free, by one name or another of the compiler's.
-    slow: &'static [&'static str],
-    gives_back: &'static str,
-    /// The load that takes it once an iteration, and how many others of its kind.
-    load: (&'static str, u32),
-    /// The load that takes others alone, and how many.
-    load_of_others: (&'static str, u32),
-}
-
-/// All kinds.
-const KINDS: [Kind; 1] = [
-    // A write to a file of a cgroup takes the mutex of the open file around cgroup_mutex (kernfs_fop_write_iter() of
-    // fs/kernfs/file.c, 6.1 to 7.3).
-    Kind {
-        name: "mutex",
-        lock: "cgroup_mutex",
-        takes: "mutex_lock",
-        slow: &["__mutex_lock.constprop.0", "__mutex_lock"],
-        gives_back: "mutex_unlock",
-        load: ("cgroup", 1),
-        load_of_others: ("pipe", 2),
-    },
-];
 
 /// Measures one kernel.
 pub fn run(
@@ -217,7 +189,7 @@ impl Bench<'_> {
         let counter = self.counter.as_deref();
         let counter = counter.context("the kernel has not all that the hold counter needs")?;
         request.plugin = Some(hold_counter::argument(plugin, counter, &counted));
-        let outcome = guest::succeed(&request).context("a boot about a kind of lock failed")?;
+        let outcome = round::succeed(&request).context("a boot about a kind of lock failed")?;
         let sections = hold_counter::read(&counted, script.sections.iter().flatten().count())?;
         let costs = observers
             .iter()

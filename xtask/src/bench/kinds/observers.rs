@@ -1,6 +1,6 @@
 //! What is attached while a lock of a kind is taken.
 
-use super::Kind;
+use super::kind::Kind;
 use crate::bench::bpftrace::{self, Form, Traced};
 use crate::bench::observer::{Observer, probes};
 use crate::bench::peers::Peers;

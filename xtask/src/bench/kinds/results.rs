@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::results::{ContendedCosts, Cost, NotMeasured};
+use crate::bench::numbers::{ContendedCosts, Cost, NotMeasured};
 
 /// What was found on one kernel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use lab::vm::Clock;
 use lab::vm::protocol::Step;
 
-use super::Kind;
+use super::kind::Kind;
 use super::observers;
 use super::results::Switches;
 use crate::bench::cost::Measurement;
@@ -14,7 +14,7 @@ use crate::bench::peers::Peers;
 use crate::bench::perf::PERF;
 use crate::bench::results::Cost;
 use crate::bench::script::{Script, Settle};
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 
 /// Bytes that are sent and sent back, each with two switches.
 const LOOPS: u32 = 20_000;
@@ -36,7 +36,7 @@ pub fn run(
     peers.add_to(&mut request)?;
     request.cpus = 1;
     request.clock = Clock::Instructions;
-    let outcome = guest::succeed(&request).context("a boot about switches failed")?;
+    let outcome = round::succeed(&request).context("a boot about switches failed")?;
     let one = |place: usize| {
         let step = outcome.steps.get(place).context("a step has no outcome")?;
         Ok(Measurement {

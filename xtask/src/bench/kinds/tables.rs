@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::results::{KernelKinds, OfKind, Switches};
 use crate::bench::contention_tables::added;
-use crate::bench::markdown::{measured_with, not_measured, table};
+use crate::bench::pieces::{measured_with, not_measured, table};
 use crate::bench::results::Part;
 
 /// The section, where something was measured.

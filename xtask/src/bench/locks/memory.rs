@@ -9,7 +9,7 @@ use lab::vm::protocol::Step;
 use super::results::Memory;
 use crate::bench::laboratory::Laboratory;
 use crate::bench::observer::Observer;
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 
 /// A kernel that has room for so many CPUs.
 const KERNEL: &str = "debian:6.1";
@@ -45,7 +45,7 @@ fn of(laboratory: &Laboratory, possible_cpus: usize) -> Result<Memory> {
     request
         .append
         .push(format!("possible_cpus={possible_cpus}"));
-    let outcome = guest::succeed(&request)
+    let outcome = round::succeed(&request)
         .with_context(|| format!("a boot with {possible_cpus} possible CPUs failed"))?;
     let seconds = outcome.wall.as_secs_f64();
     eprintln!("bench: locks with {possible_cpus} possible CPUs took {seconds:.0} s");

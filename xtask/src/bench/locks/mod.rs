@@ -17,7 +17,7 @@ use super::peers::Peers;
 use super::perf::Perf;
 use super::results::NotMeasured;
 use super::symbols::Symbols;
-use crate::guest::Lab;
+use crate::guest::round::Lab;
 use results::KernelWaits;
 use script::By;
 
@@ -74,7 +74,7 @@ pub fn in_guest(
         waits.not_measured.note("locks that are spun for", why);
         return Ok(waits);
     }
-    let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()))?;
+    let symbols = Symbols::of(&laboratory.request(&lab, Vec::new()), std::iter::empty())?;
     let contention = Contention::of_tasklist_lock(&symbols)?;
     for observer in spinning(peers) {
         let what = format!("{}, where CPUs spin", observer.what);

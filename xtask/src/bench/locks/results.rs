@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::results::{ContendedCosts, NotMeasured, Throughput};
+use crate::bench::numbers::{ContendedCosts, NotMeasured, Throughput};
 
 /// What observers of all locks cost a wait on one kernel, in instructions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use crate::bench::laboratory::Laboratory;
 use crate::bench::observer::Observer;
 use crate::bench::peers::Peers;
 use crate::bench::statistics::mean;
-use crate::guest::{self, Lab};
+use crate::guest::round::{self, Lab};
 use crate::workers;
 
 /// Two processes of three threads each.
@@ -52,7 +52,7 @@ pub fn run(
         request.clock = Clock::Instructions;
         // Boots are samples: they are to differ in what this clock would repeat.
         request.script.seed = *boot as u64;
-        let outcome = guest::succeed(&request).context("a boot with waits failed")?;
+        let outcome = round::succeed(&request).context("a boot with waits failed")?;
         let seconds = outcome.wall.as_secs_f64();
         let name = &lab.kernel.name;
         eprintln!("bench: {name}, waits: boot {boot} of {boots} took {seconds:.0} s");

@@ -9,8 +9,7 @@ use super::{
     WAIT_NO_STACKS,
 };
 use crate::bench::contention_tables::added;
-use crate::bench::goals::mebibytes;
-use crate::bench::markdown::{measured_with, not_measured, table};
+use crate::bench::pieces::{measured_with, mebibytes, not_measured, table};
 use crate::bench::results::{ContendedCosts, Results, Throughput};
 
 /// By which share of what is added two measurements of it may differ.

@@ -8,8 +8,8 @@ use lab::vm::protocol::Step;
 use serde_json::Value;
 
 use super::daemon::MEASURING;
+use super::round::{Lab, Verdict, run};
 use super::summary::{Summary, equal};
-use super::{Lab, Verdict, run};
 
 /// A module with a function of the name of one of the kernel's own.
 const CLASH: Module = Module {
@@ -104,7 +104,7 @@ pub fn a_modules_function_is_not_the_kernels(lab: &Lab<'_>) -> Result<Verdict> {
             host: folder.path().join(&file),
         });
     }
-    let outcome = super::succeed(&request)?;
+    let outcome = super::round::succeed(&request)?;
     for step in removals {
         let calls = outcome.steps[step].text().trim().parse::<u64>();
         let calls = calls.context("the module's calls are no number")?;
