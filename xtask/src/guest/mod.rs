@@ -23,7 +23,9 @@ mod counts;
 mod daemon;
 mod every_lock;
 mod faults;
+mod folder;
 mod mmap_lock;
+mod mmap_readers;
 mod modules;
 mod mutex;
 mod off_cpu;
@@ -95,6 +97,14 @@ const fn everywhere_alone(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdic
     }
 }
 
+/// A test that holds what is counted against what the load knows, with two CPUs.
+const fn counting(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdict>) -> GuestTest {
+    GuestTest {
+        kernels: &kernel::COUNTED,
+        ..everywhere(name, run)
+    }
+}
+
 /// What the tests have taken when a kernel of the project's own is built for them at the latest: that, its tests and the
 /// bench take the rest of the hour.
 const BUILT_WITHIN: Duration = Duration::from_secs(30 * 60);
@@ -108,7 +118,7 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 1,
         run: verifier::programs_are_verified_quickly,
     },
-    everywhere(
+    counting(
         "lives_are_counted_exactly",
         counts::lives_are_counted_exactly,
     ),
@@ -217,7 +227,7 @@ pub const TESTS: &[GuestTest] = &[
         run: beside::a_script_on_the_same_functions_sees_the_same,
     },
     everywhere("loads_take_their_locks", beside::loads_take_their_locks),
-    everywhere(
+    counting(
         "mutex_holds_are_counted_exactly",
         mutex::holds_are_counted_exactly,
     ),
@@ -226,16 +236,16 @@ pub const TESTS: &[GuestTest] = &[
         mutex::klockstat_counts_the_same,
     ),
     everywhere_alone("holders_leave_their_cpu", off_cpu::holders_leave_their_cpu),
-    everywhere("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
-    everywhere(
+    counting("mutex_waits_are_seen", mutex::two_tasks_wait_for_each_other),
+    counting(
         "rwsem_holds_are_counted_exactly",
         rwsem::holds_are_counted_exactly,
     ),
-    everywhere(
+    counting(
         "percpu_rwsem_writers_are_counted_exactly",
         percpu_rwsem::writers_are_counted_exactly,
     ),
-    everywhere(
+    counting(
         "rwlock_holds_are_counted_exactly",
         rwlock::holds_are_counted_exactly,
     ),
@@ -246,14 +256,30 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 2,
         run: rwlock::every_way_is_a_hold,
     },
+    counting(
+        "folder_holds_are_counted_exactly",
+        folder::holds_are_counted_exactly,
+    ),
+    counting(
+        "killed_readers_have_no_hold",
+        folder::killed_readers_have_no_hold,
+    ),
     everywhere_alone("rwsem_kind_is_found_out", rwsem::the_kind_is_found_out),
-    everywhere(
+    counting(
         "mmap_lock_is_followed_through_exec",
         mmap_lock::a_process_is_followed_through_exec,
     ),
-    everywhere(
+    counting(
         "mmap_lock_waits_are_seen",
         mmap_lock::threads_wait_for_each_other,
+    ),
+    counting(
+        "mmap_lock_is_downgraded_and_read_by_others",
+        mmap_readers::downgraded_and_read_by_others,
+    ),
+    counting(
+        "what_interrupts_give_back_is_known",
+        mmap_readers::what_interrupts_give_back_is_known,
     ),
     everywhere(
         "mmap_lock_of_a_process_that_is_there",

@@ -1,8 +1,8 @@
 //! A bpftrace script beside lockprof: how a guest runs it, and what it has counted.
 
 use anyhow::{Context as _, Result};
-use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
+use lab::vm::{StepOutcome, VmOutcome};
 
 /// What the script prints when it has been attached for a while.
 const READY: &str = "attached";
@@ -14,9 +14,9 @@ pub fn watching(script: &str) -> Step {
     Step::new(["bpftrace", "-B", "line", "-e", &script]).background(Some(READY))
 }
 
-/// A map of the script's, as bpftrace prints it at its end; the script is the first step.
+/// A map of the script's, as bpftrace prints it at its end; no other step does so.
 pub fn counted(outcome: &VmOutcome, map: &str) -> Result<u64> {
-    let said = outcome.steps[0].text();
+    let said: String = outcome.steps.iter().map(StepOutcome::text).collect();
     let mut lines = said.lines();
     let start = format!("@{map}: ");
     let count = lines.find_map(|line| line.strip_prefix(&start));

@@ -18,6 +18,8 @@ pub use image::{Kernel, SYMBOLS};
 
 /// The kernels that `cargo xtask test` boots.
 pub const TESTED: [&str; 3] = ["debian:6.1", "debian:6.12", "debian:7.2"];
+/// Those where the tests hold what is counted against what loads know of themselves: the newest one, too.
+pub const COUNTED: [&str; 4] = ["debian:6.1", "debian:6.12", "debian:7.2", "debian:7.3"];
 /// The kernel of `--vm` alone.
 pub const DEFAULT: &str = "debian:6.12";
 
@@ -138,7 +140,7 @@ pub fn list() -> Result<()> {
             ));
         }
     }
-    for name in TESTED {
+    for name in COUNTED {
         if !rows.iter().any(|(known, ..)| known == name) {
             rows.push((
                 name.to_owned(),

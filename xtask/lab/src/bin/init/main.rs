@@ -6,6 +6,7 @@
 
 mod cgroups;
 mod container;
+mod folders;
 mod machine;
 mod modules;
 mod output;
@@ -30,7 +31,11 @@ use output::Port;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some(done) = folders::run(&words) {
+        return ended(words[0], done);
+    }
+    match words[..] {
         [smoke::CHECKS] => return ended(smoke::CHECKS, smoke::run()),
         [smoke::EXIT, status] => return ExitCode::from(status.parse::<u8>().unwrap_or(1)),
         [terminal::WRITE] => return ended(terminal::WRITE, terminal::run()),
@@ -62,6 +67,13 @@ fn main() -> ExitCode {
         [rwsems::MAP, tasks, times, ref program @ ..] => {
             return ended(rwsems::MAP, rwsems::map(tasks, times, program));
         }
+        [rwsems::READ_BY_ANOTHER, tasks, times] => {
+            return ended(rwsems::READ_BY_ANOTHER, rwsems::be_read(tasks, times));
+        }
+        [rwsems::READ, process, address, times] => {
+            return ended(rwsems::READ, rwsems::read(process, address, times));
+        }
+        [rwsems::MASK, times] => return ended(rwsems::MASK, rwsems::mask(times)),
         [symbols::WITHOUT_DATA, map, ref program @ ..] => {
             return ended(symbols::WITHOUT_DATA, symbols::execute(map, program));
         }
