@@ -5,13 +5,16 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::{BUCKETS, HoldSlot, INTERRUPTED_FRAMES, Loss, Phase, Span, WaitMark};
+use crate::{BUCKETS, HoldSlot, INTERRUPTED_FRAMES, Loss, Phase, WaitMark};
 
 /// Spinning waits that may be open on one CPU: a task's, a soft interrupt's, an interrupt's, and the
 /// inner wait_lock of a qrwlock in each.
 pub const WAIT_DEPTH: usize = 8;
 /// Read holds that may be open on one CPU.
 pub const READ_DEPTH: usize = 4;
+/// Spans that a run may have: functions whose calls inside holds are measured. Both sides know each by its number, which
+/// it has in this run; there are programs for each number.
+pub const MAX_SPANS: usize = 16;
 
 /// The addresses of a function.
 #[repr(C)]
@@ -82,8 +85,8 @@ pub struct SpanSlot {
 pub struct OpenSpans {
     /// The time of all spans that have ended on this CPU and do not lie inside another that has.
     pub covered_ns: u64,
-    /// By span.
-    pub slots: [SpanSlot; Span::COUNT],
+    /// By the span's number.
+    pub slots: [SpanSlot; MAX_SPANS],
 }
 
 /// A spinning wait in progress.
@@ -203,8 +206,8 @@ pub struct SiteState {
     pub longest_hold: [Longest; Phase::COUNT],
     /// The longest wait in each phase.
     pub longest_wait: [Longest; Phase::COUNT],
-    /// Spans inside its holds.
-    pub spans: [SpanTotals; Span::COUNT],
+    /// Spans inside its holds, by number.
+    pub spans: [SpanTotals; MAX_SPANS],
     /// Lengths of holds.
     pub holds: [u32; BUCKETS],
     /// Lengths of waits.
@@ -253,8 +256,8 @@ pub struct CpuState {
     pub until_sample: u32,
     /// When the call stack of a sleeping waiter was walked last: for the program alone.
     pub walked_at: u64,
-    /// Calls of spans outside every hold.
-    pub calls_outside: [u64; Span::COUNT],
+    /// Calls of spans outside every hold, by number.
+    pub calls_outside: [u64; MAX_SPANS],
     /// Losses.
     pub losses: [u64; Loss::COUNT],
 }
@@ -286,7 +289,7 @@ impl CpuState {
         let ended = offset_of!(Self, hold) + offset_of!(HoldSlot, end_ns);
         sum = sum.wrapping_add(word(ended));
         let mut add = |offset| sum = sum.wrapping_add(word(offset));
-        for span in 0..Span::COUNT {
+        for span in 0..MAX_SPANS {
             add(offset_of!(Self, calls_outside) + 8 * span);
         }
         for loss in 0..Loss::COUNT {
@@ -307,7 +310,7 @@ const _: () = {
     assert!(READ_DEPTH.is_power_of_two() && Phase::COUNT.is_power_of_two());
     assert!(size_of::<RunControl>() == 8);
     assert!(size_of::<SpanSlot>() == 16);
-    assert!(size_of::<OpenSpans>() == 8 + 16 * Span::COUNT);
+    assert!(size_of::<OpenSpans>() == 8 + 16 * MAX_SPANS);
     assert!(size_of::<WaitFrame>() == 48);
     assert!(size_of::<PendingWait>() == 24);
     assert!(size_of::<ReadFrame>() == 16);
@@ -320,7 +323,7 @@ const _: () = {
         size_of::<SiteState>()
             == 16
                 + 2 * Phase::COUNT * size_of::<Longest>()
-                + Span::COUNT * size_of::<SpanTotals>()
+                + MAX_SPANS * size_of::<SpanTotals>()
                 + 2 * BUCKETS * 4
     );
     assert!(
@@ -335,7 +338,7 @@ const _: () = {
                 + size_of::<ReadStack>()
                 + 48
                 + 8 * INTERRUPTED_FRAMES
-                + Span::COUNT * 8
+                + MAX_SPANS * 8
                 + Loss::COUNT * 8
     );
 };

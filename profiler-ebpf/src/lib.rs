@@ -28,9 +28,9 @@ pub use contention::{
     STACK_FRAMES, TASK_SLOTS, TaskSlot, WAIT_OCTAVES,
 };
 pub use cpu::{
-    ARMED, CONTROLS, CpuState, Longest, OpenSpans, PendingWait, READ_DEPTH, READERS, RELEASES,
-    ReadFrame, ReadStack, RunControl, SiteState, SpanSlot, SpanTotals, TextRange, WAIT_DEPTH,
-    WRITERS, WaitFrame, WaitStack,
+    ARMED, CONTROLS, CpuState, Longest, MAX_SPANS, OpenSpans, PendingWait, READ_DEPTH, READERS,
+    RELEASES, ReadFrame, ReadStack, RunControl, SiteState, SpanSlot, SpanTotals, TextRange,
+    WAIT_DEPTH, WRITERS, WaitFrame, WaitStack,
 };
 pub use histogram::{
     BUCKETS, BUCKETS_PER_OCTAVE, RELATIVE_ERROR, bucket_high_ns, bucket_low_ns, bucket_of,
@@ -41,7 +41,7 @@ pub use hold::{
     ProcessLock, RING_HOLDS, TaskHold, WaitMark, overlap_ns,
 };
 pub use kernel_calls::{FRAME_TYPE_NAME, KernelCall};
-pub use names::{Loss, Phase, Span};
+pub use names::{Loss, Phase};
 pub use off_cpu::{OFF_CPU_PLACES, OFF_CPU_SLOTS, OTHERS_OFF_CPU, OffCpuEntry};
 pub use owners::{OWNER_FRAMES, OWNER_PLACES, OWNER_SAMPLE_EVERY, OwnerStack};
 pub use sites::{

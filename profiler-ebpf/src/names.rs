@@ -1,4 +1,4 @@
-//! What ran inside a hold, and what was lost: enumerations that index the tables of both sides.
+//! What was lost, and what the run is doing: enumerations that index the tables of both sides.
 
 /// Declares an enumeration whose discriminants are table indices from 0, with its number of
 /// variants, all of them in order, and the name by which recordings and reports know each.
@@ -39,45 +39,6 @@ macro_rules! table_index {
             }
         }
     };
-}
-
-table_index! {
-    /// A call whose time inside a hold is measured. Named after the kernel's function.
-    Span {
-        /// Frees a `struct pid`; takes pidmap_lock.
-        FreePid = "free_pid",
-        /// Mixes bytes into the input pool; takes its lock.
-        AddDeviceRandomness = "add_device_randomness",
-        /// Unlinks a task from a `struct pid`; contains free_pid before Linux 6.15.
-        ChangePid = "__change_pid",
-        /// Frees queued signals.
-        FlushSigqueue = "flush_sigqueue",
-        /// Cleans up the CPU timers of a thread.
-        PosixCpuTimersExit = "posix_cpu_timers_exit",
-        /// Cleans up the CPU timers of a process.
-        PosixCpuTimersExitGroup = "posix_cpu_timers_exit_group",
-        /// Drops the /proc entries of a task; outside every hold.
-        ProcFlushPid = "proc_flush_pid",
-        /// The whole of a reap, of which the hold is a part: calls are counted, no time is taken.
-        ReleaseTask = "release_task",
-        /// Drops a reference to the signal handlers that threads share, and frees them with the last one.
-        CleanupSighand = "__cleanup_sighand",
-        /// Sends the signal of a child's end to its parent, and wakes it.
-        DoNotifyParent = "do_notify_parent",
-        /// Links a task to a `struct pid`.
-        AttachPid = "attach_pid",
-        /// Wakes who waits in a queue, on request alone: here those that poll a pidfd.
-        WakeUp = "__wake_up",
-    }
-}
-
-impl Span {
-    /// Whether it is measured only for whoever asks for it: the whole machine calls it, so that two programs there
-    /// cost everybody.
-    #[must_use]
-    pub const fn is_on_request(self) -> bool {
-        matches!(self, Self::WakeUp)
-    }
 }
 
 table_index! {
@@ -207,9 +168,6 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_lead_back() {
-        for span in Span::ALL {
-            assert_eq!(Span::from_name(span.name()), Some(*span));
-        }
         for loss in Loss::ALL {
             assert_eq!(Loss::from_name(loss.name()), Some(*loss));
         }

@@ -294,12 +294,12 @@ impl AttachArguments {
 
 #[cfg(test)]
 mod tests {
-    use lockprof_abi::Span;
 
     use super::*;
     use crate::{
         daemon::LoadSpec,
         recording::schema::{Detail, LockFamily},
+        span::Span,
     };
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         let error = attach(&["--span", "__wake_up"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
         let asked = attach(&["--span", "__wake_up", "--detail", "spans"]).unwrap();
-        assert_eq!(asked.measure.spans, [Span::WakeUp]);
+        assert_eq!(asked.measure.spans, [Span::WAKE_UP]);
         // Those that are measured anyway are no request.
         let error = attach(&["--span", "free_pid", "--detail", "spans"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);

@@ -6,7 +6,6 @@ mod table;
 mod tests;
 
 use anyhow::{Context as _, Result};
-use lockprof_abi::Span;
 use serde::Serialize;
 
 pub use table::render_table;
@@ -17,6 +16,7 @@ use crate::kernel::{
     UNLOCK_FUNCTION, Unlock, kernel_identity, plan,
     privileges::{self, HeldPrivilege},
 };
+use crate::known_locks::{self, DEFAULT_LOCK};
 use crate::recording::schema::{AddressSource, Deferral, Kernel, Method, Tier};
 
 /// The version of the JSON.
@@ -112,6 +112,7 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
         method: Method::Wait,
         arrangement: None,
         kinds: Vec::new(),
+        spans: Vec::new(),
         reasons: match error {
             PlanError::Unsupported { reasons } => reasons,
             error => vec![error.to_string()],
@@ -130,7 +131,8 @@ pub fn offered(capabilities: &Capabilities, request: &Request) -> AttachPlan {
 }
 
 fn is_on_request(function: &str) -> bool {
-    Span::from_name(function).is_some_and(Span::is_on_request)
+    let mut known = known_locks::spans_of(DEFAULT_LOCK).iter();
+    known.any(|known| known.span.name() == function && known.is_on_request)
 }
 
 /// Every probe point, and whether it can be used.
@@ -158,7 +160,11 @@ pub fn probe_points(capabilities: &Capabilities) -> Vec<ProbePoint> {
         READ_UNLOCK_FUNCTION,
     ]
     .into_iter()
-    .chain(Span::ALL.iter().map(|span| span.name()));
+    .chain(
+        known_locks::spans_of(DEFAULT_LOCK)
+            .iter()
+            .map(|known| known.span.name()),
+    );
     let mut points: Vec<ProbePoint> = functions
         .map(|target| {
             let facts = capabilities.function(target);

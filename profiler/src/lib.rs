@@ -23,6 +23,7 @@ pub mod renounce;
 pub mod report;
 pub mod run;
 pub mod site;
+pub mod span;
 pub mod statistics;
 pub mod tell;
 pub mod text;

@@ -5,85 +5,78 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{Loss, Span};
+use lockprof_abi::{Loss, MAX_SPANS};
 
 use super::maps::{self, lose};
 
-/// The four programs of a span.
+/// The four programs of each number.
 macro_rules! span_programs {
-    ($($span:ident: $entered:ident $left:ident $kprobe_entered:ident $kretprobe_left:ident,)+) => {
+    ($($number:literal: $entered:ident $left:ident $kprobe_entered:ident $kretprobe_left:ident;)+) => {
         $(
             #[fentry]
             fn $entered(_ctx: FEntryContext) -> i32 {
-                entered(Span::$span);
+                entered::<$number>();
                 0
             }
 
             #[fexit]
             fn $left(_ctx: FExitContext) -> i32 {
-                left(Span::$span);
+                left::<$number>();
                 0
             }
 
             #[kprobe]
             fn $kprobe_entered(_ctx: ProbeContext) -> u32 {
-                entered(Span::$span);
+                entered::<$number>();
                 0
             }
 
             #[kretprobe]
             fn $kretprobe_left(_ctx: RetProbeContext) -> u32 {
-                left(Span::$span);
+                left::<$number>();
                 0
             }
         )+
+
+        const _: () = assert!([$($number,)+].len() == MAX_SPANS);
     };
 }
 
+// Which function each stands at is known when it is loaded; of those that a run has no use for none is.
 span_programs! {
-    FreePid: span_entered_free_pid span_left_free_pid
-        kprobe_span_entered_free_pid kretprobe_span_left_free_pid,
-    AddDeviceRandomness: span_entered_add_device_randomness span_left_add_device_randomness
-        kprobe_span_entered_add_device_randomness kretprobe_span_left_add_device_randomness,
-    ChangePid: span_entered_change_pid span_left_change_pid
-        kprobe_span_entered_change_pid kretprobe_span_left_change_pid,
-    FlushSigqueue: span_entered_flush_sigqueue span_left_flush_sigqueue
-        kprobe_span_entered_flush_sigqueue kretprobe_span_left_flush_sigqueue,
-    PosixCpuTimersExit: span_entered_posix_cpu_timers_exit span_left_posix_cpu_timers_exit
-        kprobe_span_entered_posix_cpu_timers_exit kretprobe_span_left_posix_cpu_timers_exit,
-    PosixCpuTimersExitGroup: span_entered_posix_cpu_timers_exit_group
-        span_left_posix_cpu_timers_exit_group
-        kprobe_span_entered_posix_cpu_timers_exit_group
-        kretprobe_span_left_posix_cpu_timers_exit_group,
-    ProcFlushPid: span_entered_proc_flush_pid span_left_proc_flush_pid
-        kprobe_span_entered_proc_flush_pid kretprobe_span_left_proc_flush_pid,
-    ReleaseTask: span_entered_release_task span_left_release_task
-        kprobe_span_entered_release_task kretprobe_span_left_release_task,
-    CleanupSighand: span_entered_cleanup_sighand span_left_cleanup_sighand
-        kprobe_span_entered_cleanup_sighand kretprobe_span_left_cleanup_sighand,
-    DoNotifyParent: span_entered_do_notify_parent span_left_do_notify_parent
-        kprobe_span_entered_do_notify_parent kretprobe_span_left_do_notify_parent,
-    AttachPid: span_entered_attach_pid span_left_attach_pid
-        kprobe_span_entered_attach_pid kretprobe_span_left_attach_pid,
-    WakeUp: span_entered_wake_up span_left_wake_up
-        kprobe_span_entered_wake_up kretprobe_span_left_wake_up,
+    0: span_entered_0 span_left_0 kprobe_span_entered_0 kretprobe_span_left_0;
+    1: span_entered_1 span_left_1 kprobe_span_entered_1 kretprobe_span_left_1;
+    2: span_entered_2 span_left_2 kprobe_span_entered_2 kretprobe_span_left_2;
+    3: span_entered_3 span_left_3 kprobe_span_entered_3 kretprobe_span_left_3;
+    4: span_entered_4 span_left_4 kprobe_span_entered_4 kretprobe_span_left_4;
+    5: span_entered_5 span_left_5 kprobe_span_entered_5 kretprobe_span_left_5;
+    6: span_entered_6 span_left_6 kprobe_span_entered_6 kretprobe_span_left_6;
+    7: span_entered_7 span_left_7 kprobe_span_entered_7 kretprobe_span_left_7;
+    8: span_entered_8 span_left_8 kprobe_span_entered_8 kretprobe_span_left_8;
+    9: span_entered_9 span_left_9 kprobe_span_entered_9 kretprobe_span_left_9;
+    10: span_entered_10 span_left_10 kprobe_span_entered_10 kretprobe_span_left_10;
+    11: span_entered_11 span_left_11 kprobe_span_entered_11 kretprobe_span_left_11;
+    12: span_entered_12 span_left_12 kprobe_span_entered_12 kretprobe_span_left_12;
+    13: span_entered_13 span_left_13 kprobe_span_entered_13 kretprobe_span_left_13;
+    14: span_entered_14 span_left_14 kprobe_span_entered_14 kretprobe_span_left_14;
+    15: span_entered_15 span_left_15 kprobe_span_entered_15 kretprobe_span_left_15;
 }
 
 /// A span begins. Interrupts are off in a hold, so whatever is called on this CPU while its hold is
 /// open is called inside it.
 #[inline(always)]
-fn entered(span: Span) {
+fn entered<const SPAN: usize>() {
     let Some(cpu) = maps::cpu_state() else { return };
     if !maps::is_held(cpu) {
         // In a hold that began at the edge of this window it is neither inside one of its holds nor outside.
         if !maps::armed(cpu) || cpu.hold.held != 0 {
             return;
         }
-        maps::add(&mut cpu.calls_outside[span.index()], 1);
+        maps::add(&mut cpu.calls_outside[SPAN], 1);
         return;
     }
     let covered_ns = cpu.open_spans.covered_ns;
-    let slot = &mut cpu.open_spans.slots[span.index()];
+    let slot = &mut cpu.open_spans.slots[SPAN];
     let left_before = slot.start_ns == 0;
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
@@ -96,7 +89,7 @@ fn entered(span: Span) {
 
 /// A span ends. The clock is read first.
 #[inline(always)]
-fn left(span: Span) {
+fn left<const SPAN: usize>() {
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     let Some(cpu) = maps::cpu_state() else { return };
@@ -105,7 +98,7 @@ fn left(span: Span) {
     }
     let held_since_ns = cpu.hold.start_ns;
     let open = &mut cpu.open_spans;
-    let slot = &mut open.slots[span.index()];
+    let slot = &mut open.slots[SPAN];
     let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);
     slot.start_ns = 0;
     if start_ns < held_since_ns {
@@ -123,7 +116,7 @@ fn left(span: Span) {
     let Some(state) = maps::site_state(cpu.hold.site) else {
         return;
     };
-    let totals = &mut state.spans[span.index()];
+    let totals = &mut state.spans[SPAN];
     totals.calls += 1;
     totals.in_hold_ns += in_hold_ns;
     totals.self_ns += self_ns;

@@ -130,6 +130,10 @@ fn refresh(arguments: &Arguments) -> Result<()> {
         Kallsyms::default(),
         &BtfFacts::default(),
         numbers,
+        known_locks::spans_of(DEFAULT_LOCK)
+            .iter()
+            .map(|known| known.span)
+            .collect(),
         0,
     );
     for _ in 0..arguments.refreshes {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, CommandFactory as _, ValueEnum, error::ErrorKind};
-use lockprof_abi::Span;
 
 use super::{
     Arguments,
@@ -16,6 +15,7 @@ use crate::{
     kernel::{AttachChoice, ByTask, Request},
     known_locks::{DEFAULT_LOCK, is_of_process},
     recording::schema::{Arrangement, Detail},
+    span::Span,
 };
 
 /// What `run` and `attach` share.

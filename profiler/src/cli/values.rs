@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lockprof_abi::Span;
 
-use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily, units};
+use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily, span::Span, units};
 
 /// The shortest window that can be asked for: below it, little but its edges would be measured.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
@@ -106,9 +105,9 @@ pub(super) fn positive_seconds(text: &str) -> Result<Duration, String> {
 
 /// A call that is measured where it is asked for alone.
 pub(super) fn span_on_request() -> impl TypedValueParser<Value = Span> {
-    let spans = Span::ALL.iter().filter(|span| span.is_on_request());
-    PossibleValuesParser::new(spans.map(|span| span.name()))
-        .try_map(|name| Span::from_name(&name).ok_or("no span has this name"))
+    let spans = known_locks::spans().filter(|known| known.is_on_request);
+    PossibleValuesParser::new(spans.map(|known| known.span.name()))
+        .try_map(|name| Span::find(&name).ok_or("no span has this name"))
 }
 
 /// `auto`, `off`, or the least length of a window.

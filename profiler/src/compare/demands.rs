@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockprof_abi::Span;
-
 use super::{Boot, Instrument, Samples, Setting, Side, Totals, setting::method_name};
 use crate::{
     forecast::{
         GuardedCalls, KernelDemands, RoundDemands, RoundMeasures, SiteHolds, Subject, call_time,
         demands,
     },
-    profile::own_lock,
+    known_locks,
     recording::schema::{Clock, Detail, Method, Tier},
+    span::Span,
     statistics::mean,
     work_unit::WorkUnit,
 };
@@ -64,14 +63,14 @@ pub fn demands_of(sides: &[&Side]) -> Result<Demands, String> {
         .iter()
         .map(|side| (*side, rounds(side, setting, method)))
         .collect();
-    if let Some(unprobed) = kernels.iter().find_map(unprobed) {
+    if let Some(unprobed) = kernels.iter().find_map(|kernel| unprobed(setting, kernel)) {
         return Err(unprobed);
     }
     let demanded = kernels
         .iter()
         .map(|(side, rounds)| {
             let boots = rounds.iter().map(|round| {
-                let measures = round.measures(setting, &guarded(side, round, &kernels));
+                let measures = round.measures(setting, &guarded(setting, (side, round), &kernels));
                 demands(&measures).map_err(|error| format!("{}: {error}", side.name))
             });
             Ok(KernelDemands {
@@ -136,20 +135,25 @@ struct Round<'a> {
 }
 
 /// What a lock is asked for by calls that were not probed is not nothing.
-fn unprobed((side, rounds): &(&Side, Vec<Round<'_>>)) -> Option<String> {
-    let guarded = Span::ALL.iter().filter(|&&span| own_lock(span).is_some());
+fn unprobed(setting: &Setting, (side, rounds): &(&Side, Vec<Round<'_>>)) -> Option<String> {
     let unprobed = |span: Span| {
         rounds
             .iter()
             .filter_map(|round| round.spans)
             .any(|spans| !spans.spans_of.contains_key(&span))
     };
-    let span = guarded.copied().find(|&span| unprobed(span))?;
+    let (span, _) = guarded_spans(setting).find(|&(span, _)| unprobed(span))?;
     Some(format!(
         "calls of {} were not probed in {}, and how often they ask for a lock is not known",
         span.name(),
         side.name
     ))
+}
+
+/// The known spans of the setting's lock that take a lock of their own, with that.
+fn guarded_spans(setting: &Setting) -> impl Iterator<Item = (Span, &'static str)> {
+    let known = known_locks::spans_of(&setting.lock).iter();
+    known.filter_map(|known| Some((known.span, known.own_lock?)))
 }
 
 /// How the exact tier probes, the cheapest first.
@@ -278,8 +282,8 @@ fn inside(totals: &Totals, span: Span) -> (f64, f64) {
 
 /// The calls that take a lock of their own, with the time of a call of this kernel, else of another.
 fn guarded(
-    side: &Side,
-    round: &Round<'_>,
+    setting: &Setting,
+    (side, round): (&Side, &Round<'_>),
     kernels: &[(&Side, Vec<Round<'_>>)],
 ) -> Vec<GuardedCalls> {
     let Some(probed) = round.spans else {
@@ -292,10 +296,7 @@ fn guarded(
             .collect();
         mean(&times)
     };
-    let spans = Span::ALL
-        .iter()
-        .filter_map(|&span| Some((span, own_lock(span)?)));
-    spans
+    guarded_spans(setting)
         .filter_map(|(span, lock)| {
             let others: Vec<(&str, Option<f64>)> = kernels
                 .iter()

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::Span;
-
 use super::{
     Basis, Comparison, Difference, Finding, Measure, Quantity, Samples, Setting, Side, Totals,
     setting::Instrument,
 };
-use crate::recording::schema::Clock;
+use crate::{recording::schema::Clock, span::Span};
 
 /// What a recording is about as a whole, by this clock.
 pub fn wholes(clock: Clock) -> Vec<Quantity> {
@@ -193,11 +191,9 @@ pub fn unlike_spans(instrument: Instrument, sides: [&Samples<'_>; 2]) -> BTreeSe
             .collect();
         boots.iter().any(|(with, _)| *with > 0) && boots.iter().any(|(with, all)| with < all)
     };
-    Span::ALL
-        .iter()
-        .copied()
-        .filter(|&span| unlike(span))
-        .collect()
+    let all = sides.into_iter().flat_map(|side| side.totals(instrument));
+    let spans: BTreeSet<Span> = all.flat_map(Totals::all_spans).collect();
+    spans.into_iter().filter(|&span| unlike(span)).collect()
 }
 
 fn recordings_with(totals: &Totals, span: Span) -> usize {

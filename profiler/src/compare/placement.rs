@@ -1,10 +1,10 @@
 //! Where calls happen: inside a hold, or not. This is no statistic: a patch that moves a call out of the
 //! hold has moved it or has not.
 
-use lockprof_abi::Span;
+use std::collections::BTreeSet;
 
 use super::{SMALLEST_CHANGE, Samples, Totals, setting::Instrument};
-use crate::{profile::contained, site::Site};
+use crate::{site::Site, span::Span};
 
 /// Where the calls of one span happen on both sides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +46,7 @@ impl Placement {
 /// those costs, which falls on it, and says nothing.
 #[must_use]
 pub fn calls_within_moved(placements: &[Placement], outer: Span) -> bool {
-    let inner = contained(outer);
+    let inner = outer.contained();
     placements
         .iter()
         .any(|placement| inner.contains(&placement.span) && placement.moved())
@@ -107,9 +107,12 @@ pub fn placements(instrument: Instrument, sides: [&Samples<'_>; 2]) -> Vec<Place
         let mut totals = sides.into_iter().flat_map(|side| side.totals(instrument));
         totals.any(|totals| totals.spans_absent.contains_key(span))
     };
-    let spans = Span::ALL.iter().filter(|&&span| span != Span::ReleaseTask);
+    let all = sides.into_iter().flat_map(|side| side.totals(instrument));
+    let spans: BTreeSet<Span> = all.flat_map(Totals::all_spans).collect();
     spans
-        .map(|&span| Placement {
+        .into_iter()
+        .filter(|span| !span.encloses_holds())
+        .map(|span| Placement {
             span,
             calls: of(span),
         })

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::Span;
-
 use super::{Basis, LockName, LockRun, Measure, Setting, Totals, lock_run::number};
 use crate::{
-    profile::{Durations, own_lock},
+    known_locks,
+    profile::Durations,
     site::Site,
+    span::Span,
     statistics,
     units::{self, TimeUnit},
     work_unit::WorkUnit,
@@ -202,7 +202,7 @@ impl Quantity {
             }
             Self::OtherLock(lock) => {
                 // The locks that calls take for themselves are spinlocks.
-                let mut called = Span::ALL.iter().filter_map(|&span| own_lock(span));
+                let mut called = known_locks::spans().filter_map(|known| known.own_lock);
                 let invisible = totals.hides_spinlock_waits() && called.any(|own| own == lock);
                 match totals.other_locks.get(lock) {
                     Some(waits) => by_work(&totals.other_locks_of, waits.waited_ns),

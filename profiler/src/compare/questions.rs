@@ -8,8 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::Span;
-
 use super::{
     Answers, Finding, Instruments, Placement, Quantity, Samples, Setting,
     family::{decide, drawn, family},
@@ -19,10 +17,7 @@ use super::{
     setting::Instrument,
 };
 use crate::{
-    profile::{contained, own_lock},
-    recording::schema::Clock,
-    site::Site,
-    statistics::Resampler,
+    known_locks, recording::schema::Clock, site::Site, span::Span, statistics::Resampler,
     work_unit::WorkUnit,
 };
 
@@ -211,7 +206,8 @@ impl<'a> Asking<'a> {
         if self.setting.clock == Clock::Instructions || self.setting.unit != WorkUnit::TaskLife {
             return Vec::new();
         }
-        let locks = Span::ALL.iter().filter_map(|&span| own_lock(span));
+        let known = known_locks::spans_of(&self.setting.lock).iter();
+        let locks = known.filter_map(|known| known.own_lock);
         let locks: BTreeSet<&str> = locks.collect();
         locks
             .into_iter()
@@ -252,7 +248,7 @@ impl<'a> Asking<'a> {
         let unlike = unlike_spans(instrument, self.sides);
         let unlike = &unlike & &spans;
         // Around a call that one side alone has probed are its probes, or the call itself.
-        spans.retain(|&span| !contained(span).iter().any(|inner| unlike.contains(inner)));
+        spans.retain(|&span| !span.contained().iter().any(|inner| unlike.contains(inner)));
         let rest = unlike.is_empty().then_some(Quantity::OwnWork(site));
         let with_waits = self.instruments.waits.map(|_| instrument);
         let inner: BTreeSet<String> = with_waits

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockprof_abi::Span;
-
 use crate::{
     profile::{Contention, Durations, Locks, Profile, SiteProfile, symbol_of},
-    recording::schema::{LockFamily, Probe, Proves},
+    recording::schema::{LockFamily, Proves},
     site::Site,
+    span::Span,
     statistics,
     work_unit::WorkUnit,
 };
@@ -208,7 +207,7 @@ impl Totals {
             self.spans_of.entry(span).or_default().add(basis);
         }
         for (name, why) in &profile.absent_spans {
-            if let Some(span) = Span::from_name(name) {
+            if let Some(span) = Span::find(name) {
                 self.spans_absent.entry(span).or_insert_with(|| why.clone());
             }
         }
@@ -231,6 +230,12 @@ impl Totals {
                 }
             }
         }
+    }
+
+    /// The spans that it had, or was to have, probes for.
+    pub(super) fn all_spans(&self) -> impl Iterator<Item = Span> {
+        let absent = self.spans_absent.keys();
+        self.spans_of.keys().chain(absent).copied()
     }
 
     /// Whether nobody would have been seen to wait for a spinlock: not where a recording of the same boot proves that
@@ -300,10 +305,9 @@ fn add_durations(sums: &mut BTreeMap<Site, Durations>, site: Site, durations: &D
 /// The spans whose calls were seen wherever they happened: all their probes were attached, and to the end.
 fn probed_spans(profile: &Profile) -> BTreeSet<Span> {
     let probes = || profile.header.attach.probes.iter();
-    let span_of = |probe: &Probe| Span::from_name(&probe.target);
     let absent = probes().filter(|probe| probe.absent.is_some());
-    let absent: BTreeSet<Span> = absent.filter_map(span_of).collect();
-    let planned: BTreeSet<Span> = probes().filter_map(span_of).collect();
+    let absent: BTreeSet<Span> = absent.filter_map(Span::of_probe).collect();
+    let planned: BTreeSet<Span> = probes().filter_map(Span::of_probe).collect();
     &planned - &absent
 }
 

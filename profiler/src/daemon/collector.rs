@@ -22,6 +22,7 @@ use crate::{
         self, CgroupInterval, ContentionInterval, CpuInterval, Interval, Kind, LongestEvent,
     },
     site::Site,
+    span::Span,
 };
 
 /// What the waits of one interval are summed by, over CPUs: lock, flags, caller, stack, and the site
@@ -47,6 +48,8 @@ pub struct Collector {
     pub(super) names: Names,
     /// Of the target lock, by slot.
     pub(super) sites: SiteTable,
+    /// By number.
+    spans: Vec<Span>,
     cgroup_paths: CgroupPaths,
     /// CLOCK_MONOTONIC when the probes were attached, in nanoseconds.
     attached_ns: u64,
@@ -60,6 +63,7 @@ impl Collector {
         symbols: Kallsyms,
         btf: &BtfFacts,
         numbers: SiteNumbers,
+        spans: Vec<Span>,
         attached_ns: u64,
     ) -> Self {
         Self {
@@ -72,6 +76,7 @@ impl Collector {
             longest: HashMap::new(),
             names: Names::new(symbols, cpus, btf),
             sites: SiteTable::new(numbers),
+            spans,
             cgroup_paths: CgroupPaths::open(),
             attached_ns,
         }
@@ -136,8 +141,8 @@ impl Collector {
         self.off_cpu
             .sum(source, off_cpu, &self.sites, &mut self.names, interval);
         interval.waiters = self.waiters.sum(waiters, &mut self.cgroup_paths);
-        interval.spans = sums.spans(&self.sites);
-        interval.calls_outside = sums.calls_outside();
+        interval.spans = sums.spans(&self.sites, &self.spans);
+        interval.calls_outside = sums.calls_outside(&self.spans);
         interval.blame = sums.blame(&self.sites);
         interval.losses = sums.losses();
     }
@@ -410,7 +415,8 @@ mod tests {
     fn only_active_cpus_are_read_and_in_the_end_all() {
         let symbols = Kallsyms::parse("").unwrap();
         let numbers = SiteNumbers::of(known_locks::find("tasklist_lock"));
-        let mut collector = Collector::new(2, symbols, &BtfFacts::default(), numbers, 0);
+        let mut collector =
+            Collector::new(2, symbols, &BtfFacts::default(), numbers, Vec::new(), 0);
         let mut source = Counters {
             holds: 0,
             held_ns: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use lockprof_abi::{Loss, OTHER_READER, SiteState, Span, site_slot};
+use lockprof_abi::{Loss, MAX_SPANS, OTHER_READER, SiteState, site_slot};
 
 use super::sites::SiteTable;
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         BlameInterval, CpuInterval, READERS_AND_HANDOVER, SiteInterval, SpanInterval,
     },
     site::Site,
+    span::Span,
 };
 
 /// What a CPU did.
@@ -132,8 +133,10 @@ pub(super) fn sparse(before: &[u32], after: &[u32]) -> (Vec<u32>, u64) {
 /// What is summed over CPUs in an interval, by slot where it is by site.
 #[derive(Debug, Default)]
 pub struct Sums {
-    spans: BTreeMap<(Span, usize), [u64; 3]>,
-    outside: BTreeMap<Span, u64>,
+    /// By the span's number, and by slot.
+    spans: BTreeMap<(usize, usize), [u64; 3]>,
+    /// By the span's number.
+    outside: BTreeMap<usize, u64>,
     blame: BTreeMap<(usize, usize), u64>,
     losses: BTreeMap<Loss, u64>,
 }
@@ -141,27 +144,26 @@ pub struct Sums {
 impl Sums {
     /// Adds what a CPU did.
     pub fn add(&mut self, before: &CpuReading, after: &CpuReading) {
-        for span in Span::ALL {
+        for span in 0..MAX_SPANS {
             for slot in 0..after.used() {
-                let [old, new] = [before, after].map(|cpu| &cpu.site(slot).spans[span.index()]);
+                let [old, new] = [before, after].map(|cpu| &cpu.site(slot).spans[span]);
                 let change = [
                     new.calls.wrapping_sub(old.calls),
                     new.in_hold_ns.wrapping_sub(old.in_hold_ns),
                     new.self_ns.wrapping_sub(old.self_ns),
                 ];
                 if change != [0; 3] {
-                    let sum = self.spans.entry((*span, slot)).or_default();
+                    let sum = self.spans.entry((span, slot)).or_default();
                     for (sum, change) in sum.iter_mut().zip(change) {
                         *sum += change;
                     }
                 }
             }
-            let index = span.index();
-            let calls = after.state.calls_outside[index];
+            let calls = after.state.calls_outside[span];
             add(
                 &mut self.outside,
-                *span,
-                calls.wrapping_sub(before.state.calls_outside[index]),
+                span,
+                calls.wrapping_sub(before.state.calls_outside[span]),
             );
         }
         for waiter in 0..after.used() {
@@ -183,11 +185,14 @@ impl Sums {
         }
     }
 
-    /// Spans inside holds.
+    /// Calls inside holds of the run's spans, which are in the order of their numbers.
     #[must_use]
-    pub fn spans(&self, table: &SiteTable) -> Vec<SpanInterval> {
+    pub fn spans(&self, table: &SiteTable, spans: &[Span]) -> Vec<SpanInterval> {
         let mut sums: BTreeMap<(Span, Site), [u64; 3]> = BTreeMap::new();
-        for (&(span, slot), change) in &self.spans {
+        for (&(number, slot), change) in &self.spans {
+            let Some(&span) = spans.get(number) else {
+                continue;
+            };
             let sum = sums.entry((span, table.site(slot))).or_default();
             for (sum, change) in sum.iter_mut().zip(change) {
                 *sum += change;
@@ -206,12 +211,12 @@ impl Sums {
             .collect()
     }
 
-    /// Calls outside every hold.
+    /// Calls of them outside every hold.
     #[must_use]
-    pub fn calls_outside(&self) -> BTreeMap<String, u64> {
-        self.outside
-            .iter()
-            .map(|(span, calls)| (span.name().to_owned(), *calls))
+    pub fn calls_outside(&self, spans: &[Span]) -> BTreeMap<String, u64> {
+        let calls = self.outside.iter();
+        calls
+            .filter_map(|(&number, calls)| Some((spans.get(number)?.name().to_owned(), *calls)))
             .collect()
     }
 
@@ -315,9 +320,9 @@ mod tests {
         *after.blame_ns_mut(FIRST + 1, FIRST + 2) = 1;
         *after.blame_ns_mut(FIRST, UNKNOWN_SITE as usize) = 2;
         *after.blame_ns_mut(FIRST, readers) = 6;
-        after.site_mut(FIRST).spans[Span::FreePid.index()].calls = 1;
-        after.site_mut(FIRST + 1).spans[Span::FreePid.index()].calls = 2;
-        after.state.calls_outside[Span::ReleaseTask.index()] = 9;
+        after.site_mut(FIRST).spans[0].calls = 1;
+        after.site_mut(FIRST + 1).spans[0].calls = 2;
+        after.state.calls_outside[1] = 9;
         after.state.losses[Loss::WaitMigrated.index()] = 1;
         let mut sums = Sums::default();
         sums.add(&before, &after);
@@ -333,9 +338,10 @@ mod tests {
         let mut expected = expected.to_vec();
         expected.sort();
         assert_eq!(blame, expected);
-        let spans = sums.spans(&table());
+        let of_run = [Span::FREE_PID, Span::RELEASE_TASK];
+        let spans = sums.spans(&table(), &of_run);
         assert_eq!((spans.len(), spans[0].calls), (1, 6));
-        assert_eq!(sums.calls_outside()["release_task"], 18);
+        assert_eq!(sums.calls_outside(&of_run)["release_task"], 18);
         assert_eq!(sums.losses()["wait_migrated"], 2);
     }
 }

@@ -135,6 +135,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         symbols,
         &capabilities.btf,
         numbers,
+        target.spans(),
         attached_at.monotonic_ns,
     );
     let kernel = kernel_identity(&capabilities);

@@ -20,6 +20,7 @@ use crate::{
     recording::schema::{
         AddressSource, Attach, Lock, Method, OwnerStacks, SampledBy, Tier, WindowKind,
     },
+    span::Span,
 };
 
 /// Characters of a refusal that a report repeats.
@@ -152,6 +153,12 @@ impl Target {
     pub(super) fn method(&self) -> Method {
         let plan = self.plan.as_ref();
         plan.map_or(Method::Off, |(plan, _)| plan.method)
+    }
+
+    /// The calls inside holds that are measured, by number.
+    pub(super) fn spans(&self) -> Vec<Span> {
+        let plan = self.plan.as_ref();
+        plan.map_or_else(Vec::new, |(plan, _)| plan.spans.clone())
     }
 
     /// What is attached, as the recording has it.

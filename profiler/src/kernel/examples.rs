@@ -13,7 +13,7 @@ use super::obstructions::Obstructions;
 use super::preemption::PreemptionMode;
 use super::privileges::CapabilitySet;
 use super::sites::rwlock_functions;
-use crate::known_locks::DEFAULT_LOCK;
+use crate::known_locks::{self, DEFAULT_LOCK};
 
 pub(crate) const ADDRESS: u64 = 0xffff_ffff_82a0_a080;
 
@@ -26,6 +26,11 @@ pub(crate) fn debian_6_12() -> Capabilities {
     };
     let functions: BTreeMap<String, FunctionFacts> = rwlock_functions()
         .chain(["detach_pid", "__traceiter_contention_begin"])
+        .chain(
+            known_locks::spans_of(DEFAULT_LOCK)
+                .iter()
+                .map(|known| known.span.name()),
+        )
         .chain(functions_by_task().filter(|name| !is_of_lock_debugging(name)))
         .map(|name| (name.to_owned(), everything.clone()))
         .collect();

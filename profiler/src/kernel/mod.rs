@@ -63,7 +63,7 @@ pub use obstructions::Obstructions;
 pub use per_cpu::PerCpu;
 pub use plan::{
     AttachChoice, AttachPlan, PlanError, PlannedLock, PlannedProbe, ProbeKind, Request, Role, plan,
-    sees_holders_leave, sees_waits_begin, span_has_left, span_program_stem,
+    sees_holders_leave, sees_waits_begin,
 };
 pub use preemption::PreemptionMode;
 pub use privileges::CapabilitySet;

@@ -7,10 +7,10 @@ mod obstacles;
 #[cfg(test)]
 mod probe_tests;
 mod probes;
+mod spans;
 #[cfg(test)]
 mod tests;
 
-use lockprof_abi::Span;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -21,16 +21,14 @@ use crate::known_locks::{self, DEFAULT_LOCK};
 use crate::recording::schema::{
     Arrangement, Attach, Detail, LockFamily, Method, Probe, Tier, WindowKind,
 };
+use crate::span::Span;
 
 use obstacles::{contention_obstacle, fentry_obstacle, hold_obstacle, kprobe_obstacle};
 
 pub(super) use arrangement::INTERRUPTS;
 pub use lock::PlannedLock;
 pub(super) use lock::address_of;
-pub use probes::{
-    PlannedProbe, ProbeKind, Role, sees_holders_leave, sees_waits_begin, span_has_left,
-    span_program_stem,
-};
+pub use probes::{PlannedProbe, ProbeKind, Role, sees_holders_leave, sees_waits_begin};
 
 /// What `--attach` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -129,6 +127,9 @@ pub struct AttachPlan {
     pub arrangement: Option<Arrangement>,
     /// The kinds of windows with probes, the one that comes first in front.
     pub kinds: Vec<WindowKind>,
+    /// The calls inside holds that are measured: the programs know each by its place here.
+    #[serde(serialize_with = "names_of")]
+    pub spans: Vec<Span>,
     /// Why this, and why the better ones are not possible: a sentence each.
     pub reasons: Vec<String>,
     /// The lock.
@@ -243,10 +244,19 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, request, tier)?;
-    let kinds = kinds(request, method, &lock);
+    let spans = spans::of_run(request, method, &lock);
+    let kinds = kinds(request, method, &spans);
     let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds, &lock);
     reasons.extend(why);
-    let probes = probes::in_order(capabilities, request, method, arrangement, &kinds, &lock);
+    let probes = probes::in_order(
+        capabilities,
+        request,
+        method,
+        arrangement,
+        &kinds,
+        &lock,
+        &spans,
+    );
     for probe in &probes {
         if let Some(reason) = refuse(&probe.target) {
             return Err(PlanError::Forbidden(reason));
@@ -304,6 +314,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         method,
         arrangement,
         kinds,
+        spans,
         reasons,
         lock,
         probes,
@@ -316,11 +327,12 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
 /// Windows of waits alone are there for a budget that allows no more.
 ///
 /// Which calls are inside a hold is known only where interrupts are off in it, of no lock that is followed by task.
-fn kinds(request: &Request, method: Method, lock: &PlannedLock) -> Vec<WindowKind> {
+fn kinds(request: &Request, method: Method, spans: &[Span]) -> Vec<WindowKind> {
     use WindowKind::{Holds, Spans, Waits};
-    let detail = match lock.by_task() {
-        Some(_) => Detail::Holds,
-        None => request.detail,
+    let detail = if spans.is_empty() {
+        Detail::Holds
+    } else {
+        request.detail
     };
     match (method, detail) {
         (Method::Off, _) => Vec::new(),

@@ -1,6 +1,6 @@
 //! Finding out what the kernel offers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockprof_abi::{FRAME_TYPE_NAME, KernelCall, KernelLayout, UNKNOWN_OFFSET};
 
@@ -21,6 +21,8 @@ use super::sites::{TRACEPOINT_BEGAN, TRACEPOINT_ENDED, rwlock_functions};
 use super::slab::{self, SlabLayout};
 use super::trials::{self, Targets};
 use super::{machine, others};
+use crate::known_locks;
+use crate::span::Span;
 
 /// What the name of a tracepoint's type in BTF begins with (include/trace/bpf_probe.h).
 const TRACEPOINT_TYPE: &str = "btf_trace_";
@@ -54,12 +56,17 @@ impl Capabilities {
         let uname = machine::uname();
         let config = ConfigFacts::of_release(&uname.release);
         let by_task = request.by_task();
-        let hooked: Vec<&str> = match by_task {
+        let mut hooked: Vec<&str> = match by_task {
             Some(by_task) => by_task.functions().collect(),
             None => rwlock_functions().collect(),
         };
+        let known = known_locks::spans_of(lock).iter().map(|known| known.span);
+        let spans: BTreeSet<Span> = known.chain(request.spans.iter().copied()).collect();
+        hooked.extend(spans.into_iter().map(Span::name));
         let all = rwlock_functions().chain(functions_by_task());
-        let names: Vec<&str> = all.chain(MARKERS.iter().copied()).collect();
+        let markers = MARKERS.iter().copied();
+        let names: BTreeSet<&str> = all.chain(markers).chain(hooked.iter().copied()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
         let mut functions: BTreeMap<String, FunctionFacts> = names
             .iter()
             .map(|name| ((*name).to_owned(), FunctionFacts::default()))

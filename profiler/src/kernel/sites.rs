@@ -2,7 +2,7 @@
 
 use lockprof_abi::{
     FEW_SITES, FIRST_CALLER, MANY_SITES, MAX_SITE_RANGES, OTHER_READER, OTHER_SITE, READER,
-    SiteRange, SiteRanges, Span, TextRange, UNKNOWN_SITE, site_slot,
+    SiteRange, SiteRanges, TextRange, UNKNOWN_SITE, site_slot,
 };
 
 use super::kallsyms::Kallsyms;
@@ -28,7 +28,7 @@ pub const TRACEPOINT_BEGAN: &str = "contention_begin";
 /// The tracepoint at its end.
 pub const TRACEPOINT_ENDED: &str = "contention_end";
 
-/// Every function that a probe may be put on to follow a reader-writer lock, calls inside its holds included.
+/// Every function that a probe may be put on to follow a reader-writer lock.
 pub fn rwlock_functions() -> impl Iterator<Item = &'static str> {
     [
         LOCK_FUNCTION,
@@ -37,7 +37,6 @@ pub fn rwlock_functions() -> impl Iterator<Item = &'static str> {
         READ_UNLOCK_FUNCTION,
     ]
     .into_iter()
-    .chain(Span::ALL.iter().map(|span| span.name()))
 }
 
 /// Where a function returns to while another tracer follows it: the caller is unknown then

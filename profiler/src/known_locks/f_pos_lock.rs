@@ -16,6 +16,7 @@ pub static LOCK: KnownLock = KnownLock {
     writers_irq: false,
     source: "include/linux/fs.h: f_pos_lock of struct file, 6.1 to 7.3",
     sites: &[],
+    spans: &[],
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,

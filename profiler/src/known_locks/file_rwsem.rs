@@ -12,6 +12,7 @@ pub static LOCK: KnownLock = KnownLock {
     writers_irq: false,
     source: "fs/locks.c: DEFINE_STATIC_PERCPU_RWSEM(file_rwsem), 6.1 to 7.3",
     sites: &[],
+    spans: &[],
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,

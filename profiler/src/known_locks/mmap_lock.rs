@@ -13,6 +13,7 @@ pub static LOCK: KnownLock = KnownLock {
     writers_irq: false,
     source: "include/linux/mm_types.h: mmap_lock of struct mm_struct, 5.8 to 7.3",
     sites: &[],
+    spans: &[],
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,

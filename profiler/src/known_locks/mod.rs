@@ -13,7 +13,7 @@ pub use file_rwsem::hold_by_proc_locks;
 pub use mmap_lock::{OwnMemory, hold_by_mmap};
 pub use tasklist_lock::hold_by_setpgid;
 
-use crate::{recording::schema::LockFamily, site::Site};
+use crate::{recording::schema::LockFamily, site::Site, span::Span};
 
 /// The lock that is followed when nobody says otherwise.
 pub const DEFAULT_LOCK: &str = tasklist_lock::LOCK.name;
@@ -35,6 +35,8 @@ pub struct KnownLock {
     pub source: &'static str,
     /// The callers that have everyday names, hottest first. Where there are any, no others are learned.
     pub sites: &'static [KnownSite],
+    /// The calls inside its holds that are measured where nobody names others, in the order of attaching.
+    pub spans: &'static [KnownSpan],
     /// The function whose first write lock it is, by which its address is learned where no symbol tells it.
     pub learned_in: Option<&'static str>,
     /// Whether each task takes it for writing when it is made, when it ends and when it is reaped.
@@ -76,6 +78,47 @@ pub struct SiteFunction {
     pub source: &'static str,
 }
 
+/// A function whose calls may lie inside holds.
+#[derive(Debug)]
+pub struct KnownSpan {
+    /// The function.
+    pub span: Span,
+    /// What it does: a part of a sentence.
+    pub does: &'static str,
+    /// Whether it is measured only for whoever asks for it: the whole machine calls it, so that two programs there cost
+    /// everybody.
+    pub is_on_request: bool,
+    /// Whether its end is probed; no time is taken where it is not.
+    pub has_left: bool,
+    /// Whether holds lie inside it, and it inside none.
+    pub encloses_holds: bool,
+    /// Whether the deferral of its calls is seen by none of them being inside a hold.
+    pub tells_deferral: bool,
+    /// The lock that it takes for itself, so that it needs no other to be held.
+    pub own_lock: Option<&'static str>,
+    /// Those of the others that it calls, in some version.
+    pub contains: &'static [Span],
+    /// Where the kernel's source says so.
+    pub source: &'static str,
+}
+
+impl KnownSpan {
+    /// One that is measured whole, and of which nothing else is known.
+    const fn of(span: Span, does: &'static str, source: &'static str) -> Self {
+        Self {
+            span,
+            does,
+            is_on_request: false,
+            has_left: true,
+            encloses_holds: false,
+            tells_deferral: false,
+            own_lock: None,
+            contains: &[],
+            source,
+        }
+    }
+}
+
 const fn of(name: &'static str, source: &'static str) -> SiteFunction {
     SiteFunction { name, source }
 }
@@ -101,6 +144,17 @@ pub fn family(name: &str, told: Option<LockFamily>) -> Option<LockFamily> {
 #[must_use]
 pub fn writers_irq(name: &str, told: bool) -> bool {
     find(name).map_or(told, |known| known.writers_irq)
+}
+
+/// The known spans of the lock of this name.
+#[must_use]
+pub fn spans_of(name: &str) -> &'static [KnownSpan] {
+    find(name).map_or(&[], |known| known.spans)
+}
+
+/// The known spans of all locks.
+pub fn spans() -> impl Iterator<Item = &'static KnownSpan> {
+    all().flat_map(|known| known.spans)
 }
 
 /// Whether those who take the lock of this name have everyday names.

@@ -10,6 +10,7 @@ pub static LOCK: KnownLock = KnownLock {
     writers_irq: false,
     source: "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
     sites: &[],
+    spans: &[],
     learned_in: None,
     taken_by_each_task: false,
     control_site: None,

@@ -4,8 +4,8 @@
 //! call depends on the compiler: a static function is often inlined into its caller, so both are
 //! here, and the ones that a kernel does not have are passed over.
 
-use super::{KnownLock, KnownSite, of};
-use crate::{recording::schema::LockFamily, site::Site};
+use super::{KnownLock, KnownSite, KnownSpan, of};
+use crate::{recording::schema::LockFamily, site::Site, span::Span};
 
 /// What is known of it.
 pub static LOCK: KnownLock = KnownLock {
@@ -14,6 +14,7 @@ pub static LOCK: KnownLock = KnownLock {
     writers_irq: true,
     source: "kernel/fork.c: DEFINE_RWLOCK(tasklist_lock), 6.1 to 7.3",
     sites: SITES,
+    spans: SPANS,
     learned_in: Some("release_task"),
     taken_by_each_task: true,
     control_site: Some(Site::SETPGID),
@@ -170,6 +171,122 @@ const SITES: &[KnownSite] = &[
             of("children_seq_show", PROC_CHILDREN),
             of("do_task_stat", PROC_STAT),
         ],
+    },
+];
+
+impl Span {
+    /// Frees a `struct pid`.
+    pub const FREE_PID: Self = Self::known_as(0, "free_pid");
+    /// Mixes bytes into the input pool.
+    pub const ADD_DEVICE_RANDOMNESS: Self = Self::known_as(1, "add_device_randomness");
+    /// Unlinks a task from a `struct pid`.
+    pub const CHANGE_PID: Self = Self::known_as(2, "__change_pid");
+    /// Frees queued signals.
+    pub const FLUSH_SIGQUEUE: Self = Self::known_as(3, "flush_sigqueue");
+    /// Cleans up the CPU timers of a thread.
+    pub const POSIX_CPU_TIMERS_EXIT: Self = Self::known_as(4, "posix_cpu_timers_exit");
+    /// Cleans up the CPU timers of a process.
+    pub const POSIX_CPU_TIMERS_EXIT_GROUP: Self = Self::known_as(5, "posix_cpu_timers_exit_group");
+    /// Drops the /proc entries of a task.
+    pub const PROC_FLUSH_PID: Self = Self::known_as(6, "proc_flush_pid");
+    /// The whole of a reap.
+    pub const RELEASE_TASK: Self = Self::known_as(7, "release_task");
+    /// Drops a reference to the signal handlers that threads share.
+    pub const CLEANUP_SIGHAND: Self = Self::known_as(8, "__cleanup_sighand");
+    /// Sends the signal of a child's end to its parent.
+    pub const DO_NOTIFY_PARENT: Self = Self::known_as(9, "do_notify_parent");
+    /// Links a task to a `struct pid`.
+    pub const ATTACH_PID: Self = Self::known_as(10, "attach_pid");
+    /// Wakes who waits in a queue.
+    pub const WAKE_UP: Self = Self::known_as(11, "__wake_up");
+}
+
+/// The calls inside its holds.
+const SPANS: &[KnownSpan] = &[
+    KnownSpan {
+        tells_deferral: true,
+        own_lock: Some("pidmap_lock"),
+        ..KnownSpan::of(
+            Span::FREE_PID,
+            "frees a struct pid",
+            "kernel/pid.c: free_pid()",
+        )
+    },
+    KnownSpan {
+        own_lock: Some("input_pool"),
+        ..KnownSpan::of(
+            Span::ADD_DEVICE_RANDOMNESS,
+            "mixes bytes into the input pool",
+            "drivers/char/random.c: add_device_randomness(), under input_pool.lock",
+        )
+    },
+    KnownSpan {
+        // It wakes whoever polls a pidfd before Linux 6.15.
+        contains: &[Span::FREE_PID, Span::WAKE_UP],
+        ..KnownSpan::of(
+            Span::CHANGE_PID,
+            "unlinks a task from a struct pid, and frees it with the last one before Linux 6.15",
+            "kernel/pid.c: __change_pid()",
+        )
+    },
+    KnownSpan::of(
+        Span::FLUSH_SIGQUEUE,
+        "frees queued signals",
+        "kernel/signal.c: flush_sigqueue()",
+    ),
+    KnownSpan::of(
+        Span::POSIX_CPU_TIMERS_EXIT,
+        "cleans up the CPU timers of a thread",
+        "kernel/time/posix-cpu-timers.c: posix_cpu_timers_exit()",
+    ),
+    KnownSpan::of(
+        Span::POSIX_CPU_TIMERS_EXIT_GROUP,
+        "cleans up the CPU timers of a process",
+        "kernel/time/posix-cpu-timers.c: posix_cpu_timers_exit_group()",
+    ),
+    KnownSpan {
+        // It runs after the unlock (6.1 to 7.2), or before the lock (the deferral that was posted).
+        has_left: false,
+        ..KnownSpan::of(
+            Span::PROC_FLUSH_PID,
+            "drops the /proc entries of a task, outside of holds",
+            "fs/proc/base.c: proc_flush_pid()",
+        )
+    },
+    KnownSpan {
+        has_left: false,
+        encloses_holds: true,
+        ..KnownSpan::of(
+            Span::RELEASE_TASK,
+            "reaps a task, and takes the lock itself",
+            RELEASE_TASK,
+        )
+    },
+    KnownSpan::of(
+        Span::CLEANUP_SIGHAND,
+        "drops a reference to the signal handlers that threads share, and frees them with the last one",
+        "kernel/fork.c: __cleanup_sighand()",
+    ),
+    KnownSpan {
+        contains: &[Span::WAKE_UP],
+        ..KnownSpan::of(
+            Span::DO_NOTIFY_PARENT,
+            "sends the signal of a child's end to its parent, and wakes it",
+            "kernel/signal.c: do_notify_parent()",
+        )
+    },
+    KnownSpan::of(
+        Span::ATTACH_PID,
+        "links a task to a struct pid",
+        "kernel/pid.c: attach_pid()",
+    ),
+    KnownSpan {
+        is_on_request: true,
+        ..KnownSpan::of(
+            Span::WAKE_UP,
+            "wakes who waits in a queue, here those that poll a pidfd",
+            "kernel/sched/wait.c: __wake_up()",
+        )
     },
 ];
 

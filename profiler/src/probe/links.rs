@@ -166,7 +166,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program> {
 
 fn load(ebpf: &mut Ebpf, btf: Option<&Btf>, probe: &PlannedProbe) -> Result<Loaded> {
     let (name, target) = (&probe.program, &probe.target);
-    let program = program(ebpf, name)?;
+    let program = program(ebpf, &probe.in_object)?;
     let failed = || format!("cannot load {name} for {target}");
     // One program may stand at several tracepoints.
     if program.fd().is_err() {
@@ -205,7 +205,7 @@ fn load_once(program: &mut Program, btf: Option<&Btf>, probe: &PlannedProbe) -> 
 
 fn attach(ebpf: &mut Ebpf, probe: &PlannedProbe) -> Result<OwnedLink> {
     let (name, target) = (&probe.program, &probe.target);
-    link(program(ebpf, name)?, target)
+    link(program(ebpf, &probe.in_object)?, target)
         .map_err(|error| match hint(&error) {
             Some(hint) => error.context(hint),
             None => error,

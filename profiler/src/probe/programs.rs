@@ -24,6 +24,7 @@ use super::{
 use crate::{
     kernel::{AttachPlan, CallerTexts, FrameCast, Role, SiteNumbers, TaskCalls},
     recording::schema::WindowKind,
+    span::Span,
 };
 
 /// Places for contended locks on each CPU, where nobody asks for more. A power of two.
@@ -92,6 +93,8 @@ pub struct Programs {
     /// Away while they are changed.
     links: Option<Links>,
     loaded: Vec<Loaded>,
+    /// The calls inside holds that are measured, by number.
+    pub spans: Vec<Span>,
     /// What is attached in each kind of window, as the programs are told.
     attached: BTreeMap<WindowKind, u16>,
     kind: Cell<WindowKind>,
@@ -280,6 +283,7 @@ impl Programs {
         Ok(Self {
             links: Some(links),
             loaded,
+            spans: plan.spans.clone(),
             attached: plan
                 .kinds
                 .iter()

@@ -7,13 +7,12 @@
 mod lost;
 mod unproved;
 
-use lockprof_abi::Span;
-
 use super::{Durations, Known, Profile, SiteProfile};
 use crate::{
-    known_locks::{FOLLOWED_HOLDS, has_sites, is_taken_by_each_task},
+    known_locks::{self, FOLLOWED_HOLDS, has_sites, is_taken_by_each_task},
     recording::schema::{AddressSource, Clock, Kind, LockFamily, Proves},
     site::Site,
+    span::Span,
     units,
 };
 
@@ -334,15 +333,27 @@ impl Profile {
         Absence::Certain
     }
 
-    /// Whether the deferral was seen: pids were freed and tasks reaped, and none was freed in a hold.
+    /// Whether the deferral of this span's calls would be seen by none of them being inside a hold of the lock.
+    #[must_use]
+    pub fn tells_deferral(&self, span: Span) -> bool {
+        let mut known = known_locks::spans_of(&self.header.lock.name).iter();
+        known.any(|known| known.span == span && known.tells_deferral)
+    }
+
+    /// Whether the deferral was seen: tasks were reaped, and what it defers was done, and never in a hold.
     #[must_use]
     pub fn deferral_is_seen(&self) -> bool {
-        let frees = || self.spans.iter().filter(|span| span.span == Span::FreePid);
+        let calls = || {
+            self.spans
+                .iter()
+                .filter(|span| self.tells_deferral(span.span))
+        };
         self.is_taken_by_each_task()
-            && frees().any(|free| free.calls > 0)
-            && frees().all(|free| free.site.is_none())
+            && calls().any(|deferred| deferred.calls > 0)
+            && calls().all(|deferred| {
+                deferred.site.is_none() && self.absence_in_holds(deferred.span) == Absence::Certain
+            })
             && self.holds_with_spans(|site| site == Site::REAP) > 0
-            && self.absence_in_holds(Span::FreePid) == Absence::Certain
     }
 
     /// Takes back zeroes that nobody knows: where none was seen and none would have been, it is as if holds or

@@ -1,10 +1,8 @@
 //! What the holds of a site are spent on. The parts add up to the holds.
 
-use lockprof_abi::Span;
+use super::{Profile, SiteProfile, symbol_of};
 
-use super::{Profile, SiteProfile, own_lock, symbol_of};
-
-use crate::site::Site;
+use crate::{site::Site, span::Span};
 
 /// The holds of one site, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,18 +51,6 @@ impl Part {
     pub fn own_ns(&self) -> u64 {
         let inside = self.inside.iter().map(|part| part.ns);
         self.ns.saturating_sub(inside.fold(0, u64::saturating_add))
-    }
-}
-
-/// Calls that happen inside a span, by the kernel's source: `__change_pid` frees a `struct pid` that
-/// nobody uses any more until Linux 6.15 (kernel/pid.c), and before that wakes whoever polls a pidfd of it, as
-/// `do_notify_parent` does (kernel/signal.c, 6.12).
-#[must_use]
-pub const fn contained(span: Span) -> &'static [Span] {
-    match span {
-        Span::ChangePid => &[Span::FreePid, Span::WakeUp],
-        Span::DoNotifyParent => &[Span::WakeUp],
-        _ => &[],
     }
 }
 
@@ -144,7 +130,7 @@ fn spans(profile: &Profile, site: Site) -> Vec<Part> {
             (Some(in_hold), Some(own)) => in_hold.saturating_sub(own),
             _ => 0,
         };
-        for &inner in contained(span.span) {
+        for &inner in span.span.contained() {
             let Some(index) = parts.iter().position(|part| part.what == What::Span(inner)) else {
                 continue;
             };
@@ -202,7 +188,7 @@ fn taker<'a>(parts: &'a mut [Part], lock: Option<&str>) -> Option<&'a mut Part> 
     let lock = lock?;
     for part in parts {
         let takes =
-            matches!(part.what, What::Span(span) if own_lock(span) == Some(symbol_of(lock)));
+            matches!(part.what, What::Span(span) if span.own_lock() == Some(symbol_of(lock)));
         if takes {
             return Some(part);
         }

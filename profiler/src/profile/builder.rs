@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Span;
-
 use super::{
     Attached, Classify, Contention, Controls, Effect, GroundTruthCheck, Losses, Profile,
     SeriesPoint,
@@ -15,9 +13,12 @@ use super::{
     sums::{Finished, Sums, target_events},
     windows::{SpanWindows, Windows, main_kind, main_kind_of},
 };
-use crate::recording::schema::{
-    Arrangement, Calibration, Footer, Header, Interval, Killed, Line, Method, Phase, Tier, Window,
-    WindowKind,
+use crate::{
+    recording::schema::{
+        Arrangement, Calibration, Footer, Header, Interval, Killed, Line, Method, Phase, Tier,
+        Window, WindowKind,
+    },
+    span::is_program_of_span,
 };
 
 /// Adds up the lines of a recording.
@@ -302,7 +303,7 @@ fn absent_spans(header: &Header) -> Vec<(String, String)> {
         .attach
         .probes
         .iter()
-        .filter(|probe| Span::from_name(&probe.target).is_some())
+        .filter(|probe| is_program_of_span(&probe.program))
         .filter_map(|probe| Some((probe.target.clone(), probe.absent.clone()?)))
         .collect();
     // Two probes to a span: its entry and its return.

@@ -176,8 +176,7 @@ impl Controls {
 
 #[cfg(test)]
 mod tests {
-    use crate::site::Site;
-    use lockprof_abi::Span;
+    use crate::{site::Site, span::Span};
 
     use super::*;
     use crate::recording::schema::LockFamily;
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_handed_on() {
-        let span = Proves::Span(Span::FreePid);
+        let span = Proves::Span(Span::FREE_PID);
         let controls = controls(&[control(MUTEX, Proof::NotProved), control(span, Proof::Dead)]);
         let why = "of this cause".to_owned();
         assert_eq!(controls.proof(MUTEX), Known::NotProved { why: why.clone() });

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Span;
-
 use super::{
     holds_known,
     windows::{LifeHolds, SeenLives},
@@ -12,6 +10,7 @@ use crate::{
     known_locks::is_taken_by_each_task,
     recording::schema::{Footer, Header, Interval},
     site::Site,
+    span::Span,
 };
 
 /// Totals from attach to detach, warm-up included. In a run with windows, holds and calls are those that
@@ -47,14 +46,14 @@ impl Attached {
             }
         }
         for span in &interval.spans {
-            if let Some(kind) = Span::from_name(&span.span) {
+            if let Some(kind) = Span::find(&span.span) {
                 let sum = self.spans.entry(kind).or_default();
                 sum.calls = sum.calls.saturating_add(span.calls);
                 sum.calls_in_hold = sum.calls_in_hold.saturating_add(span.calls);
             }
         }
         for (name, &calls) in &interval.calls_outside {
-            if let Some(kind) = Span::from_name(name) {
+            if let Some(kind) = Span::find(name) {
                 let sum = self.spans.entry(kind).or_default();
                 sum.calls = sum.calls.saturating_add(calls);
             }

@@ -6,6 +6,7 @@ use lockprof_abi::Loss;
 
 use crate::{
     recording::schema::{Arrangement, WindowKind},
+    span::is_program_of_span,
     units,
 };
 
@@ -152,7 +153,7 @@ impl Losses {
     /// refused of any program that has to do with holds.
     pub(super) fn holds_known_to_be_lost(&self) -> u64 {
         let refused = self
-            .refused(|program| !program.contains("span_") && !program.starts_with("contention_"));
+            .refused(|program| !is_program_of_span(program) && !program.starts_with("contention_"));
         let lost = self.some(&[Loss::HoldOverwritten]).with(refused);
         let of_target = self.counted.iter().filter(|(loss, _)| loss.is_of_target());
         let of_target = of_target.map(|(_, &count)| count);

@@ -26,7 +26,7 @@ mod windows;
 mod words;
 
 pub use absence::Absence;
-pub use anatomy::{Anatomy, Part, What, anatomies, contained};
+pub use anatomy::{Anatomy, Part, What, anatomies};
 pub use builder::ProfileBuilder;
 pub use callers::{caller_of, from_caller, symbol_of};
 pub use container::{Container, cgroup_title};
@@ -46,7 +46,7 @@ pub use samples::{Samples, WaitPath, wait_paths};
 pub use scaled::{Estimate, Scaled};
 pub use series::{CpuShare, CpuTotals, SeriesPoint, Stage};
 pub use sites::{Blame, SiteProfile};
-pub use spans::{SpanProfile, own_lock};
+pub use spans::SpanProfile;
 pub use verdict::Verdict;
 pub use waiters::Waiter;
 pub use windows::{FinishedWindow, SpanWindows, WindowTotals, Windows};

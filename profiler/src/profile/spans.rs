@@ -1,8 +1,6 @@
 //! Calls inside holds.
 
-use lockprof_abi::Span;
-
-use crate::site::Site;
+use crate::{site::Site, span::Span};
 
 /// Calls of one span inside the holds of one site, or outside every hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,22 +25,5 @@ impl SpanProfile {
             Some(_) => self.calls,
             None => 0,
         }
-    }
-}
-
-/// Whether time is taken for a span, or its calls are only counted.
-pub(super) const fn is_timed(span: Span) -> bool {
-    !matches!(span, Span::ReleaseTask)
-}
-
-/// The lock that a span takes for itself, so that it needs no other to be held: `pidmap_lock` in
-/// free_pid (kernel/pid.c) and `input_pool.lock` in add_device_randomness (drivers/char/random.c), at
-/// v6.12.
-#[must_use]
-pub const fn own_lock(span: Span) -> Option<&'static str> {
-    match span {
-        Span::FreePid => Some("pidmap_lock"),
-        Span::AddDeviceRandomness => Some("input_pool"),
-        _ => None,
     }
 }

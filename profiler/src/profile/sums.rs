@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockprof_abi::Span;
-
 use super::{
     Blame, Classify, Contention, CpuTotals, Durations, Locks, OffCpu, PathWaits, Samples, Scale,
     SiteProfile, SpanProfile,
@@ -13,7 +11,6 @@ use super::{
     holds_known,
     locks::{LongWaits, OverTime, SampleSum, WaiterSum},
     off_cpu::{self, OffCpuSum},
-    spans::is_timed,
     waits_from_contention, waits_known,
 };
 use crate::{
@@ -23,6 +20,7 @@ use crate::{
         READERS_AND_HANDOVER, SpanInterval,
     },
     site::Site,
+    span::Span,
 };
 
 /// What a site did so far.
@@ -95,7 +93,7 @@ impl Sums {
         interval.cpus.iter().for_each(|cpu| self.add_cpu(cpu));
         interval.spans.iter().for_each(|span| self.add_span(span));
         for (name, calls) in interval.calls_outside {
-            if let Some(span) = Span::from_name(&name) {
+            if let Some(span) = Span::find(&name) {
                 let sum = self.spans.entry((span, None)).or_default();
                 sum.0 = sum.0.saturating_add(calls);
             }
@@ -206,7 +204,7 @@ impl Sums {
     }
 
     fn add_span(&mut self, interval: &SpanInterval) {
-        let Some(span) = Span::from_name(&interval.span) else {
+        let Some(span) = Span::find(&interval.span) else {
             return;
         };
         let site = Site::named(&interval.site);
@@ -292,7 +290,7 @@ fn spans(sums: BTreeMap<(Span, Option<Site>), (u64, u64, u64)>) -> Vec<SpanProfi
     sums.into_iter()
         .filter(|&(_, (calls, ..))| calls > 0)
         .map(|((span, site), (calls, in_hold_ns, self_ns))| {
-            let timed = site.is_some() && is_timed(span);
+            let timed = site.is_some() && !span.encloses_holds();
             SpanProfile {
                 span,
                 site,

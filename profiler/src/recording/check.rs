@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lockprof_abi::{BUCKETS, Loss, Span, WAIT_OCTAVES};
+use lockprof_abi::{BUCKETS, Loss, WAIT_OCTAVES};
 use thiserror::Error;
 
 use super::schema::{
@@ -10,7 +10,10 @@ use super::schema::{
     READERS_AND_HANDOVER,
 };
 
-use crate::site::Site;
+use crate::{
+    site::Site,
+    span::{Span, is_program_of_span},
+};
 
 /// More CPUs than any Linux has, so that a broken number does not size a picture.
 pub const MAX_CPUS: u32 = 1 << 16;
@@ -24,6 +27,11 @@ const MAX_LEARNED_SITES: usize = 128;
 /// Bytes of a site's name: a symbol (KSYM_NAME_LEN is 512 since Linux 6.1, include/linux/kallsyms.h), its module, and
 /// what tells readers.
 const MAX_SITE_NAME: usize = 640;
+/// Spans of one recording, and then some: the programs know fewer (`lockprof_abi::MAX_SPANS`), and each name is kept as long
+/// as the process lives.
+const MAX_RECORDED_SPANS: usize = 64;
+/// Bytes of a symbol (KSYM_NAME_LEN, include/linux/kallsyms.h, 6.1 to 7.3).
+const MAX_SYMBOL: usize = 512;
 
 /// What is wrong with a line that has the right form.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -48,9 +56,9 @@ pub enum Problem {
         /// The name.
         name: String,
     },
-    /// A site's name that no function has.
+    /// A site's or a span's name that no function has.
     #[error("{what}: {name:?} is no name of a function")]
-    NoSiteName {
+    NoFunctionName {
         /// What it should name.
         what: &'static str,
         /// The name.
@@ -59,6 +67,9 @@ pub enum Problem {
     /// More sites than a recording can have.
     #[error("more than {MAX_LEARNED_SITES} sites without everyday names")]
     TooManySites,
+    /// More spans than a recording can have.
+    #[error("more than {MAX_RECORDED_SPANS} spans")]
+    TooManySpans,
     /// Buckets come in pairs of number and count.
     #[error("{what}: {length} numbers are no pairs of bucket and count")]
     OddPairs {
@@ -193,6 +204,19 @@ fn check_header(header: &Header) -> Result<(), Problem> {
         header.kernel.cpus_possible.into(),
         MAX_CPUS.into(),
     )?;
+    let probes = &header.attach.probes;
+    let of_spans = probes
+        .iter()
+        .filter(|probe| is_program_of_span(&probe.program));
+    let targets: BTreeSet<&str> = of_spans.map(|probe| probe.target.as_str()).collect();
+    if targets.len() > MAX_RECORDED_SPANS {
+        return Err(Problem::TooManySpans);
+    }
+    for target in targets {
+        name_of_function("span", target, MAX_SYMBOL)?;
+        // From now on it is one that `Span::find` knows: the lines behind the header have no others.
+        let _met = Span::named(target);
+    }
     header
         .lock
         .address
@@ -222,11 +246,11 @@ fn check_interval(interval: &Interval, sites: &mut Sites) -> Result<(), Problem>
         check_cpu(cpu, sites)?;
     }
     for span in &interval.spans {
-        known("span", &span.span, Span::from_name)?;
+        known("span", &span.span, Span::find)?;
         sites.check("site", &span.site)?;
     }
     for span in interval.calls_outside.keys() {
-        known("span", span, Span::from_name)?;
+        known("span", span, Span::find)?;
     }
     for blame in &interval.blame {
         sites.check("waiter", &blame.waiter)?;
@@ -259,12 +283,7 @@ impl Sites {
         if Site::known(name).is_some() || self.0.contains(name) {
             return Ok(());
         }
-        if name.is_empty() || name.len() > MAX_SITE_NAME || name.contains(char::is_control) {
-            return Err(Problem::NoSiteName {
-                what,
-                name: name.chars().take(80).collect(),
-            });
-        }
+        name_of_function(what, name, MAX_SITE_NAME)?;
         if self.0.len() == MAX_LEARNED_SITES {
             return Err(Problem::TooManySites);
         }
@@ -306,6 +325,16 @@ fn check_footer(footer: &Footer) -> Result<(), Problem> {
     seconds("warm_up_s", truth.warm_up_s)?;
     seconds("duration_s", truth.duration_s)?;
     in_range("per_second", truth.per_second.unwrap_or(0.0), 1e18)
+}
+
+fn name_of_function(what: &'static str, name: &str, longest: usize) -> Result<(), Problem> {
+    if name.is_empty() || name.len() > longest || name.contains(char::is_control) {
+        return Err(Problem::NoFunctionName {
+            what,
+            name: name.chars().take(80).collect(),
+        });
+    }
+    Ok(())
 }
 
 fn known<T>(what: &'static str, name: &str, look_up: fn(&str) -> Option<T>) -> Result<(), Problem> {

@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use lockprof_abi::Span;
-
-use crate::site::Site;
+use crate::{site::Site, span::Span};
 
 /// What one control came to.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -152,7 +150,7 @@ mod site_by_name {
 }
 
 mod span_by_name {
-    use lockprof_abi::Span;
+    use crate::span::Span;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
@@ -161,7 +159,7 @@ mod span_by_name {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Span::from_name(&name).ok_or_else(|| D::Error::custom(format!("unknown span {name:?}")))
+        Span::find(&name).ok_or_else(|| D::Error::custom(format!("unknown span {name:?}")))
     }
 }
 
@@ -189,7 +187,7 @@ mod tests {
             (Proves::Holds, r#""holds""#),
             (Proves::ContendedHolds, r#""contended_holds""#),
             (Proves::Site(Site::REAP), r#"{"site":"reap"}"#),
-            (Proves::Span(Span::FreePid), r#"{"span":"free_pid"}"#),
+            (Proves::Span(Span::FREE_PID), r#"{"span":"free_pid"}"#),
             (
                 Proves::Waits(LockFamily::PercpuRwsem),
                 r#"{"waits":"percpu_rwsem"}"#,

@@ -3,9 +3,9 @@
 use lockprof::{
     compare::{Finding, Quantity, Verdict, sentence},
     site::Site,
+    span::Span,
     work_unit::WorkUnit,
 };
-use lockprof_abi::Span;
 
 use crate::boots::{BASE, patched, side};
 
@@ -35,11 +35,11 @@ fn the_calls_have_left_the_hold() {
         let found = placements.iter().find(|placement| placement.span == span);
         found.unwrap().calls
     };
-    let [before, after] = of(Span::FreePid);
+    let [before, after] = of(Span::FREE_PID);
     assert_eq!((before.share(), after.share()), (Some(1.0), Some(0.0)));
     assert!((before.in_hold_per_unit().unwrap() - 1.0).abs() < 1e-9);
     assert!(after.all > 0.0, "it is called all the same");
-    let [before, after] = of(Span::AddDeviceRandomness);
+    let [before, after] = of(Span::ADD_DEVICE_RANDOMNESS);
     assert!((before.in_hold_per_unit().unwrap() - 1.0).abs() < 1e-9);
     assert_eq!(after.in_hold, 0.0);
 }
@@ -91,9 +91,9 @@ fn long_names_are_said_once() {
 fn no_verdict_is_about_the_probes_themselves() {
     let comparison = patched();
     let part = |span| finding(&comparison, &Quantity::SpanInHold(Site::REAP, span));
-    assert_eq!(part(Span::FreePid).verdict, Verdict::Better);
+    assert_eq!(part(Span::FREE_PID).verdict, Verdict::Better);
     let distorted = [
-        part(Span::ChangePid),
+        part(Span::CHANGE_PID),
         finding(&comparison, &Quantity::OwnWork(Site::REAP)),
     ];
     for part in distorted {

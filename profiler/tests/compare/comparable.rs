@@ -9,9 +9,9 @@ use lockprof::{
     profile::{Durations, Scale},
     recording::schema::{Clock, Detail, Kind, Method, Tier},
     site::Site,
+    span::Span,
     work_unit::WorkUnit,
 };
-use lockprof_abi::Span;
 
 use crate::{
     boots::{BASE, DEFERRED, side},
@@ -188,7 +188,7 @@ fn calls_without_holds_are_in_no_place() {
         ..calls(300.0)
     };
     let placement = |after| Placement {
-        span: Span::FreePid,
+        span: Span::FREE_PID,
         calls: [inside, after],
     };
     assert_eq!(calls(0.0).share(), None);

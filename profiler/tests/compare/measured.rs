@@ -13,9 +13,9 @@ use lockprof::{
     profile_file::read_profile,
     recording::schema::{Calibration, Clock, Control, Ended, LockFamily, Proof, Proves},
     site::Site,
+    span::Span,
     work_unit::WorkUnit,
 };
-use lockprof_abi::Span;
 
 use crate::boots::{BASE, Boot, DEFERRED, side};
 
@@ -76,7 +76,7 @@ fn a_call_without_a_probe_has_not_left_the_hold() {
     let unprobed = |which: fn(usize) -> bool| {
         changed("unprobed", DEFERRED.iter(), |number, profile| {
             if which(number) {
-                without_probe(profile, Span::FreePid);
+                without_probe(profile, Span::FREE_PID);
             }
         })
     };
@@ -84,12 +84,12 @@ fn a_call_without_a_probe_has_not_left_the_hold() {
         let answers = &comparison.settings[0].answers;
         answers.finding(quantity).cloned()
     };
-    let free_pid = Quantity::SpanInHold(Site::REAP, Span::FreePid);
+    let free_pid = Quantity::SpanInHold(Site::REAP, Span::FREE_PID);
     let around = [
-        Quantity::SpanInHold(Site::REAP, Span::ChangePid),
+        Quantity::SpanInHold(Site::REAP, Span::CHANGE_PID),
         Quantity::OwnWork(Site::REAP),
     ];
-    let randomness = Quantity::SpanInHold(Site::REAP, Span::AddDeviceRandomness);
+    let randomness = Quantity::SpanInHold(Site::REAP, Span::ADD_DEVICE_RANDOMNESS);
 
     for sides in [[base(), unprobed(|_| true)], [unprobed(|_| true), base()]] {
         let [before, after] = sides;
@@ -103,7 +103,7 @@ fn a_call_without_a_probe_has_not_left_the_hold() {
         assert!(of(&comparison, &randomness).unwrap().verdict.is_change());
         let placements = &comparison.settings[0].placements;
         let mut placed = placements.iter();
-        let placed = placed.find(|placement| placement.span == Span::FreePid);
+        let placed = placed.find(|placement| placement.span == Span::FREE_PID);
         let placed = placed.unwrap();
         let unprobed = comparison.before.name != "unprobed";
         let probed = placed.calls.map(|calls| calls.probed);
@@ -135,7 +135,7 @@ fn a_call_without_a_probe_has_not_left_the_hold() {
     assert!(said.contains(&expected), "{said}");
     // Nothing is to be said where it is so on both sides, or on none.
     let both = changed("base", &BASE[..5], |_, profile| {
-        without_probe(profile, Span::FreePid);
+        without_probe(profile, Span::FREE_PID);
     });
     for sides in [
         [both, unprobed(|_| true)],

@@ -8,8 +8,9 @@ use lockprof::{
         AddressSource, Control, Died, Interval, Line, LockFamily, Proof, Proves, Tier,
     },
     site::Site,
+    span::Span,
 };
-use lockprof_abi::{LCB_F_MUTEX, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE, Span};
+use lockprof_abi::{LCB_F_MUTEX, LCB_F_READ, LCB_F_RT, LCB_F_SPIN, LCB_F_WRITE};
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -79,7 +80,7 @@ pub fn idle(mut change: impl FnMut(&mut Line)) -> Profile {
 /// Every family, and holds, with one outcome.
 fn controls(outcome: Proof) -> Vec<Control> {
     let families = LockFamily::ALL.into_iter().map(Proves::Waits);
-    let all = families.chain([Proves::Holds, Proves::Span(Span::FreePid)]);
+    let all = families.chain([Proves::Holds, Proves::Span(Span::FREE_PID)]);
     all.map(|proves| Control {
         proves,
         outcome,
@@ -200,7 +201,7 @@ fn probes_that_died_on_the_way_prove_nothing_afterwards() {
     let text = all_views(&profile);
     says_none_of(&text, &[NEVER_TAKEN]);
     assert!(matches!(
-        profile.absence_in_holds(Span::FreePid),
+        profile.absence_in_holds(Span::FREE_PID),
         Absence::Unknown(_)
     ));
 }

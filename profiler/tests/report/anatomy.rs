@@ -7,8 +7,9 @@ use lockprof::{
         schema::{ContentionInterval, Line},
     },
     site::Site,
+    span::Span,
 };
-use lockprof_abi::{LCB_F_SPIN, Span};
+use lockprof_abi::LCB_F_SPIN;
 use proptest::prelude::*;
 
 use crate::fixture::{Synthetic, classify, profile_of};
@@ -62,7 +63,7 @@ fn the_parts_of_real_holds_add_up() {
         let change_pid = reap
             .parts
             .iter()
-            .find(|part| part.what == What::Span(Span::ChangePid))
+            .find(|part| part.what == What::Span(Span::CHANGE_PID))
             .unwrap();
         assert_eq!(
             names(&change_pid.inside).contains(&"free_pid".to_owned()),
@@ -112,7 +113,7 @@ fn an_inner_wait_is_inside_the_call_that_takes_its_lock() {
     let random = inside
         .parts
         .iter()
-        .find(|part| part.what == What::Span(Span::AddDeviceRandomness))
+        .find(|part| part.what == What::Span(Span::ADD_DEVICE_RANDOMNESS))
         .unwrap();
     assert_eq!(names(&random.inside), ["wait for input_pool+0x78"]);
     // Of a lock that no measured call takes for itself, it is the holder's.

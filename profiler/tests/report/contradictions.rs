@@ -5,15 +5,16 @@ use lockprof::{
     export::Format,
     profile::{Absence, Profile},
     recording::schema::{
-        AddressSource, ContentionInterval, Control, Interval, Line, LockFamily, Phase, Proof,
-        Proves, Tier,
+        AddressSource, ContentionInterval, Control, Interval, Line, LockFamily, Phase, Probe,
+        Proof, Proves, Tier,
         WindowKind::{Bare, Holds, Spans, Waits},
         WindowPlan,
     },
     report::Validity,
     site::Site,
+    span::Span,
 };
-use lockprof_abi::{LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE, Span};
+use lockprof_abi::{LCB_F_MUTEX, LCB_F_SPIN, LCB_F_WRITE};
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -67,7 +68,7 @@ fn controls(line: &mut Line, but: &[Control]) {
         let others = [
             Proves::Holds,
             Proves::ContendedHolds,
-            Proves::Span(Span::FreePid),
+            Proves::Span(Span::FREE_PID),
         ];
         let families = LockFamily::ALL.map(Proves::Waits);
         let all = sites.into_iter().chain(others).chain(families);
@@ -266,6 +267,13 @@ fn calls_that_were_lost_may_have_been_inside() {
     let outside = |unmatched: u64, refused: u64, but: &[Control]| {
         changed(Synthetic::default().lines(), |line| {
             controls(line, but);
+            if let Line::Header(header) = line {
+                header.attach.probes.push(Probe {
+                    program: "span_entered_free_pid".to_owned(),
+                    target: "free_pid".to_owned(),
+                    absent: None,
+                });
+            }
             if let Line::Interval(interval) = line {
                 interval.spans.retain(|span| span.span != "free_pid");
                 interval.calls_outside.insert("free_pid".into(), 60);
@@ -280,7 +288,7 @@ fn calls_that_were_lost_may_have_been_inside() {
     says(&views(&outside(0, 0, &[])), &[NEVER_INSIDE], &[]);
     let lost = outside(301, 300, &[]);
     assert!(matches!(
-        lost.absence_in_holds(Span::FreePid),
+        lost.absence_in_holds(Span::FREE_PID),
         Absence::Unknown(_)
     ));
     says(
@@ -291,7 +299,7 @@ fn calls_that_were_lost_may_have_been_inside() {
         ],
         &["free_pid: 180 calls, never", "the deferral is seen"],
     );
-    let partly = [control(Proves::Span(Span::FreePid), Proof::NotProved, 4)];
+    let partly = [control(Proves::Span(Span::FREE_PID), Proof::NotProved, 4)];
     says(
         &views(&outside(0, 0, &partly)),
         &[

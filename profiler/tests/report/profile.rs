@@ -7,8 +7,9 @@ use lockprof::{
     profile::Scale,
     recording::schema::{ContentionInterval, Line, Phase, Probe, Tier},
     site::Site,
+    span::Span,
 };
-use lockprof_abi::{LCB_F_SPIN, Span};
+use lockprof_abi::LCB_F_SPIN;
 
 use crate::{
     fixture::{Synthetic, profile_of},
@@ -30,11 +31,11 @@ fn only_the_measured_time_is_in_the_results() {
         4 * per_interval
     );
     assert_eq!(
-        profile.attached.spans[&Span::FreePid].calls_in_hold,
+        profile.attached.spans[&Span::FREE_PID].calls_in_hold,
         4 * per_interval
     );
     assert_eq!(
-        profile.attached.spans[&Span::AddDeviceRandomness].calls,
+        profile.attached.spans[&Span::ADD_DEVICE_RANDOMNESS].calls,
         8 * per_interval
     );
     assert_eq!(profile.ground_truth.fork_difference(), Some(0));

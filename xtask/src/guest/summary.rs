@@ -155,7 +155,7 @@ impl Summary {
         else {
             bail!("{} has no counts of {span}: {row}", self.name);
         };
-        let entered = format!("span_entered_{}", span.trim_start_matches('_'));
+        let entered = format!("span_entered_{span}");
         let missed = self.value("/attached/missed")?.as_object();
         let missed: u64 = missed
             .into_iter()

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lockprof_abi::Span;
-
 use super::{Column, Emphasis, Grid, Section, Topic, spark::SparkScale};
 use crate::{
     profile::{Absence, Contention, Durations, Profile, SpanProfile},
     recording::schema::{Tier, WindowKind},
     site::Site,
+    span::Span,
     units::{self, TimeUnit, UNKNOWN},
 };
 
@@ -230,7 +229,7 @@ fn where_called(profile: &Profile) -> Vec<String> {
     by_span
         .into_iter()
         // It contains the hold, and is never inside one.
-        .filter(|&(span, _)| span != Span::ReleaseTask)
+        .filter(|(span, _)| !span.encloses_holds())
         .map(|(span, parts)| {
             let calls: u64 = parts
                 .iter()
@@ -259,7 +258,7 @@ fn where_called(profile: &Profile) -> Vec<String> {
                     format!("{name}: {calls}, and whether inside a hold is not known: {why}")
                 }
                 Absence::Certain | Absence::Untried
-                    if span == Span::FreePid && profile.deferral_is_seen() =>
+                    if profile.tells_deferral(span) && profile.deferral_is_seen() =>
                 {
                     format!("{name}: {calls}, never inside a hold (the deferral is seen)")
                 }

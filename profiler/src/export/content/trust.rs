@@ -6,6 +6,7 @@ use crate::{
     kernel::ByTask,
     profile::{GroundTruthCheck, Profile, SeriesPoint},
     recording::schema::{BudgetPlan, Calibration, Detail, Killed, NullHold, RunTime, Tier},
+    span::is_program_of_span,
     units::{self, UNKNOWN},
 };
 
@@ -145,7 +146,7 @@ fn run_time(profile: &Profile, calibration: &Calibration) -> String {
     let (spans, others): (Vec<&RunTime>, Vec<&RunTime>) = calibration
         .run_time
         .iter()
-        .partition(|run| run.program.contains("span_"));
+        .partition(|run| is_program_of_span(&run.program));
     let mut programs: Vec<String> = others
         .iter()
         .map(|run| format!("{} {}", run.program, unit.format(run.ns_per_run)))

@@ -1,6 +1,5 @@
 //! The programs of the eBPF object by name, what each is put on, and in which order.
 
-use lockprof_abi::Span;
 use serde::Serialize;
 
 use super::super::by_task::ByTask;
@@ -11,6 +10,7 @@ use super::super::sites::{
 };
 use super::{PlannedLock, Request, by_task, contention_obstacle};
 use crate::recording::schema::{Arrangement, Method, WindowKind};
+use crate::span::Span;
 
 /// The scheduler's tracepoints (include/trace/events/sched.h, 5.18 to 7.3).
 const TRACEPOINT_SWITCHED: &str = "sched_switch";
@@ -19,6 +19,9 @@ const TRACEPOINT_WOKEN: &str = "sched_wakeup";
 const BEGAN: &str = "contention_began";
 /// The same, where it takes the call stacks of sleeping owners.
 const BEGAN_BY_BTF: &str = "contention_began_by_btf";
+
+/// The program at the beginning of an interrupt.
+const INTERRUPTED: &str = "interrupt_entered";
 
 /// The program that sees holders leave their CPU.
 const HOLDER_SWITCHED: &str = "holder_switched";
@@ -101,8 +104,10 @@ pub enum Role {
 /// One probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlannedProbe {
-    /// The program's name in the eBPF object.
+    /// The program's name, in recordings.
     pub program: String,
+    /// Its name in the eBPF object, where the programs of spans have numbers.
+    pub in_object: String,
     /// Its kind.
     pub kind: ProbeKind,
     /// The kernel function or tracepoint.
@@ -120,26 +125,10 @@ impl PlannedProbe {
     pub(super) fn leave_out_owner_stacks(&mut self) {
         if self.kind == ProbeKind::BtfTracepoint {
             BEGAN.clone_into(&mut self.program);
+            BEGAN.clone_into(&mut self.in_object);
             self.kind = ProbeKind::RawTracepoint;
         }
     }
-}
-
-/// The part of a program's name that stands for a span: the function's without leading underscores,
-/// since `__change_pid` would be a name reserved for the compiler.
-#[must_use]
-pub fn span_program_stem(span: Span) -> &'static str {
-    span.name().trim_start_matches('_')
-}
-
-/// Whether the end of a span is probed.
-///
-/// `release_task` takes the lock itself, and `proc_flush_pid` runs after the unlock (6.1 to 7.2) or
-/// before the lock (the posted deferral): neither can be inside a hold, so their calls are counted
-/// and no time is taken.
-#[must_use]
-pub const fn span_has_left(span: Span) -> bool {
-    !matches!(span, Span::ReleaseTask | Span::ProcFlushPid)
 }
 
 /// A probe of read holds that this kernel has no place for.
@@ -161,6 +150,7 @@ pub(super) fn in_order(
     arrangement: Option<Arrangement>,
     kinds: &[WindowKind],
     lock: &PlannedLock,
+    spans: &[Span],
 ) -> Vec<PlannedProbe> {
     let mut list = List {
         capabilities,
@@ -171,8 +161,7 @@ pub(super) fn in_order(
     let exact = method != Method::Wait;
     if exact && kinds.contains(&WindowKind::Spans) {
         list.windows = vec![WindowKind::Spans];
-        let wanted = |span: &Span| !span.is_on_request() || request.spans.contains(span);
-        list.spans(Span::ALL.iter().copied().filter(wanted));
+        list.spans(spans);
     }
     list.windows = kinds.to_vec();
     list.contention(request.owner_stacks && capabilities.trials.owner_stacks.works());
@@ -215,14 +204,22 @@ struct List<'a> {
 impl List<'_> {
     /// Ends before beginnings: a span that is entered while only its end is attached is not counted,
     /// the other way round it would stay open.
-    fn spans(&mut self, spans: impl Iterator<Item = Span>) {
-        for span in spans {
-            let stem = span_program_stem(span);
-            if span_has_left(span) {
-                self.function(&format!("span_left_{stem}"), span.name(), Role::Span, true);
+    fn spans(&mut self, spans: &[Span]) {
+        for (number, span) in spans.iter().enumerate() {
+            if span.has_left() {
+                self.span("span_left", number, *span, true);
             }
-            let program = format!("span_entered_{stem}");
-            self.function(&program, span.name(), Role::Span, false);
+            self.span("span_entered", number, *span, false);
+        }
+    }
+
+    /// A program that is one of a number's (`profiler-ebpf/src/programs/span.rs`) is told by its function's name.
+    fn span(&mut self, program: &str, number: usize, span: Span, on_return: bool) {
+        let told = format!("{program}_{}", span.name());
+        self.function(&told, span.name(), Role::Span, on_return);
+        if let Some(probe) = self.probes.last_mut() {
+            let prefix = probe.program.strip_suffix(&told).unwrap_or_default();
+            probe.in_object = format!("{prefix}{program}_{number}");
         }
     }
 
@@ -237,6 +234,7 @@ impl List<'_> {
         for ((program, kind), target) in [(ended, TRACEPOINT_ENDED), (began, TRACEPOINT_BEGAN)] {
             self.probes.push(PlannedProbe {
                 program: program.to_owned(),
+                in_object: program.to_owned(),
                 kind,
                 target: target.to_owned(),
                 role: Role::Contention,
@@ -292,6 +290,7 @@ impl List<'_> {
         ] {
             self.probes.push(PlannedProbe {
                 program: program.to_owned(),
+                in_object: program.to_owned(),
                 kind: ProbeKind::RawTracepoint,
                 target: target.to_owned(),
                 role: Role::OffCpu,
@@ -307,7 +306,8 @@ impl List<'_> {
         }
         for name in &self.capabilities.btf.interrupts {
             self.probes.push(PlannedProbe {
-                program: "interrupt_entered".to_owned(),
+                program: INTERRUPTED.to_owned(),
+                in_object: INTERRUPTED.to_owned(),
                 kind: ProbeKind::RawTracepoint,
                 target: format!("{name}_entry"),
                 role: Role::Interrupt,
@@ -354,8 +354,10 @@ impl List<'_> {
             (_, false) => ("", ProbeKind::FEntry),
             (_, true) => ("", ProbeKind::FExit),
         };
+        let program = format!("{prefix}{program}");
         self.probes.push(PlannedProbe {
-            program: format!("{prefix}{program}"),
+            in_object: program.clone(),
+            program,
             kind,
             target: target.to_owned(),
             role,

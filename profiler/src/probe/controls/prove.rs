@@ -1,8 +1,11 @@
 //! What the probes see of what lockprof does, and what follows from it.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
-use lockprof_abi::Span;
+use lockprof_abi::MAX_SPANS;
 
 use super::{
     super::programs::Programs,
@@ -150,13 +153,15 @@ pub fn prove_life(programs: &Programs, circumstances: &Circumstances) -> Vec<Con
         };
         judge(Proves::Site(site), seen, unseen)
     });
-    let spans = programs
+    let attached: BTreeSet<&str> = programs
         .attached()
         .filter(|loaded| loaded.probe.role == Role::Span)
-        .filter_map(|loaded| Span::from_name(&loaded.probe.target))
-        .collect::<std::collections::BTreeSet<_>>();
-    let spans = spans.into_iter().map(|span| {
-        let seen = after.calls[span.index()] - before.calls[span.index()];
+        .map(|loaded| loaded.probe.target.as_str())
+        .collect();
+    let spans = (0..).zip(&programs.spans);
+    let spans = spans.filter(|(_, span)| attached.contains(span.name()));
+    let spans = spans.map(|(number, &span): (usize, _)| {
+        let seen = after.calls[number] - before.calls[number];
         let unseen = "no child's life was seen to call it: this kernel has inlined it there, or does without";
         judge(Proves::Span(span), seen, unseen)
     });
@@ -343,7 +348,8 @@ struct Counts<'a> {
     /// By slot, like the next.
     holds: Vec<u64>,
     waits: Vec<u64>,
-    calls: [u64; Span::COUNT],
+    /// By the number of the span.
+    calls: [u64; MAX_SPANS],
 }
 
 impl<'a> Counts<'a> {
@@ -353,7 +359,7 @@ impl<'a> Counts<'a> {
             numbers,
             holds: vec![0; numbers.slots()],
             waits: vec![0; numbers.slots()],
-            calls: [0; Span::COUNT],
+            calls: [0; MAX_SPANS],
         };
         let sum = |numbers: &[u32]| numbers.iter().map(|number| u64::from(*number)).sum::<u64>();
         programs.cpus.each_booked(|cpu| {
@@ -411,6 +417,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::span::Span;
 
     #[test]
     fn null_holds_are_proof_where_nearly_all_are_seen() {
@@ -456,7 +463,7 @@ mod tests {
 
     #[test]
     fn a_call_that_no_life_makes_is_not_dead() {
-        let span = Proves::Span(Span::FreePid);
+        let span = Proves::Span(Span::FREE_PID);
         for (seen, dead, outcome) in [
             (40, None, Proof::Proved),
             (10, None, Proof::Proved),

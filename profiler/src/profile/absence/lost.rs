@@ -1,6 +1,6 @@
 //! What was lost, and so may have been, or was, though nothing was seen.
 
-use lockprof_abi::{Loss, Span};
+use lockprof_abi::Loss;
 
 use super::{
     super::{
@@ -9,7 +9,12 @@ use super::{
     },
     spins,
 };
-use crate::{kernel::sees_waits_begin, recording::schema::LockFamily, units};
+use crate::{
+    kernel::sees_waits_begin,
+    recording::schema::{LockFamily, Probe},
+    span::Span,
+    units,
+};
 
 /// Losses each of which was a hold of the lock: what is lost was there.
 const LOST_HOLDS: &[Loss] = &[
@@ -64,8 +69,12 @@ impl Profile {
     pub(super) fn calls_lost(&self, span: Span) -> Option<String> {
         let losses = self.losses_of_spans.as_ref();
         let losses = losses.unwrap_or(&self.losses_of_main);
-        let its_programs =
-            |program: &str| program.contains("span_") && program.ends_with(span.name());
+        let probes = &self.header.attach.probes;
+        let its_programs = |program: &str| {
+            let of_it =
+                |probe: &Probe| probe.program == program && Span::of_probe(probe) == Some(span);
+            probes.iter().any(of_it)
+        };
         let lost = losses.some(&[Loss::SpanUnmatched]);
         let lost = lost.with(losses.refused(its_programs));
         let calls = self.spans.iter().filter(|calls| calls.span == span);

@@ -1,12 +1,11 @@
 //! What to look at next.
 
-use lockprof_abi::Span;
-
 use super::{FEW_WAITS, SPAN_SHARE, behind, longest_holder, share};
 use crate::{
-    profile::{Absence, Contention, LockKind, Profile, SpanProfile, own_lock},
+    profile::{Absence, Contention, LockKind, Profile, SpanProfile},
     recording::schema::{Detail, Kind},
     site::Site,
+    span::Span,
     units,
 };
 
@@ -62,7 +61,7 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     let hold = profile.holds_of_spans(site.site)?;
     let mut movable = spans_of(profile, site.site);
     movable
-        .retain(|(span, own_ns)| own_lock(*span).is_some() && share(*own_ns, hold) >= SPAN_SHARE);
+        .retain(|(span, own_ns)| span.own_lock().is_some() && share(*own_ns, hold) >= SPAN_SHARE);
     let sum: f64 = movable.iter().map(|(_, own_ns)| share(*own_ns, hold)).sum();
     if sum < NEXT_SHARE {
         return None;
