@@ -1,15 +1,19 @@
 //! Which machine instructions take the lock, give it back, and call a function.
 
 /// `lock cmpxchg`: queued_write_lock() and queued_write_lock_slowpath() of the kernel's qrwlock,
-/// queued_spin_lock() of the queue in it, and both ends of a mutex (kernel/locking/mutex.c). On one CPU the
-/// kernel patches the lock prefix to one that does nothing. A REX prefix stands before it where one of the
-/// upper eight registers has the address.
+/// queued_spin_lock() of the queue in it, both ends of a mutex (kernel/locking/mutex.c), and where an rwsem is
+/// taken to write (kernel/locking/rwsem.c); or `lock xadd`, at the other ends of an rwsem. On one CPU the
+/// kernel patches the lock prefix to one that does nothing. A REX prefix stands before it where the operand has 64
+/// bits, or one of the upper eight registers has the address.
 pub fn exchanges(bytes: &[u8]) -> bool {
     let bytes = match bytes {
         [0xf0 | 0x3e, rest @ ..] => rest,
         bytes => bytes,
     };
-    matches!(bytes, [0x0f, 0xb1, ..] | [0x40..=0x4f, 0x0f, 0xb1, ..])
+    matches!(
+        bytes,
+        [0x0f, 0xb1 | 0xc1, ..] | [0x40..=0x4f, 0x0f, 0xb1 | 0xc1, ..]
+    )
 }
 
 /// `movb $0, …`: queued_write_unlock() of include/asm-generic/qrwlock.h.

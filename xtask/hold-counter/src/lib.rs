@@ -1,10 +1,11 @@
 //! A plugin for QEMU: counts the instructions that each of a guest's CPUs executes while it holds a lock
-//! for writing, or a mutex, and on its way into the lock's queue. It stands outside of the guest, so what it counts has
+//! for writing, a mutex, or an rwsem, and on its way into the lock's queue. It stands outside of the guest, so what it counts has
 //! no part of its own, and everything that the guest's own observers do meanwhile.
 //!
 //! Its arguments, addresses in hexadecimal: `lock=START-END`, `slow=START-END` and `unlock=START-END`, those
 //! of `_raw_write_lock_irq`, `queued_write_lock_slowpath` and `_raw_write_unlock_irq`, or of `mutex_lock`,
-//! `__mutex_lock` and `mutex_unlock`; `at=ADDRESS`, the lock itself, of which alone holds are counted; `mark=START`, a function whose call begins the next section;
+//! `__mutex_lock` and `mutex_unlock`, or of `down_write` or `down_read`, its slow path, and `up_write` or `up_read`;
+//! `at=ADDRESS`, the lock itself, of which alone holds are counted; `mark=START`, a function whose call begins the next section;
 //! `out=FILE`, which gets one line a section, `SECTION HOLDS HELD PERIOD HELD_180 PERIOD_180 CONTENDED
 //! HELD_CONTENDED TO_THE_QUEUE`; and `holds=FILE`, if it is given, which gets one line a hold, `SECTION CPU
 //! CALLER HELD TO_THE_QUEUE`, in each CPU's order.
@@ -13,8 +14,9 @@
 //! instructions inside the holds, and those from one release to the next. CONTENDED are those that were had
 //! in the slow path, with the median inside of them, and that from the slow path's first instruction (it
 //! calls contention_begin, if somebody listens) to the one that joins the queue, the compare-and-exchange on
-//! the queue's own lock, four bytes behind the lock; a mutex has no such queue, and 0 there. A mutex for which
-//! somebody waits is given back a little later than here, after its holder has tried to. CALLER is the
+//! the queue's own lock, four bytes behind the lock; a mutex or an rwsem has no such queue, and 0 there. A mutex for which
+//! somebody waits is given back a little later than here, after its holder has tried to. A reader that waits for an rwsem
+//! is given it by another task, so that its hold has no beginning here: only readers who do not wait have one. CALLER is the
 //! instruction that called the lock's function; TO_THE_QUEUE is `-` for an uncontended hold.
 //!
 //! Virtual CPUs are threads of their own, so that each has a counter and a state of its own.

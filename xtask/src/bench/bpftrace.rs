@@ -35,6 +35,8 @@ pub struct Traced {
     pub lock: &'static str,
     /// What gives it back.
     pub unlock: &'static str,
+    /// The name of the lock among the parameters of either.
+    pub parameter: &'static str,
 }
 
 /// The lock that all began with.
@@ -42,6 +44,7 @@ const TASKLIST_LOCK: Traced = Traced {
     symbol: "tasklist_lock",
     lock: LOCK,
     unlock: UNLOCK,
+    parameter: "lock",
 };
 
 /// bpftrace with the script about tasklist_lock.
@@ -60,20 +63,41 @@ pub fn observer_of(form: Form, traced: Traced) -> Observer {
     .with_file(PLACE, &script(form, traced))
 }
 
+/// The same by fentry and fexit where a condition holds at the request, on the command line.
+pub fn observer_where(condition: &str, takes: &str, gives_back: &str) -> Observer {
+    let kfunc = Form::Kfunc;
+    Observer::program(
+        &format!("bpftrace-{}", kfunc.name()),
+        &format!("bpftrace script by {}, holds and waits", kfunc.name()),
+        &[
+            "bpftrace",
+            "-B",
+            "line",
+            "-e",
+            &script_where(kfunc, condition, takes, gives_back),
+        ],
+        READY,
+    )
+}
+
+fn script(form: Form, traced: Traced) -> String {
+    let lock = match form {
+        Form::Kfunc => format!("(uint64)args->{}", traced.parameter),
+        Form::Kprobe => "arg0".to_owned(),
+    };
+    let condition = format!("{lock} == kaddr(\"{}\")", traced.symbol);
+    script_where(form, &condition, traced.lock, traced.unlock)
+}
+
 /// The script: a time stamp for each task at the request and at the acquisition, and a histogram of
 /// each difference.
-fn script(form: Form, traced: Traced) -> String {
-    let Traced {
-        symbol,
-        lock: takes,
-        unlock: gives_back,
-    } = traced;
-    let (entry, exit, lock) = match form {
-        Form::Kfunc => ("kfunc", "kretfunc", "(uint64)args->lock"),
-        Form::Kprobe => ("kprobe", "kretprobe", "arg0"),
+fn script_where(form: Form, condition: &str, takes: &str, gives_back: &str) -> String {
+    let (entry, exit) = match form {
+        Form::Kfunc => ("kfunc", "kretfunc"),
+        Form::Kprobe => ("kprobe", "kretprobe"),
     };
     format!(
-        r#"{entry}:{takes} /{lock} == kaddr("{symbol}")/ {{
+        r#"{entry}:{takes} /{condition}/ {{
   @requested[tid] = nsecs;
 }}
 {exit}:{takes} /@requested[tid]/ {{

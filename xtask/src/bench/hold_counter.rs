@@ -320,12 +320,13 @@ mod tests {
 
     #[test]
     fn the_plugin_knows_the_locks_instructions() {
-        // lock cmpxchg %edx,(%rdi), the same with %r12; on one CPU ds cmpxchg or none; movb $0,(%rdi).
+        // lock cmpxchg %edx,(%rdi), the same with %r12; on one CPU ds cmpxchg or none; lock xadd %rax,(%rdi); movb $0,(%rdi).
         for bytes in [
             &[0xf0, 0x0f, 0xb1, 0x17][..],
             &[0xf0, 0x41, 0x0f, 0xb1, 0x14, 0x24],
             &[0x3e, 0x0f, 0xb1, 0x17],
             &[0x0f, 0xb1, 0x17],
+            &[0xf0, 0x48, 0x0f, 0xc1, 0x07],
         ] {
             assert!(instructions::exchanges(bytes), "{bytes:x?}");
         }

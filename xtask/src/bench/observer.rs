@@ -143,6 +143,16 @@ impl Observer {
         self
     }
 
+    /// The same, which follows readers, too.
+    #[must_use]
+    pub fn with_readers(mut self) -> Self {
+        self.name.push_str("-readers");
+        self.what.push_str(" --readers");
+        self.recording = Some(self.name.clone());
+        self.argv.push("--readers".to_owned());
+        self
+    }
+
     /// The same, which watches what holders do instead of running.
     #[must_use]
     pub fn with_off_cpu(mut self) -> Self {

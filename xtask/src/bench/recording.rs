@@ -99,6 +99,13 @@ impl Recording {
         number.with_context(|| format!("the recording's footer has no {field}"))
     }
 
+    /// Iterations a second of the load that was started with the run.
+    pub fn per_second(&self) -> Result<f64> {
+        let footer = self.lines.iter().rfind(|line| line["line"] == "footer");
+        let rate = footer.and_then(|footer| footer.pointer("/ground_truth/per_second")?.as_f64());
+        rate.context("the recording does not tell how often its load has iterated")
+    }
+
     /// A text of the header.
     pub fn header(&self, path: &str) -> Result<&str> {
         let text = self

@@ -5,6 +5,7 @@ pub mod observers;
 pub mod results;
 pub mod switches;
 pub mod tables;
+pub mod two_tasks;
 
 use anyhow::{Context, Result};
 use lab::kernel;
@@ -63,6 +64,14 @@ pub fn run(
         found.release = release;
         found.kinds.push(of_kind);
     }
+    let what = "throughput of two tasks";
+    match peers.as_ref() {
+        Ok(peers) => {
+            let left = two_tasks::run(laboratory, &lab, peers);
+            found.two_tasks = found.not_measured.or_note(what, left)?.unwrap_or_default();
+        }
+        Err(why) => found.not_measured.note(what, why),
+    }
     let what = "what it costs a switch that holders are watched";
     match peers.as_ref().map(|peers| (peers, &peers.perf)) {
         Ok((peers, Ok(_))) => {
@@ -111,7 +120,8 @@ impl Bench<'_> {
                 of_kind.observers.extend(seen);
             }
         }
-        for observer in groups.iter().flatten() {
+        let contending = groups.iter().flatten().filter(|_| !kind.reads);
+        for observer in contending {
             let what = format!("{}, where two CPUs contend", observer.what);
             let seen = self.contended(observer);
             let seen = not_measured.or_note(&what, seen)?;

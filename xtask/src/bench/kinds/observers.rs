@@ -12,7 +12,7 @@ pub const CLOCK: &str = "clock-fexit-fentry";
 /// klockstat, which looks at this lock alone.
 pub const KLOCKSTAT: &str = "klockstat-one-lock";
 /// Seconds between two readings of the counters: none while a load runs.
-const ONE_READING_S: u32 = 100_000;
+pub const ONE_READING_S: u32 = 100_000;
 /// klockstat attaches without a word: so long it takes at most.
 const KLOCKSTAT_ATTACHES_IN_MS: u64 = 6000;
 
@@ -38,6 +38,7 @@ pub fn groups(
         symbol: kind.lock,
         lock: kind.takes,
         unlock: kind.gives_back,
+        parameter: kind.parameter,
     };
     groups.push(vec![bpftrace::observer_of(Form::Kfunc, traced)]);
     groups
@@ -45,7 +46,12 @@ pub fn groups(
 
 /// lockprof, as a user has it.
 pub fn lockprof(kind: &Kind) -> Observer {
-    Observer::lockprof("holds", "fentry", ONE_READING_S).of_lock(kind.lock)
+    let lockprof = Observer::lockprof("holds", "fentry", ONE_READING_S).of_lock(kind.asked);
+    if kind.reads {
+        lockprof.with_readers()
+    } else {
+        lockprof
+    }
 }
 
 /// lockprof, and what is under it.
@@ -76,18 +82,21 @@ pub fn own(kind: &Kind) -> Vec<Observer> {
 }
 
 fn klockstat(kind: &Kind, tool: &Tool) -> Vec<Observer> {
-    let observer = |name, what: &str, more: &[&str]| {
-        let words = tool.words_apart();
-        let words = words.iter().map(String::as_str).chain(more.iter().copied());
-        let words: Vec<&str> = words.collect();
-        Observer::silent(name, what, &words, KLOCKSTAT_ATTACHES_IN_MS)
-    };
+    let what = format!("klockstat -L {}", kind.lock);
     vec![
-        observer(
-            KLOCKSTAT,
-            &format!("klockstat -L {}", kind.lock),
-            &["-L", kind.lock],
-        ),
-        observer("klockstat", "klockstat, of all locks", &[]),
+        klockstat_with(KLOCKSTAT, &what, tool, &["-L", kind.lock]),
+        klockstat_of_all(tool),
     ]
+}
+
+/// klockstat, which looks at all mutexes and rwsems.
+pub fn klockstat_of_all(tool: &Tool) -> Observer {
+    klockstat_with("klockstat", "klockstat, of all locks", tool, &[])
+}
+
+fn klockstat_with(name: &str, what: &str, tool: &Tool, more: &[&str]) -> Observer {
+    let words = tool.words_apart();
+    let words = words.iter().map(String::as_str).chain(more.iter().copied());
+    let words: Vec<&str> = words.collect();
+    Observer::silent(name, what, &words, KLOCKSTAT_ATTACHES_IN_MS)
 }

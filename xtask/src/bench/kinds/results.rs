@@ -18,6 +18,9 @@ pub struct KernelKinds {
     /// What it costs a switch that holders are watched.
     #[serde(default)]
     pub switches: Vec<Switches>,
+    /// What is left of the throughput of two tasks.
+    #[serde(default)]
+    pub two_tasks: Vec<Left>,
     /// What could not be measured, and why.
     pub not_measured: NotMeasured,
 }
@@ -41,6 +44,21 @@ pub struct OfKind {
     pub observers: Vec<KindObserver>,
     /// Each observer, where two tasks contend.
     pub contended: Vec<ContendedCosts>,
+}
+
+/// What is left of a load's throughput with an observer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// The load.
+    pub load: String,
+    /// The lock that its tasks take.
+    pub lock: String,
+    /// What is attached.
+    pub what: String,
+    /// Iterations in 10^9 instructions without it, the mean over all turns.
+    pub bare_per_second: f64,
+    /// What is left of them with it, turn by turn.
+    pub shares: Vec<f64>,
 }
 
 /// What an observer costs a switch of the machine, in instructions.

@@ -6,6 +6,7 @@
 
 mod cgroups;
 mod container;
+mod fifos;
 mod folders;
 mod machine;
 mod modules;
@@ -32,7 +33,7 @@ use output::Port;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let Some(done) = folders::run(&words) {
+    if let Some(done) = folders::run(&words).or_else(|| fifos::run(&words)) {
         return ended(words[0], done);
     }
     match words[..] {
