@@ -1,6 +1,6 @@
 //! From numbers to pixels.
 
-use crate::text::width;
+use crate::text::{shorten_middle, width};
 
 /// About how wide a text is in pixels: on the safe side, for no font is at hand to measure it.
 ///
@@ -8,6 +8,19 @@ use crate::text::width;
 pub(super) fn text_width(text: &str, size: i32) -> i32 {
     let columns = i32::try_from(width(text)).unwrap_or(i32::MAX / 1000);
     columns.saturating_mul(size) * 6 / 10
+}
+
+/// As much of a text as fits so many pixels: its beginning and its end, for either may tell it from others.
+pub(super) fn fitted(text: &str, pixels: i32, size: i32) -> String {
+    let letter = text_width("m", size).max(1);
+    // The width of a text is rounded once, and that of a letter too: neither may be beyond the pixels.
+    let mut columns = usize::try_from(pixels / letter).unwrap_or(0) + 2;
+    let mut short = shorten_middle(text, columns);
+    while text_width(&short, size) > pixels && columns > 1 && width(&short) > 1 {
+        columns -= 1;
+        short = shorten_middle(text, columns);
+    }
+    short
 }
 
 /// Maps numbers to pixels.

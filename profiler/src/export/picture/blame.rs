@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{
     HEAD, Picture, Setting,
+    axis::{fitted, text_width},
     canvas::{Canvas, Frame, Look, TEXT},
     palette::{ACCENT, GRID, QUIET, style_of},
     sheet,
@@ -14,7 +15,12 @@ use crate::{
     units::{self, TimeUnit},
 };
 
+/// Where names of waiters begin, and the first column: as far to the right as they need, between these.
+const NAMES: i32 = 44;
 const LEFT: i32 = 150;
+const FURTHEST_LEFT: i32 = 280;
+/// Between a name and what stands beside it.
+const BESIDE: i32 = 8;
 const TOP: i32 = HEAD + 78;
 const RIGHT: i32 = 1056;
 const ROW: i32 = 44;
@@ -111,24 +117,26 @@ pub(super) fn draw(profile: &Profile, setting: Setting) -> Result<String> {
 
 fn paint(canvas: &Canvas<'_>, matrix: &Matrix, profile: &Profile) -> Result<()> {
     let unit = profile.unit();
+    let names = matrix.waiters.iter().map(|waiter| width_of(waiter.name()));
+    let left = (NAMES + names.max().unwrap_or(0) + BESIDE).clamp(LEFT, FURTHEST_LEFT);
     // One more for the sums.
     let columns = i32::try_from(matrix.holders.len() + 1).unwrap_or(1);
-    let width = ((RIGHT - LEFT) / columns).min(WIDEST);
+    let width = ((RIGHT - left) / columns).min(WIDEST);
     let cell = |row: usize, column: usize| {
         let (row, column) = (
             i32::try_from(row).unwrap_or(0),
             i32::try_from(column).unwrap_or(0),
         );
         Frame {
-            left: LEFT + column * width,
+            left: left + column * width,
             top: TOP + row * ROW,
-            right: LEFT + (column + 1) * width,
+            right: left + (column + 1) * width,
             bottom: TOP + (row + 1) * ROW,
         }
     };
     canvas.text(
         "behind the holds of",
-        (LEFT, TOP - 62),
+        (left, TOP - 62),
         Look::LEFT.color(QUIET),
     )?;
     canvas.text("waiter", (24, TOP - 20), Look::LEFT.color(QUIET))?;
@@ -149,7 +157,8 @@ fn paint(canvas: &Canvas<'_>, matrix: &Matrix, profile: &Profile) -> Result<()> 
             bottom: middle + 6,
         };
         canvas.swatch(swatch, style_of(waiter))?;
-        canvas.text(waiter.name(), (44, middle), Look::LEFT.bold())?;
+        let name = fitted_bold(waiter.name(), left - BESIDE - NAMES);
+        canvas.text(&name, (NAMES, middle), Look::LEFT.bold())?;
         for (column, &holder) in matrix.holders.iter().enumerate() {
             let ns = matrix.cell_ns(waiter, holder);
             let frame = cell(row, column);
@@ -168,7 +177,7 @@ fn paint(canvas: &Canvas<'_>, matrix: &Matrix, profile: &Profile) -> Result<()> 
     }
     let last = matrix.waiters.len();
     let middle = (cell(last, 0).top + cell(last, 0).bottom) / 2;
-    canvas.text("in all", (44, middle), Look::LEFT.color(QUIET))?;
+    canvas.text("in all", (NAMES, middle), Look::LEFT.color(QUIET))?;
     for (column, &holder) in matrix.holders.iter().enumerate() {
         let ns = matrix.column_ns(holder);
         numbers(canvas, cell(last, column), ns, matrix.all_ns, unit)?;
@@ -199,7 +208,17 @@ fn heading(canvas: &Canvas<'_>, frame: Frame, holder: Option<Site>, rest: &str) 
         bottom: TOP - 32,
     };
     canvas.swatch(swatch, style_of(site))?;
-    canvas.text(site.name(), (middle, TOP - 18), Look::CENTER.bold())
+    let name = fitted_bold(site.name(), frame.right - frame.left - BESIDE);
+    canvas.text(&name, (middle, TOP - 18), Look::CENTER.bold())
+}
+
+/// Bold letters are as wide as those that are one pixel higher.
+fn width_of(name: &str) -> i32 {
+    text_width(name, TEXT + 1)
+}
+
+fn fitted_bold(name: &str, pixels: i32) -> String {
+    fitted(name, pixels, TEXT + 1)
 }
 
 fn numbers(canvas: &Canvas<'_>, frame: Frame, ns: u64, all_ns: u64, unit: TimeUnit) -> Result<()> {

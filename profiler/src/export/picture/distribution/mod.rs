@@ -11,7 +11,7 @@ use self::marks::PERCENTILES;
 
 use super::{
     Picture, Setting,
-    axis::Axis,
+    axis::{Axis, fitted, text_width},
     canvas::{Canvas, Frame, Look, TEXT},
     palette::{QUIET, SiteStyle, style_of},
     sentence, sheet,
@@ -32,6 +32,13 @@ const GAP: i32 = 30;
 /// From the plot's bottom to the first row of the legend.
 const LEGEND_TOP: i32 = 74;
 const LEGEND_ROW: i32 = 18;
+/// From the legend's left edge to the names of the sites.
+const LEGEND_NAMES: i32 = 36;
+/// The right edges of the legend's columns of numbers, from its left edge: as is comfortable, and as far from long names as
+/// the numbers let them be.
+const COLUMNS: [[i32; 5]; 2] = [[178, 260, 342, 424, 505], [241, 307, 373, 439, 505]];
+/// Between a name and its count.
+const BESIDE: i32 = 8;
 
 /// Characters of a sentence in the place of curves that fit a panel.
 const PANEL_SENTENCE: usize = 56;
@@ -208,8 +215,20 @@ fn legend(
     curves: &[Curve<'_>],
     unit: TimeUnit,
 ) -> Result<()> {
-    // Right edges of the columns of numbers.
-    let columns = [178, 260, 342, 424, 505].map(|column| left + column);
+    let rows = curves.iter().map(|curve| {
+        let count = units::count(curve.durations.count());
+        (curve.site.name(), text_width(&count, TEXT))
+    });
+    let rows: Vec<(&str, i32)> = rows.collect();
+    let room = |columns: [i32; 5], count: i32| columns[0] - count - BESIDE - LEGEND_NAMES;
+    let [comfortable, close] = COLUMNS;
+    let fits = |&(name, count): &(&str, i32)| text_width(name, TEXT) <= room(comfortable, count);
+    let edges = if rows.iter().all(fits) {
+        comfortable
+    } else {
+        close
+    };
+    let columns = edges.map(|edge| left + edge);
     for (title, at) in ["count", "p50", "p90", "p99", "longest"]
         .into_iter()
         .zip(columns)
@@ -220,7 +239,7 @@ fn legend(
             Look::RIGHT.size(TEXT - 1).color(QUIET),
         )?;
     }
-    for (row, curve) in curves.iter().enumerate() {
+    for (row, (curve, (name, count))) in curves.iter().zip(rows).enumerate() {
         let y = top + LEGEND_ROW * i32::try_from(row).unwrap_or(0);
         let swatch = [(left + 4, y), (left + 28, y)];
         if curve.style.dashed {
@@ -228,7 +247,8 @@ fn legend(
         } else {
             canvas.line(swatch.to_vec(), curve.style.color, 3)?;
         }
-        canvas.text(curve.site.name(), (left + 36, y), Look::LEFT)?;
+        let name = fitted(name, room(edges, count), TEXT);
+        canvas.text(&name, (left + LEGEND_NAMES, y), Look::LEFT)?;
         let [p50, p90, p99] = PERCENTILES.map(|(_, longer)| curve.durations.percentile_ns(longer));
         let length = |length: Option<f64>| {
             length.map_or_else(|| UNKNOWN.to_owned(), |length| unit.format(length))

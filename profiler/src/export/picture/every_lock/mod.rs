@@ -5,14 +5,11 @@ pub(super) mod over_time;
 pub(super) mod waiters;
 
 use super::{
-    axis::text_width,
+    axis::fitted,
     canvas::{Canvas, Frame, TEXT},
     palette::GRID,
 };
-use crate::{
-    profile::{Locks, Profile},
-    text::{shorten_middle, width},
-};
+use crate::profile::{Locks, Profile};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -25,19 +22,6 @@ fn measured(profile: &Profile) -> Option<&Locks> {
 /// The sentence in the place of a picture of waits, where there is none.
 fn no_waits(profile: &Profile) -> String {
     profile.no_waits_for("any lock that was looked at")
-}
-
-/// As much of a text as fits so many pixels: its beginning and its end, for either may tell it from others.
-fn fitted(text: &str, pixels: i32, size: i32) -> String {
-    let letter = text_width("m", size).max(1);
-    // The width of a text is rounded once, and that of a letter too: neither may be beyond the pixels.
-    let mut columns = usize::try_from(pixels / letter).unwrap_or(0) + 2;
-    let mut short = shorten_middle(text, columns);
-    while text_width(&short, size) > pixels && columns > 1 && width(&short) > 1 {
-        columns -= 1;
-        short = shorten_middle(text, columns);
-    }
-    short
 }
 
 /// A small square of a colour, about this height.
