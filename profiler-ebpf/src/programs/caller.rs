@@ -30,7 +30,11 @@ use aya_ebpf::{
 };
 use lockprof_abi::{BETWEEN_TEXT_LIMIT, CpuState, LCB_F_PERCPU, NO_STACK, TextRange, WAIT_DEPTH};
 
-use super::{constants, contention, maps::SharedVariable, memory::read_u64};
+use super::{
+    constants, contention,
+    maps::SharedVariable,
+    memory::{read_u32, read_u64},
+};
 
 /// Return addresses that are passed over: the slow path's, the lock function's, and some of a mutex or
 /// semaphore.
@@ -47,6 +51,9 @@ const SEARCHED_FRAMES: usize = 16;
 const FREE_SEARCHES: u32 = 64;
 /// log2 of the jiffies in which one sleeping wait of a CPU is walked: 32 ms where there are 250 a second.
 const WALK_EVERY_JIFFIES_LOG2: u32 = 3;
+/// The longest trampoline (arch/x86/net/bpf_jit_comp.c: PAGE_SIZE), and the distance in a call or a jump.
+const TRAMPOLINE_BYTES: u64 = 4096;
+const DISTANCE_BYTES: u64 = 4;
 /// What a search works on, of which a program's own stack has no room for.
 #[repr(C)]
 struct Search {
@@ -247,6 +254,7 @@ fn search(context: *mut c_void, way: usize) -> u64 {
     };
     search.way = way as u64;
     search.walked = u64::from(walk(context, search, first_text));
+    pass_over_trampoline(search);
     read_words(context, search);
     search.previous = 0;
     search.caller = 0;
@@ -378,6 +386,47 @@ fn walk(context: *mut c_void, search: &mut Search, first_text: TextRange) -> boo
         }
     }
     false
+}
+
+/// Takes the trampoline by which a probed lock function was called out of the walk, so that the one who called that is the
+/// next. How far it stands above the lock function is kept like any distance.
+#[cold]
+#[inline(never)]
+fn pass_over_trampoline(search: &mut Search) {
+    let between = constants::between_text();
+    let first = any_number(&raw const search.next);
+    // In the map, so that the verifier does not follow the rest once for each frame that it may be.
+    let found = &raw mut search.behind;
+    // SAFETY: the place is part of this CPU's element.
+    unsafe { write_volatile(found, SEARCHED_FRAMES as u64 - 1) };
+    for frame in (0..SEARCHED_FRAMES).rev() {
+        if frame as u64 > first && !between.contains(search.frames[frame]) {
+            // SAFETY: as before.
+            unsafe { write_volatile(found, frame as u64) };
+        }
+    }
+    let caller = any_number(found) as usize & (SEARCHED_FRAMES - 1);
+    if is_in_trampoline(search.frames[caller]) {
+        search.frames[caller] = search.frames[(caller + 1) & (SEARCHED_FRAMES - 1)];
+    }
+}
+
+/// Whether a return address is in a trampoline of tracing programs: such a one is called, or jumped to, by the function that
+/// it calls in turn, from the instruction before the one to which the call goes (arch/x86/net/bpf_jit_comp.c,
+/// `__arch_prepare_bpf_trampoline()`, 5.19 to 7.3). It has a page at most.
+#[inline(always)]
+fn is_in_trampoline(address: u64) -> bool {
+    constants::is_of_modules(address)
+        && called_by(address)
+            .and_then(called_by)
+            .is_some_and(|start| address.wrapping_sub(start) < TRAMPOLINE_BYTES)
+}
+
+/// To where the instruction goes that calls, or jumps, and after which the address stands.
+#[inline(always)]
+fn called_by(address: u64) -> Option<u64> {
+    let distance = read_u32(address.wrapping_sub(DISTANCE_BYTES))?;
+    Some(address.wrapping_add(i64::from(distance as i32) as u64))
 }
 
 /// Reads the words above the context, as far as there are any.

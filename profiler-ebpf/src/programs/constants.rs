@@ -261,6 +261,12 @@ pub fn is_code(address: u64) -> bool {
     kernel_text().contains(address) || MODULES.contains(address)
 }
 
+/// Whether an address is where modules are, and tracing's trampolines.
+#[inline(always)]
+pub fn is_of_modules(address: u64) -> bool {
+    MODULES.contains(address)
+}
+
 #[inline(always)]
 pub fn contention_mask() -> u32 {
     CONTENTION_MASK.load()

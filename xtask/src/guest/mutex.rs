@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use lab::vm::VmOutcome;
 use lab::vm::protocol::Step;
+use serde_json::Value;
 
 use super::round::{Lab, Verdict, run};
 use super::script::{counted, watching};
@@ -174,6 +175,15 @@ pub fn two_tasks_wait_for_each_other(lab: &Lab<'_>) -> Result<Verdict> {
     );
     if contended == 0 || waited_ns == 0 {
         bail!("two tasks were not seen to wait for each other in {holds} holds");
+    }
+    // Each was asked for by a function, none by the trampoline of the probes through which that came.
+    let nameless = |row: &&Value| {
+        row["site"]
+            .as_str()
+            .is_some_and(|site| site.starts_with("0x"))
+    };
+    if let Some(row) = summary.rows("/contention")?.iter().find(nameless) {
+        bail!("who asked for it has no name: {row}");
     }
     if contended > holds || held_ns as f64 > time_ns {
         bail!("{contended} waits, {holds} holds of {held_ns} ns in {time_ns} ns: that cannot be");
