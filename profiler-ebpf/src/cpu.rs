@@ -256,6 +256,8 @@ pub struct CpuState {
     pub until_sample: u32,
     /// When the call stack of a sleeping waiter was walked last: for the program alone.
     pub walked_at: u64,
+    /// Calls of spans inside holds that are followed by task, which may end on another CPU.
+    pub calls_inside: u64,
     /// Calls of spans outside every hold, by number.
     pub calls_outside: [u64; MAX_SPANS],
     /// Losses.
@@ -285,6 +287,7 @@ impl CpuState {
     ) -> u64 {
         let mut sum = word(offset_of!(Self, contended));
         sum = sum.wrapping_add(word(offset_of!(Self, control_holds)));
+        sum = sum.wrapping_add(word(offset_of!(Self, calls_inside)));
         // A hold that has ended and is not booked yet is read as if it were.
         let ended = offset_of!(Self, hold) + offset_of!(HoldSlot, end_ns);
         sum = sum.wrapping_add(word(ended));
@@ -336,7 +339,7 @@ const _: () = {
                 + size_of::<PendingWait>()
                 + size_of::<WaitStack>()
                 + size_of::<ReadStack>()
-                + 48
+                + 56
                 + 8 * INTERRUPTED_FRAMES
                 + MAX_SPANS * 8
                 + Loss::COUNT * 8

@@ -135,7 +135,7 @@ pub struct RunArguments {
     warm_up: Option<Duration>,
     #[command(flatten)]
     measure: MeasureArguments,
-    /// How much to measure inside a hold: holds alone, or the calls in them too [default: spans; of a mutex or an rwsem, holds]
+    /// How much to measure inside a hold: holds alone, or the calls in them too [default: spans; of a mutex or an rwsem without --span, holds]
     #[arg(long, value_enum)]
     detail: Option<DetailChoice>,
     /// The command to profile, with its arguments
@@ -157,7 +157,7 @@ pub struct AttachArguments {
     /// What measuring may cost this machine on average, in per cent of what it does; off: whatever it costs
     #[arg(long, value_name = "PERCENT|off", default_value = "1%")]
     budget: Budget,
-    /// How much to measure inside a hold: holds alone, or the calls in them too [default: holds]
+    /// How much to measure inside a hold: holds alone, or the calls in them too [default: holds; with --span, spans]
     #[arg(long, value_enum)]
     detail: Option<DetailChoice>,
 }
@@ -188,7 +188,7 @@ impl RunArguments {
 
     fn detail(&self) -> DetailChoice {
         self.detail.unwrap_or_else(|| {
-            if self.measure.follows_by_task() {
+            if self.measure.follows_by_task() && self.measure.spans.is_empty() {
                 DetailChoice::Holds
             } else {
                 DetailChoice::Spans
@@ -250,7 +250,11 @@ impl RunArguments {
 
 impl AttachArguments {
     fn detail(&self) -> DetailChoice {
-        self.detail.unwrap_or(DetailChoice::Holds)
+        self.detail.unwrap_or(if self.measure.spans.is_empty() {
+            DetailChoice::Holds
+        } else {
+            DetailChoice::Spans
+        })
     }
 
     /// Whether the words fit together.
@@ -311,26 +315,50 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let error = attach(&["--span", "__wake_up"]).unwrap_err();
+        let error = attach(&["--span", "__wake_up", "--detail", "holds"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
-        let asked = attach(&["--span", "__wake_up", "--detail", "spans"]).unwrap();
-        assert_eq!(asked.measure.spans, [Span::WAKE_UP]);
-        // Those that are measured anyway are no request.
-        let error = attach(&["--span", "free_pid", "--detail", "spans"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(
-            error.to_string().contains("[possible values: __wake_up]"),
-            "{error}"
+        let asked = attach(&["--span", "__wake_up", "--span", "css_create"]).unwrap();
+        assert_eq!(
+            asked.measure.spans,
+            [Span::WAKE_UP, Span::named("css_create")]
         );
+        assert_eq!(asked.detail(), DetailChoice::Spans);
+        for (function, words) in [
+            (
+                "free_pid.isra.0",
+                "a part that the compiler has made of free_pid",
+            ),
+            ("_raw_spin_lock", "have frozen machines"),
+            (
+                "queued_write_lock_slowpath",
+                "are entered from BPF's own locks",
+            ),
+            ("free pid", "no name of a function"),
+            ("", "no name of a function"),
+        ] {
+            let error = attach(&["--span", function]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]
-    fn of_a_mutex_holds_alone_are_measured() {
+    fn of_a_mutex_holds_alone_are_measured_unless_calls_are_named() {
         let settings = run(&["--lock", "cgroup_mutex", "--", "true"]).unwrap();
         assert_eq!(settings.request.detail, Detail::Holds);
         assert_eq!(settings.request.kind, Some(LockFamily::Mutex));
+        let words = [
+            "--lock",
+            "cgroup_mutex",
+            "--span",
+            "css_create",
+            "--",
+            "true",
+        ];
+        let settings = run(&words).unwrap();
+        assert_eq!(settings.request.detail, Detail::Spans);
         for (words, part) in [
-            (&["--detail", "spans"][..], "other tasks run too"),
+            (&["--detail", "spans"][..], "takes --span FUNCTION"),
             (&["--readers"], "a mutex has none"),
         ] {
             let words = [&["--lock", "a_lock:mutex"], words, &["--", "true"]].concat();

@@ -10,7 +10,7 @@ use aya_ebpf::{
     maps::Array,
 };
 use lockprof_abi::{
-    ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OffCpuEntry,
+    ARMED, Callers, CgroupEntry, ContentionEntry, CpuState, HoldRing, Loss, OffCpuEntry, OpenSpans,
     OwnerStack, Phase, ProcessLock, STACK_FRAMES, SiteState, TASK_SLOTS, TaskHold, TaskSlot,
     WaiterEntry, site_slot,
 };
@@ -45,6 +45,10 @@ static TASKS: Array<TaskSlot> = Array::with_max_entries(TASK_SLOTS, BPF_F_MMAPAB
 /// number, 1 where the target is not followed so.
 #[map]
 static TASK_HOLDS: Array<TaskHold> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What is open in the hold at the same place; the loader sets the number, 1 where spans are not followed so.
+#[map]
+static TASK_SPANS: Array<OpenSpans> = Array::with_max_entries(1, 0);
 
 /// What holders did instead of running, a table a possible CPU; the loader sets the number, 1 where that is not kept.
 #[map]
@@ -225,6 +229,12 @@ pub fn task_hold(pid: u32) -> Option<*mut TaskHold> {
 #[inline(always)]
 pub fn interrupt_hold() -> Option<*mut TaskHold> {
     TASK_HOLDS.get_ptr_mut(TASK_SLOTS + this_cpu())
+}
+
+/// What is open in a task's hold.
+#[inline(always)]
+pub fn task_spans(pid: u32) -> Option<*mut OpenSpans> {
+    TASK_SPANS.get_ptr_mut(pid & (TASK_SLOTS - 1))
 }
 
 /// The process whose lock is the target, and where that is.

@@ -19,6 +19,7 @@ mod rwlock;
 mod rwsem;
 mod site;
 mod span;
+mod span_by_task;
 mod task;
 mod task_hold;
 mod wait;

@@ -157,9 +157,12 @@ fn own_place(context: *mut c_void) -> Option<(&'static mut TaskHold, u32)> {
 /// taken in one, and no percpu-rwsem for writing.
 #[inline(always)]
 pub fn is_in_interrupt(context: *mut c_void) -> bool {
-    if !constants::may_be_read() {
-        return false;
-    }
+    constants::may_be_read() && is_on_another_stack(context)
+}
+
+/// Whether what runs the program has another stack than its task.
+#[inline(always)]
+pub fn is_on_another_stack(context: *mut c_void) -> bool {
     let (Some(stack), Some(bytes)) = (
         constants::offset_of(|layout| &raw const layout.task_stack),
         constants::offset_of(|layout| &raw const layout.stack_bytes),

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, ValueEnum, error::ErrorKind};
 use super::{
     Arguments,
     common::CommonArguments,
-    values::{LockChoice, lock_choice, percent, span_on_request},
+    values::{LockChoice, lock_choice, percent, span_choice},
 };
 use crate::{
     daemon::Settings,
@@ -35,9 +35,9 @@ pub(super) struct MeasureArguments {
     /// costs every read_lock(), or down_read(), of the machine the time of a probe
     #[arg(long)]
     pub(super) readers: bool,
-    /// Measure calls of this function inside holds too, where --detail is spans. Two more probes, on a function that
-    /// the whole machine calls: each call anywhere costs the time of a probe
-    #[arg(long = "span", value_name = "FUNCTION", value_parser = span_on_request())]
+    /// Measure calls of this function inside holds too; once for each. Two more probes: each call anywhere on the machine
+    /// costs their time
+    #[arg(long = "span", value_name = "FUNCTION", value_parser = span_choice)]
     pub(super) spans: Vec<Span>,
     /// Tell what holders of a mutex or an rwsem do instead of running: sleep, and where, or wait for a CPU. Two programs on
     /// the scheduler's tracepoints: each switch of the machine costs the time of a look
@@ -98,9 +98,10 @@ impl MeasureArguments {
     /// # Errors
     /// They contradict each other.
     pub(super) fn check(&self, detail: DetailChoice) -> Result<(), clap::Error> {
-        let conflict = if self.follows_by_task() && detail == DetailChoice::Spans {
-            "--detail spans is for locks that are held with interrupts off: which calls are inside a hold of a mutex or an \
-             rwsem, where other tasks run too, is not followed"
+        let asks_for_none = self.spans.is_empty();
+        let conflict = if self.follows_by_task() && asks_for_none && detail == DetailChoice::Spans {
+            "--detail spans of a lock that is followed by task takes --span FUNCTION: which calls are inside its holds \
+             lockprof does not know"
         } else if let Some(why) = self.no_readers() {
             return conflicts(&format!(
                 "--readers is for locks whose readers can be followed: {why}"
@@ -110,8 +111,8 @@ impl MeasureArguments {
             && self.by_task().is_none_or(|by_task| !by_task.sleeps)
         {
             "--off-cpu is for locks that may be slept with, mutexes and rwsems: who holds another one does not leave its CPU"
-        } else if !self.spans.is_empty() && detail != DetailChoice::Spans {
-            "--span measures calls inside holds: it goes with --detail spans"
+        } else if !asks_for_none && detail != DetailChoice::Spans {
+            "--span measures calls inside holds: it does not go with --detail holds"
         } else {
             return Ok(());
         };

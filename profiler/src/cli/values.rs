@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-
-use crate::{daemon::WindowChoice, known_locks, recording::schema::LockFamily, span::Span, units};
+use crate::{
+    daemon::WindowChoice, kernel::refuse, known_locks, recording::schema::LockFamily, span::Span,
+    units,
+};
 
 /// The shortest window that can be asked for: below it, little but its edges would be measured.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
@@ -103,11 +104,21 @@ pub(super) fn positive_seconds(text: &str) -> Result<Duration, String> {
     Ok(length)
 }
 
-/// A call that is measured where it is asked for alone.
-pub(super) fn span_on_request() -> impl TypedValueParser<Value = Span> {
-    let spans = known_locks::spans().filter(|known| known.is_on_request);
-    PossibleValuesParser::new(spans.map(|known| known.span.name()))
-        .try_map(|name| Span::find(&name).ok_or("no span has this name"))
+/// A function whose calls are measured.
+pub(super) fn span_choice(text: &str) -> Result<Span, String> {
+    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if let Some((base, _)) = text.split_once('.') {
+        return Err(format!(
+            "a part that the compiler has made of {base}, and a probe needs a plain function"
+        ));
+    }
+    if text.is_empty()
+        || text.starts_with(|first: char| first.is_ascii_digit())
+        || !text.bytes().all(of_name)
+    {
+        return Err("no name of a function".to_owned());
+    }
+    refuse(text).map_or_else(|| Ok(Span::named(text)), Err)
 }
 
 /// `auto`, `off`, or the least length of a window.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{
     Collector, Settings, advice,
-    budget::{self, Budget, Decision, Foresight, Keeper, Seen},
+    budget::{self, Budget, Counted, Decision, Foresight, Keeper, Seen},
     command::readable,
     cost,
     cost::Usage,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     kernel::{
         AttachChoice, AttachPlan, Capabilities, Kallsyms, LockRates, Request, SeenKind,
-        SiteNumbers, kernel_identity, lock_address, nobody_took_it, plan,
+        SiteNumbers, calls_per_s, kernel_identity, lock_address, nobody_took_it, plan,
         privileges::{self, Measuring},
     },
     known_locks,
@@ -35,6 +35,7 @@ use crate::{
         schema::{AddressSource, Anchor, Clock, Detail, Header, Line, SCHEMA, Tier, WindowKind},
     },
     report,
+    span::Span,
 };
 
 /// Probes the kernel, plans, loads, attaches, and writes the header.
@@ -174,7 +175,7 @@ pub(super) fn attach(settings: &Settings) -> Result<Session> {
         tier,
         attach,
         lock: target.lock.clone(),
-        detail: settings.request.detail,
+        detail: target.detail(settings.request.detail),
         readers: settings.request.readers,
         cgroups: settings.cgroups,
         cgroup_namespace: collector.in_cgroup_namespace(),
@@ -251,12 +252,12 @@ fn within_budget(
         return Ok((planned, None));
     };
     let lives_per_s = seen.lives_per_s();
-    let locks = match locks_of(&planned, request) {
+    let counted = match counted(&planned, request) {
         Err(error) if budget != Budget::Off => return Err(error),
-        counted => counted.ok().flatten(),
+        counted => counted.unwrap_or_default(),
     };
     let foresight =
-        Foresight::new(budget, &planned, request.detail, capabilities).with_locks(locks);
+        Foresight::new(budget, &planned, request.detail, capabilities).with_counted(counted);
     let decision = foresight.decide_first(lives_per_s)?;
     let allowed = decision.kind.unwrap_or(WindowKind::Bare);
     // Without windows nothing changes later: then only what is allowed is attached.
@@ -290,7 +291,8 @@ fn within_budget(
             fewer
         }
     };
-    let foresight = Foresight::new(budget, &plan, request.detail, capabilities).with_locks(locks);
+    let foresight =
+        Foresight::new(budget, &plan, request.detail, capabilities).with_counted(counted);
     let lines = foresight.announce(&plan, capabilities, lives_per_s, &decision);
     lines.iter().for_each(|line| progress.say(line));
     Ok((plan, Some((foresight, decision))))
@@ -304,7 +306,7 @@ fn with_kind(settings: &Settings, symbols: Option<&Kallsyms>, progress: &Progres
     {
         settings.request.kind = Some(seen.family);
         settings.request.writers_irq = seen.writers_irq();
-        if settings.request.by_task().is_some() {
+        if settings.request.by_task().is_some() && settings.request.spans.is_empty() {
             settings.request.detail = Detail::Holds;
         }
     }
@@ -343,6 +345,30 @@ fn kind_of(
             None
         }
     }
+}
+
+/// What is counted before anything is attached, since it decides what following costs.
+fn counted(planned: &AttachPlan, request: &Request) -> Result<Counted> {
+    Ok(Counted {
+        locks: locks_of(planned, request)?,
+        calls_per_s: calls_of(planned)?,
+    })
+}
+
+/// How often the functions are called that were asked for.
+fn calls_of(planned: &AttachPlan) -> Result<Option<f64>> {
+    let asked = planned.spans.iter().copied();
+    let asked: Vec<Span> = asked.filter(|span| span.is_on_request()).collect();
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let counted = calls_per_s(&asked).map_err(|error| {
+        anyhow!(
+            "how often the functions of --span are called here, and so what measuring that costs, cannot be counted: {error}; \
+             --budget off attaches all the same"
+        )
+    })?;
+    Ok(Some(counted))
 }
 
 /// How often locks of its kind are taken here, where one is to be followed by task: all of them come through its programs.

@@ -18,7 +18,7 @@ use crate::{
         programs::{Constants, Programs},
     },
     recording::schema::{
-        AddressSource, Attach, Lock, Method, OwnerStacks, SampledBy, Tier, WindowKind,
+        AddressSource, Attach, Detail, Lock, Method, OwnerStacks, SampledBy, Tier, WindowKind,
     },
     span::Span,
 };
@@ -153,6 +153,12 @@ impl Target {
     pub(super) fn method(&self) -> Method {
         let plan = self.plan.as_ref();
         plan.map_or(Method::Off, |(plan, _)| plan.method)
+    }
+
+    /// How much is measured inside a hold, where so much was asked for.
+    pub(super) fn detail(&self, asked: Detail) -> Detail {
+        let plan = self.plan.as_ref();
+        plan.map_or(asked, |(plan, _)| plan.detail(asked))
     }
 
     /// The calls inside holds that are measured, by number.

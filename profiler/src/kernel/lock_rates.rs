@@ -11,7 +11,7 @@ use super::instruction::instruction;
 use crate::proc;
 
 /// How long is counted. All CPUs add to one word meanwhile.
-const WATCH: Duration = Duration::from_millis(50);
+pub(super) const WATCH: Duration = Duration::from_millis(50);
 
 /// Locks of a kind that are given back in a second, over all CPUs.
 #[derive(Clone, Copy, Debug, PartialEq)]

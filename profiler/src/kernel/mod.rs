@@ -6,6 +6,7 @@
 mod bpf_syscall;
 mod btf;
 mod by_task;
+mod call_rates;
 mod callers;
 mod capabilities;
 mod config;
@@ -44,6 +45,7 @@ mod trials;
 
 pub use btf::{Btf, BtfError, BtfKind, BtfType};
 pub use by_task::ByTask;
+pub use call_rates::calls_per_s;
 pub use callers::CallerTexts;
 pub use capabilities::{
     BtfFacts, Capabilities, FrameCast, FunctionFacts, LockSymbol, Machine, Others, Settings,

@@ -54,7 +54,7 @@ pub struct Request {
     pub detail: Detail,
     /// Whether readers are followed.
     pub readers: bool,
-    /// Calls that are measured on request alone, by the functions' names.
+    /// Calls that are asked for, besides those that are measured anyway, by the functions' names.
     #[serde(serialize_with = "names_of")]
     pub spans: Vec<Span>,
     /// The lock's symbol.
@@ -158,6 +158,16 @@ impl AttachPlan {
             .any(|probe| probe.role == role && probe.windows.contains(&kind))
     }
 
+    /// How much is measured inside a hold, where so much was asked for.
+    #[must_use]
+    pub fn detail(&self, asked: Detail) -> Detail {
+        if self.tier == Tier::Exact && !self.kinds.contains(&WindowKind::Spans) {
+            Detail::Holds
+        } else {
+            asked
+        }
+    }
+
     /// Whether a program takes the call stacks of sleeping owners.
     #[must_use]
     pub fn takes_owner_stacks(&self) -> bool {
@@ -224,6 +234,26 @@ pub enum PlanError {
         /// Why, and what to do.
         why: String,
     },
+    /// Calls that were asked for cannot be measured.
+    #[error("--span {function} is not possible here: {why}")]
+    NoSpan {
+        /// The function.
+        function: String,
+        /// Why not: a part of a sentence.
+        why: String,
+    },
+    /// More calls were asked for than the programs have numbers for.
+    #[error(
+        "--span was asked for {asked} times, and beside what is measured of {lock} anyway there is room for {free}: leave some out"
+    )]
+    TooManySpans {
+        /// The lock.
+        lock: String,
+        /// How many were asked for.
+        asked: usize,
+        /// For how many there is room.
+        free: usize,
+    },
     /// A probe would be put on a function on which none may be.
     #[error("{0}")]
     Forbidden(String),
@@ -244,7 +274,7 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
         Method::Off => Tier::Off,
     };
     let lock = lock::planned_lock(capabilities, request, tier)?;
-    let spans = spans::of_run(request, method, &lock);
+    let spans = spans::of_run(capabilities, request, method, &lock)?;
     let kinds = kinds(request, method, &spans);
     let (arrangement, why) = arrangement::choose(capabilities, request, method, &kinds, &lock);
     reasons.extend(why);
@@ -295,7 +325,16 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
                 probe.target
             ));
         }
-    } else if request.readers {
+        if request.detail == Detail::Spans && spans.is_empty() && lock.kind.is_some() {
+            reasons.push(format!(
+                "Calls inside holds are not measured: which there are in those of {} is not known; name some with --span FUNCTION.",
+                lock.name
+            ));
+        }
+    } else if !request.spans.is_empty() {
+        reasons.push("Calls inside holds are not measured: they need the exact tier.".to_owned());
+    }
+    if tier != Tier::Exact && request.readers {
         reasons.push(
             "Read holds are not measured: they need the exact tier. Readers' waits are in the contention of all locks."
                 .to_owned(),
@@ -326,7 +365,6 @@ pub fn plan(capabilities: &Capabilities, request: &Request) -> Result<AttachPlan
 ///
 /// Windows of waits alone are there for a budget that allows no more.
 ///
-/// Which calls are inside a hold is known only where interrupts are off in it, of no lock that is followed by task.
 fn kinds(request: &Request, method: Method, spans: &[Span]) -> Vec<WindowKind> {
     use WindowKind::{Holds, Spans, Waits};
     let detail = if spans.is_empty() {

@@ -174,6 +174,7 @@ impl Programs {
             Followed::Mutex | Followed::Rwsem | Followed::PercpuRwsem => TASK_SLOTS,
             Followed::Rwlock => TASK_SLOTS + constants.cpus,
         };
+        let task_spans = if plan.spans.is_empty() { 1 } else { task_holds };
         let lock_function = [
             constants.lock_function.start,
             constants.lock_function.length,
@@ -257,6 +258,7 @@ impl Programs {
             .map_max_entries("WAITERS", waiter_entries)
             .map_max_entries("OWNERS", owner_places)
             .map_max_entries("TASK_HOLDS", task_holds)
+            .map_max_entries("TASK_SPANS", task_spans)
             .map_max_entries("CGROUPS", cgroup_entries)
             .map_max_entries("OFF_CPU", off_cpu_entries)
             .map_max_entries("STACKS", STACKS)

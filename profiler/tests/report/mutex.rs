@@ -6,9 +6,10 @@ use lockprof::{
     profile::Profile,
     recording::schema::{
         BlameInterval, Detail, Line, LockFamily, OffCpuInterval, Probe, Proof,
-        READERS_AND_HANDOVER, Tier,
+        READERS_AND_HANDOVER, SpanInterval, Tier,
     },
     site::Site,
+    span::Span,
 };
 use lockprof_abi::LCB_F_WRITE;
 
@@ -65,6 +66,52 @@ fn of_cgroup_mutex(line: &mut Line) {
         }
         Line::Footer(_) | Line::Killed(_) => {}
     }
+}
+
+/// The same, in which the calls of a function were asked for of which lockprof knows nothing: in each interval with holds
+/// three are inside holds, and one is not.
+fn of_named_calls(line: &mut Line) {
+    const FUNCTION: &str = "css_populate_dir";
+    of_cgroup_mutex(line);
+    match line {
+        Line::Header(header) => {
+            header.detail = Detail::Spans;
+            // As whoever reads a header does.
+            let _met = Span::named(FUNCTION);
+            let probes = ["span_left", "span_entered"].map(|program| Probe {
+                program: format!("{program}_{FUNCTION}"),
+                target: FUNCTION.to_owned(),
+                absent: None,
+            });
+            header.attach.probes.extend(probes);
+        }
+        Line::Interval(interval) if !interval.cpus.is_empty() => {
+            interval.spans.push(SpanInterval {
+                span: FUNCTION.to_owned(),
+                site: Site::OTHER.name().to_owned(),
+                calls: 3,
+                in_hold_ns: 3_000,
+                self_ns: 2_000,
+            });
+            interval.calls_outside.insert(FUNCTION.to_owned(), 1);
+        }
+        Line::Interval(_) | Line::Calibration(_) | Line::Footer(_) | Line::Killed(_) => {}
+    }
+}
+
+#[test]
+fn calls_that_were_named_are_told_as_those_that_are_known() {
+    let profile = changed(&synthetic(), of_named_calls);
+    let text = all_views(&profile);
+    for said in [
+        "css_populate_dir: ",
+        "75.0 % in other holds",
+        "Tasks that sleep in holds",
+    ] {
+        assert!(text.contains(said), "{said}");
+    }
+    assert!(Picture::of(&profile).contains(&Picture::Anatomy));
+    says_none_of(&text, &["The calls inside holds", "--detail spans"]);
 }
 
 /// The same, in which somebody looked what its holders did instead of running: in each interval they slept for a

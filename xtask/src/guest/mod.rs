@@ -37,6 +37,7 @@ mod rwlock;
 mod rwsem;
 mod script;
 mod silence;
+mod spans;
 pub mod summary;
 mod verifier;
 mod windows;
@@ -285,6 +286,20 @@ pub const TESTS: &[GuestTest] = &[
         "mmap_lock_of_a_process_that_is_there",
         mmap_lock::a_process_is_attached_to,
     ),
+    everywhere(
+        "spans_in_holds_of_a_mutex_are_counted",
+        spans::calls_in_holds_of_a_mutex_are_counted,
+    ),
+    everywhere(
+        "spans_in_holds_of_mmap_lock_are_counted",
+        spans::calls_in_holds_of_mmap_lock_are_counted,
+    ),
+    GuestTest {
+        name: "spans_without_a_place_are_refused",
+        kernels: &["debian:6.12"],
+        cpus: 1,
+        run: spans::functions_without_a_place_are_refused,
+    },
     everywhere("all_locks_are_named", every_lock::all_locks_are_named),
     everywhere(
         "all_locks_of_one_caller",

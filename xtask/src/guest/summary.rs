@@ -156,11 +156,17 @@ impl Summary {
             bail!("{} has no counts of {span}: {row}", self.name);
         };
         let entered = format!("span_entered_{span}");
+        let is_of = |program: &str| {
+            let prefixes = ["", "kprobe_", "task_"];
+            prefixes
+                .into_iter()
+                .any(|prefix| program.strip_prefix(prefix) == Some(&entered))
+        };
         let missed = self.value("/attached/missed")?.as_object();
         let missed: u64 = missed
             .into_iter()
             .flatten()
-            .filter(|(program, _)| program.trim_start_matches("kprobe_") == entered)
+            .filter(|(program, _)| is_of(program))
             .filter_map(|(_, count)| count.as_u64())
             .sum();
         Ok((calls + missed, in_hold))

@@ -14,7 +14,10 @@ const MOST_INSTRUCTIONS: u64 = 100_000;
 pub fn programs_are_verified_quickly(lab: &Lab<'_>) -> Result<Verdict> {
     let loads = [
         ("rwlock", "--workload forkexit"),
-        ("mutex", "--lock cgroup_mutex --workload cgroup"),
+        (
+            "mutex",
+            "--lock cgroup_mutex --span css_populate_dir --workload cgroup",
+        ),
         ("rwsem", "--lock uts_sem:rwsem --readers --workload cgroup"),
         (
             "rwlock-by-task",

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Predicted};
+use super::{Counted, Decision, Predicted};
 use crate::{
-    kernel::{AttachPlan, LockRates, Others, PlannedProbe, Role},
+    kernel::{AttachPlan, Others, PlannedProbe, Role},
     recording::schema::WindowKind,
     units::{count_of, percent, rate},
 };
@@ -15,7 +15,7 @@ pub fn announce(
     plan: &AttachPlan,
     others: &Others,
     lives_per_s: f64,
-    locks: Option<LockRates>,
+    counted: Counted,
     predicted: &Predicted,
     decision: &Decision,
     source: &str,
@@ -28,6 +28,7 @@ pub fn announce(
     } else {
         ""
     };
+    let Counted { locks, calls_per_s } = counted;
     let does = match locks {
         None => format!("makes {} tasks/s", rate(lives_per_s)),
         Some(locks) => {
@@ -52,8 +53,14 @@ pub fn announce(
             rate(switches)
         )
     });
+    let calls = calls_per_s.map_or_else(String::new, |calls| {
+        format!(
+            ", and calls what --span names {}/s, wherever that is",
+            rate(calls)
+        )
+    });
     lines.push(format!(
-        "before attaching, this machine {does}{switches}; {source}{assumed}"
+        "before attaching, this machine {does}{switches}{calls}; {source}{assumed}"
     ));
     lines.push(format!(
         "expected to cost {} of the machine on average, by estimate and with lockprof itself: {}",
@@ -126,8 +133,9 @@ mod tests {
     use super::*;
     use crate::{
         daemon::budget::{Budget, Foresight, Rates, Speed},
-        kernel::{Request, SharedHook, examples::debian_6_12, plan},
+        kernel::{LockRates, Request, SharedHook, examples::debian_6_12, plan},
         recording::schema::Detail,
+        span::Span,
     };
 
     fn lines(budget: Budget, others: &Others, lives_per_s: f64) -> Vec<String> {
@@ -146,7 +154,7 @@ mod tests {
             &plan,
             others,
             lives_per_s,
-            None,
+            Counted::default(),
             &predicted,
             &decision,
             speed.source(),
@@ -193,7 +201,10 @@ mod tests {
             };
             let budget = Budget::Share(0.01);
             let foresight = Foresight::new(budget, &plan, Detail::Holds, &capabilities)
-                .with_locks(Some(mutexes));
+                .with_counted(Counted {
+                    locks: Some(mutexes),
+                    calls_per_s: None,
+                });
             let decision = foresight.decide_first(0.0).unwrap();
             foresight.announce(&plan, &capabilities, 0.0, &decision)
         };
@@ -206,6 +217,54 @@ mod tests {
         assert!(quiet[2].contains("without a limit"), "{quiet:#?}");
         let busy = said(1_000_000.0);
         assert!(busy[2].contains("% of the time"), "{busy:#?}");
+    }
+
+    #[test]
+    fn calls_that_are_asked_for_cost_what_the_machine_makes_of_them() {
+        let capabilities = debian_6_12();
+        let request = Request {
+            lock: "cgroup_mutex".to_owned(),
+            spans: vec![Span::named("css_clear_dir")],
+            ..Request::default()
+        };
+        let plan = {
+            let mut capabilities = debian_6_12();
+            capabilities.locks[0].name = "cgroup_mutex".to_owned();
+            plan(&capabilities, &request).unwrap()
+        };
+        let said = |calls_per_s| {
+            let counted = Counted {
+                locks: Some(LockRates {
+                    plural: "mutexes",
+                    all_per_s: 100.0,
+                    of_lock_per_s: Some(40.0),
+                    switches_per_s: None,
+                }),
+                calls_per_s: Some(calls_per_s),
+            };
+            let budget = Budget::Share(0.01);
+            let foresight =
+                Foresight::new(budget, &plan, Detail::Spans, &capabilities).with_counted(counted);
+            let decision = foresight.decide_first(0.0).unwrap();
+            foresight.announce(&plan, &capabilities, 0.0, &decision)
+        };
+        let quiet = said(1000.0);
+        assert!(
+            quiet[0].contains("css_clear_dir (2)")
+                && quiet[1].contains("calls what --span names 1,000/s"),
+            "{quiet:#?}"
+        );
+        assert!(
+            quiet[2].contains("spans are measured without a limit"),
+            "{quiet:#?}"
+        );
+        let busy = said(1_000_000.0);
+        assert!(
+            busy[2].contains("spans are measured ") && busy[2].contains("% of the time"),
+            "{busy:#?}"
+        );
+        let mad = said(10_000_000.0);
+        assert!(mad[2].contains("holds are measured "), "{mad:#?}");
     }
 
     #[test]

@@ -41,6 +41,10 @@ const PASSING: f64 = 550.0;
 /// instruction clock of Linux 6.12.
 const SWITCH: f64 = 275.0;
 
+/// Of the two programs at a function whose calls are asked for, for each call anywhere: two of the three of [`PASSING`] are
+/// taken for them, which look as much up.
+const CALL: f64 = PASSING * 2.0 / 3.0;
+
 /// `None` where such programs measure no holds.
 const fn instructions(
     kind: WindowKind,
@@ -152,6 +156,8 @@ pub struct Costs {
     pub passing_ns: f64,
     /// A switch of tasks, where holders that are not running are looked for.
     pub switch_ns: f64,
+    /// A call of a function that was asked for, wherever it happens.
+    pub call_ns: f64,
     /// A wait of any lock.
     pub wait_ns: f64,
 }
@@ -173,17 +179,30 @@ impl Costs {
             wait_ns: speed.wait_ns.unwrap_or_else(|| ns(WAIT)),
             ..Self::default()
         };
-        instructions(kind, method, arrangement).map_or(waits, |known| waits.with(&known, speed))
+        let costs = match instructions(kind, method, arrangement) {
+            Some(known) => waits.with(&known, speed),
+            None => waits,
+        };
+        costs.with_calls(kind, speed)
     }
 
-    /// Of the programs that follow a lock by task, in windows of holds: those of a mutex are taken for all.
+    /// Of the programs that follow a lock by task, in windows of holds or of spans: those of a mutex are taken for all.
     #[must_use]
-    pub fn by_task(method: Method, speed: Speed) -> Self {
+    pub fn by_task(kind: WindowKind, method: Method, speed: Speed) -> Self {
         Self {
             passing_ns: PASSING * speed.ns_per_instruction,
             switch_ns: SWITCH * speed.ns_per_instruction,
             ..Self::of(WindowKind::Waits, method, None, speed).with(&MUTEX, speed)
         }
+        .with_calls(kind, speed)
+    }
+
+    fn with_calls(self, kind: WindowKind, speed: Speed) -> Self {
+        let call_ns = match kind {
+            WindowKind::Spans => CALL * speed.ns_per_instruction,
+            _ => 0.0,
+        };
+        Self { call_ns, ..self }
     }
 
     fn with(self, known: &Instructions, speed: Speed) -> Self {

@@ -23,8 +23,16 @@ pub struct Foresight {
     arrangement: Option<Arrangement>,
     wanted: WindowKind,
     cpus: u32,
-    /// How often locks of its kind are taken here, where that is followed by task.
-    locks: Option<LockRates>,
+    counted: Counted,
+}
+
+/// What was counted for a moment before anything was attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// How often locks of the target's kind are taken here, where that is followed by task.
+    pub locks: Option<LockRates>,
+    /// How often the functions are called whose calls were asked for, where any were.
+    pub calls_per_s: Option<f64>,
 }
 
 impl Foresight {
@@ -40,43 +48,47 @@ impl Foresight {
             budget,
             method: plan.method,
             arrangement: plan.arrangement,
-            wanted: match (plan.tier, detail) {
+            wanted: match (plan.tier, plan.detail(detail)) {
                 (Tier::Exact, Detail::Spans) => WindowKind::Spans,
                 (Tier::Exact, Detail::Holds) => WindowKind::Holds,
                 _ => WindowKind::Waits,
             },
             cpus: capabilities.machine.cpus_online.unwrap_or(1),
-            locks: None,
+            counted: Counted::default(),
         }
     }
 
-    /// The same, of a lock that is followed by task, by what was counted before anything was attached.
+    /// The same, by what was counted before anything was attached.
     #[must_use]
-    pub const fn with_locks(self, locks: Option<LockRates>) -> Self {
-        Self { locks, ..self }
+    pub const fn with_counted(self, counted: Counted) -> Self {
+        Self { counted, ..self }
     }
 
     /// How often what costs something happens, before anything is attached.
     fn first_rates(&self, lives_per_s: f64) -> Rates {
-        match self.locks {
+        let rates = match self.counted.locks {
             Some(locks) => Rates::by_locks(self.cpus, locks),
             None => Rates::by_lives(self.cpus, lives_per_s),
-        }
+        };
+        self.with_passing(rates)
     }
 
     /// What is counted from now on.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.locks
-            .map_or_else(Tally::default, |locks| Tally::with_holds(of_lock(locks)))
+        let locks = self.counted.locks;
+        locks.map_or_else(Tally::default, |locks| Tally::with_holds(of_lock(locks)))
     }
 
-    /// Rates that were counted in a window, where nobody counts the holds of other locks and the switches: as many as before.
+    /// Rates that were counted in a window, where nobody counts the holds of other locks, the switches and the calls outside
+    /// of its holds: as many as before.
     #[must_use]
     pub fn with_passing(&self, rates: Rates) -> Rates {
         Rates {
-            passing: self.locks.map_or(0.0, passing),
+            calls: self.counted.calls_per_s.unwrap_or(0.0),
+            passing: self.counted.locks.map_or(0.0, passing),
             switches: self
+                .counted
                 .locks
                 .and_then(|locks| locks.switches_per_s)
                 .unwrap_or(0.0),
@@ -116,8 +128,8 @@ impl Foresight {
             .into_iter()
             .filter(|kind| *kind != WindowKind::Bare && *kind <= self.wanted)
             .map(|kind| {
-                let costs = if kind == WindowKind::Holds && self.locks.is_some() {
-                    Costs::by_task(self.method, speed)
+                let costs = if kind >= WindowKind::Holds && self.counted.locks.is_some() {
+                    Costs::by_task(kind, self.method, speed)
                 } else {
                     Costs::of(kind, self.method, self.arrangement, speed)
                 };
@@ -166,7 +178,7 @@ impl Foresight {
             plan,
             &capabilities.others,
             lives_per_s,
-            self.locks,
+            self.counted,
             &self.predict(speed, &rates),
             decision,
             speed.source(),

@@ -11,7 +11,7 @@ mod rates;
 pub use announcement::announce;
 pub use costs::{Costs, Speed};
 pub use decision::{Decision, MIN_SHARE, MeasuredEffect, decide};
-pub use foresight::Foresight;
+pub use foresight::{Counted, Foresight};
 pub use keeper::Keeper;
 pub use prediction::{Expected, Predicted, predict};
 pub use rates::{Rates, Seen, Tally, Waits};

@@ -48,6 +48,7 @@ pub fn predict(costs: &[(WindowKind, Costs)], rates: &Rates) -> Predicted {
         let elsewhere_ns = costs.around_hold_ns * rates.holds
             + costs.passing_ns * rates.passing
             + costs.switch_ns * rates.switches
+            + costs.call_ns * rates.calls
             + costs.wait_ns * waits.all;
         Expected {
             // The lock is one, however many CPUs there are.
@@ -75,6 +76,7 @@ mod tests {
         around_hold_ns: 400.0,
         passing_ns: 50.0,
         switch_ns: 20.0,
+        call_ns: 10.0,
         wait_ns: 1000.0,
     };
 
@@ -98,6 +100,7 @@ mod tests {
                 holds,
                 passing: 0.0,
                 switches: 0.0,
+                calls: 0.0,
                 waits: waits.map(|(all, of_lock)| Waits { all, of_lock }),
                 own_cpu: 0.002,
             };

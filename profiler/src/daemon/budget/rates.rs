@@ -31,6 +31,8 @@ pub struct Rates {
     pub passing: f64,
     /// Switches of tasks, where programs look at each.
     pub switches: f64,
+    /// Calls of functions that were asked for.
+    pub calls: f64,
     /// Waits, where they are counted.
     pub waits: Option<Waits>,
     /// CPU time of the daemon, in seconds a second.
@@ -82,6 +84,7 @@ impl Rates {
             holds: HOLDS_OF_A_LIFE * lives_per_s,
             passing: 0.0,
             switches: 0.0,
+            calls: 0.0,
             waits: None,
             own_cpu: ASSUMED_OWN_CPU,
         }
@@ -192,6 +195,7 @@ impl Tally {
             holds,
             passing: 0.0,
             switches: 0.0,
+            calls: 0.0,
             waits: Some(Waits {
                 all: per_s(window.waits.saturating_add(window.waits_of_lock)),
                 of_lock: per_s(window.waits_of_lock),
@@ -235,6 +239,7 @@ mod tests {
             holds: 200.0,
             passing: 0.0,
             switches: 0.0,
+            calls: 0.0,
             waits: Some(Waits {
                 all: 20.0,
                 of_lock: 20.0,

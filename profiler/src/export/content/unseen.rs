@@ -146,12 +146,19 @@ pub(in super::super) fn unseen(profile: &Profile) -> Vec<String> {
         if profile.is_followed_by_task() {
             let which = ByTask::of(profile.lock_family(), false);
             let which = which.map_or("this lock", |by_task| by_task.one);
-            let what = if profile.off_cpu.is_some() || !profile.may_be_slept_with() {
-                "The calls inside holds"
-            } else {
-                "The calls inside holds, who sleeps in one and for how long"
+            let sleepers = profile.may_be_slept_with() && profile.off_cpu.is_none();
+            let unseen = match (header.detail, sleepers) {
+                (Detail::Holds, true) => Some((
+                    "The calls inside holds, who sleeps in one and for how long",
+                    "--span and --off-cpu",
+                )),
+                (Detail::Holds, false) => Some(("The calls inside holds", "--span")),
+                (Detail::Spans, true) => Some(("Tasks that sleep in holds", "--off-cpu")),
+                (Detail::Spans, false) => None,
             };
-            all.push(format!("{what}: of {which} they are not followed."));
+            all.extend(unseen.map(|(what, options)| {
+                format!("{what}: of {which} they are not followed without {options}.")
+            }));
         } else if header.detail == Detail::Holds {
             all.push(
                 "The calls inside holds, and waits for other locks there: they are followed with \

@@ -135,7 +135,7 @@ mod tests {
         let plan = cgroup_mutex(|_| {});
         assert_eq!((plan.tier, plan.method), (Tier::Exact, Method::Fentry));
         assert_eq!(plan.arrangement, Some(Arrangement::Inside));
-        // Which calls are inside is not known, whoever asks.
+        // No calls inside are known.
         assert_eq!(plan.kinds, [WindowKind::Holds, WindowKind::Waits]);
         let of_holds = plan
             .probes

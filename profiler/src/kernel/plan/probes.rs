@@ -161,7 +161,7 @@ pub(super) fn in_order(
     let exact = method != Method::Wait;
     if exact && kinds.contains(&WindowKind::Spans) {
         list.windows = vec![WindowKind::Spans];
-        list.spans(spans);
+        list.spans(spans, lock.by_task().is_some());
     }
     list.windows = kinds.to_vec();
     list.contention(request.owner_stacks && capabilities.trials.owner_stacks.works());
@@ -204,16 +204,22 @@ struct List<'a> {
 impl List<'_> {
     /// Ends before beginnings: a span that is entered while only its end is attached is not counted,
     /// the other way round it would stay open.
-    fn spans(&mut self, spans: &[Span]) {
+    fn spans(&mut self, spans: &[Span], by_task: bool) {
+        let [entered, left] = if by_task {
+            ["task_span_entered", "task_span_left"]
+        } else {
+            ["span_entered", "span_left"]
+        };
         for (number, span) in spans.iter().enumerate() {
             if span.has_left() {
-                self.span("span_left", number, *span, true);
+                self.span(left, number, *span, true);
             }
-            self.span("span_entered", number, *span, false);
+            self.span(entered, number, *span, false);
         }
     }
 
-    /// A program that is one of a number's (`profiler-ebpf/src/programs/span.rs`) is told by its function's name.
+    /// A program that is one of a number's (`profiler-ebpf/src/programs/span.rs`, `span_by_task.rs`) is told by its
+    /// function's name.
     fn span(&mut self, program: &str, number: usize, span: Span, on_return: bool) {
         let told = format!("{program}_{}", span.name());
         self.function(&told, span.name(), Role::Span, on_return);
@@ -362,26 +368,29 @@ impl List<'_> {
             target: target.to_owned(),
             role,
             windows: self.windows.clone(),
-            absent: self.absent(target),
+            absent: function_obstacle(self.capabilities, self.method, target),
         });
     }
+}
 
-    /// Why this kernel has no place for a probe on a function.
-    fn absent(&self, function: &str) -> Option<String> {
-        let facts = self.capabilities.function(function);
-        let by_btf = self.method == Method::Fentry;
-        match (facts.symbol, facts.btf, facts.variants.first()) {
-            (Some(false), _, Some(variant)) => Some(format!(
-                "the compiler made {variant} of it, and a probe needs the plain function"
-            )),
-            (Some(false), _, None) | (None, Some(false), _) => {
-                Some("not in this kernel's symbols: inlined or absent".to_owned())
-            }
-            (Some(true), Some(false), _) if by_btf => Some(
-                "in this kernel's symbols but not in its BTF, which fentry and fexit need"
-                    .to_owned(),
-            ),
-            _ => None,
+/// Why this kernel has no place for a probe on a function.
+pub(super) fn function_obstacle(
+    capabilities: &Capabilities,
+    method: Method,
+    function: &str,
+) -> Option<String> {
+    let facts = capabilities.function(function);
+    let by_btf = method == Method::Fentry;
+    match (facts.symbol, facts.btf, facts.variants.first()) {
+        (Some(false), _, Some(variant)) => Some(format!(
+            "the compiler made {variant} of it, and a probe needs the plain function"
+        )),
+        (Some(false), _, None) | (None, Some(false), _) => {
+            Some("not in this kernel's symbols: inlined or absent".to_owned())
         }
+        (Some(true), Some(false), _) if by_btf => Some(
+            "in this kernel's symbols but not in its BTF, which fentry and fexit need".to_owned(),
+        ),
+        _ => None,
     }
 }

@@ -159,7 +159,8 @@ pub fn prove_life(programs: &Programs, circumstances: &Circumstances) -> Vec<Con
         .map(|loaded| loaded.probe.target.as_str())
         .collect();
     let spans = (0..).zip(&programs.spans);
-    let spans = spans.filter(|(_, span)| attached.contains(span.name()));
+    // Whether a child's life has anything to do with others nobody knows.
+    let spans = spans.filter(|(_, span)| attached.contains(span.name()) && span.known().is_some());
     let spans = spans.map(|(number, &span): (usize, _)| {
         let seen = after.calls[number] - before.calls[number];
         let unseen = "no child's life was seen to call it: this kernel has inlined it there, or does without";

@@ -52,10 +52,11 @@ fn in_the_holds(profile: &Profile) -> Option<String> {
     if let Some(readers) = unseen_readers(profile) {
         return Some(readers);
     }
-    if profile.is_followed_by_task() {
+    let has_calls = profile.header.detail == Detail::Spans;
+    if profile.is_followed_by_task() && !has_calls {
         return None;
     }
-    if profile.header.detail == Detail::Holds {
+    if !has_calls {
         return Some("What the holds are spent on takes a run with --detail spans.".to_owned());
     }
     let hold = profile.holds_of_spans(site.site)?;
