@@ -16,7 +16,7 @@ const WORKERS: u64 = 2;
 const ITERATIONS: u64 = 500;
 
 /// Makes the files of a cgroup, once for each cgroup that is made, and calls [`MAKES_FILE`] for each of them
-/// (kernel/cgroup/cgroup.c, `css_populate_dir()`, 6.1 to 7.2).
+/// (kernel/cgroup/cgroup.c, `css_populate_dir()`, 6.12 to 7.2).
 const MAKES_FILES: &str = "css_populate_dir";
 const MAKES_FILE: &str = "__kernfs_create_file";
 /// Removes a cgroup.
@@ -44,7 +44,7 @@ pub fn calls_in_holds_of_a_mutex_are_counted(lab: &Lab<'_>) -> Result<Verdict> {
     .concat();
     for span in spans {
         script += &format!(
-            "kfunc:{span} {{ @{span}_all = count(); }}\nkfunc:{span} /@has[tid]/ {{ @{span} = count(); }}\n"
+            "kfunc:{span} {{ @{span}_all = count(); if (@has[tid]) {{ @{span} = count(); }} }}\n"
         );
     }
     let mut request = lab.request(vec![
