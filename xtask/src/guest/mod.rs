@@ -106,6 +106,14 @@ const fn counting(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdict>) -> G
     }
 }
 
+/// A test of what the kernels do in the same way, with two CPUs: on the oldest and on the newest of them.
+const fn at_both_ends(name: &'static str, run: fn(&Lab<'_>) -> Result<Verdict>) -> GuestTest {
+    GuestTest {
+        kernels: &["debian:6.1", "debian:7.3"],
+        ..everywhere(name, run)
+    }
+}
+
 /// What the tests have taken when a kernel of the project's own is built for them at the latest: that, its tests and the
 /// bench take the rest of the hour.
 const BUILT_WITHIN: Duration = Duration::from_secs(30 * 60);
@@ -242,7 +250,7 @@ pub const TESTS: &[GuestTest] = &[
         "rwsem_holds_are_counted_exactly",
         rwsem::holds_are_counted_exactly,
     ),
-    counting(
+    at_both_ends(
         "percpu_rwsem_writers_are_counted_exactly",
         percpu_rwsem::writers_are_counted_exactly,
     ),
@@ -257,11 +265,11 @@ pub const TESTS: &[GuestTest] = &[
         cpus: 2,
         run: rwlock::every_way_is_a_hold,
     },
-    counting(
+    at_both_ends(
         "folder_holds_are_counted_exactly",
         folder::holds_are_counted_exactly,
     ),
-    counting(
+    at_both_ends(
         "killed_readers_have_no_hold",
         folder::killed_readers_have_no_hold,
     ),
@@ -274,11 +282,11 @@ pub const TESTS: &[GuestTest] = &[
         "mmap_lock_waits_are_seen",
         mmap_lock::threads_wait_for_each_other,
     ),
-    counting(
+    at_both_ends(
         "mmap_lock_is_downgraded_and_read_by_others",
         mmap_readers::downgraded_and_read_by_others,
     ),
-    counting(
+    at_both_ends(
         "what_interrupts_give_back_is_known",
         mmap_readers::what_interrupts_give_back_is_known,
     ),
