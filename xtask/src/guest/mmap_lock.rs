@@ -26,9 +26,9 @@ const FEW: u64 = 20;
 const LONGEST_NS: u64 = 200_000;
 const STEP_NS: u64 = 250;
 /// So many times as long as the other may the median hold of a run without the script be, or the script's: in a run with it,
-/// either may have the other's programs between its clocks, in whatever order the kernel calls them, and they take as long
-/// as such a hold where they are emulated. No sum is compared, for the host may stop the guest between two clocks.
-const MEDIAN_FACTOR: f64 = 3.0;
+/// either may have the other's programs between its clocks, in whatever order the kernel calls them, and they take twice as
+/// long as such a hold where they are emulated. No sum is compared, for the host may stop the guest between two clocks.
+const MEDIAN_FACTOR: f64 = 4.0;
 
 /// Each hold of the process is counted, and nothing of any other's; also where it comes to another address space by exec.
 /// A script on the same functions counts the same.

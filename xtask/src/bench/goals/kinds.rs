@@ -26,7 +26,7 @@ fn beside_klockstat(kernel: &str, kind: &OfKind) -> Goal {
     let own = of(&|one| one.name.starts_with(OWN));
     let klockstat = of(&|one| one.name == KLOCKSTAT);
     goal(
-        format!("{kernel}: a pair of a {} that is followed", kind.kind),
+        format!("{kernel}: a pair of the {} that is followed", kind.kind),
         "at most half of klockstat's instructions, which looks at the same lock alone",
         own.zip(klockstat).map(|(own, klockstat)| own / klockstat),
         |share| format!("{:.0} %", share * 100.0),
