@@ -294,10 +294,11 @@ pub const TESTS: &[GuestTest] = &[
         "mmap_lock_of_a_process_that_is_there",
         mmap_lock::a_process_is_attached_to,
     ),
-    // Linux 6.1 attaches no program to a function with more than six parameters.
+    // Linux 6.1 attaches no program to a function with more than six parameters; where the kernel preempts, as 7.2 does, holds
+    // are lost with the calls in them.
     GuestTest {
         name: "spans_in_holds_of_a_mutex_are_counted",
-        kernels: &["debian:6.12", "debian:7.2"],
+        kernels: &["debian:6.12"],
         cpus: 2,
         run: spans::calls_in_holds_of_a_mutex_are_counted,
     },
