@@ -165,12 +165,6 @@ pub fn may_be_read() -> bool {
     is_followed(Followed::Rwsem) || is_followed(Followed::Rwlock)
 }
 
-/// Whether the target spins, so that an interrupt may have it.
-#[inline(always)]
-pub fn may_be_held_in_interrupts() -> bool {
-    is_followed(Followed::Rwlock)
-}
-
 #[inline(always)]
 pub fn lock_function() -> TextRange {
     LOCK_FUNCTION.load()

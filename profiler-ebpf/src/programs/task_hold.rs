@@ -75,13 +75,13 @@ macro_rules! acquisitions {
 }
 pub(super) use acquisitions;
 
-/// Programs at both ends of a function that gives the lock back, and what they do.
+/// Programs at both ends of a function that gives the lock back, and what they do. Who has taken it knows which it is.
 macro_rules! releases {
     ($($attribute:ident $program:ident($context:ident): $end:path;)+) => {
         $(
             #[$attribute]
             fn $program(ctx: $context) -> i32 {
-                if task_hold::is_known_target(ctx.arg(0)) {
+                if $crate::programs::constants::is_target(ctx.arg(0)) {
                     $end(ctx.as_ptr());
                 }
                 0
@@ -101,12 +101,6 @@ pub const ALONE: bool = false;
 #[inline(always)]
 pub fn is_target(lock: u64) -> bool {
     constants::is_target(lock) || (constants::follows_process() && has_come_to(lock))
-}
-
-/// Whether a lock that is given back is the target, as who has taken it knows that.
-#[inline(always)]
-pub fn is_known_target(lock: u64) -> bool {
-    constants::is_target(lock)
 }
 
 #[inline(always)]

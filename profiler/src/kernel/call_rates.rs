@@ -1,13 +1,12 @@
 //! How often functions are called on this machine: counted for a moment, before anything else is attached.
 
-use std::os::fd::AsFd as _;
 use std::thread;
 use std::time::Instant;
 
-use super::bpf_syscall::{Counter, ProgramKind, load, open_raw_tracepoint};
-use super::btf::{Btf, BtfKind, BtfType};
-use super::instruction::instruction;
-use super::lock_rates::WATCH;
+use super::bpf_syscall::Counter;
+use super::btf::{Btf, BtfKind};
+use super::lock_rates::{WATCH, attach};
+use super::trials::counting;
 use crate::span::Span;
 
 /// Calls of these functions a second, of all together and over all CPUs.
@@ -24,22 +23,7 @@ pub fn calls_per_s(spans: &[Span]) -> Result<f64, String> {
         return Err(format!("BTF does not have {missing}"));
     }
     let counter = Counter::new().map_err(|error| format!("creating a map: {error}"))?;
-    let instructions = counting(counter.fd());
-    let attach = |function: &BtfType<'_>| {
-        let what = |what: &str, why: &dyn std::fmt::Display| {
-            format!(
-                "{what} a program that counts calls of {}: {why}",
-                function.name
-            )
-        };
-        let program = load(ProgramKind::Fentry(function.id), &instructions)
-            .map_err(|error| what("loading", &error))?;
-        open_raw_tracepoint(None, program.as_fd()).map_err(|error| what("attaching", &error))
-    };
-    let attached = functions
-        .iter()
-        .map(attach)
-        .collect::<Result<Vec<_>, _>>()?;
+    let attached = attach(&functions, &counting(counter.fd()))?;
     let read = || {
         let count = counter.read();
         count.map_err(|error| format!("reading a map: {error}"))
@@ -51,16 +35,4 @@ pub fn calls_per_s(spans: &[Span]) -> Result<f64, String> {
     let calls = read()? - before;
     drop(attached);
     Ok(calls as f64 / seconds)
-}
-
-/// `*counter += 1; r0 = 0; exit`. The counter is named by the descriptor of its map (BPF_PSEUDO_MAP_VALUE, v5.2).
-const fn counting(counter: i32) -> [u64; 6] {
-    [
-        instruction(0x18, 1 | (2 << 4), 0, counter),
-        0,
-        instruction(0xb7, 2, 0, 1),
-        instruction(0xdb, 1 | (2 << 4), 0, 0),
-        instruction(0xb7, 0, 0, 0),
-        instruction(0x95, 0, 0, 0),
-    ]
 }

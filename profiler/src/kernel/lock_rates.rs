@@ -1,6 +1,6 @@
 //! How often locks of a kind are given back on this machine: counted for a moment, before anything else is attached.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,17 +45,7 @@ impl LockRates {
         let counter = || Counter::new().map_err(|error| failed("creating a map", &error));
         let (all, of_lock) = (counter()?, counter()?);
         let instructions = counting(all.fd(), of_lock.fd(), lock.unwrap_or(0));
-        let attach = |function: &BtfType<'_>| {
-            let what = |what| format!("{what} a program that counts calls of {}", function.name);
-            let program = load(ProgramKind::Fentry(function.id), &instructions)
-                .map_err(|error| failed(&what("loading"), &error))?;
-            let attached = open_raw_tracepoint(None, program.as_fd());
-            attached.map_err(|error| failed(&what("attaching"), &error))
-        };
-        let attached = functions
-            .iter()
-            .map(attach)
-            .collect::<Result<Vec<_>, _>>()?;
+        let attached = attach(&functions, &instructions)?;
         let read = |counter: &Counter| {
             let count = counter.read();
             count.map_err(|error| failed("reading a map", &error))
@@ -77,6 +67,28 @@ impl LockRates {
             switches_per_s: switches.map(|switches| switches as f64 / seconds),
         })
     }
+}
+
+/// Has a program count the calls of each function, until what this gives is dropped.
+///
+/// # Errors
+/// The kernel refuses one: what was tried, and the kernel's answer.
+pub(super) fn attach(
+    functions: &[BtfType<'_>],
+    instructions: &[u64],
+) -> Result<Vec<OwnedFd>, String> {
+    let attach = |function: &BtfType<'_>| {
+        let failed = |what: &str, why: &dyn std::fmt::Display| {
+            format!(
+                "{what} a program that counts calls of {}: {why}",
+                function.name
+            )
+        };
+        let program = load(ProgramKind::Fentry(function.id), instructions)
+            .map_err(|error| failed("loading", &error))?;
+        open_raw_tracepoint(None, program.as_fd()).map_err(|error| failed("attaching", &error))
+    };
+    functions.iter().map(attach).collect()
 }
 
 /// `r6 = the first argument; *all += 1; if r6 != lock goto the end; *of_lock += 1; r0 = 0; exit`. The counters are named by

@@ -30,7 +30,7 @@ const HOLDS: u64 = 10;
 
 /// `r1 = the counter; r2 = 1; lock *(u64 *)(r1 + 0) += r2; r0 = 0; exit`. The first is two words long, and names the
 /// map by its descriptor (BPF_PSEUDO_MAP_VALUE, v5.2).
-const fn counting(counter: i32) -> [u64; 6] {
+pub(super) const fn counting(counter: i32) -> [u64; 6] {
     [
         instruction(0x18, 1 | (2 << 4), 0, counter),
         0,

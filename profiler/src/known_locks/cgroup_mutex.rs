@@ -4,16 +4,8 @@ use super::KnownLock;
 use crate::recording::schema::LockFamily;
 
 /// What is known of it.
-pub static LOCK: KnownLock = KnownLock {
-    name: "cgroup_mutex",
-    family: LockFamily::Mutex,
-    writers_irq: false,
-    source: "kernel/cgroup/cgroup.c: DEFINE_MUTEX(cgroup_mutex), 6.1 to 7.3",
-    sites: &[],
-    spans: &[],
-    learned_in: None,
-    taken_by_each_task: false,
-    control_site: None,
-    of_process: false,
-    unseen: None,
-};
+pub static LOCK: KnownLock = KnownLock::new(
+    "cgroup_mutex",
+    LockFamily::Mutex,
+    "kernel/cgroup/cgroup.c: DEFINE_MUTEX(cgroup_mutex), 6.1 to 7.3",
+);

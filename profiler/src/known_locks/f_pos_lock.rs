@@ -10,19 +10,11 @@ use super::KnownLock;
 use crate::recording::schema::LockFamily;
 
 /// What is known of it.
-pub static LOCK: KnownLock = KnownLock {
-    name: "f_pos_lock",
-    family: LockFamily::Mutex,
-    writers_irq: false,
-    source: "include/linux/fs.h: f_pos_lock of struct file, 6.1 to 7.3",
-    sites: &[],
-    spans: &[],
-    learned_in: None,
-    taken_by_each_task: false,
-    control_site: None,
-    of_process: false,
-    unseen: None,
-};
+pub static LOCK: KnownLock = KnownLock::new(
+    "f_pos_lock",
+    LockFamily::Mutex,
+    "include/linux/fs.h: f_pos_lock of struct file, 6.1 to 7.3",
+);
 
 /// A regular file that everybody who runs this program can open.
 const OWN_FILE: &str = "/proc/self/exe";

@@ -6,19 +6,11 @@ use super::KnownLock;
 use crate::recording::schema::LockFamily;
 
 /// What is known of it.
-pub static LOCK: KnownLock = KnownLock {
-    name: "file_rwsem",
-    family: LockFamily::PercpuRwsem,
-    writers_irq: false,
-    source: "fs/locks.c: DEFINE_STATIC_PERCPU_RWSEM(file_rwsem), 6.1 to 7.3",
-    sites: &[],
-    spans: &[],
-    learned_in: None,
-    taken_by_each_task: false,
-    control_site: None,
-    of_process: false,
-    unseen: None,
-};
+pub static LOCK: KnownLock = KnownLock::new(
+    "file_rwsem",
+    LockFamily::PercpuRwsem,
+    "fs/locks.c: DEFINE_STATIC_PERCPU_RWSEM(file_rwsem), 6.1 to 7.3",
+);
 
 /// What shows the locks of all files.
 const LOCKS: &str = "/proc/locks";

@@ -8,20 +8,16 @@ use crate::recording::schema::LockFamily;
 
 /// What is known of it.
 pub static LOCK: KnownLock = KnownLock {
-    name: "mmap_lock",
-    family: LockFamily::Rwsem,
-    writers_irq: false,
-    source: "include/linux/mm_types.h: mmap_lock of struct mm_struct, 5.8 to 7.3",
-    sites: &[],
-    spans: &[],
-    learned_in: None,
-    taken_by_each_task: false,
-    control_site: None,
     of_process: true,
     unseen: Some(
         "Locks of single VMAs (Linux 6.4 and later), which page faults take first, are no rwsems from 6.15 on and tell \
          nothing: waits for them are in no row.",
     ),
+    ..KnownLock::new(
+        "mmap_lock",
+        LockFamily::Rwsem,
+        "include/linux/mm_types.h: mmap_lock of struct mm_struct, 5.8 to 7.3",
+    )
 };
 
 /// Takes the mmap_lock of this process by `down_write_killable`, twice, and by `down_read`, and gives it back by `up_write`

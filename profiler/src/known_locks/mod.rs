@@ -49,6 +49,25 @@ pub struct KnownLock {
     pub unseen: Option<&'static str>,
 }
 
+impl KnownLock {
+    /// One of which nothing is known but what it is, and where its definition was read.
+    const fn new(name: &'static str, family: LockFamily, source: &'static str) -> Self {
+        Self {
+            name,
+            family,
+            writers_irq: false,
+            source,
+            sites: &[],
+            spans: &[],
+            learned_in: None,
+            taken_by_each_task: false,
+            control_site: None,
+            of_process: false,
+            unseen: None,
+        }
+    }
+}
+
 static KNOWN: [&KnownLock; 6] = [
     &tasklist_lock::LOCK,
     &mmap_lock::LOCK,

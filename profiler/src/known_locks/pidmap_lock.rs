@@ -4,16 +4,8 @@ use super::KnownLock;
 use crate::recording::schema::LockFamily;
 
 /// What is known of it.
-pub static LOCK: KnownLock = KnownLock {
-    name: "pidmap_lock",
-    family: LockFamily::Spinlock,
-    writers_irq: false,
-    source: "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
-    sites: &[],
-    spans: &[],
-    learned_in: None,
-    taken_by_each_task: false,
-    control_site: None,
-    of_process: false,
-    unseen: None,
-};
+pub static LOCK: KnownLock = KnownLock::new(
+    "pidmap_lock",
+    LockFamily::Spinlock,
+    "kernel/pid.c: DEFINE_SPINLOCK(pidmap_lock), 6.1 to 7.3",
+);
