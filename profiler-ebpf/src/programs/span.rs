@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use lockprof_abi::{Loss, MAX_SPANS};
+use lockprof_abi::{Loss, MAX_SPANS, OpenSpans};
 
 use super::maps::{self, lose};
 
@@ -75,16 +75,22 @@ fn entered<const SPAN: usize>() {
         maps::add(&mut cpu.calls_outside[SPAN], 1);
         return;
     }
-    let covered_ns = cpu.open_spans.covered_ns;
-    let slot = &mut cpu.open_spans.slots[SPAN];
-    let left_before = slot.start_ns == 0;
+    if enter::<SPAN>(&mut cpu.open_spans) != 0 {
+        lose(cpu, Loss::SpanUnmatched);
+    }
+}
+
+/// Keeps when a span begins, by the clock, which is read last; when it has begun before, 0 where it was left.
+#[inline(always)]
+pub fn enter<const SPAN: usize>(open: &mut OpenSpans) -> u64 {
+    let covered_ns = open.covered_ns;
+    let slot = &mut open.slots[SPAN];
+    let before_ns = slot.start_ns;
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     slot.start_ns = now_ns;
     slot.start_own_ns = now_ns.wrapping_sub(covered_ns);
-    if !left_before {
-        lose(cpu, Loss::SpanUnmatched);
-    }
+    before_ns
 }
 
 /// A span ends. The clock is read first.
@@ -97,22 +103,10 @@ fn left<const SPAN: usize>() {
         return;
     }
     let held_since_ns = cpu.hold.start_ns;
-    let open = &mut cpu.open_spans;
-    let slot = &mut open.slots[SPAN];
-    let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);
-    slot.start_ns = 0;
-    if start_ns < held_since_ns {
-        return lose(cpu, Loss::SpanUnmatched);
-    }
-    let in_hold_ns = now_ns.wrapping_sub(start_ns);
-    if in_hold_ns >> 63 != 0 {
-        return lose(cpu, Loss::ClockBackwards);
-    }
-    let self_ns = now_ns
-        .wrapping_sub(open.covered_ns)
-        .wrapping_sub(start_own_ns);
-    // This span covers those inside it.
-    open.covered_ns = now_ns.wrapping_sub(start_own_ns);
+    let (in_hold_ns, self_ns) = match leave::<SPAN>(&mut cpu.open_spans, held_since_ns, now_ns) {
+        Ok(times) => times,
+        Err(loss) => return lose(cpu, loss),
+    };
     let Some(state) = maps::site_state(cpu.hold.site) else {
         return;
     };
@@ -120,4 +114,30 @@ fn left<const SPAN: usize>() {
     totals.calls += 1;
     totals.in_hold_ns += in_hold_ns;
     totals.self_ns += self_ns;
+}
+
+/// Ends a span: its time in a hold that began then, and that without the spans inside it. The loss is that it did not begin
+/// in that hold, or that the clock went backwards.
+#[inline(always)]
+pub fn leave<const SPAN: usize>(
+    open: &mut OpenSpans,
+    held_since_ns: u64,
+    now_ns: u64,
+) -> Result<(u64, u64), Loss> {
+    let slot = &mut open.slots[SPAN];
+    let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);
+    slot.start_ns = 0;
+    if start_ns < held_since_ns {
+        return Err(Loss::SpanUnmatched);
+    }
+    let in_hold_ns = now_ns.wrapping_sub(start_ns);
+    if in_hold_ns >> 63 != 0 {
+        return Err(Loss::ClockBackwards);
+    }
+    let self_ns = now_ns
+        .wrapping_sub(open.covered_ns)
+        .wrapping_sub(start_own_ns);
+    // This span covers those inside it.
+    open.covered_ns = now_ns.wrapping_sub(start_own_ns);
+    Ok((in_hold_ns, self_ns))
 }

@@ -16,7 +16,7 @@ use lockprof_abi::{CpuState, Loss, MAX_SPANS, OpenSpans, TaskHold};
 
 use super::{
     maps::{self, lose},
-    task_hold,
+    span, task_hold,
 };
 
 /// The two programs of each number.
@@ -91,15 +91,8 @@ fn entered<const SPAN: usize>(context: *mut c_void) {
     if !is_of_window(cpu, hold) {
         return;
     }
-    let covered_ns = open.covered_ns;
-    let slot = &mut open.slots[SPAN];
     // One that was left after its hold had ended is still there.
-    let is_open = slot.start_ns >= hold.start_ns;
-    // SAFETY: the helper has no precondition.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    slot.start_ns = now_ns;
-    slot.start_own_ns = now_ns.wrapping_sub(covered_ns);
-    if is_open {
+    if span::enter::<SPAN>(open) >= hold.start_ns {
         lose(cpu, Loss::SpanUnmatched);
     }
 }
@@ -116,21 +109,11 @@ fn left<const SPAN: usize>(context: *mut c_void) {
     }
     // SAFETY: the helper has no precondition.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    let slot = &mut open.slots[SPAN];
-    let (start_ns, start_own_ns) = (slot.start_ns, slot.start_own_ns);
-    slot.start_ns = 0;
-    if start_ns < hold.start_ns {
-        return;
-    }
-    let in_hold_ns = now_ns.wrapping_sub(start_ns);
-    if in_hold_ns >> 63 != 0 {
-        return lose(cpu, Loss::ClockBackwards);
-    }
-    let self_ns = now_ns
-        .wrapping_sub(open.covered_ns)
-        .wrapping_sub(start_own_ns);
-    // This span covers those inside it.
-    open.covered_ns = now_ns.wrapping_sub(start_own_ns);
+    let (in_hold_ns, self_ns) = match span::leave::<SPAN>(open, hold.start_ns, now_ns) {
+        Ok(times) => times,
+        Err(Loss::SpanUnmatched) => return,
+        Err(loss) => return lose(cpu, loss),
+    };
     let Some(state) = maps::site_state(hold.site) else {
         return;
     };
